@@ -1,1 +1,27 @@
-//! (being built)
+//! The log of events, seen from inside the house: the port that stores implement, the stored form
+//! of events, the hash chain, the rules by which a reader follows the log, and a log in memory.
+//! It never talks to a database; adapters do, and depend on this crate.
+
+mod chain;
+mod codec;
+mod error;
+mod lineage;
+mod memory;
+mod page;
+mod port;
+mod recorded;
+mod stored;
+mod tail;
+
+pub use chain::{ChainBreak, Hash, hash_of, seal, verify_link};
+pub use codec::{DecodeError, Draft, SCHEMA_VERSION, decode, encode};
+pub use error::{AppendError, LogError};
+pub use lineage::{Epoch, EpochStart, Identity, Lineage, LogId};
+pub use memory::MemoryLog;
+pub use page::{MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit};
+pub use port::{EventLog, Head, Turn};
+pub use recorded::{CommandPart, Fingerprint, Recorded, RequestKey};
+pub use stored::{GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, genesis};
+pub use tail::{Tail, TailError};
+
+pub use configapi_domain as domain;

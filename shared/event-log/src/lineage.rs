@@ -1,0 +1,94 @@
+//! Whose log it is, and which epochs it went through. An epoch grows when a store lost its tail or
+//! may have (a failover, a restore), so that a position never gets a second meaning.
+
+use std::fmt;
+
+use configapi_domain::{Position, Timestamp};
+
+/// What a log is called: made once, with its genesis row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LogId(pub uuid::Uuid);
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// 1, 2, 3…: one per lineage of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch that every log starts in.
+    pub const FIRST: Self = Self(1);
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where an epoch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochStart {
+    /// Which epoch.
+    pub epoch: Epoch,
+    /// The first position that belongs to it.
+    pub first_position: Position,
+}
+
+/// All epochs of a log, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    epochs: Vec<EpochStart>,
+}
+
+impl Lineage {
+    /// A log that never lost anything.
+    pub fn unbroken() -> Self {
+        Self { epochs: vec![EpochStart { epoch: Epoch::FIRST, first_position: Position(1) }] }
+    }
+
+    /// From a store's rows, in any order.
+    pub fn from_rows(mut epochs: Vec<EpochStart>) -> Self {
+        epochs.sort_by_key(|start| start.epoch);
+        if epochs.is_empty() {
+            return Self::unbroken();
+        }
+        Self { epochs }
+    }
+
+    /// The epoch the log is in.
+    pub fn current(&self) -> Epoch {
+        self.epochs.last().map_or(Epoch::FIRST, |start| start.epoch)
+    }
+
+    /// Every epoch, oldest first.
+    pub fn epochs(&self) -> &[EpochStart] {
+        &self.epochs
+    }
+
+    /// Whether a position that somebody saw in `epoch` still means the same event: no later epoch
+    /// began at or before it. An epoch that this log has not reached yet is not judged here.
+    pub fn still_holds(&self, epoch: Epoch, position: Position) -> bool {
+        self.epochs
+            .iter()
+            .filter(|start| start.epoch > epoch)
+            .all(|start| position < start.first_position)
+    }
+}
+
+/// Whose log this is, as the store tells it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The log's id.
+    pub log_id: LogId,
+    /// Its epochs.
+    pub lineage: Lineage,
+    /// The store's own clock, where it has one apart from ours.
+    pub store_time: Option<Timestamp>,
+    /// Whether the store may lag behind another that takes the writes (a hot standby).
+    pub is_standby: bool,
+}

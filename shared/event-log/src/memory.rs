@@ -1,0 +1,215 @@
+//! A log in memory, for tests and demonstrations: everything the port promises but durability.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use configapi_domain::{Point, Position, Timestamp, Version};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use crate::{
+    AppendError, Epoch, EpochStart, EventLog, Head, Identity, Lineage, LogError, LogId, Page,
+    PageBuilder, PageLimit, StoredEvent, Turn, genesis,
+};
+
+/// A log that lives and dies with the process.
+#[derive(Debug)]
+pub struct MemoryLog {
+    log_id: LogId,
+    rows: Arc<Mutex<Rows>>,
+    hint: watch::Sender<Position>,
+}
+
+#[derive(Debug)]
+struct Rows {
+    events: Vec<StoredEvent>,
+    by_stream: HashMap<Arc<str>, Vec<usize>>,
+    by_request: HashMap<Arc<str>, usize>,
+    epochs: Vec<EpochStart>,
+}
+
+impl MemoryLog {
+    /// An empty log with this id, begun at this time.
+    pub fn new(log_id: LogId, now: Timestamp) -> Self {
+        let rows = Rows {
+            events: vec![genesis(log_id, now)],
+            by_stream: HashMap::new(),
+            by_request: HashMap::new(),
+            epochs: Lineage::unbroken().epochs().to_vec(),
+        };
+        let (hint, _) = watch::channel(Position::GENESIS);
+        Self { log_id, rows: Arc::new(Mutex::new(rows)), hint }
+    }
+}
+
+impl Rows {
+    fn epoch(&self) -> Epoch {
+        self.epochs.last().map_or(Epoch::FIRST, |start| start.epoch)
+    }
+
+    fn head(&self) -> Result<Head, LogError> {
+        let newest = self
+            .events
+            .last()
+            .ok_or_else(|| LogError::Unusable("the log has no genesis".to_owned()))?;
+        Ok(Head {
+            epoch: self.epoch(),
+            position: newest.position,
+            hash: newest.hash,
+            recorded_at: newest.recorded_at,
+        })
+    }
+
+    fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        let mut page = PageBuilder::new(limit);
+        let start = usize::try_from(from.0).unwrap_or(usize::MAX).min(self.events.len());
+        for row in &self.events[start..] {
+            if !page.push(row.clone()) {
+                break;
+            }
+        }
+        page.finish(self.epoch())
+    }
+
+    fn append(&mut self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        let known = usize::try_from(head.position.0).ok().and_then(|at| self.events.get(at));
+        if head.epoch != self.epoch() || known.is_none_or(|row| row.hash != head.hash) {
+            return Err(AppendError::HeadGone);
+        }
+        if self.events.len() as u64 != head.position.0 + 1 {
+            return Err(AppendError::HeadMoved);
+        }
+        self.check_keys(head, events)?;
+        for row in events {
+            let at = self.events.len();
+            self.by_stream.entry(Arc::clone(&row.stream)).or_default().push(at);
+            if let Some(id) = &row.request_id {
+                self.by_request.insert(Arc::clone(id), at);
+            }
+            self.events.push(row.clone());
+        }
+        Ok(())
+    }
+
+    /// What unique keys are to a database.
+    fn check_keys(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        let mut fresh_versions: HashMap<&str, u64> = HashMap::new();
+        let mut fresh_requests: HashSet<&str> = HashSet::new();
+        for (row, position) in events.iter().zip(head.position.0 + 1..) {
+            if row.position.0 != position {
+                return Err(AppendError::Refused("positions must be dense".to_owned()));
+            }
+            if let Some(id) = row.request_id.as_deref()
+                && (self.by_request.contains_key(id) || !fresh_requests.insert(id))
+            {
+                return Err(AppendError::RequestIdTaken);
+            }
+            let stored = self.by_stream.get(&row.stream).map_or(0, Vec::len) as u64;
+            let last = fresh_versions.entry(&row.stream).or_insert(stored);
+            *last += 1;
+            if row.version != Version(*last) {
+                return Err(AppendError::Refused("versions must be dense".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn command_at(&self, first: usize) -> Vec<StoredEvent> {
+        let size = self.events[first].part.size as usize;
+        self.events[first..].iter().take(size).cloned().collect()
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    async fn identity(&self) -> Result<Identity, LogError> {
+        let lineage = Lineage::from_rows(self.rows.lock().await.epochs.clone());
+        Ok(Identity { log_id: self.log_id, lineage, store_time: None, is_standby: false })
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        self.rows.lock().await.head()
+    }
+
+    async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        self.rows.lock().await.append(head, events)?;
+        self.hint.send_replace(Position(head.position.0 + events.len() as u64));
+        Ok(())
+    }
+
+    async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
+        let rows = Arc::clone(&self.rows).lock_owned().await;
+        Ok(Box::new(MemoryTurn { rows, hint: self.hint.clone() }))
+    }
+
+    async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        self.rows.lock().await.read(from, limit)
+    }
+
+    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        let rows = self.rows.lock().await;
+        let newest = |stream: &&str| rows.by_stream.get(*stream)?.last().copied();
+        Ok(streams.iter().filter_map(newest).map(|at| rows.events[at].clone()).collect())
+    }
+
+    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
+        let rows = self.rows.lock().await;
+        let Some(places) = rows.by_stream.get(stream) else {
+            return Ok(None);
+        };
+        let events = || places.iter().rev().map(|at| &rows.events[*at]);
+        Ok(match point {
+            Point::Version(version) => events().find(|row| row.version == version),
+            Point::Time(time) => events().find(|row| row.recorded_at <= time),
+            Point::Position(position) => events().find(|row| row.position <= position),
+        }
+        .cloned())
+    }
+
+    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        let rows = self.rows.lock().await;
+        let mut firsts: Vec<_> =
+            ids.iter().filter_map(|id| rows.by_request.get(*id).copied()).collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        Ok(firsts.into_iter().flat_map(|first| rows.command_at(first)).collect())
+    }
+
+    async fn grown(&self, beyond: Position, patience: Duration) {
+        let mut hint = self.hint.subscribe();
+        // Either way there is nothing more to say: it is a hint.
+        let _ = tokio::time::timeout(patience, hint.wait_for(|known| *known > beyond)).await;
+    }
+
+    async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
+        let mut rows = self.rows.lock().await;
+        let epoch = Epoch(rows.epoch().0 + 1);
+        let first_position = head.position.next();
+        rows.epochs.push(EpochStart { epoch, first_position });
+        Ok(epoch)
+    }
+}
+
+#[derive(Debug)]
+struct MemoryTurn {
+    rows: OwnedMutexGuard<Rows>,
+    hint: watch::Sender<Position>,
+}
+
+#[async_trait]
+impl Turn for MemoryTurn {
+    async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        self.rows.read(from, limit)
+    }
+
+    async fn append(
+        mut self: Box<Self>,
+        head: &Head,
+        events: &[StoredEvent],
+    ) -> Result<(), AppendError> {
+        self.rows.append(head, events)?;
+        self.hint.send_replace(Position(head.position.0 + events.len() as u64));
+        Ok(())
+    }
+}

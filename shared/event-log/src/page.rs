@@ -1,0 +1,92 @@
+//! A run of consecutive rows of the log, cut so that no command is torn.
+
+use configapi_domain::Position;
+
+use crate::{Epoch, LogError, StoredEvent};
+
+/// The most events that one command may lead to. A page must be able to hold a whole command.
+pub const MAX_EVENTS_PER_COMMAND: usize = 1_000;
+
+/// How much a page may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    events: usize,
+    bytes: usize,
+}
+
+impl PageLimit {
+    /// What a tailer reads at once.
+    pub const TAIL: Self = Self { events: 5_000, bytes: 8 << 20 };
+
+    /// At most so many events and about so many bytes. There is always room for the anchor and one
+    /// whole command, or a page could not get past it.
+    pub fn new(events: usize, bytes: usize) -> Self {
+        Self { events: events.max(MAX_EVENTS_PER_COMMAND + 1), bytes }
+    }
+
+    /// The most rows to ask a store for.
+    pub fn events(self) -> usize {
+        self.events
+    }
+
+    /// About the most bytes to take from a store.
+    pub fn bytes(self) -> usize {
+        self.bytes
+    }
+}
+
+/// Consecutive rows, whole commands only, from one snapshot of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The rows, by position. The first is the one asked for, if the log has it.
+    pub events: Vec<StoredEvent>,
+    /// The epoch of the log in the same snapshot.
+    pub epoch: Epoch,
+    /// Whether the page ends because a limit was reached, not because the log ends there.
+    pub is_cut: bool,
+}
+
+/// Collects rows into a page, row by row, so that an adapter can stop reading in time.
+#[derive(Debug)]
+pub struct PageBuilder {
+    limit: PageLimit,
+    events: Vec<StoredEvent>,
+    bytes: usize,
+    is_full: bool,
+}
+
+impl PageBuilder {
+    /// An empty page.
+    pub fn new(limit: PageLimit) -> Self {
+        Self { limit, events: Vec::new(), bytes: 0, is_full: false }
+    }
+
+    /// Takes a row. Answers whether the page has room for more; it is never full within a command
+    /// unless the row limit ends it there.
+    pub fn push(&mut self, row: StoredEvent) -> bool {
+        self.bytes += row.weight_bytes();
+        let ends_command = row.ends_command();
+        self.events.push(row);
+        // The anchor alone is no progress, so at least one command is taken after it.
+        let has_progress = self.events.len() > 1;
+        let over_bytes = self.bytes >= self.limit.bytes && ends_command && has_progress;
+        self.is_full = over_bytes || self.events.len() >= self.limit.events;
+        !self.is_full
+    }
+
+    /// The page: whole commands only.
+    pub fn finish(mut self, epoch: Epoch) -> Result<Page, LogError> {
+        let is_cut = self.is_full;
+        let whole =
+            self.events.iter().rposition(StoredEvent::ends_command).map_or(0, |last| last + 1);
+        if !is_cut && whole < self.events.len() {
+            let position = self.events.last().map_or(Position::GENESIS, |row| row.position);
+            return Err(LogError::Corrupt {
+                position,
+                problem: "the log ends within a command".to_owned(),
+            });
+        }
+        self.events.truncate(whole);
+        Ok(Page { events: self.events, epoch, is_cut })
+    }
+}

@@ -1,0 +1,79 @@
+//! The port: what the house asks of a store. Few methods, and one conformance suite for them all.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use configapi_domain::{Point, Position, Timestamp};
+
+use crate::{AppendError, Epoch, Hash, Identity, LogError, Page, PageLimit, StoredEvent};
+
+/// Where the log ends: what a writer decides on, and appends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The epoch the log is in.
+    pub epoch: Epoch,
+    /// The newest event.
+    pub position: Position,
+    /// Its hash.
+    pub hash: Hash,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+}
+
+/// A durable, append-only, hash-chained log.
+///
+/// All methods may be called by any number of tasks at once. A call that is dropped in the middle
+/// leaves the log whole; whether a dropped append was written is unknown.
+#[async_trait]
+pub trait EventLog: Send + Sync + fmt::Debug + 'static {
+    /// Whose log it is and what became of it, asked of the store now.
+    async fn identity(&self) -> Result<Identity, LogError>;
+
+    /// Where the log ends, asked of the store now.
+    async fn head(&self) -> Result<Head, LogError>;
+
+    /// Compare-and-append: writes all events in one durable commit if `head` still is the head of
+    /// the log, else nothing. Positions, versions, times and hashes are the caller's.
+    async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError>;
+
+    /// Waits for a turn at the head that no other writer can take away. For a writer that lost a
+    /// race: with the turn it reads on, decides and appends, and nobody can pass it meanwhile. The
+    /// turn is given back when it is dropped.
+    async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError>;
+
+    /// Rows from `from` on, `from` included, in one snapshot: whole commands only.
+    async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError>;
+
+    /// The newest event of each of these streams; streams without events are left out.
+    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError>;
+
+    /// The event that a stream stood at: at exactly this version, or the newest one at or before
+    /// this time or position.
+    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError>;
+
+    /// All events of the commands that were keyed with these request ids, by position.
+    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError>;
+
+    /// Returns soon after the log may have grown beyond a position, at the latest when patience
+    /// ends. A hint only: a lost one costs the patience, never an event.
+    async fn grown(&self, beyond: Position, patience: Duration);
+
+    /// Begins a new epoch after `head`: an operator restored the log or accepts that a tail is
+    /// lost. Positions after the head get a new meaning, and everybody is told.
+    async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError>;
+}
+
+/// A writer's turn at the head of the log.
+#[async_trait]
+pub trait Turn: Send + fmt::Debug {
+    /// As [`EventLog::read`], and it sees everything that was committed before the turn began.
+    async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError>;
+
+    /// As [`EventLog::append`]; ends the turn.
+    async fn append(
+        self: Box<Self>,
+        head: &Head,
+        events: &[StoredEvent],
+    ) -> Result<(), AppendError>;
+}
