@@ -1,1 +1,3 @@
-//! (being built)
+//! The write server.
+pub mod clock;
+pub mod committer;

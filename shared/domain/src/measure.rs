@@ -49,7 +49,7 @@ impl fmt::Display for Position {
 pub struct Timestamp(pub i64);
 
 /// A moment in the past of one config, as a Restore names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Point {
     /// At this version.
     Version(Version),

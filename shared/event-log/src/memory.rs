@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub struct MemoryLog {
     log_id: LogId,
+    /// Held by whoever appends, for one append or for a whole turn; reads go on meanwhile.
+    turn: Arc<Mutex<()>>,
     rows: Arc<Mutex<Rows>>,
     hint: watch::Sender<Position>,
 }
@@ -39,7 +41,7 @@ impl MemoryLog {
             epochs: Lineage::unbroken().epochs().to_vec(),
         };
         let (hint, _) = watch::channel(Position::GENESIS);
-        Self { log_id, rows: Arc::new(Mutex::new(rows)), hint }
+        Self { log_id, turn: Arc::default(), rows: Arc::new(Mutex::new(rows)), hint }
     }
 }
 
@@ -133,14 +135,16 @@ impl EventLog for MemoryLog {
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        let _turn = self.turn.lock().await;
         self.rows.lock().await.append(head, events)?;
         self.hint.send_replace(Position(head.position.0 + events.len() as u64));
         Ok(())
     }
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
-        let rows = Arc::clone(&self.rows).lock_owned().await;
-        Ok(Box::new(MemoryTurn { rows, hint: self.hint.clone() }))
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let rows = Arc::clone(&self.rows);
+        Ok(Box::new(MemoryTurn { _turn: turn, rows, hint: self.hint.clone() }))
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
@@ -193,22 +197,23 @@ impl EventLog for MemoryLog {
 
 #[derive(Debug)]
 struct MemoryTurn {
-    rows: OwnedMutexGuard<Rows>,
+    _turn: OwnedMutexGuard<()>,
+    rows: Arc<Mutex<Rows>>,
     hint: watch::Sender<Position>,
 }
 
 #[async_trait]
 impl Turn for MemoryTurn {
     async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
-        self.rows.read(from, limit)
+        self.rows.lock().await.read(from, limit)
     }
 
     async fn append(
-        mut self: Box<Self>,
+        self: Box<Self>,
         head: &Head,
         events: &[StoredEvent],
     ) -> Result<(), AppendError> {
-        self.rows.append(head, events)?;
+        self.rows.lock().await.append(head, events)?;
         self.hint.send_replace(Position(head.position.0 + events.len() as u64));
         Ok(())
     }

@@ -1,0 +1,237 @@
+//! One try to settle the next group of a batch: load what it needs to know, decide, append on the
+//! very head that was decided on, answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use configapi_domain::{ConfigValue, Point};
+use configapi_event_log::{AppendError, Head, Turn, decode};
+
+use super::aggregates::weight_bytes;
+use super::batch::Batch;
+use super::establish::unavailable;
+use super::plan::{Knowledge, Plan, plan};
+use super::resolve::Resolution;
+use super::worker::Worker;
+use super::{Refusal, WishedAction};
+
+/// How a try went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Some submissions are settled, or the next group is smaller.
+    Forward,
+    /// Another writer was faster, or the head is gone. Decide again.
+    Lost,
+}
+
+impl Worker {
+    /// Tries once. An error is the refusal of everything that is left of the batch.
+    pub(super) async fn attempt(&mut self, batch: &mut Batch) -> Result<Step, Refusal> {
+        self.establish().await?;
+        let mut turn = self.take_turn_if_patient(batch).await?;
+        let Some(head) = self.head else { return Ok(Step::Lost) };
+        let Some(mut knowledge) = self.load(batch).await? else { return Ok(Step::Forward) };
+        let Plan { rows, mut verdicts, changed } =
+            plan(batch.group(), head, self.now(), self.limits.commit_bytes, &mut knowledge);
+        let recalled = self.recall_refused(batch, &mut verdicts).await?;
+        if !recalled.is_empty() {
+            settle_recalled(batch, recalled);
+            return Ok(Step::Forward);
+        }
+        if rows.is_empty() {
+            if turn.is_none() && !self.head_still_is(head).await? {
+                batch.lost_race = true;
+                return Ok(Step::Lost);
+            }
+            batch.settle(&verdicts);
+            return Ok(Step::Forward);
+        }
+        if !batch.begin(verdicts.len()) {
+            return Ok(Step::Forward);
+        }
+        let began = Instant::now();
+        let appended = match turn.take() {
+            Some(turn) => turn.append(&head, &rows).await,
+            None => self.log.append(&head, &rows).await,
+        };
+        let appended = match appended {
+            Err(AppendError::Unknown(why)) => {
+                tracing::warn!(reason = %why, "a commit was not answered");
+                self.is_confirmed = false;
+                match self.resolve(head, &rows).await {
+                    Resolution::Written => Ok(()),
+                    Resolution::NotWritten => Err(AppendError::HeadMoved),
+                    Resolution::Unknown => {
+                        batch.refuse_first(verdicts.len(), &Refusal::OutcomeUnknown);
+                        return Err(Refusal::Unavailable(why));
+                    }
+                }
+            }
+            other => other,
+        };
+        if let Err(error) = appended {
+            return self.after_refusal(batch, verdicts.len(), error).await;
+        }
+        self.metrics.committed(rows.len(), began.elapsed());
+        if let Some(last) = rows.last() {
+            let (position, hash, recorded_at) = (last.position, last.hash, last.recorded_at);
+            self.stand_at(Head { epoch: head.epoch, position, hash, recorded_at });
+        }
+        for stream in &changed {
+            if let Some(config) = knowledge.configs.get(stream) {
+                self.aggregates.put(stream, config.clone());
+            }
+        }
+        batch.settle(&verdicts);
+        self.patient_batches = self.patient_batches.saturating_sub(1);
+        batch.lost_race = false;
+        Ok(Step::Forward)
+    }
+
+    /// A writer that lost lately waits for its turn, in which nobody can pass it.
+    async fn take_turn_if_patient(
+        &mut self,
+        batch: &Batch,
+    ) -> Result<Option<Box<dyn Turn>>, Refusal> {
+        if !batch.lost_race && self.patient_batches == 0 {
+            return Ok(None);
+        }
+        let mut turn = self.log.take_turn().await.map_err(unavailable)?;
+        self.catch_up(Some(&mut turn)).await?;
+        Ok(Some(turn))
+    }
+
+    /// Refusals are answers too: they are true only if nobody appended meanwhile.
+    async fn head_still_is(&mut self, head: Head) -> Result<bool, Refusal> {
+        let newest = self.log.head().await.map_err(unavailable)?;
+        if newest.hash == head.hash && newest.epoch == head.epoch {
+            return Ok(true);
+        }
+        self.is_confirmed &= newest.epoch == head.epoch;
+        self.catch_up(None).await?;
+        Ok(false)
+    }
+
+    async fn after_refusal(
+        &mut self,
+        batch: &mut Batch,
+        planned: usize,
+        error: AppendError,
+    ) -> Result<Step, Refusal> {
+        match error {
+            AppendError::HeadMoved => {
+                self.metrics.race_lost();
+                batch.lost_race = true;
+                self.patient_batches = self.limits.patient_batches;
+                Ok(Step::Lost)
+            }
+            AppendError::HeadGone => {
+                self.is_confirmed = false;
+                tokio::time::sleep(self.pause_after_loss()).await;
+                Ok(Step::Lost)
+            }
+            AppendError::RequestIdTaken => {
+                let recalled = self.recall_group(batch).await?;
+                if recalled.is_empty() {
+                    return Ok(Step::Lost);
+                }
+                settle_recalled(batch, recalled);
+                Ok(Step::Forward)
+            }
+            AppendError::Refused(why) if planned <= 1 => {
+                tracing::error!(reason = %why, "the store refuses a command");
+                batch.refuse_first(1, &Refusal::Broken(why));
+                Ok(Step::Forward)
+            }
+            AppendError::Refused(_) => {
+                batch.limit_group(planned / 2);
+                Ok(Step::Forward)
+            }
+            AppendError::Unavailable(why) | AppendError::Unknown(why) => {
+                Err(Refusal::Unavailable(why))
+            }
+        }
+    }
+
+    /// Gets to know every config that the group names. If they weigh too much for one commit the
+    /// group is made smaller; none is answered if that settled or shrank something instead.
+    async fn load(&mut self, batch: &mut Batch) -> Result<Option<Knowledge>, Refusal> {
+        let mut knowledge = Knowledge::default();
+        let mut missing: Vec<(usize, Arc<str>)> = Vec::new();
+        let mut points: Vec<(Arc<str>, Point)> = Vec::new();
+        for (index, submission) in batch.group().enumerate() {
+            for wish in &submission.wishes {
+                let stream = wish.key.shared_stream();
+                if let WishedAction::Restore(Some(point)) = wish.action {
+                    points.push((Arc::clone(&stream), point));
+                }
+                if knowledge.configs.contains_key(&stream) {
+                    continue;
+                }
+                let known = self.aggregates.get(&stream).cloned();
+                if known.is_none() {
+                    missing.push((index, Arc::clone(&stream)));
+                }
+                knowledge.configs.insert(stream, known.unwrap_or_default());
+            }
+        }
+        let mut loaded_bytes = 0;
+        for chunk in missing.chunks(self.limits.load_streams) {
+            let streams: Vec<&str> = chunk.iter().map(|(_, stream)| &**stream).collect();
+            let rows = self.log.newest(&streams).await.map_err(unavailable)?;
+            for row in &rows {
+                match decode(row) {
+                    Ok(recorded) => {
+                        let config = ConfigValue::after(recorded.version, &recorded.event);
+                        loaded_bytes += weight_bytes(&row.stream, &config);
+                        knowledge.configs.insert(Arc::clone(&row.stream), config);
+                    }
+                    Err(error) => knowledge.cannot_read(&row.stream, &error),
+                }
+            }
+            for (_, stream) in chunk {
+                if let Some(config) = knowledge.configs.get(stream)
+                    && !knowledge.unreadable.contains_key(stream)
+                {
+                    self.aggregates.put(stream, config.clone());
+                }
+            }
+            let (last, _) = chunk[chunk.len() - 1];
+            if loaded_bytes > self.limits.commit_bytes && chunk.last() != missing.last() {
+                if last == 0 {
+                    let limit_bytes = self.limits.commit_bytes;
+                    let refusal = Refusal::TooLarge { bytes: loaded_bytes, limit_bytes };
+                    batch.refuse_first(1, &refusal);
+                } else {
+                    batch.limit_group(last);
+                }
+                return Ok(None);
+            }
+        }
+        self.load_points(points, &mut knowledge).await?;
+        Ok(Some(knowledge))
+    }
+
+    async fn load_points(
+        &self,
+        points: Vec<(Arc<str>, Point)>,
+        knowledge: &mut Knowledge,
+    ) -> Result<(), Refusal> {
+        for (stream, point) in points {
+            let row = self.log.stream_at(&stream, point).await.map_err(unavailable)?;
+            match row.as_ref().map(decode).transpose() {
+                Ok(recorded) => _ = knowledge.points.insert((stream, point), recorded),
+                Err(error) => knowledge.cannot_read(&stream, &error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Answers, from the last to the first so that the places stay right.
+fn settle_recalled(batch: &mut Batch, mut recalled: Vec<(usize, super::queue::Answer)>) {
+    recalled.sort_by_key(|(index, _)| std::cmp::Reverse(*index));
+    for (index, answer) in recalled {
+        batch.settle_one(index, answer);
+    }
+}

@@ -1,0 +1,93 @@
+//! A group of submissions on its way into the log.
+
+use std::collections::VecDeque;
+
+use super::queue::Queued;
+use super::{CommitterMetrics, Refusal, Submission};
+use crate::committer::plan::Verdict;
+
+/// Submissions that the committer took from the queue and has not settled yet, in order.
+#[derive(Debug)]
+pub(super) struct Batch {
+    entries: VecDeque<Queued>,
+    /// How many are decided and written at once. Shrinks when the store refuses a group as a
+    /// whole, until the guilty one stands alone.
+    group: usize,
+    /// Whether another writer was faster: then the next round goes the patient way.
+    pub lost_race: bool,
+}
+
+impl Batch {
+    pub fn new(entries: VecDeque<Queued>) -> Self {
+        let group = entries.len();
+        Self { entries, group, lost_race: false }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The submissions that go next, in order.
+    pub fn group(&self) -> impl Iterator<Item = &Submission> {
+        self.entries.iter().take(self.group).map(|queued| &queued.submission)
+    }
+
+    /// Makes the group at most this large.
+    pub fn limit_group(&mut self, submissions: usize) {
+        self.group = self.group.min(submissions).max(1);
+    }
+
+    /// Takes the first submissions out of their callers' hands. Those whose callers have given up
+    /// leave the batch; false if there were any, and what was decided is void.
+    pub fn begin(&mut self, count: usize) -> bool {
+        let before = self.entries.len();
+        let mut index = 0;
+        self.entries.retain(|queued| {
+            index += 1;
+            index > count || queued.begin()
+        });
+        self.entries.len() == before
+    }
+
+    /// Answers the first submissions by their verdicts.
+    pub fn settle(&mut self, verdicts: &[Verdict]) {
+        let answers: Vec<_> = (0..verdicts.len()).map(|at| answer(verdicts, at)).collect();
+        for answer in answers {
+            if let Some(queued) = self.entries.pop_front() {
+                queued.settle(answer);
+            }
+        }
+    }
+
+    /// Refuses the first submissions.
+    pub fn refuse_first(&mut self, count: usize, refusal: &Refusal) {
+        for queued in self.entries.drain(..count.min(self.entries.len())) {
+            queued.settle(Err(refusal.clone()));
+        }
+    }
+
+    /// Refuses what is left.
+    pub fn refuse_all(&mut self, refusal: &Refusal) {
+        self.refuse_first(self.entries.len(), refusal);
+    }
+
+    /// Tells how large the batch is.
+    pub fn observe(&self, metrics: &CommitterMetrics) {
+        metrics.batch(self.entries.iter().map(|queued| queued.submission.wishes.len()).sum());
+    }
+
+    /// Answers one submission of the group out of turn and takes it out: it is in the log already.
+    pub fn settle_one(&mut self, index: usize, answer: super::queue::Answer) {
+        if let Some(queued) = self.entries.remove(index) {
+            queued.settle(answer);
+        }
+    }
+}
+
+fn answer(verdicts: &[Verdict], at: usize) -> super::queue::Answer {
+    match &verdicts[at] {
+        Verdict::Accepted(receipts) => Ok(receipts.clone()),
+        Verdict::Repeats(first) => answer(verdicts, *first),
+        Verdict::Refused(refusal) => Err(refusal.clone()),
+    }
+}

@@ -1,0 +1,166 @@
+//! Where the committer stands in the log: finding the head, following what other writers appended,
+//! and refusing a log that it must not write.
+
+use configapi_domain::{ConfigValue, Timestamp};
+use configapi_event_log::{
+    Head, Identity, LogError, Page, PageLimit, StoredEvent, Tail, TailError, Turn, decode,
+};
+
+use super::Refusal;
+use super::worker::Worker;
+
+impl Worker {
+    /// Makes sure that the committer stands at a head of the lineage that the store is on now.
+    pub(super) async fn establish(&mut self) -> Result<Head, Refusal> {
+        if let Some(why) = &self.broken {
+            return Err(Refusal::Broken(why.clone()));
+        }
+        if let (Some(head), true) = (self.head, self.is_confirmed) {
+            return Ok(head);
+        }
+        let identity = self.log.identity().await.map_err(unavailable)?;
+        self.check_store(&identity)?;
+        let newest = self.log.head().await.map_err(unavailable)?;
+        if self.head.is_some() {
+            self.catch_up(None).await?;
+        }
+        // Without a place to follow from, what is remembered is worth nothing.
+        let head = self.head.unwrap_or_else(|| {
+            self.aggregates.clear();
+            newest
+        });
+        let head = Head { epoch: newest.epoch, ..head };
+        self.lineage = identity.lineage;
+        self.stand_at(head);
+        self.is_confirmed = true;
+        tracing::info!(position = head.position.0, epoch = head.epoch.0, "writing after the head");
+        Ok(head)
+    }
+
+    fn check_store(&self, identity: &Identity) -> Result<(), Refusal> {
+        if identity.is_standby {
+            let why = "the store is a read-only standby".to_owned();
+            return Err(Refusal::Unavailable(why));
+        }
+        let Some(store_time) = identity.store_time else { return Ok(()) };
+        let skew = self.clock.now().0.saturating_sub(store_time.0).unsigned_abs();
+        if u128::from(skew) > self.limits.clock_skew_max.as_micros() {
+            return Err(Refusal::Unavailable(format!(
+                "the clock of this server is {} ms off from the store's; set it right",
+                skew / 1_000
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn stand_at(&mut self, head: Head) {
+        self.metrics.head(head.position.0);
+        self.head = Some(head);
+    }
+
+    /// Follows the log from the head that is known to the one there is, and brings what is
+    /// remembered up to date. If the known head is gone, so is everything remembered.
+    pub(super) async fn catch_up(
+        &mut self,
+        mut turn: Option<&mut Box<dyn Turn>>,
+    ) -> Result<(), Refusal> {
+        while let Some(head) = self.head {
+            let read = match turn.as_mut() {
+                Some(turn) => turn.read(head.position, PageLimit::TAIL).await,
+                None => self.log.read(head.position, PageLimit::TAIL).await,
+            };
+            let page = read.map_err(unavailable)?;
+            let is_cut = page.is_cut;
+            self.follow(head, page)?;
+            if !is_cut {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one page of what others appended.
+    pub(super) fn follow(&mut self, head: Head, page: Page) -> Result<Vec<StoredEvent>, Refusal> {
+        let epoch = page.epoch;
+        let mut tail = Tail::after(head.position, head.hash);
+        let fresh = match tail.advance(page) {
+            Ok(fresh) => fresh,
+            Err(TailError::AnchorGone { position }) => {
+                tracing::warn!(position = position.0, "the log lost the head that was known");
+                self.forget_head();
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(self.give_up(error.to_string())),
+        };
+        for row in &fresh {
+            self.remember(row);
+        }
+        if let Some(last) = fresh.last() {
+            let (position, hash, recorded_at) = (last.position, last.hash, last.recorded_at);
+            self.stand_at(Head { epoch, position, hash, recorded_at });
+        }
+        Ok(fresh)
+    }
+
+    pub(super) fn forget_head(&mut self) {
+        self.head = None;
+        self.is_confirmed = false;
+        self.aggregates.clear();
+    }
+
+    /// From now on nothing is written: the log is not what it was.
+    fn give_up(&mut self, why: String) -> Refusal {
+        tracing::error!(reason = %why, "the log is broken; nothing is written any more");
+        self.broken = Some(why.clone());
+        self.is_confirmed = false;
+        Refusal::Broken(why)
+    }
+
+    fn remember(&mut self, row: &StoredEvent) {
+        match decode(row) {
+            Ok(recorded) => {
+                let config = ConfigValue::after(recorded.version, &recorded.event);
+                self.aggregates.refresh(&row.stream, config);
+            }
+            Err(error) => {
+                // Nothing is decided over an event that cannot be read: the next command on this
+                // config looks its newest event up, and is refused with this error.
+                tracing::error!(%error, "an event cannot be read");
+                self.aggregates.forget(&row.stream);
+            }
+        }
+    }
+
+    /// When nothing is to do: is the store still there, and did others append?
+    pub(super) async fn look_after_store(&mut self) -> Result<(), Refusal> {
+        let established = self.establish().await;
+        let outcome = match established {
+            Ok(head) => match self.log.head().await.map_err(unavailable) {
+                Ok(newest) if newest.epoch != head.epoch => {
+                    self.is_confirmed = false;
+                    self.establish().await.map(|_| ())
+                }
+                Ok(newest) if newest.hash != head.hash => self.catch_up(None).await,
+                Ok(_) => Ok(()),
+                Err(refusal) => Err(refusal),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        if outcome.is_err() {
+            self.is_confirmed = false;
+        }
+        outcome
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// A store that cannot be read cannot be written either: nothing was.
+pub(super) fn unavailable(error: LogError) -> Refusal {
+    match error {
+        LogError::Unavailable(why) | LogError::Unusable(why) => Refusal::Unavailable(why),
+        LogError::Corrupt { .. } => Refusal::Broken(error.to_string()),
+    }
+}

@@ -1,0 +1,58 @@
+//! The committer's limits: every queue, batch, wait and retry has its bound here.
+
+use std::time::Duration;
+
+/// How much the committer takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Submissions that may wait.
+    pub queue_submissions: usize,
+    /// Bytes of commands that may wait.
+    pub queue_bytes: usize,
+    /// Submissions decided and written as one group.
+    pub batch_submissions: usize,
+    /// Bytes of commands in one group; a single larger submission forms a group of its own.
+    pub batch_bytes: usize,
+    /// Bytes of events in one commit. Events carry the value before, so they may weigh more than
+    /// their commands.
+    pub commit_bytes: usize,
+    /// Bytes of aggregates kept between batches.
+    pub cache_bytes: usize,
+    /// Streams asked for in one look-up.
+    pub load_streams: usize,
+    /// Rounds a batch may lose against other writers or the store before it is given up.
+    pub rounds: usize,
+    /// Batches that go the patient way after one lost a race.
+    pub patient_batches: usize,
+    /// How long an ambiguous commit is followed up.
+    pub resolve_for: Duration,
+    /// The first pause between two tries to reach the store.
+    pub backoff_min: Duration,
+    /// The longest pause between two tries to reach the store.
+    pub backoff_max: Duration,
+    /// How often an idle committer looks after the store.
+    pub probe_every: Duration,
+    /// How far our clock and the store's may be apart.
+    pub clock_skew_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            queue_submissions: 8_192,
+            queue_bytes: 64 << 20,
+            batch_submissions: 1_024,
+            batch_bytes: 4 << 20,
+            commit_bytes: 32 << 20,
+            cache_bytes: 256 << 20,
+            load_streams: 256,
+            rounds: 12,
+            patient_batches: 16,
+            resolve_for: Duration::from_secs(10),
+            backoff_min: Duration::from_millis(10),
+            backoff_max: Duration::from_millis(500),
+            probe_every: Duration::from_secs(1),
+            clock_skew_max: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Decides a batch: which of its submissions happen, what they are told, and the rows to append.
+//! No I/O: everything it needs to know was loaded before.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use configapi_domain::{
+    Action, Command, ConfigEvent, ConfigValue, Past, Point, RestoreSource, State, Timestamp,
+    Version, decide, evolve,
+};
+use configapi_event_log::{
+    CommandPart, DecodeError, Draft, Fingerprint, Head, Recorded, StoredEvent, encode, seal,
+};
+
+use super::submission::Written;
+use super::{EventKind, Receipt, Refusal, Submission, Wish, WishedAction};
+
+/// What is known about the configs of a batch, as of the head.
+#[derive(Debug, Default)]
+pub(super) struct Knowledge {
+    /// Every config that the batch names.
+    pub configs: HashMap<Arc<str>, ConfigValue>,
+    /// Every point that a Restore of the batch names.
+    pub points: HashMap<(Arc<str>, Point), Option<Recorded>>,
+    /// Configs with an event that this program cannot read, and why: they are not to be touched.
+    pub unreadable: HashMap<Arc<str>, String>,
+}
+
+impl Knowledge {
+    /// Notes that a config has an event that cannot be read.
+    pub fn cannot_read(&mut self, stream: &Arc<str>, error: &DecodeError) {
+        tracing::error!(%error, "an event cannot be read");
+        self.unreadable.insert(Arc::clone(stream), error.to_string());
+    }
+}
+
+/// What becomes of a batch if its rows are appended on the head that it was decided on.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The rows, sealed, from the head on.
+    pub rows: Vec<StoredEvent>,
+    /// One for each submission, in order. Fewer, if the rest would not fit into the commit.
+    pub verdicts: Vec<Verdict>,
+    /// The streams that the rows change; what they become is in the knowledge.
+    pub changed: Vec<Arc<str>>,
+}
+
+/// What becomes of one submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It happens, or would happen if it were not to be validated only.
+    Accepted(Vec<Receipt>),
+    /// It repeats the accepted submission with this index.
+    Repeats(usize),
+    /// It does not happen.
+    Refused(Refusal),
+}
+
+/// A decision in progress.
+struct Planner<'a> {
+    head: Head,
+    recorded_at: Timestamp,
+    commit_bytes: usize,
+    knowledge: &'a mut Knowledge,
+    plan: Plan,
+    weight_bytes: usize,
+    /// Events decided so far, for a Restore that goes back to one of them.
+    decided: Vec<(Arc<str>, Version, ConfigEvent)>,
+    /// Keyed submissions accepted so far: which, and what they asked for.
+    keyed: HashMap<Arc<str>, (usize, Fingerprint)>,
+}
+
+/// Decides submissions in order. Each sees what the ones before it did.
+pub(super) fn plan<'s>(
+    submissions: impl Iterator<Item = &'s Submission>,
+    head: Head,
+    now: Timestamp,
+    commit_bytes: usize,
+    knowledge: &mut Knowledge,
+) -> Plan {
+    let mut planner = Planner {
+        head,
+        recorded_at: now.max(head.recorded_at),
+        commit_bytes,
+        knowledge,
+        plan: Plan { rows: Vec::new(), verdicts: Vec::new(), changed: Vec::new() },
+        weight_bytes: 0,
+        decided: Vec::new(),
+        keyed: HashMap::new(),
+    };
+    for submission in submissions {
+        match planner.judge(submission) {
+            Some(verdict) => planner.plan.verdicts.push(verdict),
+            None => break,
+        }
+    }
+    planner.plan
+}
+
+impl Planner<'_> {
+    /// The verdict on one submission; none if it has to wait for the next commit.
+    fn judge(&mut self, submission: &Submission) -> Option<Verdict> {
+        if let Some(verdict) = self.judge_repeat(submission) {
+            return Some(verdict);
+        }
+        let decided_before = self.decided.len();
+        let mut undo = Vec::with_capacity(submission.wishes.len());
+        let outcome = self.decide_all(submission, &mut undo);
+        let bytes: usize = self.decided[decided_before..]
+            .iter()
+            .map(|(stream, _, event)| event_bytes(stream, event))
+            .sum();
+        let verdict = match outcome {
+            Err(refusal) => Some(Verdict::Refused(refusal)),
+            Ok(()) if bytes > self.commit_bytes => {
+                Some(Verdict::Refused(Refusal::TooLarge { bytes, limit_bytes: self.commit_bytes }))
+            }
+            Ok(()) if submission.validate_only => {
+                Some(Verdict::Accepted(self.receipts(submission, decided_before, None)))
+            }
+            Ok(()) if self.weight_bytes + bytes > self.commit_bytes => None,
+            Ok(()) => {
+                self.weight_bytes += bytes;
+                return Some(Verdict::Accepted(self.accept(submission, decided_before)));
+            }
+        };
+        self.roll_back(undo, decided_before);
+        verdict
+    }
+
+    /// A request id that an earlier submission of this batch has too.
+    fn judge_repeat(&self, submission: &Submission) -> Option<Verdict> {
+        let request = submission.request.as_ref().filter(|_| !submission.validate_only)?;
+        let (first, fingerprint) = *self.keyed.get(request.id.as_str())?;
+        Some(if fingerprint == request.fingerprint {
+            Verdict::Repeats(first)
+        } else {
+            Verdict::Refused(Refusal::RequestIdReused)
+        })
+    }
+
+    fn decide_all(
+        &mut self,
+        submission: &Submission,
+        undo: &mut Vec<(Arc<str>, ConfigValue)>,
+    ) -> Result<(), Refusal> {
+        for (index, wish) in submission.wishes.iter().enumerate() {
+            let stream = wish.key.shared_stream();
+            if let Some(why) = self.knowledge.unreadable.get(&stream) {
+                return Err(Refusal::Broken(why.clone()));
+            }
+            let config = self.knowledge.configs.get(&stream).cloned().unwrap_or_default();
+            let command = self.command(wish, &stream, &config);
+            let event = decide(&config, &command).map_err(|rule| Refusal::Rule {
+                index,
+                key: wish.key.clone(),
+                rule,
+            })?;
+            let after = evolve(&config, &event);
+            self.decided.push((Arc::clone(&stream), after.version, event));
+            self.knowledge.configs.insert(Arc::clone(&stream), after);
+            undo.push((stream, config));
+        }
+        Ok(())
+    }
+
+    fn command(&self, wish: &Wish, stream: &Arc<str>, config: &ConfigValue) -> Command {
+        let action = match &wish.action {
+            WishedAction::Set(content) => Action::Set(content.clone()),
+            WishedAction::Delete => Action::Delete,
+            WishedAction::Restore(None) => Action::Restore(RestoreSource::LastValue),
+            WishedAction::Restore(Some(point)) => {
+                let past = self.past(stream, *point, config);
+                Action::Restore(past.map_or(RestoreSource::Nothing(*point), RestoreSource::Past))
+            }
+        };
+        Command { key: wish.key.clone(), expected_version: wish.expected_version, action }
+    }
+
+    /// What a config was at a point, events of this very batch included.
+    fn past(&self, stream: &Arc<str>, point: Point, config: &ConfigValue) -> Option<Past> {
+        match point {
+            // From the batch's own time on, the config is what it is by now.
+            Point::Time(time) if time >= self.recorded_at => {
+                return (config.version > Version::NONE).then(|| Past {
+                    version: config.version,
+                    content: match &config.state {
+                        State::Live(content) => Some(content.clone()),
+                        State::Unborn | State::Deleted(_) => None,
+                    },
+                });
+            }
+            Point::Version(version) => {
+                let fresh = self.decided.iter().find(|(s, v, _)| s == stream && *v == version);
+                if let Some((_, version, event)) = fresh {
+                    return Some(Past { version: *version, content: event.content().cloned() });
+                }
+            }
+            Point::Time(_) | Point::Position(_) => {}
+        }
+        let known = self.knowledge.points.get(&(Arc::clone(stream), point))?;
+        let recorded = known.as_ref()?;
+        Some(Past { version: recorded.version, content: recorded.event.content().cloned() })
+    }
+
+    fn accept(&mut self, submission: &Submission, decided_before: usize) -> Vec<Receipt> {
+        let first_row = self.plan.rows.len();
+        // At most MAX_EVENTS_PER_COMMAND wishes, so the numbers fit.
+        let size = u32::try_from(submission.wishes.len()).unwrap_or(u32::MAX);
+        for (index, wish) in (0_u32..).zip(&submission.wishes) {
+            let (stream, version, event) = &self.decided[decided_before + index as usize];
+            let (position, previous) = match self.plan.rows.last() {
+                Some(row) => (row.position.next(), row.hash),
+                None => (self.head.position.next(), self.head.hash),
+            };
+            let mut row = encode(&Draft {
+                position,
+                version: *version,
+                recorded_at: self.recorded_at,
+                key: &wish.key,
+                event,
+                provenance: &submission.provenance,
+                request: submission.request.as_ref(),
+                part: CommandPart { index, size },
+            });
+            seal(previous, &mut row);
+            self.plan.rows.push(row);
+            self.plan.changed.push(Arc::clone(stream));
+        }
+        if let Some(request) = &submission.request {
+            let place = (self.plan.verdicts.len(), request.fingerprint);
+            self.keyed.insert(request.id.as_str().into(), place);
+        }
+        self.receipts(submission, decided_before, Some(first_row))
+    }
+
+    fn receipts(
+        &self,
+        submission: &Submission,
+        decided_before: usize,
+        first_row: Option<usize>,
+    ) -> Vec<Receipt> {
+        let request_id: Option<Arc<str>> =
+            submission.provenance.request_id.as_ref().map(|id| id.as_str().into());
+        let decided = &self.decided[decided_before..];
+        let receipts = decided.iter().zip(&submission.wishes).enumerate();
+        receipts
+            .map(|(index, ((_, version, event), wish))| Receipt {
+                key: wish.key.clone(),
+                version: *version,
+                kind: EventKind::of(event),
+                request_id: request_id.clone(),
+                written: first_row.map(|first| {
+                    let row = &self.plan.rows[first + index];
+                    Written {
+                        epoch: self.head.epoch,
+                        position: row.position,
+                        recorded_at: row.recorded_at,
+                        hash: row.hash,
+                    }
+                }),
+            })
+            .collect()
+    }
+
+    fn roll_back(&mut self, undo: Vec<(Arc<str>, ConfigValue)>, decided_before: usize) {
+        self.decided.truncate(decided_before);
+        for (stream, config) in undo.into_iter().rev() {
+            self.knowledge.configs.insert(stream, config);
+        }
+    }
+}
+
+/// About how many bytes an event takes in the log.
+fn event_bytes(stream: &str, event: &ConfigEvent) -> usize {
+    const FIXED_BYTES: usize = 256;
+    let contents = match event {
+        ConfigEvent::Set { content, old_value }
+        | ConfigEvent::Restored { content, old_value, .. } => {
+            let old_bytes = old_value.as_ref().map_or(0, |old| old.as_str().len());
+            content.value.as_str().len() + old_bytes
+        }
+        ConfigEvent::Deleted { deleted } => deleted.value.as_str().len(),
+    };
+    FIXED_BYTES + stream.len() + contents
+}

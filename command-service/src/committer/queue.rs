@@ -1,0 +1,101 @@
+//! The bounded queue in front of the committer, and the caller's side of a submission: a full queue
+//! refuses at once, a deadline is honoured to the moment, and a caller that goes away stops nothing
+//! that has begun.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{CommitterMetrics, Limits, Receipt, Refusal, Submission};
+
+const WAITING: u8 = 0;
+const TAKEN: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// The answer to a submission.
+pub(super) type Answer = Result<Vec<Receipt>, Refusal>;
+
+/// The way into the committer. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CommitQueue {
+    sender: mpsc::Sender<Queued>,
+    bytes: Arc<Semaphore>,
+    metrics: CommitterMetrics,
+}
+
+/// A submission in the queue or in a batch.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub submission: Submission,
+    answer: oneshot::Sender<Answer>,
+    stage: Arc<AtomicU8>,
+    /// Gives the bytes back when the submission is settled.
+    _bytes: OwnedSemaphorePermit,
+}
+
+impl CommitQueue {
+    pub(super) fn new(
+        limits: &Limits,
+        metrics: CommitterMetrics,
+    ) -> (Self, mpsc::Receiver<Queued>) {
+        let (sender, receiver) = mpsc::channel(limits.queue_submissions);
+        let bytes = Arc::new(Semaphore::new(limits.queue_bytes));
+        (Self { sender, bytes, metrics }, receiver)
+    }
+
+    /// Submits and waits for the answer, at most until the submission's deadline.
+    pub async fn submit(&self, submission: Submission) -> Answer {
+        let deadline = submission.deadline;
+        let writes = !submission.validate_only;
+        let weight = u32::try_from(submission.weight_bytes()).unwrap_or(u32::MAX);
+        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(weight);
+        let bytes = bytes.map_err(|_| Refusal::QueueFull)?;
+        let (answer, answered) = oneshot::channel();
+        let stage = Arc::new(AtomicU8::new(WAITING));
+        let queued = Queued { submission, answer, stage: Arc::clone(&stage), _bytes: bytes };
+        self.sender.try_send(queued).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => {
+                Refusal::Unavailable("the server is shutting down".to_owned())
+            }
+        })?;
+        self.metrics.queued();
+        let outcome = match deadline {
+            None => answered.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline.into(), answered).await {
+                Ok(outcome) => outcome,
+                Err(_) => return Err(too_late(&stage, writes)),
+            },
+        };
+        // A committer that died in the middle of a batch leaves its outcome unknown.
+        outcome.unwrap_or_else(|_| Err(too_late(&stage, writes)))
+    }
+}
+
+/// What to tell a caller whose time is over: if the committer has not begun, it never will.
+fn too_late(stage: &AtomicU8, writes: bool) -> Refusal {
+    let swap = stage.compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire);
+    if swap.is_err() && writes { Refusal::OutcomeUnknown } else { Refusal::DeadlineExceeded }
+}
+
+impl Queued {
+    /// Whether the caller still waits, so that the submission is worth a look.
+    pub fn is_wanted(&self, now: Instant) -> bool {
+        let expired = self.submission.deadline.is_some_and(|deadline| deadline <= now);
+        !expired && !self.answer.is_closed() && self.stage.load(Ordering::Acquire) != ABANDONED
+    }
+
+    /// Takes the submission out of its caller's hands, for it is about to be sent to the log. False
+    /// if the caller was told that its time is over: then it must not be written.
+    pub fn begin(&self) -> bool {
+        let swap = self.stage.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire);
+        swap.map_or_else(|stage| stage == TAKEN, |_| true)
+    }
+
+    /// Answers the caller, if it is still there.
+    pub fn settle(self, answer: Answer) {
+        let _ = self.answer.send(answer);
+    }
+}

@@ -1,0 +1,185 @@
+//! The committer's one task: takes what has queued up, settles it, and looks after the store when
+//! there is nothing to do.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use configapi_event_log::{EventLog, Head, Lineage};
+use tokio::sync::{mpsc, watch};
+
+use super::aggregates::Aggregates;
+use super::attempt::Step;
+use super::batch::Batch;
+use super::queue::Queued;
+use super::{CommitQueue, CommitterMetrics, Limits, Refusal};
+use crate::clock::Clock;
+
+/// Whether commands can be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreHealth {
+    /// The store has not been reached yet.
+    Starting,
+    /// The store takes appends.
+    Up,
+    /// It does not; why.
+    Down(String),
+}
+
+/// Both ends of a new committer.
+#[derive(Debug)]
+pub struct Committer {
+    /// Where commands go in.
+    pub queue: CommitQueue,
+    /// What has to be run for them to be settled.
+    pub worker: Worker,
+    /// How the store does.
+    pub health: watch::Receiver<StoreHealth>,
+}
+
+impl Committer {
+    /// A committer on a log.
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        metrics: CommitterMetrics,
+    ) -> Self {
+        let (queue, receiver) = CommitQueue::new(&limits, metrics.clone());
+        let (health_sender, health) = watch::channel(StoreHealth::Starting);
+        let worker = Worker {
+            log,
+            clock,
+            limits,
+            metrics,
+            receiver,
+            health: health_sender,
+            head: None,
+            is_confirmed: false,
+            broken: None,
+            lineage: Lineage::unbroken(),
+            aggregates: Aggregates::new(limits.cache_bytes),
+            patient_batches: 0,
+        };
+        Self { queue, worker, health }
+    }
+}
+
+/// The committer's task. It owns what it knows of the log; nobody else writes it.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) limits: Limits,
+    pub(super) metrics: CommitterMetrics,
+    receiver: mpsc::Receiver<Queued>,
+    health: watch::Sender<StoreHealth>,
+    /// The head that decisions are made on.
+    pub(super) head: Option<Head>,
+    /// Whether the head was seen on the lineage that the store is on now.
+    pub(super) is_confirmed: bool,
+    /// Why this log must not be written any more.
+    pub(super) broken: Option<String>,
+    pub(super) lineage: Lineage,
+    pub(super) aggregates: Aggregates,
+    /// How many batches still go the patient way, because others write too.
+    pub(super) patient_batches: usize,
+}
+
+impl Worker {
+    /// Settles commands until every queue handle is gone.
+    pub async fn run(mut self) {
+        let mut pause = Duration::ZERO;
+        loop {
+            match tokio::time::timeout(pause, self.receiver.recv()).await {
+                Ok(Some(first)) => {
+                    let batch = self.collect(first);
+                    self.settle(batch).await;
+                }
+                Ok(None) => return,
+                Err(_) => {
+                    let outcome = self.look_after_store().await;
+                    self.report(outcome.err());
+                }
+            }
+            pause = self.next_probe(pause);
+        }
+    }
+
+    /// The pause until the store is looked after again: regular while it is well, else growing
+    /// from short to longer.
+    fn next_probe(&self, pause: Duration) -> Duration {
+        if self.is_confirmed {
+            self.limits.probe_every
+        } else {
+            (pause * 2).clamp(self.limits.backoff_min, self.limits.backoff_max)
+        }
+    }
+
+    /// What has queued up behind the first one, within the limits of a batch.
+    fn collect(&mut self, first: Queued) -> Batch {
+        let now = Instant::now();
+        let mut entries = VecDeque::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(queued) = next {
+            self.metrics.taken();
+            bytes += queued.submission.weight_bytes();
+            if queued.is_wanted(now) {
+                entries.push_back(queued);
+            }
+            let is_full =
+                entries.len() >= self.limits.batch_submissions || bytes >= self.limits.batch_bytes;
+            next = if is_full { None } else { self.receiver.try_recv().ok() };
+        }
+        Batch::new(entries)
+    }
+
+    /// Settles every submission of a batch, in order.
+    async fn settle(&mut self, mut batch: Batch) {
+        batch.observe(&self.metrics);
+        let mut rounds_lost = 0;
+        while !batch.is_empty() {
+            match self.attempt(&mut batch).await {
+                Ok(Step::Forward) => rounds_lost = 0,
+                Ok(Step::Lost) => {
+                    rounds_lost += 1;
+                    if rounds_lost > self.limits.rounds {
+                        let why = "the head of the log kept moving; try again".to_owned();
+                        batch.refuse_all(&Refusal::Unavailable(why));
+                    }
+                }
+                Err(refusal) => {
+                    batch.refuse_all(&refusal);
+                    self.is_confirmed = false;
+                    self.report(Some(refusal));
+                    return;
+                }
+            }
+        }
+        if self.is_confirmed {
+            self.report(None);
+        }
+    }
+
+    fn report(&self, trouble: Option<Refusal>) {
+        let now = match trouble {
+            None => StoreHealth::Up,
+            Some(refusal) => StoreHealth::Down(refusal.to_string()),
+        };
+        self.health.send_if_modified(|health| {
+            if *health == now {
+                return false;
+            }
+            match &now {
+                StoreHealth::Up => tracing::info!("the log can be written"),
+                StoreHealth::Starting => {}
+                StoreHealth::Down(reason) => {
+                    tracing::warn!(%reason, "the log cannot be written");
+                }
+            }
+            *health = now;
+            true
+        });
+    }
+}
