@@ -1,0 +1,29 @@
+//! Turns the contract under `proto/` into Rust. No `protoc` is needed.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use prost_build_inputs::{FILES, ROOT};
+
+/// Where the contract is.
+mod prost_build_inputs {
+    /// The directory that imports are relative to.
+    pub const ROOT: &str = "../../proto";
+    /// The files of the contract.
+    pub const FILES: [&str; 3] = [
+        "configapi/v1/types.proto",
+        "configapi/v1/command_service.proto",
+        "configapi/v1/query_service.proto",
+    ];
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={ROOT}");
+    let out_dir = PathBuf::from(std::env::var("OUT_DIR")?);
+
+    let mut compiler = protox::Compiler::new([ROOT])?;
+    compiler.include_source_info(true).include_imports(true).open_files(FILES)?;
+    std::fs::write(out_dir.join("configapi.v1.bin"), compiler.encode_file_descriptor_set())?;
+    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
