@@ -3,19 +3,14 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use prost_build_inputs::{FILES, ROOT};
-
-/// Where the contract is.
-mod prost_build_inputs {
-    /// The directory that imports are relative to.
-    pub const ROOT: &str = "../../proto";
-    /// The files of the contract.
-    pub const FILES: [&str; 3] = [
-        "configapi/v1/types.proto",
-        "configapi/v1/command_service.proto",
-        "configapi/v1/query_service.proto",
-    ];
-}
+/// The directory that imports are relative to.
+const ROOT: &str = "../../proto";
+/// The files of the contract.
+const FILES: [&str; 3] = [
+    "configapi/v1/types.proto",
+    "configapi/v1/command_service.proto",
+    "configapi/v1/query_service.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");
