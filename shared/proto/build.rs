@@ -11,6 +11,15 @@ const FILES: [&str; 3] = [
     "configapi/v1/command_service.proto",
     "configapi/v1/query_service.proto",
 ];
+/// The messages that hold values. Their debug form is written by hand and leaves the value out.
+const WITH_VALUES: [&str; 6] = [
+    ".configapi.v1.Config",
+    ".configapi.v1.SetRequest",
+    ".configapi.v1.SetAction",
+    ".configapi.v1.ConfigValueSet",
+    ".configapi.v1.ConfigValueDeleted",
+    ".configapi.v1.ConfigValueRestored",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");
@@ -19,6 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([ROOT])?;
     compiler.include_source_info(true).include_imports(true).open_files(FILES)?;
     std::fs::write(out_dir.join("configapi.v1.bin"), compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    tonic_prost_build::configure()
+        .skip_debug(WITH_VALUES)
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
