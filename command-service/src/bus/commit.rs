@@ -1,0 +1,46 @@
+//! The end of the stack: into the committer, and its refusals into errors that callers act on.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use configapi_proto::ApiError;
+use tower::Service;
+
+use super::Call;
+use crate::committer::{CommitQueue, Receipt, Submission};
+use crate::refusal::api_error;
+
+/// Commits submissions.
+#[derive(Debug, Clone)]
+pub(super) struct Commit {
+    queue: CommitQueue,
+}
+
+impl Commit {
+    pub fn new(queue: CommitQueue) -> Self {
+        Self { queue }
+    }
+}
+
+impl Service<Call<Submission>> for Commit {
+    type Response = Vec<Receipt>;
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Vec<Receipt>, ApiError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut TaskContext<'_>) -> Poll<Result<(), ApiError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call<Submission>) -> Self::Future {
+        let queue = self.queue.clone();
+        Box::pin(async move {
+            let submission = call.request;
+            let is_keyed = submission.request.is_some();
+            let is_group = submission.wishes.len() > 1;
+            let id = submission.provenance.request_id.clone();
+            let answer = queue.submit(submission).await;
+            answer.map_err(|refusal| api_error(refusal, is_group, id.filter(|_| is_keyed)))
+        })
+    }
+}

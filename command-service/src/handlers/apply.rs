@@ -1,0 +1,59 @@
+//! Apply: many commands as one change.
+
+use configapi_event_log::MAX_EVENTS_PER_COMMAND;
+use configapi_proto::ApiError;
+use configapi_proto::v1::command::Action;
+use configapi_proto::v1::{ApplyRequest, ApplyResponse, Command};
+
+use super::parse::{self, About};
+use super::receipt;
+use crate::bus::Handler;
+use crate::committer::{Receipt, Submission, Wish, WishedAction};
+
+/// Does many commands as one: all or none.
+#[derive(Debug)]
+pub struct ApplyHandler;
+
+impl Handler for ApplyHandler {
+    type Request = ApplyRequest;
+    type Response = ApplyResponse;
+    const NAME: &'static str = "apply";
+
+    fn submission(request: ApplyRequest) -> Result<Submission, ApiError> {
+        let count = request.commands.len();
+        if count == 0 || count > MAX_EVENTS_PER_COMMAND {
+            let wants = format!("must be 1 to {MAX_EVENTS_PER_COMMAND}, are {count}");
+            return Err(ApiError::invalid("commands", wants));
+        }
+        let wishes = request.commands.into_iter().enumerate();
+        let wishes = wishes.map(|(index, command)| wish(index, command));
+        let wishes = wishes.collect::<Result<Vec<_>, _>>()?;
+        let about = About {
+            request_id: &request.request_id,
+            validate_only: request.validate_only,
+            actor: &request.actor,
+            reason: &request.reason,
+        };
+        parse::submission(wishes, &about)
+    }
+
+    fn response(receipts: Vec<Receipt>) -> ApplyResponse {
+        ApplyResponse { receipts: receipts.iter().map(receipt::to_wire).collect() }
+    }
+}
+
+fn wish(index: usize, command: Command) -> Result<Wish, ApiError> {
+    let at = format!("commands[{index}].");
+    let action = match command.action {
+        None => {
+            let wants = "must be one of set, delete and restore";
+            return Err(ApiError::invalid(format!("{at}action"), wants));
+        }
+        Some(Action::Set(set)) => parse::set(&format!("{at}set."), set.value, &set.content_type)?,
+        Some(Action::Delete(_)) => WishedAction::Delete,
+        Some(Action::Restore(restore)) => {
+            parse::restore(&format!("{at}restore."), restore.target.as_ref())?
+        }
+    };
+    parse::wish(&at, &command.namespace, &command.name, command.expected_version, action)
+}
