@@ -1,4 +1,5 @@
-//! How our processes call each other: a gRPC channel that connects when first used, notices a dead peer, and never waits for ever.
+//! How our processes call each other: a gRPC channel that connects when first used, notices a dead
+//! peer, and never waits for ever.
 
 use std::time::Duration;
 
@@ -49,7 +50,8 @@ pub fn endpoint(uri: Uri, limits: &ClientLimits) -> Endpoint {
         .buffer_size(limits.buffer)
 }
 
-/// A channel that connects when it is first used, and again after every loss. Needs a running tokio runtime.
+/// A channel that connects when it is first used, and again after every loss. Needs a running tokio
+/// runtime.
 pub fn lazy_channel(uri: Uri, limits: &ClientLimits) -> Channel {
     endpoint(uri, limits).connect_lazy()
 }

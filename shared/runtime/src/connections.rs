@@ -1,5 +1,6 @@
-//! The accept loop under every server: at most so many connections, none of them open without speaking,
-//! each told to go when its time is over, all of them drained or dropped at the end. Knows nothing of what is served.
+//! The accept loop under every server: at most so many connections, none of them open without
+//! speaking, each told to go when its time is over, all of them drained or dropped at the end.
+//! Knows nothing of what is served.
 
 use std::{
     error::Error,
@@ -41,7 +42,8 @@ use crate::{
 /// After a failed accept (no descriptor left, say) the next one waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A client that has not sent this much has not even said which protocol it speaks (HTTP/2's preface is 24 bytes).
+/// A client that has not sent this much has not even said which protocol it speaks (HTTP/2's
+/// preface is 24 bytes).
 const FIRST_BYTES: usize = 24;
 
 /// What one listener puts up with.
@@ -64,15 +66,16 @@ impl Default for ConnectionLimits {
         Self {
             max_connections: 4_000,
             first_bytes_timeout: Duration::from_secs(10),
-            tcp_keepalive: Duration::from_secs(60),
+            tcp_keepalive: Duration::from_mins(1),
             max_age: None,
-            max_age_grace: Duration::from_secs(60),
+            max_age_grace: Duration::from_mins(1),
         }
     }
 }
 
-/// Accepts connections until the end is asked for, then drains them. `service_for` makes the service of one connection.
-/// Returns when the last connection is closed; all are dropped when there is no more time.
+/// Accepts connections until the end is asked for, then drains them. `service_for` makes the
+/// service of one connection. Returns when the last connection is closed; all are dropped when
+/// there is no more time.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     builder: Builder<TokioExecutor>,
@@ -93,16 +96,33 @@ pub(crate) async fn serve<S, B>(
     let mut incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .with_keepalive(Some(limits.tcp_keepalive));
-    while let Some(accepted) = life.soft().run_until_cancelled(incoming.next()).await.flatten() {
-        let Some((stream, peer)) = checked(accepted, life).await else { continue };
+    while let Some(accepted) = life
+        .soft()
+        .run_until_cancelled(incoming.next())
+        .await
+        .flatten()
+    {
+        let Some((stream, peer)) = checked(accepted, life).await else {
+            continue;
+        };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             meter.refused.inc();
             tracing::debug!(%peer, "connection refused: as many as allowed are open");
             continue;
         };
         let service = TowerToHyperService::new(service_for(peer));
-        let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
-        open.spawn(connection(stream, builder.clone(), service, limits.clone(), life.clone(), ticket));
+        let ticket = Ticket {
+            _slot: slot,
+            _counted: Counted::new(&meter.open),
+        };
+        open.spawn(connection(
+            stream,
+            builder.clone(),
+            service,
+            limits.clone(),
+            life.clone(),
+            ticket,
+        ));
     }
     // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
     drop(incoming);
@@ -148,11 +168,14 @@ async fn connection<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let heard = Arc::new(AtomicUsize::new(0));
-    let io = TokioIo::new(Counting { stream, heard: Arc::clone(&heard) });
+    let received = Arc::new(AtomicUsize::new(0));
+    let io = TokioIo::new(Counting {
+        stream,
+        received: Arc::clone(&received),
+    });
     let mut served = pin!(builder.serve_connection(io, service));
     {
-        let asked_to_go = pin!(asked_to_go(&limits, &life, &heard));
+        let asked_to_go = pin!(asked_to_go(&limits, &life, &received));
         tokio::select! {
             biased;
             result = served.as_mut() => return closed(result),
@@ -181,10 +204,10 @@ enum Order {
 }
 
 /// Ends when the connection shall, with how.
-async fn asked_to_go(limits: &ConnectionLimits, life: &Lifecycle, heard: &AtomicUsize) -> Order {
+async fn asked_to_go(limits: &ConnectionLimits, life: &Lifecycle, received: &AtomicUsize) -> Order {
     let silent = async {
         sleep(limits.first_bytes_timeout).await;
-        if heard.load(Ordering::Relaxed) >= FIRST_BYTES {
+        if received.load(Ordering::Relaxed) >= FIRST_BYTES {
             std::future::pending::<()>().await;
         }
     };
@@ -197,7 +220,7 @@ async fn asked_to_go(limits: &ConnectionLimits, life: &Lifecycle, heard: &Atomic
     // Tokens of its own, so that connections do not contend for one lock on every wake-up.
     let (soft, hard) = (life.soft().child_token(), life.hard().child_token());
     tokio::select! {
-        () = soft.cancelled() => if heard.load(Ordering::Relaxed) == 0 { Order::Drop } else { Order::Finish },
+        () = soft.cancelled() => if received.load(Ordering::Relaxed) == 0 { Order::Drop } else { Order::Finish },
         () = hard.cancelled() => Order::Drop,
         () = silent => Order::Drop,
         () = aged => Order::Finish,
@@ -220,7 +243,7 @@ fn closed(result: Result<(), Box<dyn Error + Send + Sync>>) {
 /// A stream that counts what it hears, until that is enough to know that somebody speaks.
 struct Counting {
     stream: TcpStream,
-    heard: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
 }
 
 impl AsyncRead for Counting {
@@ -231,8 +254,9 @@ impl AsyncRead for Counting {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if self.heard.load(Ordering::Relaxed) < FIRST_BYTES {
-            self.heard.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
+        if self.received.load(Ordering::Relaxed) < FIRST_BYTES {
+            self.received
+                .fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }

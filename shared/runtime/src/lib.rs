@@ -1,5 +1,5 @@
-//! The plumbing under every ConfigApi process: settings, telemetry, the life of a process, servers and clients.
-//! Must never know what a config is.
+//! The plumbing under every `ConfigApi` process: settings, telemetry, the life of a process,
+//! servers and clients. Must never know what a config is.
 
 pub mod clients;
 pub mod connections;

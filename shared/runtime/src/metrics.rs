@@ -1,5 +1,6 @@
-//! The numbers a process tells about itself, in OpenMetrics text. There is no global registry: one [`Metrics`] per process,
-//! handed to what counts. Labels are names fixed in the code, never anything a caller sent.
+//! The numbers a process tells about itself, in `OpenMetrics` text. There is no global registry:
+//! one [`Metrics`] per process, handed to what counts. Labels are names fixed in the code, never
+//! anything a caller sent.
 
 mod process;
 
@@ -11,13 +12,7 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::Histogram,
-        info::Info,
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
 
@@ -41,7 +36,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The metrics of a process that runs this service in this version, with those of the process itself.
+    /// The metrics of a process that runs this service in this version, with those of the process
+    /// itself.
     pub fn new(service: &'static str, version: &'static str) -> Self {
         let mut registry = Registry::default();
         let build = Info::new(vec![("service", service), ("version", version)]);
@@ -55,12 +51,13 @@ impl Metrics {
         }
     }
 
-    /// Registers more metrics. Keep the handles: looking one up by its labels belongs at the start, not in a request.
+    /// Registers more metrics. Keep the handles: looking one up by its labels belongs at the start,
+    /// not in a request.
     pub fn register<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
         register(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Everything as OpenMetrics text.
+    /// Everything as `OpenMetrics` text.
     pub fn render(&self) -> Result<String, fmt::Error> {
         let mut page = String::with_capacity(16 * 1024);
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,6 +86,7 @@ pub(crate) struct MethodLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(clippy::struct_field_names, reason = "a field's name is its label's")]
 pub(crate) struct CodeLabels {
     pub grpc_service: Arc<str>,
     pub grpc_method: Arc<str>,
@@ -170,9 +168,17 @@ struct ServerLabels {
 impl ConnectionFamilies {
     fn register(registry: &mut Registry) -> Self {
         let all = Self::default();
-        registry.register("configapi_connections", "Connections that are open", all.open.clone());
+        registry.register(
+            "configapi_connections",
+            "Connections that are open",
+            all.open.clone(),
+        );
         let refused = "Connections closed at once because the limit was reached";
-        registry.register("configapi_connections_refused", refused, all.refused.clone());
+        registry.register(
+            "configapi_connections_refused",
+            refused,
+            all.refused.clone(),
+        );
         all
     }
 

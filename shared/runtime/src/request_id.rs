@@ -1,4 +1,5 @@
-//! What a request is called in answers and logs: the name its sender gave it, if it is harmless, else a new UUID.
+//! What a request is called in answers and logs: the name its sender gave it, if it is harmless,
+//! else a new UUID.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -17,8 +18,8 @@ impl RequestId {
     pub fn sent_in(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(REQUEST_ID)?;
         let bytes = value.as_bytes();
-        let harmless = (1..=MAX_LENGTH).contains(&bytes.len())
-            && bytes.iter().all(u8::is_ascii_graphic);
+        let harmless =
+            (1..=MAX_LENGTH).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
         harmless.then(|| Self(value.clone()))
     }
 

@@ -1,5 +1,6 @@
 //! How a process is told what to do: flags and `CONFIGAPI_…` variables into one struct, read once.
-//! A wrong setting ends the start with one line that names it; the line never repeats the value, which may be secret.
+//! A wrong setting ends the start with one line that names it; the line never repeats the value,
+//! which may be secret.
 
 use std::{
     error::Error as _,
@@ -44,7 +45,8 @@ pub fn parse_or_exit<T: Parser>() -> T {
     }
 }
 
-/// Says on stderr, in one line, what is wrong with the settings; for what only shows after they were parsed.
+/// Says on stderr, in one line, what is wrong with the settings; for what only shows after they
+/// were parsed.
 pub fn wrong(line: &str) -> ExitCode {
     // Nothing can be done about a closed stderr; the exit code still tells.
     let _ = writeln!(std::io::stderr(), "{}", one_line(line));
@@ -125,7 +127,10 @@ fn what_is_wrong(argument: &Arg, error: &clap::Error) -> String {
 }
 
 fn what_it_wants(argument: &Arg, error: &clap::Error) -> String {
-    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    let help = argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     if let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue)
         && !valid.is_empty()
     {
@@ -156,7 +161,8 @@ impl std::error::Error for NotAValue {}
 const WANTS_DURATION: NotAValue = NotAValue("not a duration like 500ms, 10s, 5m or 2h");
 const WANTS_BYTES: NotAValue = NotAValue("not a size like 4096, 64KiB, 16MiB or 1GiB");
 
-/// Reads a duration with its unit: `500ms`, `10s`, `5m`, `2h`. For `#[arg(value_parser = settings::duration)]`.
+/// Reads a duration with its unit: `500ms`, `10s`, `5m`, `2h`. For `#[arg(value_parser =
+/// settings::duration)]`.
 pub fn duration(text: &str) -> Result<Duration, NotAValue> {
     let (number, unit) = number_and_unit(text).ok_or(WANTS_DURATION)?;
     let factor_ms = match unit {
@@ -166,10 +172,14 @@ pub fn duration(text: &str) -> Result<Duration, NotAValue> {
         "h" => 3_600_000,
         _ => return Err(WANTS_DURATION),
     };
-    number.checked_mul(factor_ms).map(Duration::from_millis).ok_or(WANTS_DURATION)
+    number
+        .checked_mul(factor_ms)
+        .map(Duration::from_millis)
+        .ok_or(WANTS_DURATION)
 }
 
-/// Reads a number of bytes: `4096`, `64KiB`, `16MiB`, `1GiB`. For `#[arg(value_parser = settings::byte_size)]`.
+/// Reads a number of bytes: `4096`, `64KiB`, `16MiB`, `1GiB`. For `#[arg(value_parser =
+/// settings::byte_size)]`.
 pub fn byte_size(text: &str) -> Result<usize, NotAValue> {
     let (number, unit) = number_and_unit(text).ok_or(WANTS_BYTES)?;
     let factor = match unit {

@@ -1,5 +1,6 @@
-//! How a process ends: not serving, then drained within a limit, then cut off; and what it ends with.
-//! One cancellation token with two stages and one task tracker; nothing long-lived runs outside of them.
+//! How a process ends: not serving, then drained within a limit, then cut off; and what it ends
+//! with. One cancellation token with two stages and one task tracker; nothing long-lived runs
+//! outside of them.
 
 use std::{
     error::Error,
@@ -71,7 +72,15 @@ impl Lifecycle {
         let hard = CancellationToken::new();
         let soft = hard.child_token();
         let (tasks, died) = (TaskTracker::new(), OnceLock::new());
-        Self { inner: Arc::new(Inner { soft, hard, tasks, drain_limit, died }) }
+        Self {
+            inner: Arc::new(Inner {
+                soft,
+                hard,
+                tasks,
+                drain_limit,
+                died,
+            }),
+        }
     }
 
     /// Cancelled when the process shall end: take nothing new, end streams, finish what was begun.
@@ -127,8 +136,8 @@ impl Lifecycle {
         });
     }
 
-    /// Runs a task that the process cannot be without: if it panics, fails, or returns before it was asked to,
-    /// the process ends with a failing exit code.
+    /// Runs a task that the process cannot be without: if it panics, fails, or returns before it
+    /// was asked to, the process ends with a failing exit code.
     pub fn spawn_critical<E>(
         &self,
         name: &'static str,
@@ -155,10 +164,18 @@ impl Lifecycle {
 
     /// Waits until the end is asked for, drains, and says what the process shall end with.
     pub async fn finish(self) -> Exit {
-        let Inner { soft, hard, tasks, drain_limit, died } = &*self.inner;
+        let Inner {
+            soft,
+            hard,
+            tasks,
+            drain_limit,
+            died,
+        } = &*self.inner;
         soft.cancelled().await;
         tasks.close();
-        let drained = hard.run_until_cancelled(timeout(*drain_limit, tasks.wait())).await;
+        let drained = hard
+            .run_until_cancelled(timeout(*drain_limit, tasks.wait()))
+            .await;
         let clean = matches!(drained, Some(Ok(())));
         if !clean {
             self.abort("the drain limit is over");

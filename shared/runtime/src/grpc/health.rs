@@ -1,5 +1,6 @@
-//! The health of one server, as gRPC health v1 tells it. Unlike tonic's, a Watch of ours ends when the process shall end,
-//! after it said NOT_SERVING, so it never holds up the drain; and it knows unknown services.
+//! The health of one server, as gRPC health v1 tells it. Unlike tonic's, a Watch of ours ends when
+//! the process shall end, after it said `NOT_SERVING`, so it never holds up the drain; and it knows
+//! unknown services.
 
 use std::pin::Pin;
 
@@ -15,7 +16,8 @@ use tonic_health::pb::{
 
 use super::ENCODINGS;
 
-/// Whether a server serves: one answer for all its services and for the server itself (""). Clones are the same health.
+/// Whether a server serves: one answer for all its services and for the server itself (""). Clones
+/// are the same health.
 #[derive(Debug, Clone)]
 pub struct Health {
     serving: watch::Sender<bool>,
@@ -24,7 +26,9 @@ pub struct Health {
 impl Default for Health {
     /// Not serving, until told.
     fn default() -> Self {
-        Self { serving: watch::Sender::new(false) }
+        Self {
+            serving: watch::Sender::new(false),
+        }
     }
 }
 
@@ -34,7 +38,7 @@ impl Health {
         self.set(true);
     }
 
-    /// Says NOT_SERVING from now on.
+    /// Says `NOT_SERVING` from now on.
     pub fn set_not_serving(&self) {
         self.set(false);
     }
@@ -45,7 +49,9 @@ impl Health {
     }
 
     fn set(&self, serving: bool) {
-        let changed = self.serving.send_if_modified(|now| std::mem::replace(now, serving) != serving);
+        let changed = self
+            .serving
+            .send_if_modified(|now| std::mem::replace(now, serving) != serving);
         if changed {
             tracing::info!(serving, "health changed");
         }
@@ -56,10 +62,16 @@ impl Health {
         services: &'static [&'static str],
         soft: CancellationToken,
     ) -> HealthServer<impl HealthRpc> {
-        let service = HealthService { serving: self.serving.clone(), services, soft };
-        ENCODINGS.into_iter().fold(HealthServer::new(service), |server, encoding| {
-            server.accept_compressed(encoding).send_compressed(encoding)
-        })
+        let service = HealthService {
+            serving: self.serving.clone(),
+            services,
+            soft,
+        };
+        ENCODINGS
+            .into_iter()
+            .fold(HealthServer::new(service), |server, encoding| {
+                server.accept_compressed(encoding).send_compressed(encoding)
+            })
     }
 }
 
@@ -95,7 +107,9 @@ impl HealthRpc for HealthService {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let soft = self.soft.clone();
         if !self.knows(&request.get_ref().service) {
-            let unknown = Ok(HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() });
+            let unknown = Ok(HealthCheckResponse {
+                status: ServingStatus::ServiceUnknown.into(),
+            });
             let lasting = futures_util::stream::once(async move { unknown })
                 .chain(until(soft).filter_map(|()| None));
             return Ok(Response::new(Box::pin(lasting)));
@@ -114,6 +128,12 @@ fn until(soft: CancellationToken) -> impl Stream<Item = ()> {
 }
 
 fn told(serving: bool) -> HealthCheckResponse {
-    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    HealthCheckResponse { status: status.into() }
+    let status = if serving {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    };
+    HealthCheckResponse {
+        status: status.into(),
+    }
 }

@@ -1,4 +1,5 @@
-//! What a gRPC server puts up with, every number by name. HTTP/2's own limits are shared with the REST server.
+//! What a gRPC server puts up with, every number by name. HTTP/2's own limits are shared with the
+//! REST server.
 
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ pub struct CallLimits {
     pub default_timeout: Duration,
     /// The longest a client may ask a call to take until its answer begins.
     pub max_timeout: Duration,
-    /// Calls whose answer has not begun; one more is refused with LIMIT_EXCEEDED.
+    /// Calls whose answer has not begun; one more is refused with `LIMIT_EXCEEDED`.
     pub max_waiting_calls: usize,
 }
 
@@ -90,7 +91,7 @@ impl Default for CallLimits {
     fn default() -> Self {
         Self {
             default_timeout: Duration::from_secs(10),
-            max_timeout: Duration::from_secs(120),
+            max_timeout: Duration::from_mins(2),
             max_waiting_calls: 20_000,
         }
     }

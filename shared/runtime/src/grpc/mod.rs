@@ -1,4 +1,5 @@
-//! A gRPC server with every limit set: one edge around the routes, health and reflection beside them, a bounded drain at the end.
+//! A gRPC server with every limit set: one edge around the routes, health and reflection beside
+//! them, a bounded drain at the end.
 
 pub mod edge;
 mod health;
@@ -16,11 +17,11 @@ use tonic::{
     service::{Routes, RoutesBuilder},
 };
 
+use self::edge::EdgeLayer;
 pub use self::{
     health::Health,
     limits::{CallLimits, GrpcLimits, Http2Limits},
 };
-use self::edge::EdgeLayer;
 use crate::{connections, metrics::Metrics, shutdown::Lifecycle};
 
 /// The encodings that every service accepts and answers in.
@@ -53,16 +54,27 @@ pub struct ServeError {
     source: tonic_reflection::server::Error,
 }
 
-/// Serves until the end is asked for, then drains: health says NOT_SERVING, clients get GOAWAY, calls in flight may finish
-/// until the life's drain limit is over. Streams are expected to end by themselves once `life.soft()` is cancelled.
+/// Serves until the end is asked for, then drains: health says `NOT_SERVING`, clients get GOAWAY,
+/// calls in flight may finish until the life's drain limit is over. Streams are expected to end by
+/// themselves once `life.soft()` is cancelled.
 pub async fn serve(
     listener: TcpListener,
     server: GrpcServer,
     metrics: &Metrics,
     life: &Lifecycle,
 ) -> Result<(), ServeError> {
-    let GrpcServer { name, routes, services, descriptors, health, limits } = server;
-    let cannot = |source| ServeError { server: name, source };
+    let GrpcServer {
+        name,
+        routes,
+        services,
+        descriptors,
+        health,
+        limits,
+    } = server;
+    let cannot = |source| ServeError {
+        server: name,
+        source,
+    };
     let described = reflection::Described::new(descriptors, services).map_err(cannot)?;
     let mut all = RoutesBuilder::from(routes);
     all.add_service(health.service(services, life.soft().clone()));
@@ -77,7 +89,10 @@ pub async fn serve(
             health.set_not_serving();
         }
     };
-    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let address = listener
+        .local_addr()
+        .map(|address| address.to_string())
+        .unwrap_or_default();
     tracing::info!(server = name, address, "listening for gRPC");
     let accepting = connections::serve(
         listener,
@@ -95,6 +110,9 @@ pub async fn serve(
 fn protocol(limits: &Http2Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new()).http2_only();
     limits.apply_to(&mut builder.http2());
-    builder.http2().timer(TokioTimer::new()).auto_date_header(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .auto_date_header(false);
     builder
 }

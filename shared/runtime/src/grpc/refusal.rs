@@ -1,4 +1,5 @@
-//! The answers that the edge gives by itself. Fixed sentences: nothing a caller sent and no inner cause is in them.
+//! The answers that the edge gives by itself. Fixed sentences: nothing a caller sent and no inner
+//! cause is in them.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,12 @@ const DOMAIN: &str = "configapi";
 
 /// The call's deadline is over.
 pub(super) fn deadline_exceeded(call: &Call) -> Status {
-    refusal(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline of this call is over", call)
+    refusal(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "the deadline of this call is over",
+        call,
+    )
 }
 
 /// The handler panicked.

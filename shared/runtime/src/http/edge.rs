@@ -1,5 +1,6 @@
-//! The one layer around every HTTP request: request id, slow senders, panics, metrics and the log line of a failure.
-//! Paths and queries are never logged or counted as they came, only as the route they matched.
+//! The one layer around every HTTP request: request id, slow senders, panics, metrics and the log
+//! line of a failure. Paths and queries are never logged or counted as they came, only as the route
+//! they matched.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -56,9 +57,16 @@ impl Edge {
     }
 
     fn count(&self, route: RouteLabels, status: StatusCode, took: Duration) {
-        self.families.latency.get_or_create(&route).observe(seconds(took));
+        self.families
+            .latency
+            .get_or_create(&route)
+            .observe(seconds(took));
         let RouteLabels { method, route } = route;
-        let labels = HttpLabels { method, route, status: status.as_u16() };
+        let labels = HttpLabels {
+            method,
+            route,
+            status: status.as_u16(),
+        };
         self.families.handled.get_or_create(&labels).inc();
     }
 }
@@ -77,8 +85,7 @@ pub(super) async fn around(
             .map_or(NO_ROUTE, MatchedPath::as_str)
             .into(),
     };
-    let request_id =
-        RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
+    let request_id = RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
     request.extensions_mut().insert(request_id.clone());
 
     let (request, too_slow) = edge.paced(request);
@@ -88,7 +95,9 @@ pub(super) async fn around(
         Ok(response) => response,
         Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
-    response.headers_mut().insert(REQUEST_ID, request_id.as_header().clone());
+    response
+        .headers_mut()
+        .insert(REQUEST_ID, request_id.as_header().clone());
 
     let (status, took) = (response.status(), started.elapsed());
     log(&route, status, took, &request_id);
@@ -99,7 +108,9 @@ pub(super) async fn around(
 /// The rest of the body may still come some day, so the connection is of no more use.
 fn request_timeout() -> Response {
     let mut response = StatusCode::REQUEST_TIMEOUT.into_response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

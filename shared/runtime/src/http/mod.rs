@@ -1,5 +1,5 @@
-//! An HTTP server for an axum router with what axum's own lacks: limits on connections, headers and slow senders,
-//! HTTP/1.1 and h2c on one port, panics answered, and a bounded drain at the end.
+//! An HTTP server for an axum router with what axum's own lacks: limits on connections, headers and
+//! slow senders, HTTP/1.1 and h2c on one port, panics answered, and a bounded drain at the end.
 
 pub mod admin;
 mod edge;
@@ -29,7 +29,8 @@ pub struct HttpLimits {
     pub connections: ConnectionLimits,
     /// Per HTTP/2 connection.
     pub http2: Http2Limits,
-    /// How long an HTTP/1 client may take to send a head; a kept-alive connection is closed after so much idleness.
+    /// How long an HTTP/1 client may take to send a head; a kept-alive connection is closed after
+    /// so much idleness.
     pub header_read_timeout: Duration,
     /// The most headers of one HTTP/1 request.
     pub max_headers: usize,
@@ -50,7 +51,7 @@ impl Default for HttpLimits {
             max_headers: 100,
             max_head_bytes: 64 * 1024,
             body_pause_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_mins(1),
         }
     }
 }
@@ -66,13 +67,25 @@ pub async fn serve(
     life: &Lifecycle,
 ) {
     let edge = Arc::new(Edge::new(limits, metrics));
-    let router = router.layer(middleware::from_fn_with_state(edge, edge::around)).with_state(());
-    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let router = router
+        .layer(middleware::from_fn_with_state(edge, edge::around))
+        .with_state(());
+    let address = listener
+        .local_addr()
+        .map(|address| address.to_string())
+        .unwrap_or_default();
     tracing::info!(server = name, address, "listening for HTTP");
     let meter = metrics.connections.of(name);
     let service_for = |_peer| router.clone();
-    connections::serve(listener, protocol(limits), &limits.connections, meter, life, service_for)
-        .await;
+    connections::serve(
+        listener,
+        protocol(limits),
+        &limits.connections,
+        meter,
+        life,
+        service_for,
+    )
+    .await;
     tracing::info!(server = name, "closed");
 }
 

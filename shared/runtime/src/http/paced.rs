@@ -1,4 +1,5 @@
-//! A request's body that must keep coming: a pause too long, or too long in all, ends it with an error.
+//! A request's body that must keep coming: a pause too long, or too long in all, ends it with an
+//! error.
 
 use std::{
     pin::Pin,
@@ -42,7 +43,13 @@ impl Paced {
     pub fn new(inner: Body, pause: Duration, total: Duration, too_slow: Arc<AtomicBool>) -> Self {
         let now = Instant::now();
         let end = now + total;
-        Self { inner, timer: sleep_until(end.min(now + pause)), pause, end, too_slow }
+        Self {
+            inner,
+            timer: sleep_until(end.min(now + pause)),
+            pause,
+            end,
+            too_slow,
+        }
     }
 }
 

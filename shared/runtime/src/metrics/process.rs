@@ -1,4 +1,5 @@
-//! What the kernel knows of this process, asked when the metrics are read. Where there is no /proc, there are no such metrics.
+//! What the kernel knows of this process, asked when the metrics are read. Where there is no /proc,
+//! there are no such metrics.
 
 use std::{fmt, fs};
 
@@ -22,13 +23,30 @@ impl Collector for ProcessCollector {
         };
         let stat = Stat::read();
         let started = stat.as_ref().and_then(Stat::start_time_seconds);
-        gauge("process_start_time_seconds", "When it started, Unix time", started)?;
+        gauge(
+            "process_start_time_seconds",
+            "When it started, Unix time",
+            started,
+        )?;
         let resident = status_bytes("VmRSS:");
         gauge("process_resident_memory_bytes", "Memory it holds", resident)?;
-        gauge("process_open_fds", "File descriptors it has open", open_descriptors())?;
-        gauge("process_max_fds", "File descriptors it may open", max_descriptors())?;
+        gauge(
+            "process_open_fds",
+            "File descriptors it has open",
+            open_descriptors(),
+        )?;
+        gauge(
+            "process_max_fds",
+            "File descriptors it may open",
+            max_descriptors(),
+        )?;
         if let Some(cpu) = stat.map(|stat| stat.cpu_seconds) {
-            one(&mut encoder, "process_cpu_seconds", "Time on a CPU", &ConstCounter::new(cpu))?;
+            one(
+                &mut encoder,
+                "process_cpu_seconds",
+                "Time on a CPU",
+                &ConstCounter::new(cpu),
+            )?;
         }
         Ok(())
     }
@@ -50,14 +68,18 @@ struct Stat {
 }
 
 impl Stat {
-    /// The fields of /proc/self/stat after the command, which is in parentheses and may contain blanks.
+    /// The fields of /proc/self/stat after the command, which is in parentheses and may contain
+    /// blanks.
     fn read() -> Option<Self> {
         let text = fs::read_to_string("/proc/self/stat").ok()?;
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
         let cpu_seconds = (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND;
-        Some(Self { cpu_seconds, start_ticks: ticks(19)? })
+        Some(Self {
+            cpu_seconds,
+            start_ticks: ticks(19)?,
+        })
     }
 
     fn start_time_seconds(&self) -> Option<f64> {
@@ -81,6 +103,8 @@ fn open_descriptors() -> Option<f64> {
 
 fn max_descriptors() -> Option<f64> {
     let text = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }

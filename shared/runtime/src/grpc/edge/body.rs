@@ -1,4 +1,5 @@
-//! One answer while it is sent: sees the status in its trailers, ends it at the client's deadline, and turns a panic into trailers.
+//! One answer while it is sent: sees the status in its trailers, ends it at the client's deadline,
+//! and turns a panic into trailers.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,7 +20,9 @@ const GRPC_STATUS: &str = "grpc-status";
 
 /// The code in a head or in trailers, if there is one.
 pub(super) fn code_in(headers: &HeaderMap) -> Option<Code> {
-    headers.get(GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+    headers
+        .get(GRPC_STATUS)
+        .map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 pin_project! {
@@ -36,11 +39,19 @@ pin_project! {
 
 impl<B> EdgeBody<B> {
     pub(super) fn new(inner: B, watched: Watched) -> Self {
-        Self { inner: Some(inner), timer: None, watched }
+        Self {
+            inner: Some(inner),
+            timer: None,
+            watched,
+        }
     }
 
     pub(super) fn empty(watched: Watched) -> Self {
-        Self { inner: None, timer: None, watched }
+        Self {
+            inner: None,
+            timer: None,
+            watched,
+        }
     }
 }
 
@@ -53,7 +64,9 @@ impl<B: Body> Body for EdgeBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
         let last_word = match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(context))) {
             Ok(Poll::Ready(Some(Ok(frame)))) => {
                 return Poll::Ready(Some(Ok(seen(frame, this.watched))));
@@ -81,7 +94,10 @@ impl<B: Body> Body for EdgeBody<B> {
             Err(_panic) => refusal::internal(this.watched.call()),
         };
         this.inner.set(None);
-        Poll::Ready(Some(Ok(seen(Frame::trailers(trailers(&last_word)), this.watched))))
+        Poll::Ready(Some(Ok(seen(
+            Frame::trailers(trailers(&last_word)),
+            this.watched,
+        ))))
     }
 
     fn is_end_stream(&self) -> bool {

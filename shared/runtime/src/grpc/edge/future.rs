@@ -41,7 +41,9 @@ pin_project! {
 
 impl<F> Stage<F> {
     pub fn refused(status: Status) -> Self {
-        Self::Refused { status: Box::new(status) }
+        Self::Refused {
+            status: Box::new(status),
+        }
     }
 }
 
@@ -52,7 +54,13 @@ impl<F> EdgeFuture<F> {
         waiting: Option<Waiting>,
         span: Span,
     ) -> Self {
-        Self { stage, timer: None, watched: Some(watched), waiting, span }
+        Self {
+            stage,
+            timer: None,
+            watched: Some(watched),
+            waiting,
+            span,
+        }
     }
 }
 
@@ -71,7 +79,9 @@ where
             return Poll::Pending;
         };
         let outcome = match this.stage.project() {
-            StageProjection::Refused { status } => Err(std::mem::replace(&mut **status, Status::ok(""))),
+            StageProjection::Refused { status } => {
+                Err(std::mem::replace(&mut **status, Status::ok("")))
+            }
             StageProjection::Handling { handler } => {
                 match catch_unwind(AssertUnwindSafe(|| handler.poll(context))) {
                     Ok(Poll::Ready(Ok(response))) => Ok(response),
@@ -90,7 +100,9 @@ where
             }
         };
         *this.waiting = None;
-        let Some(watched) = this.watched.take() else { return Poll::Pending };
+        let Some(watched) = this.watched.take() else {
+            return Poll::Pending;
+        };
         Poll::Ready(Ok(match outcome {
             Ok(response) => begin(response, watched),
             Err(status) => answer(&status, watched),

@@ -1,5 +1,6 @@
-//! The one layer around every gRPC call: deadline, panics, limit, request id, metrics and the log line of a failure.
-//! It lies on the hot path: one future, one body, no boxes, no span unless the log asks for it.
+//! The one layer around every gRPC call: deadline, panics, limit, request id, metrics and the log
+//! line of a failure. It lies on the hot path: one future, one body, no boxes, no span unless the
+//! log asks for it.
 
 mod body;
 mod call;
@@ -24,11 +25,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tower::Service;
 
-pub use self::{
-    body::EdgeBody,
-    call::Call,
-    future::EdgeFuture,
-};
+pub use self::{body::EdgeBody, call::Call, future::EdgeFuture};
 use self::{
     future::Stage,
     meter::{Meters, Watched},
@@ -36,7 +33,8 @@ use self::{
 use super::{CallLimits, reflection::Method, refusal};
 use crate::metrics::Metrics;
 
-/// A handler that answers for itself at its deadline (with OUTCOME_UNKNOWN, say) goes first: the edge waits this much longer.
+/// A handler that answers for itself at its deadline (with `OUTCOME_UNKNOWN`, say) goes first: the
+/// edge waits this much longer.
 pub const GRACE: Duration = Duration::from_millis(20);
 
 /// Makes the edge around the services of each connection of one server.
@@ -56,12 +54,22 @@ impl EdgeLayer {
     /// An edge for these methods; calls of any other are counted together.
     pub fn new(limits: CallLimits, methods: &[Method], metrics: &Metrics) -> Self {
         let meters = Meters::new(methods, &metrics.calls);
-        Self { shared: Arc::new(Shared { limits, meters, waiting: AtomicUsize::new(0) }) }
+        Self {
+            shared: Arc::new(Shared {
+                limits,
+                meters,
+                waiting: AtomicUsize::new(0),
+            }),
+        }
     }
 
     /// The edge around this service, for a connection from there.
     pub fn around<S>(&self, inner: S, peer: SocketAddr) -> Edge<S> {
-        Edge { inner, shared: Arc::clone(&self.shared), peer }
+        Edge {
+            inner,
+            shared: Arc::clone(&self.shared),
+            peer,
+        }
     }
 }
 
@@ -92,9 +100,16 @@ where
         let limits = &self.shared.limits;
         let asked = timeout::of(request.headers());
         let client = asked.as_ref().ok().copied().flatten();
-        let allowed = client.map_or(limits.default_timeout, |asked| asked.min(limits.max_timeout));
+        let allowed = client.map_or(limits.default_timeout, |asked| {
+            asked.min(limits.max_timeout)
+        });
         let client_deadline = client.and_then(|asked| arrived.checked_add(asked));
-        let call = Call::new(request.headers(), arrived + allowed, client_deadline, self.peer);
+        let call = Call::new(
+            request.headers(),
+            arrived + allowed,
+            client_deadline,
+            self.peer,
+        );
         let meter = Arc::clone(self.shared.meters.of(request.uri().path()));
         let waiting = Waiting::new(&self.shared);
 
@@ -112,15 +127,14 @@ where
             span.record("request_id", call.request_id());
         }
         let watched = Watched::new(meter, call.clone(), started);
-        let stage = match refused {
-            Some(status) => Stage::refused(status),
-            None => {
-                request.extensions_mut().insert(call.clone());
-                let handler = || span.in_scope(|| self.inner.call(request));
-                match catch_unwind(AssertUnwindSafe(handler)) {
-                    Ok(handler) => Stage::Handling { handler },
-                    Err(_panic) => Stage::refused(refusal::internal(&call)),
-                }
+        let stage = if let Some(status) = refused {
+            Stage::refused(status)
+        } else {
+            request.extensions_mut().insert(call.clone());
+            let handler = || span.in_scope(|| self.inner.call(request));
+            match catch_unwind(AssertUnwindSafe(handler)) {
+                Ok(handler) => Stage::Handling { handler },
+                Err(_panic) => Stage::refused(refusal::internal(&call)),
             }
         };
         EdgeFuture::new(stage, watched, waiting, span)
@@ -136,7 +150,9 @@ struct Waiting {
 impl Waiting {
     fn new(shared: &Arc<Shared>) -> Option<Self> {
         let before = shared.waiting.fetch_add(1, Ordering::Relaxed);
-        let this = Self { shared: Arc::clone(shared) };
+        let this = Self {
+            shared: Arc::clone(shared),
+        };
         (before < shared.limits.max_waiting_calls).then_some(this)
     }
 }
@@ -153,7 +169,10 @@ fn answer<R>(status: &Status, mut watched: Watched) -> Response<EdgeBody<R>> {
     let call = watched.call();
     let mut response = Response::new(());
     let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        tonic::metadata::GRPC_CONTENT_TYPE,
+    );
     // Only metadata that is no header could fail, and there is none.
     let _ = status.add_header(headers);
     call.name_failure_in(headers);
