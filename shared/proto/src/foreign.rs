@@ -1,0 +1,78 @@
+//! Statuses that none of our servers wrote: from the transport, from a proxy, or from a server that
+//! is newer or older. They are understood by their code, and always on the careful side.
+
+use std::error::Error;
+use std::iter;
+
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
+
+use crate::{ApiError, Reason};
+
+/// A foreign answer to a query.
+pub(crate) fn query_error(status: &Status) -> ApiError {
+    if caused_by::<TimeoutExpired>(status) {
+        return error(Reason::DeadlineExceeded, status);
+    }
+    error(reason(status.code()), status)
+}
+
+/// A foreign answer to a command. Who wrote it may not know what became of the command.
+pub(crate) fn command_error(status: &Status) -> ApiError {
+    let reason = if caused_by::<ConnectError>(status) {
+        Reason::Unavailable
+    } else if may_have_arrived(status) {
+        Reason::OutcomeUnknown
+    } else {
+        reason(status.code())
+    };
+    error(reason, status)
+}
+
+fn error(reason: Reason, status: &Status) -> ApiError {
+    match status.message() {
+        "" => reason.into(),
+        message => ApiError::new(reason, format!("{}: {message}", reason.sentence())),
+    }
+}
+
+fn reason(code: Code) -> Reason {
+    match code {
+        // What a server answers to a message that is too large for it.
+        Code::InvalidArgument | Code::OutOfRange => Reason::InvalidArgument,
+        Code::DeadlineExceeded => Reason::DeadlineExceeded,
+        Code::Unauthenticated => Reason::Unauthenticated,
+        Code::PermissionDenied => Reason::PermissionDenied,
+        Code::ResourceExhausted => Reason::LimitExceeded,
+        Code::Unavailable => Reason::Unavailable,
+        // Not CONFIG_NOT_FOUND: a proxy that has lost its way must not make configs disappear.
+        Code::NotFound
+        | Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss => Reason::Internal,
+    }
+}
+
+/// Whether a command may have reached a server although its call ended like this. A status with a
+/// cause was made up here, when the transport broke; one without came over the wire.
+fn may_have_arrived(status: &Status) -> bool {
+    status.source().is_some()
+        || matches!(
+            status.code(),
+            Code::Cancelled
+                | Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss
+        )
+}
+
+fn caused_by<E: Error + 'static>(status: &Status) -> bool {
+    iter::successors(status.source(), |&error| error.source()).any(<dyn Error>::is::<E>)
+}
