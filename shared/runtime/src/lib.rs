@@ -1,1 +1,12 @@
-//! (being built)
+//! The plumbing under every `ConfigApi` process: settings, telemetry, the life of a process,
+//! servers and clients. Must never know what a config is.
+
+pub mod clients;
+pub mod connections;
+pub mod grpc;
+pub mod http;
+pub mod metrics;
+pub mod request_id;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,293 @@
+//! The accept loop under every server: at most so many connections, none of them open without
+//! speaking, each told to go when its time is over, all of them drained or dropped at the end.
+//! Knows nothing of what is served.
+
+use std::{
+    error::Error,
+    hash::{BuildHasher as _, RandomState},
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_stream::StreamExt as _;
+use tokio_util::task::TaskTracker;
+use tonic::transport::server::TcpIncoming;
+use tower::Service;
+
+use crate::{
+    metrics::{ConnectionMeter, Counted},
+    shutdown::Lifecycle,
+};
+
+/// After a failed accept (no descriptor left, say) the next one waits this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A client that has not sent this much has not even said which protocol it speaks (HTTP/2's
+/// preface is 24 bytes).
+const FIRST_BYTES: usize = 24;
+
+/// What one listener puts up with.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Connections open at once; one more is closed as soon as it is accepted.
+    pub max_connections: usize,
+    /// How long a new connection may stay silent.
+    pub first_bytes_timeout: Duration,
+    /// How long a silent peer is left alone before the kernel asks whether it is still there.
+    pub tcp_keepalive: Duration,
+    /// The age at which a connection is asked to go (GOAWAY; ±10 %, so that not all go at once).
+    pub max_age: Option<Duration>,
+    /// How long a connection that was asked to go for its age may still finish what it began.
+    pub max_age_grace: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 4_000,
+            first_bytes_timeout: Duration::from_secs(10),
+            tcp_keepalive: Duration::from_mins(1),
+            max_age: None,
+            max_age_grace: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Accepts connections until the end is asked for, then drains them. `service_for` makes the
+/// service of one connection. Returns when the last connection is closed; all are dropped when
+/// there is no more time.
+pub(crate) async fn serve<S, B>(
+    listener: TcpListener,
+    builder: Builder<TokioExecutor>,
+    limits: &ConnectionLimits,
+    meter: ConnectionMeter,
+    life: &Lifecycle,
+    service_for: impl Fn(SocketAddr) -> S,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>> + Send,
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let open = TaskTracker::new();
+    let mut incoming = TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .with_keepalive(Some(limits.tcp_keepalive));
+    while let Some(accepted) = life
+        .soft()
+        .run_until_cancelled(incoming.next())
+        .await
+        .flatten()
+    {
+        let Some((stream, peer)) = checked(accepted, life).await else {
+            continue;
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            meter.refused.inc();
+            tracing::debug!(%peer, "connection refused: as many as allowed are open");
+            continue;
+        };
+        let service = TowerToHyperService::new(service_for(peer));
+        let ticket = Ticket {
+            _slot: slot,
+            _counted: Counted::new(&meter.open),
+        };
+        open.spawn(connection(
+            stream,
+            builder.clone(),
+            service,
+            limits.clone(),
+            life.clone(),
+            ticket,
+        ));
+    }
+    // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
+    drop(incoming);
+    open.close();
+    open.wait().await;
+}
+
+/// Held as long as a connection is open.
+struct Ticket {
+    _slot: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
+async fn checked(
+    accepted: io::Result<TcpStream>,
+    life: &Lifecycle,
+) -> Option<(TcpStream, SocketAddr)> {
+    match accepted {
+        Ok(stream) => {
+            let peer = stream.peer_addr().ok()?;
+            Some((stream, peer))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            life.soft().run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
+            None
+        }
+    }
+}
+
+async fn connection<S, B>(
+    stream: TcpStream,
+    builder: Builder<TokioExecutor>,
+    service: TowerToHyperService<S>,
+    limits: ConnectionLimits,
+    life: Lifecycle,
+    _ticket: Ticket,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>> + Send,
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let received = Arc::new(AtomicUsize::new(0));
+    let io = TokioIo::new(Counting {
+        stream,
+        received: Arc::clone(&received),
+    });
+    let mut served = pin!(builder.serve_connection(io, service));
+    {
+        let asked_to_go = pin!(asked_to_go(&limits, &life, &received));
+        tokio::select! {
+            biased;
+            result = served.as_mut() => return closed(result),
+            order = asked_to_go => if order == Order::Drop { return },
+        }
+    }
+    served.as_mut().graceful_shutdown();
+    // Once the whole process drains, its own limit ends this wait by `hard`.
+    let no_more_time = pin!(async {
+        tokio::select! {
+            () = life.hard().cancelled() => {}
+            () = sleep(limits.max_age_grace), if !life.soft().is_cancelled() => {}
+        }
+    });
+    tokio::select! {
+        biased;
+        result = served.as_mut() => closed(result),
+        () = no_more_time => {}
+    }
+}
+
+#[derive(PartialEq)]
+enum Order {
+    Finish,
+    Drop,
+}
+
+/// Ends when the connection shall, with how.
+async fn asked_to_go(limits: &ConnectionLimits, life: &Lifecycle, received: &AtomicUsize) -> Order {
+    let silent = async {
+        sleep(limits.first_bytes_timeout).await;
+        if received.load(Ordering::Relaxed) >= FIRST_BYTES {
+            std::future::pending::<()>().await;
+        }
+    };
+    let aged = async {
+        match limits.max_age {
+            Some(age) => sleep(jittered(age)).await,
+            None => std::future::pending().await,
+        }
+    };
+    // Tokens of its own, so that connections do not contend for one lock on every wake-up.
+    let (soft, hard) = (life.soft().child_token(), life.hard().child_token());
+    tokio::select! {
+        () = soft.cancelled() => if received.load(Ordering::Relaxed) == 0 { Order::Drop } else { Order::Finish },
+        () = hard.cancelled() => Order::Drop,
+        () = silent => Order::Drop,
+        () = aged => Order::Finish,
+    }
+}
+
+/// 90 % to 110 % of it.
+fn jittered(age: Duration) -> Duration {
+    let draw = u32::try_from(RandomState::new().hash_one(age) % 21).unwrap_or(10);
+    age * (90 + draw) / 100
+}
+
+/// How a connection ends is the client's affair as often as ours, so it is worth a debug line only.
+fn closed(result: Result<(), Box<dyn Error + Send + Sync>>) {
+    if let Err(error) = result {
+        tracing::debug!(error = %crate::telemetry::chain(&*error), "connection ended");
+    }
+}
+
+/// A stream that counts what it hears, until that is enough to know that somebody speaks.
+struct Counting {
+    stream: TcpStream,
+    received: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if self.received.load(Ordering::Relaxed) < FIRST_BYTES {
+            self.received
+                .fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Counting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+}

@@ -1,0 +1,124 @@
+//! What the edge knows of one call, for its handler: until when it must answer, and what the call
+//! is called in the log.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use crate::request_id::{REQUEST_ID, RequestId};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// One call, as an extension of its request. Clones are the same call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    deadline: Instant,
+    client_deadline: Option<Instant>,
+    /// Filled from the request, or with a new id when somebody first asks.
+    request_id: OnceLock<RequestId>,
+    traceparent: Option<HeaderValue>,
+    peer: SocketAddr,
+}
+
+impl Call {
+    pub(super) fn new(
+        headers: &HeaderMap,
+        deadline: Instant,
+        client_deadline: Option<Instant>,
+        peer: SocketAddr,
+    ) -> Self {
+        let request_id = RequestId::sent_in(headers).map_or_else(OnceLock::new, OnceLock::from);
+        let traceparent = headers
+            .get(TRACEPARENT)
+            .filter(|sent| is_traceparent(sent))
+            .cloned();
+        Self {
+            inner: Arc::new(Inner {
+                deadline,
+                client_deadline,
+                request_id,
+                traceparent,
+                peer,
+            }),
+        }
+    }
+
+    /// The call that this request belongs to; none if it did not come through the edge.
+    pub fn of<T>(request: &tonic::Request<T>) -> Option<&Self> {
+        request.extensions().get()
+    }
+
+    /// When the answer must have begun: the client's deadline or the server's limit, whichever is
+    /// first.
+    pub fn deadline(&self) -> Instant {
+        self.inner.deadline
+    }
+
+    /// When the client stops listening, if it said so; the end of a stream too.
+    pub fn client_deadline(&self) -> Option<Instant> {
+        self.inner.client_deadline
+    }
+
+    /// What the call is called: what the client sent in `x-request-id`, or a new UUID.
+    pub fn request_id(&self) -> &str {
+        self.inner
+            .request_id
+            .get_or_init(RequestId::generate)
+            .as_str()
+    }
+
+    /// The `traceparent` of the request, if it sent a well-formed one.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.inner.traceparent.as_ref()?.to_str().ok()
+    }
+
+    /// The trace that the call belongs to: 32 hex digits.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent()?.get(3..35)
+    }
+
+    /// Where the call came from.
+    pub fn peer(&self) -> SocketAddr {
+        self.inner.peer
+    }
+
+    /// Names the call in its answer, if it has a name. A call that the client did not name, whose
+    /// name no handler wanted and that did not fail, is spared one.
+    pub(super) fn name_in(&self, headers: &mut HeaderMap) {
+        if let Some(name) = self.inner.request_id.get() {
+            headers.insert(REQUEST_ID, name.as_header().clone());
+        }
+    }
+
+    /// Names the call in its answer, with a new name if need be.
+    pub(super) fn name_failure_in(&self, headers: &mut HeaderMap) {
+        self.inner.request_id.get_or_init(RequestId::generate);
+        self.name_in(headers);
+    }
+}
+
+/// `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`, lower case, neither id all zeros.
+fn is_traceparent(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let hex = |part: &[u8]| {
+        part.iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let id = |part: &[u8]| hex(part) && part.iter().any(|byte| *byte != b'0');
+    bytes.len() == 55
+        && bytes.starts_with(b"00-")
+        && id(&bytes[3..35])
+        && bytes[35] == b'-'
+        && id(&bytes[36..52])
+        && bytes[52] == b'-'
+        && hex(&bytes[53..])
+}

@@ -1,0 +1,126 @@
+//! One call until its answer begins: the handler races its deadline, and a panic becomes an answer.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
+use tonic::Status;
+use tracing::Span;
+
+use super::{EdgeBody, GRACE, Waiting, answer, meter::Watched};
+use crate::grpc::refusal;
+
+pin_project! {
+    /// The answer of one call.
+    pub struct EdgeFuture<F> {
+        #[pin]
+        stage: Stage<F>,
+        // Made only if the handler is not done at once.
+        #[pin]
+        timer: Option<Sleep>,
+        watched: Option<Watched>,
+        waiting: Option<Waiting>,
+        span: Span,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    pub(super) enum Stage<F> {
+        Handling { #[pin] handler: F },
+        Refused { status: Box<Status> },
+    }
+}
+
+impl<F> Stage<F> {
+    pub fn refused(status: Status) -> Self {
+        Self::Refused {
+            status: Box::new(status),
+        }
+    }
+}
+
+impl<F> EdgeFuture<F> {
+    pub(super) fn new(
+        stage: Stage<F>,
+        watched: Watched,
+        waiting: Option<Waiting>,
+        span: Span,
+    ) -> Self {
+        Self {
+            stage,
+            timer: None,
+            watched: Some(watched),
+            waiting,
+            span,
+        }
+    }
+}
+
+impl<F, R> Future for EdgeFuture<F>
+where
+    F: Future<Output = Result<Response<R>, Infallible>>,
+    R: http_body::Body,
+{
+    type Output = Result<Response<EdgeBody<R>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let _entered = this.span.enter();
+        let Some(call) = this.watched.as_ref().map(Watched::call) else {
+            // Polled after it was done, which futures may answer as they like.
+            return Poll::Pending;
+        };
+        let outcome = match this.stage.project() {
+            StageProjection::Refused { status } => {
+                Err(std::mem::replace(&mut **status, Status::ok("")))
+            }
+            StageProjection::Handling { handler } => {
+                match catch_unwind(AssertUnwindSafe(|| handler.poll(context))) {
+                    Ok(Poll::Ready(Ok(response))) => Ok(response),
+                    Ok(Poll::Ready(Err(never))) => match never {},
+                    Ok(Poll::Pending) => {
+                        if this.timer.is_none() {
+                            this.timer.set(Some(sleep_until(call.deadline() + GRACE)));
+                        }
+                        if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                            ready!(timer.poll(context));
+                        }
+                        Err(refusal::deadline_exceeded(call))
+                    }
+                    Err(_panic) => Err(refusal::internal(call)),
+                }
+            }
+        };
+        *this.waiting = None;
+        let Some(watched) = this.watched.take() else {
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok(match outcome {
+            Ok(response) => begin(response, watched),
+            Err(status) => answer(&status, watched),
+        }))
+    }
+}
+
+/// The answer begins: its status is in the head already, or will come in the trailers.
+fn begin<R: http_body::Body>(response: Response<R>, mut watched: Watched) -> Response<EdgeBody<R>> {
+    let (mut head, body) = response.into_parts();
+    if let Some(code) = super::body::code_in(&head.headers) {
+        watched.end(code);
+        if code != tonic::Code::Ok {
+            watched.call().name_failure_in(&mut head.headers);
+        }
+    } else if body.is_end_stream() {
+        watched.end(tonic::Code::Unknown);
+    }
+    watched.call().name_in(&mut head.headers);
+    Response::from_parts(head, EdgeBody::new(body, watched))
+}

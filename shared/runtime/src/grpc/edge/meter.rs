@@ -1,0 +1,178 @@
+//! What is counted and logged of every call. All handles are made at the start, or once per code
+//! and method; names that a client sends never become labels.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Histogram};
+use tonic::Code;
+
+use super::Call;
+use crate::{
+    grpc::reflection::Method,
+    metrics::{CallFamilies, CodeLabels, MethodLabels, seconds},
+};
+
+const OTHER: &str = "other";
+
+/// The meters of all methods, found by path.
+#[derive(Debug)]
+pub(super) struct Meters {
+    by_path: HashMap<Box<str>, Arc<Meter>>,
+    other: Arc<Meter>,
+}
+
+impl Meters {
+    pub fn new(methods: &[Method], families: &CallFamilies) -> Self {
+        let by_path = methods
+            .iter()
+            .map(|method| {
+                let path = format!("/{}/{}", method.service, method.name).into_boxed_str();
+                (
+                    path,
+                    Arc::new(Meter::new(&method.service, &method.name, families)),
+                )
+            })
+            .collect();
+        Self {
+            by_path,
+            other: Arc::new(Meter::new(OTHER, OTHER, families)),
+        }
+    }
+
+    pub fn of(&self, path: &str) -> &Arc<Meter> {
+        self.by_path.get(path).unwrap_or(&self.other)
+    }
+}
+
+/// The handles of one method.
+#[derive(Debug)]
+pub(super) struct Meter {
+    labels: MethodLabels,
+    families: CallFamilies,
+    latency: Histogram,
+    in_flight: Gauge,
+    handled: [OnceLock<Counter>; 17],
+}
+
+impl Meter {
+    fn new(service: &str, method: &str, families: &CallFamilies) -> Self {
+        let labels = MethodLabels {
+            grpc_service: service.into(),
+            grpc_method: method.into(),
+        };
+        Self {
+            latency: families.latency.get_or_create_owned(&labels),
+            in_flight: families.in_flight.get_or_create_owned(&labels),
+            handled: [const { OnceLock::new() }; 17],
+            families: families.clone(),
+            labels,
+        }
+    }
+
+    fn handled(&self, code: Code) -> Option<&Counter> {
+        let slot = self.handled.get(usize::try_from(i32::from(code)).ok()?)?;
+        Some(slot.get_or_init(|| {
+            self.families.handled.get_or_create_owned(&CodeLabels {
+                grpc_service: Arc::clone(&self.labels.grpc_service),
+                grpc_method: Arc::clone(&self.labels.grpc_method),
+                grpc_code: name(code),
+            })
+        }))
+    }
+}
+
+/// Watches one call from its arrival to its end, and tells of it exactly once.
+#[derive(Debug)]
+pub(super) struct Watched {
+    meter: Arc<Meter>,
+    call: Call,
+    started: Instant,
+    ended: bool,
+}
+
+impl Watched {
+    pub fn new(meter: Arc<Meter>, call: Call, started: Instant) -> Self {
+        meter.in_flight.inc();
+        Self {
+            meter,
+            call,
+            started,
+            ended: false,
+        }
+    }
+
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The call has ended with this code; only the first word counts.
+    pub fn end(&mut self, code: Code) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.meter.in_flight.dec();
+        self.meter.latency.observe(seconds(self.started.elapsed()));
+        if let Some(handled) = self.meter.handled(code) {
+            handled.inc();
+        }
+        if code != Code::Ok {
+            self.log(code);
+        }
+    }
+
+    fn log(&self, code: Code) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    service = &*self.meter.labels.grpc_service,
+                    method = &*self.meter.labels.grpc_method,
+                    code = name(code),
+                    duration_ms = seconds(self.started.elapsed()) * 1_000.0,
+                    request_id = self.call.request_id(),
+                    trace_id = self.call.trace_id(),
+                    peer = %self.call.peer(),
+                    "call failed"
+                )
+            };
+        }
+        match code {
+            Code::Internal | Code::DataLoss | Code::Unknown => line!(error),
+            Code::Unavailable => line!(warn),
+            _ => line!(debug),
+        }
+    }
+}
+
+impl Drop for Watched {
+    /// Dropped in the middle: the client went away, or the server had no more time.
+    fn drop(&mut self) {
+        self.end(Code::Cancelled);
+    }
+}
+
+/// A code as the gRPC specification writes it.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,180 @@
+//! The one layer around every gRPC call: deadline, panics, limit, request id, metrics and the log
+//! line of a failure. It lies on the hot path: one future, one body, no boxes, no span unless the
+//! log asks for it.
+
+mod body;
+mod call;
+mod future;
+mod meter;
+mod timeout;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use tokio::time::Instant;
+use tonic::Status;
+use tower::Service;
+
+pub use self::{body::EdgeBody, call::Call, future::EdgeFuture};
+use self::{
+    future::Stage,
+    meter::{Meters, Watched},
+};
+use super::{CallLimits, reflection::Method, refusal};
+use crate::metrics::Metrics;
+
+/// A handler that answers for itself at its deadline (with `OUTCOME_UNKNOWN`, say) goes first: the
+/// edge waits this much longer.
+pub const GRACE: Duration = Duration::from_millis(20);
+
+/// Makes the edge around the services of each connection of one server.
+#[derive(Debug, Clone)]
+pub struct EdgeLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: CallLimits,
+    meters: Meters,
+    waiting: AtomicUsize,
+}
+
+impl EdgeLayer {
+    /// An edge for these methods; calls of any other are counted together.
+    pub fn new(limits: CallLimits, methods: &[Method], metrics: &Metrics) -> Self {
+        let meters = Meters::new(methods, &metrics.calls);
+        Self {
+            shared: Arc::new(Shared {
+                limits,
+                meters,
+                waiting: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// The edge around this service, for a connection from there.
+    pub fn around<S>(&self, inner: S, peer: SocketAddr) -> Edge<S> {
+        Edge {
+            inner,
+            shared: Arc::clone(&self.shared),
+            peer,
+        }
+    }
+}
+
+/// The edge around one service.
+#[derive(Debug, Clone)]
+pub struct Edge<S> {
+    inner: S,
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+}
+
+impl<S, B, R> Service<Request<B>> for Edge<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
+    R: http_body::Body,
+{
+    type Response = Response<EdgeBody<R>>;
+    type Error = Infallible;
+    type Future = EdgeFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let started = std::time::Instant::now();
+        let arrived = Instant::from_std(started);
+        let limits = &self.shared.limits;
+        let asked = timeout::of(request.headers());
+        let client = asked.as_ref().ok().copied().flatten();
+        let allowed = client.map_or(limits.default_timeout, |asked| {
+            asked.min(limits.max_timeout)
+        });
+        let client_deadline = client.and_then(|asked| arrived.checked_add(asked));
+        let call = Call::new(
+            request.headers(),
+            arrived + allowed,
+            client_deadline,
+            self.peer,
+        );
+        let meter = Arc::clone(self.shared.meters.of(request.uri().path()));
+        let waiting = Waiting::new(&self.shared);
+
+        let refused = if asked.is_err() {
+            Some(refusal::bad_timeout(&call))
+        } else if allowed.is_zero() {
+            Some(refusal::deadline_exceeded(&call))
+        } else if waiting.is_none() {
+            Some(refusal::limit_exceeded(&call))
+        } else {
+            None
+        };
+        let span = tracing::debug_span!("call", request_id = tracing::field::Empty);
+        if !span.is_disabled() {
+            span.record("request_id", call.request_id());
+        }
+        let watched = Watched::new(meter, call.clone(), started);
+        let stage = if let Some(status) = refused {
+            Stage::refused(status)
+        } else {
+            request.extensions_mut().insert(call.clone());
+            let handler = || span.in_scope(|| self.inner.call(request));
+            match catch_unwind(AssertUnwindSafe(handler)) {
+                Ok(handler) => Stage::Handling { handler },
+                Err(_panic) => Stage::refused(refusal::internal(&call)),
+            }
+        };
+        EdgeFuture::new(stage, watched, waiting, span)
+    }
+}
+
+/// Held from a call's arrival until its answer begins.
+#[derive(Debug)]
+struct Waiting {
+    shared: Arc<Shared>,
+}
+
+impl Waiting {
+    fn new(shared: &Arc<Shared>) -> Option<Self> {
+        let before = shared.waiting.fetch_add(1, Ordering::Relaxed);
+        let this = Self {
+            shared: Arc::clone(shared),
+        };
+        (before < shared.limits.max_waiting_calls).then_some(this)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A refusal as an answer: status in the head, no body.
+fn answer<R>(status: &Status, mut watched: Watched) -> Response<EdgeBody<R>> {
+    watched.end(status.code());
+    let call = watched.call();
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        tonic::metadata::GRPC_CONTENT_TYPE,
+    );
+    // Only metadata that is no header could fail, and there is none.
+    let _ = status.add_header(headers);
+    call.name_failure_in(headers);
+    response.map(|()| EdgeBody::empty(watched))
+}

@@ -1,0 +1,98 @@
+//! What a gRPC server puts up with, every number by name. HTTP/2's own limits are shared with the
+//! REST server.
+
+use std::time::Duration;
+
+use hyper_util::server::conn::auto::Http2Builder;
+
+use crate::connections::ConnectionLimits;
+
+/// All limits of one gRPC server.
+#[derive(Debug, Clone, Default)]
+pub struct GrpcLimits {
+    /// Per listener.
+    pub connections: ConnectionLimits,
+    /// Per connection.
+    pub http2: Http2Limits,
+    /// Per call.
+    pub calls: CallLimits,
+}
+
+/// What one HTTP/2 connection may ask for.
+#[derive(Debug, Clone)]
+pub struct Http2Limits {
+    /// Streams open at once on one connection.
+    pub max_concurrent_streams: u32,
+    /// Bytes a client may send on one stream before they are read.
+    pub stream_window: u32,
+    /// Bytes a client may send on one connection before they are read.
+    pub connection_window: u32,
+    /// The largest frame.
+    pub max_frame_size: u32,
+    /// The largest set of request headers.
+    pub max_header_list_size: u32,
+    /// Bytes that may wait to be sent on one stream.
+    pub max_send_buffer: usize,
+    /// How often a silent client is asked whether it is still there.
+    pub keepalive_interval: Duration,
+    /// How long it may take to answer that.
+    pub keepalive_timeout: Duration,
+    /// Streams a client may open and reset before we got to them ("rapid reset").
+    pub max_pending_reset_streams: usize,
+    /// Streams we may have to reset for a client's errors.
+    pub max_local_error_resets: usize,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: 1_000,
+            stream_window: 2 * 1024 * 1024,
+            connection_window: 8 * 1024 * 1024,
+            max_frame_size: 64 * 1024,
+            max_header_list_size: 16 * 1024,
+            max_send_buffer: 1024 * 1024,
+            keepalive_interval: Duration::from_secs(20),
+            keepalive_timeout: Duration::from_secs(10),
+            max_pending_reset_streams: 50,
+            max_local_error_resets: 200,
+        }
+    }
+}
+
+impl Http2Limits {
+    pub(crate) fn apply_to<E>(&self, builder: &mut Http2Builder<'_, E>) {
+        builder
+            .max_concurrent_streams(self.max_concurrent_streams)
+            .initial_stream_window_size(self.stream_window)
+            .initial_connection_window_size(self.connection_window)
+            .max_frame_size(self.max_frame_size)
+            .max_header_list_size(self.max_header_list_size)
+            .max_send_buf_size(self.max_send_buffer)
+            .keep_alive_interval(self.keepalive_interval)
+            .keep_alive_timeout(self.keepalive_timeout)
+            .max_pending_accept_reset_streams(self.max_pending_reset_streams)
+            .max_local_error_reset_streams(self.max_local_error_resets);
+    }
+}
+
+/// What one call may take.
+#[derive(Debug, Clone)]
+pub struct CallLimits {
+    /// How long a call may take until its answer begins, if the client set no deadline.
+    pub default_timeout: Duration,
+    /// The longest a client may ask a call to take until its answer begins.
+    pub max_timeout: Duration,
+    /// Calls whose answer has not begun; one more is refused with `LIMIT_EXCEEDED`.
+    pub max_waiting_calls: usize,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            default_timeout: Duration::from_secs(10),
+            max_timeout: Duration::from_mins(2),
+            max_waiting_calls: 20_000,
+        }
+    }
+}

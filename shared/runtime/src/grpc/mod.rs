@@ -1,0 +1,118 @@
+//! A gRPC server with every limit set: one edge around the routes, health and reflection beside
+//! them, a bounded drain at the end.
+
+pub mod edge;
+mod health;
+mod limits;
+mod reflection;
+pub mod refusal;
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::net::TcpListener;
+use tonic::{
+    codec::CompressionEncoding,
+    service::{Routes, RoutesBuilder},
+};
+
+use self::edge::EdgeLayer;
+pub use self::{
+    health::Health,
+    limits::{CallLimits, GrpcLimits, Http2Limits},
+};
+use crate::{connections, metrics::Metrics, shutdown::Lifecycle};
+
+/// The encodings that every service accepts and answers in.
+pub const ENCODINGS: [CompressionEncoding; 2] =
+    [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
+
+/// What one gRPC server serves.
+#[derive(Debug)]
+pub struct GrpcServer {
+    /// What the server is called in metrics and logs.
+    pub name: &'static str,
+    /// The services, without health and reflection, which are added here.
+    pub routes: Routes,
+    /// The full names of these services.
+    pub services: &'static [&'static str],
+    /// The encoded descriptor set that describes them.
+    pub descriptors: &'static [u8],
+    /// Whether it serves; set to not serving here when the process shall end.
+    pub health: Health,
+    /// What it puts up with.
+    pub limits: GrpcLimits,
+}
+
+/// A server could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[error("the server {server} cannot be put together")]
+pub struct ServeError {
+    server: &'static str,
+    #[source]
+    source: tonic_reflection::server::Error,
+}
+
+/// Serves until the end is asked for, then drains: health says `NOT_SERVING`, clients get GOAWAY,
+/// calls in flight may finish until the life's drain limit is over. Streams are expected to end by
+/// themselves once `life.soft()` is cancelled.
+pub async fn serve(
+    listener: TcpListener,
+    server: GrpcServer,
+    metrics: &Metrics,
+    life: &Lifecycle,
+) -> Result<(), ServeError> {
+    let GrpcServer {
+        name,
+        routes,
+        services,
+        descriptors,
+        health,
+        limits,
+    } = server;
+    let cannot = |source| ServeError {
+        server: name,
+        source,
+    };
+    let described = reflection::Described::new(descriptors, services).map_err(cannot)?;
+    let mut all = RoutesBuilder::from(routes);
+    all.add_service(health.service(services, life.soft().clone()));
+    described.add_to(&mut all).map_err(cannot)?;
+    let routes = all.routes().prepare();
+
+    let edge = EdgeLayer::new(limits.calls, described.methods(), metrics);
+    let not_serving = {
+        let (health, soft) = (health.clone(), life.soft().clone());
+        async move {
+            soft.cancelled().await;
+            health.set_not_serving();
+        }
+    };
+    let address = listener
+        .local_addr()
+        .map(|address| address.to_string())
+        .unwrap_or_default();
+    tracing::info!(server = name, address, "listening for gRPC");
+    let accepting = connections::serve(
+        listener,
+        protocol(&limits.http2),
+        &limits.connections,
+        metrics.connections.of(name),
+        life,
+        |peer| edge.around(routes.clone(), peer),
+    );
+    tokio::join!(not_serving, accepting);
+    tracing::info!(server = name, "closed");
+    Ok(())
+}
+
+fn protocol(limits: &Http2Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new()).http2_only();
+    limits.apply_to(&mut builder.http2());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .auto_date_header(false);
+    builder
+}

@@ -1,0 +1,77 @@
+//! What those who run a server ask it: metrics and probes, on an address of their own. Must never
+//! serve configs.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{StatusCode, header::CONTENT_TYPE};
+use tokio::net::TcpListener;
+
+use super::HttpLimits;
+use crate::{
+    connections::ConnectionLimits,
+    metrics::{self, Metrics},
+    shutdown::Lifecycle,
+};
+
+/// Enough for scrapers and probes.
+const MAX_CONNECTIONS: usize = 100;
+
+/// Says whether the server can serve now, and if not, why not.
+pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+#[derive(Clone)]
+struct Asked {
+    metrics: Metrics,
+    life: Lifecycle,
+    ready: Ready,
+}
+
+/// `/metrics`, `/livez` and `/readyz`.
+pub fn router(metrics: &Metrics, life: &Lifecycle, ready: Ready) -> Router {
+    Router::new()
+        .route("/metrics", get(page))
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readiness))
+        .with_state(Asked {
+            metrics: metrics.clone(),
+            life: life.clone(),
+            ready,
+        })
+}
+
+/// Serves the admin router until the end is asked for.
+pub async fn serve(listener: TcpListener, metrics: &Metrics, life: &Lifecycle, ready: Ready) {
+    let connections = ConnectionLimits {
+        max_connections: MAX_CONNECTIONS,
+        ..ConnectionLimits::default()
+    };
+    let limits = HttpLimits {
+        connections,
+        ..HttpLimits::default()
+    };
+    let router = router(metrics, life, ready);
+    super::serve("admin", listener, router, &limits, metrics, life).await;
+}
+
+async fn page(State(asked): State<Asked>) -> Response {
+    match asked.metrics.render() {
+        Ok(page) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn readiness(State(asked): State<Asked>) -> Response {
+    if asked.life.soft().is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
+    }
+    match (asked.ready)() {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}

@@ -1,0 +1,103 @@
+//! An HTTP server for an axum router with what axum's own lacks: limits on connections, headers and
+//! slow senders, HTTP/1.1 and h2c on one port, panics answered, and a bounded drain at the end.
+
+pub mod admin;
+mod edge;
+mod paced;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, middleware};
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::net::TcpListener;
+
+use self::edge::Edge;
+use crate::{
+    connections::{self, ConnectionLimits},
+    grpc::Http2Limits,
+    metrics::Metrics,
+    shutdown::Lifecycle,
+};
+
+/// All limits of one HTTP server.
+#[derive(Debug, Clone)]
+pub struct HttpLimits {
+    /// Per listener.
+    pub connections: ConnectionLimits,
+    /// Per HTTP/2 connection.
+    pub http2: Http2Limits,
+    /// How long an HTTP/1 client may take to send a head; a kept-alive connection is closed after
+    /// so much idleness.
+    pub header_read_timeout: Duration,
+    /// The most headers of one HTTP/1 request.
+    pub max_headers: usize,
+    /// The most bytes of one HTTP/1 head.
+    pub max_head_bytes: usize,
+    /// How long a client may pause within a request's body.
+    pub body_pause_timeout: Duration,
+    /// How long a request's body may take as a whole.
+    pub body_timeout: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections: ConnectionLimits::default(),
+            http2: Http2Limits::default(),
+            header_read_timeout: Duration::from_secs(30),
+            max_headers: 100,
+            max_head_bytes: 64 * 1024,
+            body_pause_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Serves until the end is asked for, then drains until the life's drain limit is over.
+/// Endless answers are expected to end by themselves once `life.soft()` is cancelled.
+pub async fn serve(
+    name: &'static str,
+    listener: TcpListener,
+    router: Router,
+    limits: &HttpLimits,
+    metrics: &Metrics,
+    life: &Lifecycle,
+) {
+    let edge = Arc::new(Edge::new(limits, metrics));
+    let router = router
+        .layer(middleware::from_fn_with_state(edge, edge::around))
+        .with_state(());
+    let address = listener
+        .local_addr()
+        .map(|address| address.to_string())
+        .unwrap_or_default();
+    tracing::info!(server = name, address, "listening for HTTP");
+    let meter = metrics.connections.of(name);
+    let service_for = |_peer| router.clone();
+    connections::serve(
+        listener,
+        protocol(limits),
+        &limits.connections,
+        meter,
+        life,
+        service_for,
+    )
+    .await;
+    tracing::info!(server = name, "closed");
+}
+
+fn protocol(limits: &HttpLimits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_headers(limits.max_headers)
+        .max_buf_size(limits.max_head_bytes);
+    limits.http2.apply_to(&mut builder.http2());
+    builder.http2().timer(TokioTimer::new());
+    builder
+}

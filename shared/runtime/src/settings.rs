@@ -1,0 +1,202 @@
+//! How a process is told what to do: flags and `CONFIGAPI_…` variables into one struct, read once.
+//! A wrong setting ends the start with one line that names it; the line never repeats the value,
+//! which may be secret.
+
+use std::{
+    error::Error as _,
+    ffi::OsString,
+    fmt,
+    io::Write as _,
+    process::{self, ExitCode},
+    time::Duration,
+};
+
+use clap::{
+    Arg, Command, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+/// What a process that was started with a wrong setting exits with.
+pub const EXIT_WRONG_SETTING: u8 = 2;
+
+/// Why there are no settings to start with.
+#[derive(Debug)]
+pub enum NoSettings {
+    /// Help or the version was asked for; this is the text.
+    Asked(String),
+    /// A setting is wrong or missing; this one line names it and says what it wants.
+    Wrong(String),
+}
+
+/// Reads the settings of this process from its arguments and environment, or ends the process:
+/// with 0 after `--help` and `--version`, with 2 and one line on stderr after a wrong setting.
+pub fn parse_or_exit<T: Parser>() -> T {
+    match parse_from(std::env::args_os()) {
+        Ok(settings) => settings,
+        Err(NoSettings::Asked(text)) => {
+            // Nothing can be done about a closed stdout, and nothing needs to be.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            process::exit(0)
+        }
+        Err(NoSettings::Wrong(line)) => {
+            wrong(&line);
+            process::exit(i32::from(EXIT_WRONG_SETTING))
+        }
+    }
+}
+
+/// Says on stderr, in one line, what is wrong with the settings; for what only shows after they
+/// were parsed.
+pub fn wrong(line: &str) -> ExitCode {
+    // Nothing can be done about a closed stderr; the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "{}", one_line(line));
+    ExitCode::from(EXIT_WRONG_SETTING)
+}
+
+/// Reads settings from these arguments (the first is the program's name) and the environment.
+pub fn parse_from<T: Parser>(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<T, NoSettings> {
+    T::try_parse_from(arguments).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            NoSettings::Asked(error.render().to_string())
+        }
+        _ => NoSettings::Wrong(explain(&T::command(), &error)),
+    })
+}
+
+fn explain(command: &Command, error: &clap::Error) -> String {
+    let program = command.get_name();
+    let shown = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(shown)) => Some(shown.as_str()),
+        Some(ContextValue::Strings(all)) => all.first().map(String::as_str),
+        _ => None,
+    };
+    let argument = shown.and_then(|shown| find(command, shown));
+    let line = match (argument, shown) {
+        (Some(argument), _) => format!(
+            "{program}: {}: {}; it wants {}",
+            name_of(argument),
+            what_is_wrong(argument, error),
+            what_it_wants(argument, error),
+        ),
+        (None, Some(shown)) if error.kind() == ErrorKind::UnknownArgument => {
+            format!("{program}: {shown} is not a setting; see {program} --help")
+        }
+        _ => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let first = first.strip_prefix("error: ").unwrap_or(first);
+            format!("{program}: {first}; see {program} --help")
+        }
+    };
+    one_line(&line)
+}
+
+/// The argument that clap shows as `shown` ("--addr <ADDR>"), also in subcommands.
+fn find<'a>(command: &'a Command, shown: &str) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .find(|argument| argument.to_string() == shown)
+        .or_else(|| command.get_subcommands().find_map(|sub| find(sub, shown)))
+}
+
+fn name_of(argument: &Arg) -> String {
+    let flag = match argument.get_long() {
+        Some(long) => format!("--{long}"),
+        None => argument.to_string(),
+    };
+    match argument.get_env() {
+        Some(variable) => format!("{flag} ({})", variable.to_string_lossy()),
+        None => flag,
+    }
+}
+
+fn what_is_wrong(argument: &Arg, error: &clap::Error) -> String {
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => "is not set".to_owned(),
+        ErrorKind::ValueValidation if !argument.is_hide_env_values_set() => match error.source() {
+            Some(source) => source.to_string(),
+            None => "is wrong".to_owned(),
+        },
+        ErrorKind::ArgumentConflict => "does not go with the others".to_owned(),
+        _ => "is wrong".to_owned(),
+    }
+}
+
+fn what_it_wants(argument: &Arg, error: &clap::Error) -> String {
+    let help = argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue)
+        && !valid.is_empty()
+    {
+        return format!("one of {} ({help})", valid.join(", "));
+    }
+    match argument.get_value_names().and_then(<[_]>::first) {
+        Some(name) => format!("<{name}>: {help}"),
+        None => help,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A value that a setting does not take; says what it would take instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAValue(&'static str);
+
+impl fmt::Display for NotAValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for NotAValue {}
+
+const WANTS_DURATION: NotAValue = NotAValue("not a duration like 500ms, 10s, 5m or 2h");
+const WANTS_BYTES: NotAValue = NotAValue("not a size like 4096, 64KiB, 16MiB or 1GiB");
+
+/// Reads a duration with its unit: `500ms`, `10s`, `5m`, `2h`. For `#[arg(value_parser =
+/// settings::duration)]`.
+pub fn duration(text: &str) -> Result<Duration, NotAValue> {
+    let (number, unit) = number_and_unit(text).ok_or(WANTS_DURATION)?;
+    let factor_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(WANTS_DURATION),
+    };
+    number
+        .checked_mul(factor_ms)
+        .map(Duration::from_millis)
+        .ok_or(WANTS_DURATION)
+}
+
+/// Reads a number of bytes: `4096`, `64KiB`, `16MiB`, `1GiB`. For `#[arg(value_parser =
+/// settings::byte_size)]`.
+pub fn byte_size(text: &str) -> Result<usize, NotAValue> {
+    let (number, unit) = number_and_unit(text).ok_or(WANTS_BYTES)?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(WANTS_BYTES),
+    };
+    number
+        .checked_mul(factor)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or(WANTS_BYTES)
+}
+
+fn number_and_unit(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit))
+}
