@@ -13,12 +13,7 @@ const DOMAIN: &str = "configapi";
 
 /// The call's deadline is over.
 pub(super) fn deadline_exceeded(call: &Call) -> Status {
-    refusal(
-        Code::DeadlineExceeded,
-        "DEADLINE_EXCEEDED",
-        "the deadline of this call is over",
-        call,
-    )
+    refusal(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline of this call is over", call)
 }
 
 /// The handler panicked.
