@@ -6,7 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
-scripts := scripts/with-postgres scripts/demo $(wildcard scripts/bench) $(wildcard scripts/lib/*.sh) .ci/run
+scripts := scripts/with-postgres scripts/demo $(wildcard scripts/bench scripts/lib/*.sh) .ci/run
 
 .PHONY: help
 help: ## List the commands
@@ -46,7 +46,8 @@ demo: toolchain ## Take a tour with curl against a fresh server
 .PHONY: coverage
 coverage: toolchain ## Measure which lines the tests reach
 	@if ! cargo llvm-cov --version >/dev/null 2>&1; then \
-		echo "make coverage needs cargo-llvm-cov: cargo install cargo-llvm-cov && rustup component add llvm-tools"; \
+		echo "cargo-llvm-cov is missing: cargo install cargo-llvm-cov &&" \
+			"rustup component add llvm-tools" >&2; \
 		exit 1; \
 	fi
 	scripts/with-postgres cargo llvm-cov --workspace --html

@@ -75,7 +75,7 @@ fetch_binaries() {
             if "fetch_$fetcher" "$machine" "$work" >"$work/log" 2>&1; then
                 mv -T "$work/tree" "$fetched" 2>/dev/null || true
             else
-                complain "could not fetch PostgreSQL as $fetcher: $(tail -n 1 "$work/log")"
+                complain "could not fetch PostgreSQL as $fetcher: $(grep . "$work/log" | tail -n 3)"
             fi
             rm -rf "$work"
         fi
