@@ -9,10 +9,8 @@ use tonic_reflection::{pb, server};
 use super::ENCODINGS;
 
 const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
-const REFLECTION_SERVICES: [&str; 2] = [
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-];
+const REFLECTION_SERVICES: [&str; 2] =
+    ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
 /// The descriptor sets of all that is served, and the names of the services.
 pub(super) struct Described {
@@ -50,11 +48,7 @@ impl Described {
         for set in sets {
             methods_of(&FileDescriptorSet::decode(set)?, &names, &mut methods);
         }
-        Ok(Self {
-            sets,
-            services: names,
-            methods,
-        })
+        Ok(Self { sets, services: names, methods })
     }
 
     pub(super) fn methods(&self) -> &[Method] {
@@ -66,9 +60,7 @@ impl Described {
         let mut v1alpha = self.builder().build_v1alpha()?;
         for encoding in ENCODINGS {
             v1 = v1.accept_compressed(encoding).send_compressed(encoding);
-            v1alpha = v1alpha
-                .accept_compressed(encoding)
-                .send_compressed(encoding);
+            v1alpha = v1alpha.accept_compressed(encoding).send_compressed(encoding);
         }
         routes.add_service(v1).add_service(v1alpha);
         Ok(())
@@ -76,12 +68,11 @@ impl Described {
 
     fn builder(&self) -> server::Builder<'static> {
         let builder = server::Builder::configure().include_reflection_service(false);
-        let builder = self.sets.iter().fold(builder, |builder, set| {
-            builder.register_encoded_file_descriptor_set(set)
-        });
-        self.services
+        let builder = self
+            .sets
             .iter()
-            .fold(builder, |builder, name| builder.with_service_name(*name))
+            .fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set));
+        self.services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
     }
 }
 
