@@ -47,7 +47,11 @@ impl Probe {
         match request.get_ref().as_str() {
             "hang" => std::future::pending().await,
             "wait at the gate" => self.gate.notified().await,
-            "wait for the deadline" => tokio::time::sleep_until(call.deadline()).await,
+            "wait for the deadline" => {
+                tokio::time::sleep_until(call.deadline()).await;
+                // Answering takes a moment too.
+                tokio::task::yield_now().await;
+            }
             "panic" => panic!("asked to"),
             "panic with a secret" => panic!("cannot slice {}", request.get_ref()),
             "fail" => return Err(Status::not_found("asked to")),
