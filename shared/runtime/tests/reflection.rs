@@ -1,6 +1,10 @@
 //! Reflection as grpcurl (v1) and Python (v1alpha) ask for it.
 
-use configapi_runtime::clients::{ClientLimits, lazy_channel};
+use configapi_runtime::{
+    clients::{ClientLimits, lazy_channel},
+    shutdown::Exit,
+};
+use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
 use tonic_reflection::pb::{v1, v1alpha};
 
@@ -75,4 +79,22 @@ async fn reflection_v1alpha_lists_the_same() {
     let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     names.sort();
     assert_eq!(names, SERVED);
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_its_reflection_open_does_not_hold_up_the_end() {
+    use v1::server_reflection_request::MessageRequest;
+    let server = TestServer::start().await;
+    let question = MessageRequest::ListServices(String::new());
+    let request =
+        v1::ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+    let lasting = tokio_stream::once(request).chain(tokio_stream::pending());
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel(&server));
+    let answers = client.server_reflection_info(lasting).await.expect("a stream");
+    let mut answers = answers.into_inner();
+    soon(answers.message()).await.expect("no error").expect("an answer");
+    server.life.begin_shutdown("the test says so");
+    assert!(soon(answers.message()).await.expect("no error").is_none());
+    drop(client);
+    assert_eq!(server.finished().await, Exit::Clean);
 }

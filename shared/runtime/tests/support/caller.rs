@@ -51,16 +51,16 @@ impl Caller {
     }
 
     pub async fn open(&self, path: &str, text: &str, headers: &[(&str, &str)]) -> Stream {
-        let response = soon(self.begin(path, text, headers)).await.expect("an answer");
-        Stream { response, received: BytesMut::new(), trailers: HeaderMap::new() }
+        soon(self.begin(path, text, headers)).await
     }
 
+    /// Like open, but does not borrow, so that it can be spawned.
     pub fn begin(
         &self,
         path: &str,
         text: &str,
         headers: &[(&str, &str)],
-    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+    ) -> impl Future<Output = Stream> + use<> {
         let message = text.to_owned().encode_to_vec();
         let mut body = BytesMut::new();
         body.put_u8(0);
@@ -73,7 +73,11 @@ impl Caller {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.freeze())).expect("a request");
-        self.sender.clone().send_request(request)
+        let response = self.sender.clone().send_request(request);
+        async move {
+            let response = response.await.expect("an answer");
+            Stream { response, received: BytesMut::new(), trailers: HeaderMap::new() }
+        }
     }
 
     /// Waits until the server has closed the connection.
