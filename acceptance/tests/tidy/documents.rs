@@ -33,7 +33,7 @@ fn the_map_names_exactly_the_rooms_that_exist() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut dead = Vec::new();
-    for text in texts().into_iter().filter(|text| text.path.ends_with(".md")) {
+    for text in texts().into_iter().filter(|text| text.is_a("md")) {
         let folder = root().join(&text.path).parent().unwrap().to_owned();
         for link in text.content.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = link.split('#').next().unwrap();

@@ -16,6 +16,13 @@ pub struct Text {
     pub content: String,
 }
 
+impl Text {
+    /// Whether its name ends like this.
+    pub fn is_a(&self, extension: &str) -> bool {
+        Path::new(&self.path).extension().is_some_and(|found| found == extension)
+    }
+}
+
 /// All text files, without what is built or fetched.
 pub fn texts() -> Vec<Text> {
     let mut texts = Vec::new();
@@ -26,7 +33,7 @@ pub fn texts() -> Vec<Text> {
 
 /// All Rust files.
 pub fn rust_files() -> Vec<Text> {
-    texts().into_iter().filter(|text| text.path.ends_with(".rs")).collect()
+    texts().into_iter().filter(|text| text.is_a("rs")).collect()
 }
 
 fn collect(root: &Path, folder: &Path, texts: &mut Vec<Text>) {
