@@ -84,3 +84,17 @@ async fn a_new_epoch_is_noticed_and_stands_in_the_token() {
     assert_eq!(server.set("a", "1").await.unwrap().token, "2-2");
     assert_eq!(server.set("a", "2").await.unwrap().version, 2);
 }
+
+#[tokio::test]
+async fn a_log_that_lost_its_tail_is_not_written_until_a_new_epoch_says_so() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    let before = memory_log();
+    log.replace_by(before.clone());
+    let error = server.set("a", "1").await.unwrap_err();
+    assert_eq!(error.reason, Reason::LogChanged);
+    assert_eq!(server.set("a", "1").await.unwrap_err().reason, Reason::LogChanged);
+    assert!(crate::support::rows(&*log).await.is_empty());
+    let head = before.head().await.unwrap();
+    before.begin_epoch(&head).await.unwrap();
+    assert_eq!(server.set("a", "1").await.unwrap().token, "2-1");
+}

@@ -25,7 +25,7 @@ pub enum Fault {
 /// A log with faults.
 #[derive(Debug)]
 pub struct FaultyLog {
-    inner: Arc<dyn EventLog>,
+    inner: Mutex<Arc<dyn EventLog>>,
     faults: Arc<Faults>,
 }
 
@@ -51,7 +51,7 @@ impl FaultyLog {
             gate: Semaphore::new(1_000),
             waiting: Semaphore::new(0),
         };
-        Arc::new(Self { inner, faults: Arc::new(faults) })
+        Arc::new(Self { inner: Mutex::new(inner), faults: Arc::new(faults) })
     }
 
     /// The next appends go wrong like this.
@@ -62,6 +62,15 @@ impl FaultyLog {
     /// Appends with this text in them are refused.
     pub fn refuse(&self, text: &str) {
         *self.faults.poison.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Puts another log in the place of this one.
+    pub fn replace_by(&self, log: Arc<dyn EventLog>) {
+        *self.inner.lock().unwrap() = log;
+    }
+
+    fn inner(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.inner.lock().unwrap())
     }
 
     /// Nothing can be read or taken in turns any more, or all can again.
@@ -141,48 +150,49 @@ impl Faults {
 impl EventLog for FaultyLog {
     async fn identity(&self) -> Result<Identity, LogError> {
         self.faults.check_up()?;
-        self.inner.identity().await
+        self.inner().identity().await
     }
 
     async fn head(&self) -> Result<Head, LogError> {
         self.faults.check_up()?;
-        self.inner.head().await
+        self.inner().head().await
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
-        self.faults.append(events, self.inner.append(head, events)).await
+        let inner = self.inner();
+        self.faults.append(events, inner.append(head, events)).await
     }
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
         self.faults.check_up()?;
-        let inner = self.inner.take_turn().await?;
+        let inner = self.inner().take_turn().await?;
         Ok(Box::new(FaultyTurn { inner, faults: Arc::clone(&self.faults) }))
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
         self.faults.check_up()?;
-        self.inner.read(from, limit).await
+        self.inner().read(from, limit).await
     }
 
     async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
         self.faults.check_up()?;
-        self.inner.newest(streams).await
+        self.inner().newest(streams).await
     }
 
     async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
-        self.inner.stream_at(stream, point).await
+        self.inner().stream_at(stream, point).await
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        self.inner.requests(ids).await
+        self.inner().requests(ids).await
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {
-        self.inner.grown(beyond, patience).await;
+        self.inner().grown(beyond, patience).await;
     }
 
     async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
-        self.inner.begin_epoch(head).await
+        self.inner().begin_epoch(head).await
     }
 }
 
