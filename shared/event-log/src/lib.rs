@@ -25,7 +25,9 @@ pub use memory::MemoryLog;
 pub use page::{MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit};
 pub use port::{EventLog, Head, Turn};
 pub use recorded::{CommandPart, Fingerprint, Recorded, RequestKey};
-pub use stored::{GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, genesis};
+pub use stored::{
+    GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, event_type_named, genesis, log_id_of,
+};
 pub use tail::{Tail, TailError};
 
 pub use configapi_domain as domain;

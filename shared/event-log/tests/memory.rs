@@ -12,8 +12,8 @@ struct InMemory(Arc<MemoryLog>);
 #[async_trait]
 impl Factory for InMemory {
     async fn fresh() -> Self {
-        let log_id = LogId(uuid::Uuid::now_v7());
-        Self(Arc::new(MemoryLog::new(log_id, Timestamp(1_700_000_000_000_000))))
+        let now = Timestamp(1_700_000_000_000_000);
+        Self(Arc::new(MemoryLog::new(LogId::new_at(now), now)))
     }
 
     async fn open(&self) -> Arc<dyn EventLog> {
