@@ -2,8 +2,11 @@
 //! of events, the hash chain, the rules by which a reader follows the log, and a log in memory.
 //! It never talks to a database; adapters do, and depend on this crate.
 
+mod batch;
 mod chain;
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod lineage;
 mod memory;
@@ -13,6 +16,7 @@ mod recorded;
 mod stored;
 mod tail;
 
+pub use batch::check_batch;
 pub use chain::{ChainBreak, Hash, hash_of, seal, verify_link};
 pub use codec::{DecodeError, Draft, SCHEMA_VERSION, decode, encode};
 pub use error::{AppendError, LogError};
