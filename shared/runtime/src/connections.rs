@@ -209,7 +209,11 @@ async fn asked_to_go(limits: &ConnectionLimits, life: &Lifecycle, received: &Ato
     // Tokens of its own, so that connections do not contend for one lock on every wake-up.
     let (soft, hard) = (life.soft().child_token(), life.hard().child_token());
     tokio::select! {
-        () = soft.cancelled() => if received.load(Ordering::Relaxed) == 0 { Order::Drop } else { Order::Finish },
+        () = soft.cancelled() => match received.load(Ordering::Relaxed) {
+            // Nobody has spoken yet, so there is nobody to say goodbye to.
+            0 => Order::Drop,
+            _ => Order::Finish,
+        },
         () = hard.cancelled() => Order::Drop,
         () = silent => Order::Drop,
         () = aged => Order::Finish,

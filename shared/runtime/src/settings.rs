@@ -63,7 +63,11 @@ pub fn parse_from<T: Parser>(
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             NoSettings::Asked(error.render().to_string())
         }
-        _ => NoSettings::Wrong(explain(&T::command(), &error)),
+        _ => {
+            let mut command = T::command();
+            command.build();
+            NoSettings::Wrong(explain(&command, &error))
+        }
     })
 }
 

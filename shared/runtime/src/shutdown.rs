@@ -160,7 +160,8 @@ impl Lifecycle {
         soft.cancelled().await;
         tasks.close();
         let drained = hard.run_until_cancelled(timeout(*drain_limit, tasks.wait())).await;
-        let clean = matches!(drained, Some(Ok(())));
+        // Tasks that were cut off have ended too, but not by themselves.
+        let clean = matches!(drained, Some(Ok(()))) && !hard.is_cancelled();
         if !clean {
             self.abort("the drain limit is over");
             if timeout(ABORT_LIMIT, tasks.wait()).await.is_err() {

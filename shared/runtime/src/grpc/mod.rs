@@ -68,7 +68,7 @@ pub async fn serve(
     let described = reflection::Described::new(descriptors, services).map_err(cannot)?;
     let mut all = RoutesBuilder::from(routes);
     all.add_service(health.service(services, life.soft().clone()));
-    described.add_to(&mut all).map_err(cannot)?;
+    described.add_to(&mut all, life.soft()).map_err(cannot)?;
     let routes = all.routes().prepare();
 
     let edge = EdgeLayer::new(limits.calls, described.methods(), metrics);

@@ -79,7 +79,7 @@ impl<B: Body> Body for EdgeBody<B> {
                 if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                     ready!(timer.poll(context));
                 }
-                refusal::deadline_exceeded(this.watched.call())
+                refusal::deadline_exceeded()
             }
             Err(_panic) => refusal::internal(this.watched.call()),
         };

@@ -85,7 +85,7 @@ where
                         if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                             ready!(timer.poll(context));
                         }
-                        Err(refusal::deadline_exceeded(call))
+                        Err(refusal::deadline_exceeded())
                     }
                     Err(_panic) => Err(refusal::internal(call)),
                 }

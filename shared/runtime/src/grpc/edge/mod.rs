@@ -97,11 +97,11 @@ where
         let waiting = Waiting::new(&self.shared);
 
         let refused = if asked.is_err() {
-            Some(refusal::bad_timeout(&call))
+            Some(refusal::bad_timeout())
         } else if allowed.is_zero() {
-            Some(refusal::deadline_exceeded(&call))
+            Some(refusal::deadline_exceeded())
         } else if waiting.is_none() {
-            Some(refusal::limit_exceeded(&call))
+            Some(refusal::limit_exceeded())
         } else {
             None
         };

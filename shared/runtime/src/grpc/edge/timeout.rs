@@ -45,8 +45,8 @@ mod tests {
     #[test]
     fn every_unit_is_understood() {
         let read = |text: &str| parse(text.as_bytes());
-        assert_eq!(read("2H"), Ok(Duration::from_secs(7200)));
-        assert_eq!(read("3M"), Ok(Duration::from_secs(180)));
+        assert_eq!(read("2H"), Ok(Duration::from_hours(2)));
+        assert_eq!(read("3M"), Ok(Duration::from_mins(3)));
         assert_eq!(read("4S"), Ok(Duration::from_secs(4)));
         assert_eq!(read("00000005m"), Ok(Duration::from_millis(5)));
         assert_eq!(read("6u"), Ok(Duration::from_micros(6)));
