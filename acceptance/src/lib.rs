@@ -1,1 +1,14 @@
-//! (being built)
+//! Starts the real programs, talks to them as users do, and stops them, gently or not. For the
+//! tests of the whole system; it knows the wire and the command line, nothing inside.
+
+mod binaries;
+mod clients;
+mod process;
+mod system;
+mod wait;
+
+pub use binaries::{Binary, path_of};
+pub use clients::Rest;
+pub use process::Process;
+pub use system::{AllInOne, Servers};
+pub use wait::{WAIT_LIMIT, eventually};

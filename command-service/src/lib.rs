@@ -4,5 +4,13 @@
 pub mod bus;
 pub mod clock;
 pub mod committer;
+mod grpc;
 pub mod handlers;
 mod refusal;
+mod service;
+mod set_many;
+mod settings;
+
+pub use grpc::{CommandRpc, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES};
+pub use service::CommandService;
+pub use settings::CommandSettings;

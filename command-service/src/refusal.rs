@@ -32,6 +32,12 @@ pub(crate) fn api_error(
                 "the log cannot be written at the moment; nothing was written, try again",
             )
         }
+        Refusal::LogChanged => ApiError::new(
+            Reason::LogChanged,
+            "the log was restored or lost its tail under this server; an operator has to begin a \
+             new epoch or restart the server",
+        )
+        .with_precondition("log", "must hold everything that this server wrote"),
         Refusal::Broken(why) => {
             tracing::error!(reason = %why, "a command cannot be recorded");
             Reason::Internal.into()

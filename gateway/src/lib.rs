@@ -1,1 +1,32 @@
-//! (being built)
+//! The REST config API for curl and for old clients: a thin edge over the two gRPC services. It
+//! knows the contract and HTTP, and never a rule of the domain.
+
+mod accepts;
+mod advice;
+mod answers;
+mod app;
+mod asked;
+mod body;
+mod conditional;
+mod cors;
+mod docs;
+mod edge;
+mod freshness;
+mod gateway;
+mod health;
+mod json;
+mod moment;
+mod openapi;
+mod paging;
+mod problem;
+mod reads;
+mod routes;
+mod settings;
+mod sse;
+mod target;
+mod upstream;
+mod writes;
+
+pub use gateway::Gateway;
+pub use settings::{GatewayLimits, GatewaySettings, Origin, UpstreamSettings};
+pub use upstream::{Ready, Upstreams};

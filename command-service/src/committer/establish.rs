@@ -24,6 +24,11 @@ impl Worker {
         if self.head.is_some() {
             self.catch_up(None).await?;
         }
+        // What was lost without a new epoch would give positions a second meaning.
+        if self.lost_in.is_some_and(|lost_in| newest.epoch <= lost_in) {
+            return Err(Refusal::LogChanged);
+        }
+        self.lost_in = None;
         // Without a place to follow from, what is remembered is worth nothing.
         let head = self.head.unwrap_or_else(|| {
             self.aggregates.clear();
@@ -87,6 +92,7 @@ impl Worker {
             Ok(fresh) => fresh,
             Err(TailError::AnchorGone { position }) => {
                 tracing::warn!(position = position.0, "the log lost the head that was known");
+                self.lost_in = Some(head.epoch);
                 self.forget_head();
                 return Ok(Vec::new());
             }

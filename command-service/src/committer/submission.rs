@@ -168,6 +168,10 @@ pub enum Refusal {
     /// The store cannot be reached.
     #[error("the log cannot be written: {0}")]
     Unavailable(String),
+    /// The log is not the one that this server wrote: it was replaced, or lost its tail, and no new
+    /// epoch was begun.
+    #[error("the log was restored or lost its tail under this server")]
+    LogChanged,
     /// The store refuses this very submission, or the log is broken.
     #[error("the command cannot be recorded: {0}")]
     Broken(String),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use configapi_event_log::{EventLog, Head, Lineage};
+use configapi_event_log::{Epoch, EventLog, Head, Lineage};
 use tokio::sync::{mpsc, watch};
 
 use super::aggregates::Aggregates;
@@ -57,6 +57,7 @@ impl Committer {
             head: None,
             is_confirmed: false,
             broken: None,
+            lost_in: None,
             lineage: Lineage::unbroken(),
             aggregates: Aggregates::new(limits.cache_bytes),
             patient_batches: 0,
@@ -80,6 +81,8 @@ pub struct Worker {
     pub(super) is_confirmed: bool,
     /// Why this log must not be written any more.
     pub(super) broken: Option<String>,
+    /// The epoch in which the head that was known got lost. Only a later one may be written.
+    pub(super) lost_in: Option<Epoch>,
     pub(super) lineage: Lineage,
     pub(super) aggregates: Aggregates,
     /// How many batches still go the patient way, because others write too.

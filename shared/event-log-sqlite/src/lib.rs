@@ -1,1 +1,14 @@
-//! (being built)
+//! The log in an SQLite file: the embedded store. One process writes, through one connection; any
+//! number of processes read. Nothing here knows what an event means.
+
+mod append;
+mod fault;
+mod growth;
+mod log;
+mod place;
+mod read;
+mod row;
+mod schema;
+mod turn;
+
+pub use log::SqliteLog;

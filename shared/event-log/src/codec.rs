@@ -20,6 +20,9 @@ const SET: &str = "ConfigValueSet";
 const DELETED: &str = "ConfigValueDeleted";
 const RESTORED: &str = "ConfigValueRestored";
 
+/// The names of all event types that this program writes.
+pub(crate) const EVENT_TYPES: [&str; 3] = [SET, DELETED, RESTORED];
+
 /// Why a stored event cannot be understood. A reader stops here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {

@@ -2,8 +2,11 @@
 //! of events, the hash chain, the rules by which a reader follows the log, and a log in memory.
 //! It never talks to a database; adapters do, and depend on this crate.
 
+mod batch;
 mod chain;
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod lineage;
 mod memory;
@@ -13,6 +16,7 @@ mod recorded;
 mod stored;
 mod tail;
 
+pub use batch::check_batch;
 pub use chain::{ChainBreak, Hash, hash_of, seal, verify_link};
 pub use codec::{DecodeError, Draft, SCHEMA_VERSION, decode, encode};
 pub use error::{AppendError, LogError};
@@ -21,7 +25,9 @@ pub use memory::MemoryLog;
 pub use page::{MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit};
 pub use port::{EventLog, Head, Turn};
 pub use recorded::{CommandPart, Fingerprint, Recorded, RequestKey};
-pub use stored::{GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, genesis};
+pub use stored::{
+    GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, event_type_named, genesis, log_id_of,
+};
 pub use tail::{Tail, TailError};
 
 pub use configapi_domain as domain;

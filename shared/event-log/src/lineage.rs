@@ -9,6 +9,16 @@ use configapi_domain::{Position, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LogId(pub uuid::Uuid);
 
+impl LogId {
+    /// A new id for a log that begins at this time.
+    pub fn new_at(now: Timestamp) -> Self {
+        let micros = u64::try_from(now.0).unwrap_or(0);
+        let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+        let time = uuid::Timestamp::from_unix(uuid::NoContext, micros / 1_000_000, nanos);
+        Self(uuid::Uuid::new_v7(time))
+    }
+}
+
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

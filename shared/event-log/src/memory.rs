@@ -1,25 +1,29 @@
 //! A log in memory, for tests and demonstrations: everything the port promises but durability.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use configapi_domain::{Point, Position, Timestamp, Version};
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::{
     AppendError, Epoch, EpochStart, EventLog, Head, Identity, Lineage, LogError, LogId, Page,
-    PageBuilder, PageLimit, StoredEvent, Turn, genesis,
+    PageBuilder, PageLimit, StoredEvent, Turn, check_batch, genesis,
 };
 
 /// A log that lives and dies with the process.
 #[derive(Debug)]
-pub struct MemoryLog {
+pub struct MemoryLog(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     log_id: LogId,
-    /// Held by whoever appends, for one append or for a whole turn; reads go on meanwhile.
-    turn: Arc<Mutex<()>>,
-    rows: Arc<Mutex<Rows>>,
+    /// Held for a moment only, never across a wait: readers do not wait for a writer's turn.
+    rows: Mutex<Rows>,
+    /// Held by the writer whose turn it is.
+    turn: Arc<tokio::sync::Mutex<()>>,
     hint: watch::Sender<Position>,
 }
 
@@ -41,7 +45,21 @@ impl MemoryLog {
             epochs: Lineage::unbroken().epochs().to_vec(),
         };
         let (hint, _) = watch::channel(Position::GENESIS);
-        Self { log_id, turn: Arc::default(), rows: Arc::new(Mutex::new(rows)), hint }
+        Self(Arc::new(Shared { log_id, rows: Mutex::new(rows), turn: Arc::default(), hint }))
+    }
+}
+
+impl Shared {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        // Rows are changed by steps that cannot panic half-way.
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For whoever has the turn.
+    fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        self.rows().append(head, events)?;
+        self.hint.send_replace(events.last().map_or(head.position, |row| row.position));
+        Ok(())
     }
 }
 
@@ -75,6 +93,7 @@ impl Rows {
     }
 
     fn append(&mut self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        check_batch(head, events)?;
         let known = usize::try_from(head.position.0).ok().and_then(|at| self.events.get(at));
         if head.epoch != self.epoch() || known.is_none_or(|row| row.hash != head.hash) {
             return Err(AppendError::HeadGone);
@@ -82,7 +101,7 @@ impl Rows {
         if self.events.len() as u64 != head.position.0 + 1 {
             return Err(AppendError::HeadMoved);
         }
-        self.check_keys(head, events)?;
+        self.check_keys(events)?;
         for row in events {
             let at = self.events.len();
             self.by_stream.entry(Arc::clone(&row.stream)).or_default().push(at);
@@ -95,13 +114,10 @@ impl Rows {
     }
 
     /// What unique keys are to a database.
-    fn check_keys(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+    fn check_keys(&self, events: &[StoredEvent]) -> Result<(), AppendError> {
         let mut fresh_versions: HashMap<&str, u64> = HashMap::new();
         let mut fresh_requests: HashSet<&str> = HashSet::new();
-        for (row, position) in events.iter().zip(head.position.0 + 1..) {
-            if row.position.0 != position {
-                return Err(AppendError::Refused("positions must be dense".to_owned()));
-            }
+        for row in events {
             if let Some(id) = row.request_id.as_deref()
                 && (self.by_request.contains_key(id) || !fresh_requests.insert(id))
             {
@@ -126,39 +142,36 @@ impl Rows {
 #[async_trait]
 impl EventLog for MemoryLog {
     async fn identity(&self) -> Result<Identity, LogError> {
-        let lineage = Lineage::from_rows(self.rows.lock().await.epochs.clone());
-        Ok(Identity { log_id: self.log_id, lineage, store_time: None, is_standby: false })
+        let lineage = Lineage::from_rows(self.0.rows().epochs.clone());
+        Ok(Identity { log_id: self.0.log_id, lineage, store_time: None, is_standby: false })
     }
 
     async fn head(&self) -> Result<Head, LogError> {
-        self.rows.lock().await.head()
+        self.0.rows().head()
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
-        let _turn = self.turn.lock().await;
-        self.rows.lock().await.append(head, events)?;
-        self.hint.send_replace(Position(head.position.0 + events.len() as u64));
-        Ok(())
+        let _turn = self.0.turn.lock().await;
+        self.0.append(head, events)
     }
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        let rows = Arc::clone(&self.rows);
-        Ok(Box::new(MemoryTurn { _turn: turn, rows, hint: self.hint.clone() }))
+        let turn = Arc::clone(&self.0.turn).lock_owned().await;
+        Ok(Box::new(MemoryTurn { log: Arc::clone(&self.0), _turn: turn }))
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
-        self.rows.lock().await.read(from, limit)
+        self.0.rows().read(from, limit)
     }
 
     async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        let rows = self.rows.lock().await;
+        let rows = self.0.rows();
         let newest = |stream: &&str| rows.by_stream.get(*stream)?.last().copied();
         Ok(streams.iter().filter_map(newest).map(|at| rows.events[at].clone()).collect())
     }
 
     async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
-        let rows = self.rows.lock().await;
+        let rows = self.0.rows();
         let Some(places) = rows.by_stream.get(stream) else {
             return Ok(None);
         };
@@ -172,7 +185,7 @@ impl EventLog for MemoryLog {
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        let rows = self.rows.lock().await;
+        let rows = self.0.rows();
         let mut firsts: Vec<_> =
             ids.iter().filter_map(|id| rows.by_request.get(*id).copied()).collect();
         firsts.sort_unstable();
@@ -181,31 +194,33 @@ impl EventLog for MemoryLog {
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {
-        let mut hint = self.hint.subscribe();
+        let mut hint = self.0.hint.subscribe();
         // Either way there is nothing more to say: it is a hint.
         let _ = tokio::time::timeout(patience, hint.wait_for(|known| *known > beyond)).await;
     }
 
     async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
-        let mut rows = self.rows.lock().await;
-        let epoch = Epoch(rows.epoch().0 + 1);
-        let first_position = head.position.next();
-        rows.epochs.push(EpochStart { epoch, first_position });
+        let _turn = self.0.turn.lock().await;
+        let mut rows = self.0.rows();
+        if rows.head()? != *head {
+            return Err(LogError::Unavailable("the log has moved on from that head".to_owned()));
+        }
+        let epoch = Epoch(head.epoch.0 + 1);
+        rows.epochs.push(EpochStart { epoch, first_position: head.position.next() });
         Ok(epoch)
     }
 }
 
 #[derive(Debug)]
 struct MemoryTurn {
+    log: Arc<Shared>,
     _turn: OwnedMutexGuard<()>,
-    rows: Arc<Mutex<Rows>>,
-    hint: watch::Sender<Position>,
 }
 
 #[async_trait]
 impl Turn for MemoryTurn {
     async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
-        self.rows.lock().await.read(from, limit)
+        self.log.rows().read(from, limit)
     }
 
     async fn append(
@@ -213,8 +228,6 @@ impl Turn for MemoryTurn {
         head: &Head,
         events: &[StoredEvent],
     ) -> Result<(), AppendError> {
-        self.rows.lock().await.append(head, events)?;
-        self.hint.send_replace(Position(head.position.0 + events.len() as u64));
-        Ok(())
+        self.log.append(head, events)
     }
 }

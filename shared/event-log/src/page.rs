@@ -79,12 +79,14 @@ impl PageBuilder {
         let is_cut = self.is_full;
         let whole =
             self.events.iter().rposition(StoredEvent::ends_command).map_or(0, |last| last + 1);
-        if !is_cut && whole < self.events.len() {
+        if whole < self.events.len() && (!is_cut || whole == 0) {
             let position = self.events.last().map_or(Position::GENESIS, |row| row.position);
-            return Err(LogError::Corrupt {
-                position,
-                problem: "the log ends within a command".to_owned(),
-            });
+            let problem = if is_cut {
+                "a command has more events than any command may have"
+            } else {
+                "the log ends within a command"
+            };
+            return Err(LogError::Corrupt { position, problem: problem.to_owned() });
         }
         self.events.truncate(whole);
         Ok(Page { events: self.events, epoch, is_cut })

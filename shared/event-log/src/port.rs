@@ -34,7 +34,8 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     async fn head(&self) -> Result<Head, LogError>;
 
     /// Compare-and-append: writes all events in one durable commit if `head` still is the head of
-    /// the log, else nothing. Positions, versions, times and hashes are the caller's.
+    /// the log, else nothing. Positions, versions, times and hashes are the caller's; what
+    /// [`crate::check_batch`] refuses is refused.
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError>;
 
     /// Waits for a turn at the head that no other writer can take away. For a writer that lost a
@@ -60,7 +61,9 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     async fn grown(&self, beyond: Position, patience: Duration);
 
     /// Begins a new epoch after `head`: an operator restored the log or accepts that a tail is
-    /// lost. Positions after the head get a new meaning, and everybody is told.
+    /// lost. Positions after the head get a new meaning, and everybody is told. If `head` no longer
+    /// is the head of the log (somebody appended, or began an epoch first), nothing changes and the
+    /// answer is [`LogError::Unavailable`].
     async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError>;
 }
 

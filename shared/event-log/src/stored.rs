@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use configapi_domain::{Position, Timestamp, Version};
 
+use crate::codec::EVENT_TYPES;
 use crate::{CommandPart, Hash, LogId, seal};
 
 /// The stream of the genesis row. No config's stream has this name: it has no `/`.
@@ -70,4 +71,19 @@ pub fn genesis(log_id: LogId, now: Timestamp) -> StoredEvent {
     };
     seal(Hash::ZERO, &mut row);
     row
+}
+
+/// Whose log a genesis row begins. None if it is no genesis row, or not as it was written.
+pub fn log_id_of(row: &StoredEvent) -> Option<LogId> {
+    let id = row.payload.strip_prefix(r#"{"log_id":""#)?.strip_suffix(r#""}"#)?;
+    let log_id = LogId(uuid::Uuid::try_parse(id).ok()?);
+    (*row == genesis(log_id, row.recorded_at)).then_some(log_id)
+}
+
+/// The name of an event type as a row holds it. Known names are not allocated.
+pub fn event_type_named(name: &str) -> Cow<'static, str> {
+    match EVENT_TYPES.iter().find(|known| **known == name) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(name.to_owned()),
+    }
 }

@@ -96,12 +96,7 @@ pub(crate) async fn serve<S, B>(
     let mut incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .with_keepalive(Some(limits.tcp_keepalive));
-    while let Some(accepted) = life
-        .soft()
-        .run_until_cancelled(incoming.next())
-        .await
-        .flatten()
-    {
+    while let Some(accepted) = life.soft().run_until_cancelled(incoming.next()).await.flatten() {
         let Some((stream, peer)) = checked(accepted, life).await else {
             continue;
         };
@@ -111,10 +106,7 @@ pub(crate) async fn serve<S, B>(
             continue;
         };
         let service = TowerToHyperService::new(service_for(peer));
-        let ticket = Ticket {
-            _slot: slot,
-            _counted: Counted::new(&meter.open),
-        };
+        let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
         open.spawn(connection(
             stream,
             builder.clone(),
@@ -169,10 +161,7 @@ async fn connection<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let received = Arc::new(AtomicUsize::new(0));
-    let io = TokioIo::new(Counting {
-        stream,
-        received: Arc::clone(&received),
-    });
+    let io = TokioIo::new(Counting { stream, received: Arc::clone(&received) });
     let mut served = pin!(builder.serve_connection(io, service));
     {
         let asked_to_go = pin!(asked_to_go(&limits, &life, &received));
@@ -220,7 +209,11 @@ async fn asked_to_go(limits: &ConnectionLimits, life: &Lifecycle, received: &Ato
     // Tokens of its own, so that connections do not contend for one lock on every wake-up.
     let (soft, hard) = (life.soft().child_token(), life.hard().child_token());
     tokio::select! {
-        () = soft.cancelled() => if received.load(Ordering::Relaxed) == 0 { Order::Drop } else { Order::Finish },
+        () = soft.cancelled() => match received.load(Ordering::Relaxed) {
+            // Nobody has spoken yet, so there is nobody to say goodbye to.
+            0 => Order::Drop,
+            _ => Order::Finish,
+        },
         () = hard.cancelled() => Order::Drop,
         () = silent => Order::Drop,
         () = aged => Order::Finish,
@@ -255,8 +248,7 @@ impl AsyncRead for Counting {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if self.received.load(Ordering::Relaxed) < FIRST_BYTES {
-            self.received
-                .fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
+            self.received.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }

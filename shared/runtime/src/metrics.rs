@@ -22,9 +22,8 @@ pub use prometheus_client;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// From 100 µs (a read from memory) to 30 s (longer than any default deadline).
-const LATENCY_BUCKETS_SECONDS: [f64; 15] = [
-    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
-];
+const LATENCY_BUCKETS_SECONDS: [f64; 15] =
+    [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// All metrics of one process. Clones are the same metrics.
 #[derive(Debug, Clone)]
@@ -168,17 +167,9 @@ struct ServerLabels {
 impl ConnectionFamilies {
     fn register(registry: &mut Registry) -> Self {
         let all = Self::default();
-        registry.register(
-            "configapi_connections",
-            "Connections that are open",
-            all.open.clone(),
-        );
+        registry.register("configapi_connections", "Connections that are open", all.open.clone());
         let refused = "Connections closed at once because the limit was reached";
-        registry.register(
-            "configapi_connections_refused",
-            refused,
-            all.refused.clone(),
-        );
+        registry.register("configapi_connections_refused", refused, all.refused.clone());
         all
     }
 

@@ -63,7 +63,11 @@ pub fn parse_from<T: Parser>(
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             NoSettings::Asked(error.render().to_string())
         }
-        _ => NoSettings::Wrong(explain(&T::command(), &error)),
+        _ => {
+            let mut command = T::command();
+            command.build();
+            NoSettings::Wrong(explain(&command, &error))
+        }
     })
 }
 
@@ -127,10 +131,7 @@ fn what_is_wrong(argument: &Arg, error: &clap::Error) -> String {
 }
 
 fn what_it_wants(argument: &Arg, error: &clap::Error) -> String {
-    let help = argument
-        .get_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     if let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue)
         && !valid.is_empty()
     {
@@ -172,10 +173,7 @@ pub fn duration(text: &str) -> Result<Duration, NotAValue> {
         "h" => 3_600_000,
         _ => return Err(WANTS_DURATION),
     };
-    number
-        .checked_mul(factor_ms)
-        .map(Duration::from_millis)
-        .ok_or(WANTS_DURATION)
+    number.checked_mul(factor_ms).map(Duration::from_millis).ok_or(WANTS_DURATION)
 }
 
 /// Reads a number of bytes: `4096`, `64KiB`, `16MiB`, `1GiB`. For `#[arg(value_parser =
@@ -189,10 +187,7 @@ pub fn byte_size(text: &str) -> Result<usize, NotAValue> {
         "GiB" => 1 << 30,
         _ => return Err(WANTS_BYTES),
     };
-    number
-        .checked_mul(factor)
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .ok_or(WANTS_BYTES)
+    number.checked_mul(factor).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(WANTS_BYTES)
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {

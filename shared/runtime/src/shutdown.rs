@@ -72,15 +72,7 @@ impl Lifecycle {
         let hard = CancellationToken::new();
         let soft = hard.child_token();
         let (tasks, died) = (TaskTracker::new(), OnceLock::new());
-        Self {
-            inner: Arc::new(Inner {
-                soft,
-                hard,
-                tasks,
-                drain_limit,
-                died,
-            }),
-        }
+        Self { inner: Arc::new(Inner { soft, hard, tasks, drain_limit, died }) }
     }
 
     /// Cancelled when the process shall end: take nothing new, end streams, finish what was begun.
@@ -164,19 +156,12 @@ impl Lifecycle {
 
     /// Waits until the end is asked for, drains, and says what the process shall end with.
     pub async fn finish(self) -> Exit {
-        let Inner {
-            soft,
-            hard,
-            tasks,
-            drain_limit,
-            died,
-        } = &*self.inner;
+        let Inner { soft, hard, tasks, drain_limit, died } = &*self.inner;
         soft.cancelled().await;
         tasks.close();
-        let drained = hard
-            .run_until_cancelled(timeout(*drain_limit, tasks.wait()))
-            .await;
-        let clean = matches!(drained, Some(Ok(())));
+        let drained = hard.run_until_cancelled(timeout(*drain_limit, tasks.wait())).await;
+        // Tasks that were cut off have ended too, but not by themselves.
+        let clean = matches!(drained, Some(Ok(()))) && !hard.is_cancelled();
         if !clean {
             self.abort("the drain limit is over");
             if timeout(ABORT_LIMIT, tasks.wait()).await.is_err() {

@@ -17,23 +17,13 @@ use tracing_subscriber::EnvFilter;
 pub struct LogSettings {
     /// What is logged: a level (error, warn, info, debug, trace) or directives like
     /// info,configapi=debug
-    #[arg(
-        long = "log",
-        env = "CONFIGAPI_LOG",
-        value_name = "FILTER",
-        default_value = "info"
-    )]
+    #[arg(long = "log", env = "CONFIGAPI_LOG", value_name = "FILTER", default_value = "info")]
     #[arg(global = true)]
     pub filter: LogFilter,
 
     /// The form of log lines: text, or one JSON object a line (default: text on a terminal, else
     /// json)
-    #[arg(
-        long = "log-format",
-        env = "CONFIGAPI_LOG_FORMAT",
-        value_name = "FORMAT",
-        global = true
-    )]
+    #[arg(long = "log-format", env = "CONFIGAPI_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub format: Option<LogFormat>,
 }
 
@@ -78,26 +68,15 @@ pub fn init(
     let filter =
         EnvFilter::try_new(&settings.filter.0).map_err(|error| TelemetryError(Box::new(error)))?;
     let terminal = io::stderr().is_terminal();
-    let default_format = if terminal {
-        LogFormat::Text
-    } else {
-        LogFormat::Json
-    };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let default_format = if terminal { LogFormat::Text } else { LogFormat::Json };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match settings.format.unwrap_or(default_format) {
         LogFormat::Text => lines.with_ansi(terminal).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     }
     .map_err(TelemetryError)?;
     panic::set_hook(Box::new(log_panic));
-    tracing::info!(
-        service,
-        version,
-        process_id = std::process::id(),
-        "starting"
-    );
+    tracing::info!(service, version, process_id = std::process::id(), "starting");
     Ok(())
 }
 
@@ -105,10 +84,7 @@ pub fn init(
 /// fixed one is logged.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload().downcast_ref::<&'static str>().copied();
-    let location = panic
-        .location()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
     let backtrace = Backtrace::force_capture();
     tracing::error!(

@@ -1,1 +1,8 @@
-//! (being built)
+//! Opens the log that a store URL names. The one room that knows every store there is; it never
+//! looks inside an event.
+
+mod open;
+mod url;
+
+pub use open::{Access, migrate, open, open_patiently};
+pub use url::{StoreUrl, WrongStoreUrl};

@@ -26,9 +26,7 @@ pub struct Health {
 impl Default for Health {
     /// Not serving, until told.
     fn default() -> Self {
-        Self {
-            serving: watch::Sender::new(false),
-        }
+        Self { serving: watch::Sender::new(false) }
     }
 }
 
@@ -49,9 +47,8 @@ impl Health {
     }
 
     fn set(&self, serving: bool) {
-        let changed = self
-            .serving
-            .send_if_modified(|now| std::mem::replace(now, serving) != serving);
+        let changed =
+            self.serving.send_if_modified(|now| std::mem::replace(now, serving) != serving);
         if changed {
             tracing::info!(serving, "health changed");
         }
@@ -62,16 +59,10 @@ impl Health {
         services: &'static [&'static str],
         soft: CancellationToken,
     ) -> HealthServer<impl HealthRpc> {
-        let service = HealthService {
-            serving: self.serving.clone(),
-            services,
-            soft,
-        };
-        ENCODINGS
-            .into_iter()
-            .fold(HealthServer::new(service), |server, encoding| {
-                server.accept_compressed(encoding).send_compressed(encoding)
-            })
+        let service = HealthService { serving: self.serving.clone(), services, soft };
+        ENCODINGS.into_iter().fold(HealthServer::new(service), |server, encoding| {
+            server.accept_compressed(encoding).send_compressed(encoding)
+        })
     }
 }
 
@@ -107,9 +98,7 @@ impl HealthRpc for HealthService {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let soft = self.soft.clone();
         if !self.knows(&request.get_ref().service) {
-            let unknown = Ok(HealthCheckResponse {
-                status: ServingStatus::ServiceUnknown.into(),
-            });
+            let unknown = Ok(HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() });
             let lasting = futures_util::stream::once(async move { unknown })
                 .chain(until(soft).filter_map(|()| None));
             return Ok(Response::new(Box::pin(lasting)));
@@ -128,12 +117,6 @@ fn until(soft: CancellationToken) -> impl Stream<Item = ()> {
 }
 
 fn told(serving: bool) -> HealthCheckResponse {
-    let status = if serving {
-        ServingStatus::Serving
-    } else {
-        ServingStatus::NotServing
-    };
-    HealthCheckResponse {
-        status: status.into(),
-    }
+    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    HealthCheckResponse { status: status.into() }
 }

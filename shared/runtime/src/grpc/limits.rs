@@ -47,11 +47,11 @@ impl Default for Http2Limits {
     fn default() -> Self {
         Self {
             max_concurrent_streams: 1_000,
-            stream_window: 2 * 1024 * 1024,
-            connection_window: 8 * 1024 * 1024,
+            stream_window: 1024 * 1024,
+            connection_window: 4 * 1024 * 1024,
             max_frame_size: 64 * 1024,
             max_header_list_size: 16 * 1024,
-            max_send_buffer: 1024 * 1024,
+            max_send_buffer: 512 * 1024,
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(10),
             max_pending_reset_streams: 50,
@@ -92,7 +92,7 @@ impl Default for CallLimits {
         Self {
             default_timeout: Duration::from_secs(10),
             max_timeout: Duration::from_mins(2),
-            max_waiting_calls: 20_000,
+            max_waiting_calls: 5_000,
         }
     }
 }

@@ -63,22 +63,12 @@ pub async fn serve(
     metrics: &Metrics,
     life: &Lifecycle,
 ) -> Result<(), ServeError> {
-    let GrpcServer {
-        name,
-        routes,
-        services,
-        descriptors,
-        health,
-        limits,
-    } = server;
-    let cannot = |source| ServeError {
-        server: name,
-        source,
-    };
+    let GrpcServer { name, routes, services, descriptors, health, limits } = server;
+    let cannot = |source| ServeError { server: name, source };
     let described = reflection::Described::new(descriptors, services).map_err(cannot)?;
     let mut all = RoutesBuilder::from(routes);
     all.add_service(health.service(services, life.soft().clone()));
-    described.add_to(&mut all).map_err(cannot)?;
+    described.add_to(&mut all, life.soft()).map_err(cannot)?;
     let routes = all.routes().prepare();
 
     let edge = EdgeLayer::new(limits.calls, described.methods(), metrics);
@@ -89,10 +79,7 @@ pub async fn serve(
             health.set_not_serving();
         }
     };
-    let address = listener
-        .local_addr()
-        .map(|address| address.to_string())
-        .unwrap_or_default();
+    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(server = name, address, "listening for gRPC");
     let accepting = connections::serve(
         listener,
@@ -110,9 +97,6 @@ pub async fn serve(
 fn protocol(limits: &Http2Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new()).http2_only();
     limits.apply_to(&mut builder.http2());
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .auto_date_header(false);
+    builder.http2().timer(TokioTimer::new()).auto_date_header(false);
     builder
 }

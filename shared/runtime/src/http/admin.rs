@@ -38,23 +38,14 @@ pub fn router(metrics: &Metrics, life: &Lifecycle, ready: Ready) -> Router {
         .route("/metrics", get(page))
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readiness))
-        .with_state(Asked {
-            metrics: metrics.clone(),
-            life: life.clone(),
-            ready,
-        })
+        .with_state(Asked { metrics: metrics.clone(), life: life.clone(), ready })
 }
 
 /// Serves the admin router until the end is asked for.
 pub async fn serve(listener: TcpListener, metrics: &Metrics, life: &Lifecycle, ready: Ready) {
-    let connections = ConnectionLimits {
-        max_connections: MAX_CONNECTIONS,
-        ..ConnectionLimits::default()
-    };
-    let limits = HttpLimits {
-        connections,
-        ..HttpLimits::default()
-    };
+    let connections =
+        ConnectionLimits { max_connections: MAX_CONNECTIONS, ..ConnectionLimits::default() };
+    let limits = HttpLimits { connections, ..HttpLimits::default() };
     let router = router(metrics, life, ready);
     super::serve("admin", listener, router, &limits, metrics, life).await;
 }

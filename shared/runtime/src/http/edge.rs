@@ -57,16 +57,9 @@ impl Edge {
     }
 
     fn count(&self, route: RouteLabels, status: StatusCode, took: Duration) {
-        self.families
-            .latency
-            .get_or_create(&route)
-            .observe(seconds(took));
+        self.families.latency.get_or_create(&route).observe(seconds(took));
         let RouteLabels { method, route } = route;
-        let labels = HttpLabels {
-            method,
-            route,
-            status: status.as_u16(),
-        };
+        let labels = HttpLabels { method, route, status: status.as_u16() };
         self.families.handled.get_or_create(&labels).inc();
     }
 }
@@ -95,9 +88,7 @@ pub(super) async fn around(
         Ok(response) => response,
         Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
-    response
-        .headers_mut()
-        .insert(REQUEST_ID, request_id.as_header().clone());
+    response.headers_mut().insert(REQUEST_ID, request_id.as_header().clone());
 
     let (status, took) = (response.status(), started.elapsed());
     log(&route, status, took, &request_id);
@@ -108,9 +99,7 @@ pub(super) async fn around(
 /// The rest of the body may still come some day, so the connection is of no more use.
 fn request_timeout() -> Response {
     let mut response = StatusCode::REQUEST_TIMEOUT.into_response();
-    response
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

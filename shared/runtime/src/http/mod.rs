@@ -67,25 +67,13 @@ pub async fn serve(
     life: &Lifecycle,
 ) {
     let edge = Arc::new(Edge::new(limits, metrics));
-    let router = router
-        .layer(middleware::from_fn_with_state(edge, edge::around))
-        .with_state(());
-    let address = listener
-        .local_addr()
-        .map(|address| address.to_string())
-        .unwrap_or_default();
+    let router = router.layer(middleware::from_fn_with_state(edge, edge::around)).with_state(());
+    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(server = name, address, "listening for HTTP");
     let meter = metrics.connections.of(name);
     let service_for = |_peer| router.clone();
-    connections::serve(
-        listener,
-        protocol(limits),
-        &limits.connections,
-        meter,
-        life,
-        service_for,
-    )
-    .await;
+    connections::serve(listener, protocol(limits), &limits.connections, meter, life, service_for)
+        .await;
     tracing::info!(server = name, "closed");
 }
 

@@ -43,13 +43,7 @@ impl Paced {
     pub fn new(inner: Body, pause: Duration, total: Duration, too_slow: Arc<AtomicBool>) -> Self {
         let now = Instant::now();
         let end = now + total;
-        Self {
-            inner,
-            timer: sleep_until(end.min(now + pause)),
-            pause,
-            end,
-            too_slow,
-        }
+        Self { inner, timer: sleep_until(end.min(now + pause)), pause, end, too_slow }
     }
 }
 

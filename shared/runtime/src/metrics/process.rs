@@ -23,30 +23,13 @@ impl Collector for ProcessCollector {
         };
         let stat = Stat::read();
         let started = stat.as_ref().and_then(Stat::start_time_seconds);
-        gauge(
-            "process_start_time_seconds",
-            "When it started, Unix time",
-            started,
-        )?;
+        gauge("process_start_time_seconds", "When it started, Unix time", started)?;
         let resident = status_bytes("VmRSS:");
         gauge("process_resident_memory_bytes", "Memory it holds", resident)?;
-        gauge(
-            "process_open_fds",
-            "File descriptors it has open",
-            open_descriptors(),
-        )?;
-        gauge(
-            "process_max_fds",
-            "File descriptors it may open",
-            max_descriptors(),
-        )?;
+        gauge("process_open_fds", "File descriptors it has open", open_descriptors())?;
+        gauge("process_max_fds", "File descriptors it may open", max_descriptors())?;
         if let Some(cpu) = stat.map(|stat| stat.cpu_seconds) {
-            one(
-                &mut encoder,
-                "process_cpu_seconds",
-                "Time on a CPU",
-                &ConstCounter::new(cpu),
-            )?;
+            one(&mut encoder, "process_cpu_seconds", "Time on a CPU", &ConstCounter::new(cpu))?;
         }
         Ok(())
     }
@@ -76,10 +59,7 @@ impl Stat {
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
         let cpu_seconds = (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND;
-        Some(Self {
-            cpu_seconds,
-            start_ticks: ticks(19)?,
-        })
+        Some(Self { cpu_seconds, start_ticks: ticks(19)? })
     }
 
     fn start_time_seconds(&self) -> Option<f64> {
@@ -103,8 +83,6 @@ fn open_descriptors() -> Option<f64> {
 
 fn max_descriptors() -> Option<f64> {
     let text = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }

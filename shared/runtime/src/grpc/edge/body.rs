@@ -20,9 +20,7 @@ const GRPC_STATUS: &str = "grpc-status";
 
 /// The code in a head or in trailers, if there is one.
 pub(super) fn code_in(headers: &HeaderMap) -> Option<Code> {
-    headers
-        .get(GRPC_STATUS)
-        .map(|value| Code::from_bytes(value.as_bytes()))
+    headers.get(GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 pin_project! {
@@ -39,19 +37,11 @@ pin_project! {
 
 impl<B> EdgeBody<B> {
     pub(super) fn new(inner: B, watched: Watched) -> Self {
-        Self {
-            inner: Some(inner),
-            timer: None,
-            watched,
-        }
+        Self { inner: Some(inner), timer: None, watched }
     }
 
     pub(super) fn empty(watched: Watched) -> Self {
-        Self {
-            inner: None,
-            timer: None,
-            watched,
-        }
+        Self { inner: None, timer: None, watched }
     }
 }
 
@@ -89,15 +79,12 @@ impl<B: Body> Body for EdgeBody<B> {
                 if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                     ready!(timer.poll(context));
                 }
-                refusal::deadline_exceeded(this.watched.call())
+                refusal::deadline_exceeded()
             }
             Err(_panic) => refusal::internal(this.watched.call()),
         };
         this.inner.set(None);
-        Poll::Ready(Some(Ok(seen(
-            Frame::trailers(trailers(&last_word)),
-            this.watched,
-        ))))
+        Poll::Ready(Some(Ok(seen(Frame::trailers(trailers(&last_word)), this.watched))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -37,19 +37,8 @@ impl Call {
         peer: SocketAddr,
     ) -> Self {
         let request_id = RequestId::sent_in(headers).map_or_else(OnceLock::new, OnceLock::from);
-        let traceparent = headers
-            .get(TRACEPARENT)
-            .filter(|sent| is_traceparent(sent))
-            .cloned();
-        Self {
-            inner: Arc::new(Inner {
-                deadline,
-                client_deadline,
-                request_id,
-                traceparent,
-                peer,
-            }),
-        }
+        let traceparent = headers.get(TRACEPARENT).filter(|sent| is_traceparent(sent)).cloned();
+        Self { inner: Arc::new(Inner { deadline, client_deadline, request_id, traceparent, peer }) }
     }
 
     /// The call that this request belongs to; none if it did not come through the edge.
@@ -70,10 +59,7 @@ impl Call {
 
     /// What the call is called: what the client sent in `x-request-id`, or a new UUID.
     pub fn request_id(&self) -> &str {
-        self.inner
-            .request_id
-            .get_or_init(RequestId::generate)
-            .as_str()
+        self.inner.request_id.get_or_init(RequestId::generate).as_str()
     }
 
     /// The `traceparent` of the request, if it sent a well-formed one.
@@ -109,10 +95,7 @@ impl Call {
 /// `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`, lower case, neither id all zeros.
 fn is_traceparent(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
-    let hex = |part: &[u8]| {
-        part.iter()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let id = |part: &[u8]| hex(part) && part.iter().any(|byte| *byte != b'0');
     bytes.len() == 55
         && bytes.starts_with(b"00-")

@@ -41,9 +41,7 @@ pin_project! {
 
 impl<F> Stage<F> {
     pub fn refused(status: Status) -> Self {
-        Self::Refused {
-            status: Box::new(status),
-        }
+        Self::Refused { status: Box::new(status) }
     }
 }
 
@@ -54,13 +52,7 @@ impl<F> EdgeFuture<F> {
         waiting: Option<Waiting>,
         span: Span,
     ) -> Self {
-        Self {
-            stage,
-            timer: None,
-            watched: Some(watched),
-            waiting,
-            span,
-        }
+        Self { stage, timer: None, watched: Some(watched), waiting, span }
     }
 }
 
@@ -93,7 +85,7 @@ where
                         if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                             ready!(timer.poll(context));
                         }
-                        Err(refusal::deadline_exceeded(call))
+                        Err(refusal::deadline_exceeded())
                     }
                     Err(_panic) => Err(refusal::internal(call)),
                 }

@@ -31,16 +31,10 @@ impl Meters {
             .iter()
             .map(|method| {
                 let path = format!("/{}/{}", method.service, method.name).into_boxed_str();
-                (
-                    path,
-                    Arc::new(Meter::new(&method.service, &method.name, families)),
-                )
+                (path, Arc::new(Meter::new(&method.service, &method.name, families)))
             })
             .collect();
-        Self {
-            by_path,
-            other: Arc::new(Meter::new(OTHER, OTHER, families)),
-        }
+        Self { by_path, other: Arc::new(Meter::new(OTHER, OTHER, families)) }
     }
 
     pub fn of(&self, path: &str) -> &Arc<Meter> {
@@ -60,10 +54,7 @@ pub(super) struct Meter {
 
 impl Meter {
     fn new(service: &str, method: &str, families: &CallFamilies) -> Self {
-        let labels = MethodLabels {
-            grpc_service: service.into(),
-            grpc_method: method.into(),
-        };
+        let labels = MethodLabels { grpc_service: service.into(), grpc_method: method.into() };
         Self {
             latency: families.latency.get_or_create_owned(&labels),
             in_flight: families.in_flight.get_or_create_owned(&labels),
@@ -97,12 +88,7 @@ pub(super) struct Watched {
 impl Watched {
     pub fn new(meter: Arc<Meter>, call: Call, started: Instant) -> Self {
         meter.in_flight.inc();
-        Self {
-            meter,
-            call,
-            started,
-            ended: false,
-        }
+        Self { meter, call, started, ended: false }
     }
 
     pub fn call(&self) -> &Call {

@@ -54,22 +54,12 @@ impl EdgeLayer {
     /// An edge for these methods; calls of any other are counted together.
     pub fn new(limits: CallLimits, methods: &[Method], metrics: &Metrics) -> Self {
         let meters = Meters::new(methods, &metrics.calls);
-        Self {
-            shared: Arc::new(Shared {
-                limits,
-                meters,
-                waiting: AtomicUsize::new(0),
-            }),
-        }
+        Self { shared: Arc::new(Shared { limits, meters, waiting: AtomicUsize::new(0) }) }
     }
 
     /// The edge around this service, for a connection from there.
     pub fn around<S>(&self, inner: S, peer: SocketAddr) -> Edge<S> {
-        Edge {
-            inner,
-            shared: Arc::clone(&self.shared),
-            peer,
-        }
+        Edge { inner, shared: Arc::clone(&self.shared), peer }
     }
 }
 
@@ -100,25 +90,18 @@ where
         let limits = &self.shared.limits;
         let asked = timeout::of(request.headers());
         let client = asked.as_ref().ok().copied().flatten();
-        let allowed = client.map_or(limits.default_timeout, |asked| {
-            asked.min(limits.max_timeout)
-        });
+        let allowed = client.map_or(limits.default_timeout, |asked| asked.min(limits.max_timeout));
         let client_deadline = client.and_then(|asked| arrived.checked_add(asked));
-        let call = Call::new(
-            request.headers(),
-            arrived + allowed,
-            client_deadline,
-            self.peer,
-        );
+        let call = Call::new(request.headers(), arrived + allowed, client_deadline, self.peer);
         let meter = Arc::clone(self.shared.meters.of(request.uri().path()));
         let waiting = Waiting::new(&self.shared);
 
         let refused = if asked.is_err() {
-            Some(refusal::bad_timeout(&call))
+            Some(refusal::bad_timeout())
         } else if allowed.is_zero() {
-            Some(refusal::deadline_exceeded(&call))
+            Some(refusal::deadline_exceeded())
         } else if waiting.is_none() {
-            Some(refusal::limit_exceeded(&call))
+            Some(refusal::limit_exceeded())
         } else {
             None
         };
@@ -150,9 +133,7 @@ struct Waiting {
 impl Waiting {
     fn new(shared: &Arc<Shared>) -> Option<Self> {
         let before = shared.waiting.fetch_add(1, Ordering::Relaxed);
-        let this = Self {
-            shared: Arc::clone(shared),
-        };
+        let this = Self { shared: Arc::clone(shared) };
         (before < shared.limits.max_waiting_calls).then_some(this)
     }
 }
@@ -169,10 +150,7 @@ fn answer<R>(status: &Status, mut watched: Watched) -> Response<EdgeBody<R>> {
     let call = watched.call();
     let mut response = Response::new(());
     let headers = response.headers_mut();
-    headers.insert(
-        http::header::CONTENT_TYPE,
-        tonic::metadata::GRPC_CONTENT_TYPE,
-    );
+    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
     // Only metadata that is no header could fail, and there is none.
     let _ = status.add_header(headers);
     call.name_failure_in(headers);

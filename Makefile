@@ -1,0 +1,68 @@
+# The everyday commands. `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+target_dir := $(or $(CARGO_TARGET_DIR),target)
+scripts := scripts/with-postgres scripts/demo $(wildcard scripts/bench scripts/lib/*.sh) .ci/run
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: toolchain ## Build and start everything in one process, with data in data/
+	cargo build --release -p configapi
+	exec $(target_dir)/release/configapi serve
+
+.PHONY: test
+test: toolchain ## Run all tests, with a PostgreSQL of their own (TEST_FLAGS="-p crate …")
+	scripts/with-postgres cargo test $(or $(TEST_FLAGS),--workspace)
+
+.PHONY: lint
+lint: toolchain ## Check formatting, lints, shell scripts and proto files
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@if command -v shellcheck >/dev/null; then \
+		echo "shellcheck -x $(scripts)" && shellcheck -x $(scripts); \
+	else echo "shellcheck is not installed: shell scripts not checked"; fi
+	@if command -v buf >/dev/null; then echo "buf lint" && buf lint; \
+	else echo "buf is not installed: proto files not checked"; fi
+
+.PHONY: fmt
+fmt: toolchain ## Format the code
+	cargo fmt --all
+
+.PHONY: doc
+doc: toolchain ## Build the code's documentation, warnings being errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+.PHONY: demo
+demo: toolchain ## Take a tour with curl against a fresh server
+	scripts/demo
+
+.PHONY: coverage
+coverage: toolchain ## Measure which lines the tests reach
+	@if ! cargo llvm-cov --version >/dev/null 2>&1; then \
+		echo "cargo-llvm-cov is missing: cargo install cargo-llvm-cov &&" \
+			"rustup component add llvm-tools" >&2; \
+		exit 1; \
+	fi
+	scripts/with-postgres cargo llvm-cov --workspace --html
+	@echo "see $(target_dir)/llvm-cov/html/index.html"
+
+.PHONY: clean
+clean: toolchain ## Remove what was built; data/ is kept
+	cargo clean
+
+# Better one line now than a page of linker errors in five minutes.
+.PHONY: toolchain
+toolchain:
+	@command -v cargo >/dev/null || { \
+		echo "cargo is missing: install Rust from https://rustup.rs, then try again" >&2; exit 1; }
+	@command -v "$${CC:-cc}" >/dev/null || { \
+		echo "a C compiler is missing (SQLite and the TLS library need one):" >&2; \
+		echo "  Debian, Ubuntu: apt-get install build-essential · Fedora: dnf install gcc" >&2; \
+		echo "  macOS: xcode-select --install" >&2; exit 1; }

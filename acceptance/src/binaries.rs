@@ -1,0 +1,55 @@
+//! Where the programs under test are. They are built before the first one is started, so that a
+//! test never meets yesterday's.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A program of this house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binary {
+    /// `configapi`: everything in one process, and the command line.
+    ConfigApi,
+    /// The write server by itself.
+    CommandService,
+    /// The read server by itself.
+    QueryService,
+    /// The gateway by itself.
+    Gateway,
+}
+
+impl Binary {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ConfigApi => "configapi",
+            Self::CommandService => "configapi-command-service",
+            Self::QueryService => "configapi-query-service",
+            Self::Gateway => "configapi-gateway",
+        }
+    }
+}
+
+/// Where a program is.
+pub fn path_of(binary: Binary) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(build).join(binary.name())
+}
+
+/// Builds the programs in the profile that the tests were built in, and says where they are.
+#[expect(clippy::expect_used, reason = "without the programs there is no test")]
+fn build() -> PathBuf {
+    // …/target/<profile>/deps/<this test>
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--bins", "--package", "configapi"]);
+    cargo.args(["--package", "configapi-command-service", "--package", "configapi-query-service"]);
+    cargo.args(["--package", "configapi-gateway"]);
+    if folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let status = cargo.status().expect("cargo can be run");
+    assert!(status.success(), "the programs cannot be built");
+    folder.to_owned()
+}

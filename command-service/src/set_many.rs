@@ -1,0 +1,186 @@
+//! Bulk writes over one stream: items travel the bus side by side, within a bounded window, and
+//! are acknowledged in the order sent.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use configapi_proto::v1::{SetManyRequest, SetManyResponse, SetResponse};
+use configapi_proto::{ApiError, Reason};
+use configapi_runtime::shutdown::Lifecycle;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::bus::{Bus, Context};
+use crate::handlers::SetHandler;
+
+/// Items of one stream that may be under way at once.
+const WINDOW_ITEMS: usize = 1_024;
+/// Bytes of one stream's items that may be under way at once.
+const WINDOW_BYTES: usize = 4 << 20;
+/// A response is due when so many items are settled, or when none is left under way.
+const ITEMS_PER_RESPONSE: u64 = 256;
+/// Failures of one response: what they say is bounded, and so is the response.
+const FAILURES_PER_RESPONSE: usize = 256;
+/// Responses that may wait for the client to read them.
+const RESPONSES_AHEAD: usize = 4;
+/// Streams at once.
+const MAX_STREAMS: usize = 64;
+/// How long one item may take.
+const ITEM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The answers of one stream.
+pub type SetManyAnswers = ReceiverStream<Result<SetManyResponse, Status>>;
+
+/// Begins bulk streams. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SetMany {
+    life: Lifecycle,
+    streams: Arc<Semaphore>,
+}
+
+impl SetMany {
+    /// Streams end when this life does.
+    pub fn new(life: Lifecycle) -> Self {
+        Self { life, streams: Arc::new(Semaphore::new(MAX_STREAMS)) }
+    }
+
+    /// Begins a stream.
+    pub fn begin(
+        &self,
+        items: Streaming<SetManyRequest>,
+        bus: Bus,
+        context: Context,
+    ) -> Result<SetManyAnswers, ApiError> {
+        let permit = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            ApiError::new(Reason::LimitExceeded, "too many bulk streams are open on this server")
+        })?;
+        let (answers, receiver) = mpsc::channel(RESPONSES_AHEAD);
+        let progress = Progress::default();
+        let stream = BulkStream { items, bus, context, answers, progress, _permit: permit };
+        let life = self.life.clone();
+        self.life.spawn(async move { stream.run(&life).await });
+        Ok(ReceiverStream::new(receiver))
+    }
+}
+
+struct BulkStream {
+    items: Streaming<SetManyRequest>,
+    bus: Bus,
+    context: Context,
+    answers: mpsc::Sender<Result<SetManyResponse, Status>>,
+    progress: Progress,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// How far a stream has come.
+#[derive(Debug, Default)]
+struct Progress {
+    response: SetManyResponse,
+    settled_when_told: u64,
+}
+
+/// What became of one item, and what it weighed while it was under way.
+type Settled = (usize, Result<SetResponse, ApiError>);
+
+impl BulkStream {
+    async fn run(mut self, life: &Lifecycle) {
+        let mut under_way = FuturesOrdered::new();
+        let mut under_way_bytes = 0;
+        // Why no more items are read, once that is so.
+        let mut ended: Option<Result<(), Status>> = None;
+        loop {
+            let has_room = under_way.len() < WINDOW_ITEMS && under_way_bytes < WINDOW_BYTES;
+            tokio::select! {
+                biased;
+                Some((bytes, outcome)) = under_way.next(), if !under_way.is_empty() => {
+                    under_way_bytes -= bytes;
+                    self.progress.settle(outcome);
+                    let is_due = self.progress.is_due() || under_way.is_empty();
+                    if is_due && self.tell().await.is_err() {
+                        return;
+                    }
+                }
+                () = life.soft().cancelled(), if ended.is_none() => {
+                    let error = ApiError::new(
+                        Reason::Unavailable,
+                        "the server is shutting down; send on what is not settled elsewhere",
+                    );
+                    ended = Some(Err(error.into()));
+                }
+                item = self.items.message(), if has_room && ended.is_none() => match item {
+                    Ok(Some(item)) => {
+                        let (bytes, settled) = self.start(item);
+                        under_way_bytes += bytes;
+                        under_way.push_back(settled);
+                    }
+                    Ok(None) => ended = Some(Ok(())),
+                    Err(status) => ended = Some(Err(status)),
+                },
+                else => break,
+            }
+        }
+        self.finish(ended.unwrap_or(Ok(()))).await;
+    }
+
+    fn start(&self, item: SetManyRequest) -> (usize, impl Future<Output = Settled> + Send + use<>) {
+        let bytes = item.set.as_ref().map_or(0, |set| set.value.len() + set.name.len());
+        let bus = self.bus.clone();
+        let deadline = Some(Instant::now() + ITEM_TIMEOUT);
+        let context = Context { deadline, ..self.context.clone() };
+        let settled = async move {
+            let outcome = match item.set {
+                Some(set) => bus.dispatch::<SetHandler>(set, context).await,
+                None => Err(ApiError::invalid("set", "is required")),
+            };
+            (bytes, outcome)
+        };
+        (bytes, settled)
+    }
+
+    async fn tell(
+        &mut self,
+    ) -> Result<(), mpsc::error::SendError<Result<SetManyResponse, Status>>> {
+        self.answers.send(Ok(self.progress.take_response())).await
+    }
+
+    async fn finish(mut self, end: Result<(), Status>) {
+        // A client that left hears neither; nothing is lost by that.
+        if self.tell().await.is_ok()
+            && let Err(status) = end
+        {
+            let _ = self.answers.send(Err(status)).await;
+        }
+    }
+}
+
+impl Progress {
+    fn settle(&mut self, outcome: Result<SetResponse, ApiError>) {
+        let index = self.response.settled_items;
+        self.response.settled_items += 1;
+        match outcome {
+            Ok(response) => {
+                self.response.durable_items += 1;
+                let token = response.receipt.map(|receipt| receipt.token).unwrap_or_default();
+                if !token.is_empty() {
+                    self.response.token = token;
+                }
+            }
+            Err(error) => self.response.failures.push(error.into_set_many_failure(index)),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.response.settled_items - self.settled_when_told >= ITEMS_PER_RESPONSE
+            || self.response.failures.len() >= FAILURES_PER_RESPONSE
+    }
+
+    /// The response that is due; its failures are told once, all else again and again.
+    fn take_response(&mut self) -> SetManyResponse {
+        let failures = std::mem::take(&mut self.response.failures);
+        self.settled_when_told = self.response.settled_items;
+        SetManyResponse { failures, ..self.response.clone() }
+    }
+}

@@ -1,0 +1,100 @@
+//! The store does not say whether it wrote: then the server finds out, or says that it does not
+//! know; and it heals without a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_command_service::committer::Limits;
+use configapi_event_log::EventLog;
+use configapi_proto::v1::SetRequest;
+use configapi_proto::{Reason, key};
+
+use crate::faulty_log::{Fault, FaultyLog};
+use crate::support::{TestServer, memory_log, set_request, start_on};
+
+async fn start_faulty(limits: Limits) -> (TestServer, Arc<FaultyLog>) {
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), limits).await;
+    server.set("warm-up", "1").await.unwrap();
+    (server, log)
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_found() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    log.fail_next([Fault::LostAfter]);
+    assert_eq!(server.set("a", "1").await.unwrap().position, 2);
+    assert_eq!(server.set("a", "2").await.unwrap().position, 3);
+    assert_eq!(server.events().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_commit_that_never_happened_is_made_up_for() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    log.fail_next([Fault::LostBefore, Fault::LostBefore, Fault::LostAfter]);
+    assert_eq!(server.set("a", "1").await.unwrap().position, 2);
+    assert_eq!(server.events().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_stays_silent_leaves_the_outcome_unknown_and_says_so() {
+    let limits = Limits { resolve_for: Duration::from_millis(50), ..Limits::default() };
+    let (server, log) = start_faulty(limits).await;
+    log.fail_next([Fault::LostAfter]);
+    log.close_gate().await;
+    let keyed = SetRequest { request_id: "one".to_owned(), ..set_request("a", "1") };
+    let call = tokio::spawn({
+        let (mut client, keyed) = (server.client.clone(), keyed.clone());
+        async move { client.set(keyed).await }
+    });
+    // The append is under way when the store falls silent for longer than the server asks.
+    log.append_waits().await;
+    log.fall_silent_after_append();
+    log.open_gate();
+    let error = crate::support::refusal(call.await.unwrap());
+    assert_eq!(error.reason, Reason::OutcomeUnknown);
+    assert_eq!(error.metadata[key::REQUEST_ID], "one");
+    log.set_down(false);
+    let receipt = server.set_with(keyed.clone()).await.unwrap();
+    assert_eq!(server.set_with(keyed).await.unwrap(), receipt);
+    let events = server.events().await;
+    assert_eq!(events.iter().filter(|event| event.key.name() == "a").count(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_reached_refuses_now_and_heals_by_itself() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    log.set_down(true);
+    log.fail_next([Fault::Unavailable]);
+    let error = server.set("a", "1").await.unwrap_err();
+    assert_eq!(error.reason, Reason::Unavailable);
+    assert!(error.message.contains("nothing was written"), "{}", error.message);
+    log.set_down(false);
+    log.fail_next([]);
+    // The fault that was queued for the append is used up by the first one that gets through.
+    let _ = server.set("a", "1").await;
+    assert!(server.set("a", "2").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_new_epoch_is_noticed_and_stands_in_the_token() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    let head = log.head().await.unwrap();
+    log.begin_epoch(&head).await.unwrap();
+    assert_eq!(server.set("a", "1").await.unwrap().token, "2-2");
+    assert_eq!(server.set("a", "2").await.unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_tail_is_not_written_until_a_new_epoch_says_so() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    let before = memory_log();
+    log.replace_by(before.clone());
+    let error = server.set("a", "1").await.unwrap_err();
+    assert_eq!(error.reason, Reason::LogChanged);
+    assert_eq!(server.set("a", "1").await.unwrap_err().reason, Reason::LogChanged);
+    assert!(crate::support::rows(&*log).await.is_empty());
+    let head = before.head().await.unwrap();
+    before.begin_epoch(&head).await.unwrap();
+    assert_eq!(server.set("a", "1").await.unwrap().token, "2-1");
+}

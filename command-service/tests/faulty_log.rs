@@ -1,0 +1,219 @@
+//! A log that fails as a database on the other side of a network can.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use configapi_domain::{Point, Position};
+use configapi_event_log::{
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Page, PageLimit, StoredEvent, Turn,
+};
+use tokio::sync::Semaphore;
+
+/// What goes wrong with one append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The store cannot be reached.
+    Unavailable,
+    /// The connection is lost before the commit.
+    LostBefore,
+    /// The connection is lost after the commit.
+    LostAfter,
+}
+
+/// A log with faults.
+#[derive(Debug)]
+pub struct FaultyLog {
+    inner: Mutex<Arc<dyn EventLog>>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug)]
+struct Faults {
+    next: Mutex<VecDeque<Fault>>,
+    poison: Mutex<Option<String>>,
+    is_down: Mutex<bool>,
+    falls_silent: Mutex<bool>,
+    appended: Mutex<Vec<usize>>,
+    gate: Semaphore,
+    waiting: Semaphore,
+}
+
+impl FaultyLog {
+    pub fn new(inner: Arc<dyn EventLog>) -> Arc<Self> {
+        let faults = Faults {
+            next: Mutex::default(),
+            poison: Mutex::default(),
+            is_down: Mutex::default(),
+            falls_silent: Mutex::default(),
+            appended: Mutex::default(),
+            gate: Semaphore::new(1_000),
+            waiting: Semaphore::new(0),
+        };
+        Arc::new(Self { inner: Mutex::new(inner), faults: Arc::new(faults) })
+    }
+
+    /// The next appends go wrong like this.
+    pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.next.lock().unwrap().extend(faults);
+    }
+
+    /// Appends with this text in them are refused.
+    pub fn refuse(&self, text: &str) {
+        *self.faults.poison.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Puts another log in the place of this one.
+    pub fn replace_by(&self, log: Arc<dyn EventLog>) {
+        *self.inner.lock().unwrap() = log;
+    }
+
+    fn inner(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.inner.lock().unwrap())
+    }
+
+    /// Nothing can be read or taken in turns any more, or all can again.
+    pub fn set_down(&self, is_down: bool) {
+        *self.faults.is_down.lock().unwrap() = is_down;
+    }
+
+    /// Nothing can be reached any more once the next append that loses its answer is over.
+    pub fn fall_silent_after_append(&self) {
+        *self.faults.falls_silent.lock().unwrap() = true;
+    }
+
+    /// Appends wait from now on, until the gate is opened.
+    pub async fn close_gate(&self) {
+        self.faults.waiting.forget_permits(usize::MAX);
+        self.faults.gate.acquire_many(1_000).await.unwrap().forget();
+    }
+
+    /// Returns when an append has come to the gate since the last time.
+    pub async fn append_waits(&self) {
+        self.faults.waiting.acquire().await.unwrap().forget();
+    }
+
+    pub fn open_gate(&self) {
+        self.faults.gate.add_permits(1_000);
+    }
+
+    /// How many rows each successful append had.
+    pub fn appended(&self) -> Vec<usize> {
+        self.faults.appended.lock().unwrap().clone()
+    }
+}
+
+impl Faults {
+    fn check_up(&self) -> Result<(), LogError> {
+        if *self.is_down.lock().unwrap() {
+            return Err(LogError::Unavailable("the store is down".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn append(
+        &self,
+        events: &[StoredEvent],
+        append: impl Future<Output = Result<(), AppendError>>,
+    ) -> Result<(), AppendError> {
+        self.waiting.add_permits(1);
+        let _passed = self.gate.acquire().await.unwrap();
+        if *self.is_down.lock().unwrap() {
+            return Err(AppendError::Unavailable("the store is down".to_owned()));
+        }
+        if let Some(poison) = &*self.poison.lock().unwrap()
+            && events.iter().any(|row| row.payload.contains(poison))
+        {
+            return Err(AppendError::Refused("poison".to_owned()));
+        }
+        let lost = || AppendError::Unknown("the connection was lost".to_owned());
+        let fault = self.next.lock().unwrap().pop_front();
+        match fault {
+            Some(Fault::Unavailable) => Err(AppendError::Unavailable("unreachable".to_owned())),
+            Some(Fault::LostBefore) => Err(lost()),
+            Some(Fault::LostAfter) => {
+                append.await?;
+                *self.is_down.lock().unwrap() |= *self.falls_silent.lock().unwrap();
+                Err(lost())
+            }
+            None => {
+                append.await?;
+                self.appended.lock().unwrap().push(events.len());
+                Ok(())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for FaultyLog {
+    async fn identity(&self) -> Result<Identity, LogError> {
+        self.faults.check_up()?;
+        self.inner().identity().await
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        self.faults.check_up()?;
+        self.inner().head().await
+    }
+
+    async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        let inner = self.inner();
+        self.faults.append(events, inner.append(head, events)).await
+    }
+
+    async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
+        self.faults.check_up()?;
+        let inner = self.inner().take_turn().await?;
+        Ok(Box::new(FaultyTurn { inner, faults: Arc::clone(&self.faults) }))
+    }
+
+    async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        self.faults.check_up()?;
+        self.inner().read(from, limit).await
+    }
+
+    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        self.faults.check_up()?;
+        self.inner().newest(streams).await
+    }
+
+    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
+        self.inner().stream_at(stream, point).await
+    }
+
+    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        self.inner().requests(ids).await
+    }
+
+    async fn grown(&self, beyond: Position, patience: Duration) {
+        self.inner().grown(beyond, patience).await;
+    }
+
+    async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
+        self.inner().begin_epoch(head).await
+    }
+}
+
+#[derive(Debug)]
+struct FaultyTurn {
+    inner: Box<dyn Turn>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl Turn for FaultyTurn {
+    async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        self.inner.read(from, limit).await
+    }
+
+    async fn append(
+        self: Box<Self>,
+        head: &Head,
+        events: &[StoredEvent],
+    ) -> Result<(), AppendError> {
+        let Self { inner, faults } = *self;
+        faults.append(events, inner.append(head, events)).await
+    }
+}

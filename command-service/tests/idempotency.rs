@@ -1,0 +1,108 @@
+//! One request id, one outcome, however often it is sent and through whichever server.
+
+use configapi_command_service::committer::Limits;
+use configapi_proto::Reason;
+use configapi_proto::v1::command::Action;
+use configapi_proto::v1::{ApplyRequest, Command, DeleteRequest, SetAction, SetRequest};
+
+use crate::support::{memory_log, set_request, start, start_on};
+
+fn keyed(id: &str, name: &str, value: &str) -> SetRequest {
+    SetRequest { request_id: id.to_owned(), ..set_request(name, value) }
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_first_receipt_and_writes_nothing() {
+    let server = start().await;
+    let first = server.set_with(keyed("one", "a", "1")).await.unwrap();
+    server.set("a", "2").await.unwrap();
+    let again = server.set_with(keyed("one", "a", "1")).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(server.events().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_repeat_is_recognised_even_if_its_rule_would_break_now() {
+    let server = start().await;
+    let create = SetRequest { expected_version: Some(0), ..keyed("one", "a", "1") };
+    let first = server.set_with(create.clone()).await.unwrap();
+    assert_eq!(server.set_with(create.clone()).await.unwrap(), first);
+    let delete = DeleteRequest {
+        name: "a".to_owned(),
+        request_id: "two".to_owned(),
+        ..DeleteRequest::default()
+    };
+    let mut client = server.client.clone();
+    let deleted = client.delete(delete.clone()).await.unwrap().into_inner();
+    assert_eq!(client.delete(delete).await.unwrap().into_inner(), deleted);
+    assert_eq!(server.set_with(create).await.unwrap(), first);
+    assert_eq!(server.events().await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_same_id_for_something_else_is_refused() {
+    let server = start().await;
+    server.set_with(keyed("one", "a", "1")).await.unwrap();
+    let others = [
+        keyed("one", "a", "2"),
+        keyed("one", "b", "1"),
+        SetRequest { expected_version: Some(1), ..keyed("one", "a", "1") },
+        SetRequest { content_type: "text/plain".to_owned(), ..keyed("one", "a", "1") },
+        SetRequest { actor: "mallory".to_owned(), ..keyed("one", "a", "1") },
+    ];
+    for other in others {
+        let error = server.set_with(other).await.unwrap_err();
+        assert_eq!(error.reason, Reason::RequestIdReused);
+    }
+    assert_eq!(server.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_command_does_not_use_up_its_id() {
+    let server = start().await;
+    let set = SetRequest { expected_version: Some(1), ..keyed("one", "a", "2") };
+    let error = server.set_with(set.clone()).await.unwrap_err();
+    assert_eq!(error.reason, Reason::VersionConflict);
+    server.set("a", "1").await.unwrap();
+    assert_eq!(server.set_with(set).await.unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn sixteen_callers_with_one_id_get_sixteen_equal_receipts_for_one_event() {
+    let log = memory_log();
+    let servers =
+        [start_on(log.clone(), Limits::default()).await, start_on(log, Limits::default()).await];
+    let calls: Vec<_> = (0..16)
+        .map(|caller| {
+            let mut client = servers[caller % 2].client.clone();
+            tokio::spawn(async move { client.set(keyed("one", "a", "1")).await })
+        })
+        .collect();
+    let mut receipts = Vec::new();
+    for call in calls {
+        receipts.push(call.await.unwrap().unwrap().into_inner());
+    }
+    assert!(receipts.windows(2).all(|pair| pair[0] == pair[1]), "{receipts:?}");
+    assert_eq!(servers[0].events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_apply_is_repeatable_as_a_whole() {
+    let server = start().await;
+    let set = |name: &str| Command {
+        name: name.to_owned(),
+        action: Some(Action::Set(SetAction { value: "1".to_owned(), ..SetAction::default() })),
+        expected_version: Some(0),
+        ..Command::default()
+    };
+    let request = ApplyRequest {
+        commands: vec![set("a"), set("b"), set("c")],
+        request_id: "one".to_owned(),
+        ..ApplyRequest::default()
+    };
+    let mut client = server.client.clone();
+    let first = client.apply(request.clone()).await.unwrap().into_inner();
+    assert_eq!(client.apply(request).await.unwrap().into_inner(), first);
+    assert_eq!(first.receipts.len(), 3);
+    assert_eq!(server.events().await.len(), 3);
+}

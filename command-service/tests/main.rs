@@ -1,0 +1,18 @@
+//! The command server as its clients see it: over gRPC, on a log in memory, some of them faulty.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod ambiguity;
+mod apply;
+mod commands;
+mod faulty_log;
+mod groups;
+mod idempotency;
+mod overload;
+mod restore;
+mod set_many;
+mod support;
+mod writers;

@@ -1,0 +1,112 @@
+//! Overload and impatience: what cannot be taken on is refused at once, and what nobody waits for
+//! any more is not written.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use configapi_command_service::committer::{
+    CommitQueue, Committer, CommitterMetrics, Limits, Refusal, Submission, Wish, WishedAction,
+};
+use configapi_domain::{ConfigKey, Content, Provenance, Value, Version};
+use configapi_proto::Reason;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use crate::faulty_log::FaultyLog;
+use crate::support::{TestClock, memory_log, reason, rows, set_request, start_on};
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_recovers() {
+    let limits = Limits { queue_submissions: 4, ..Limits::default() };
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), limits).await;
+    server.set("warm-up", "1").await.unwrap();
+    log.close_gate().await;
+    let mut calls: FuturesUnordered<_> = (0..20)
+        .map(|i| {
+            let mut client = server.client.clone();
+            async move { client.set(set_request(&format!("k{i}"), "1")).await }
+        })
+        .collect();
+    // Four may wait in the queue and four more in the group before it; the rest hear at once.
+    for _ in 0..12 {
+        assert_eq!(reason(calls.next().await.unwrap()), Reason::LimitExceeded);
+    }
+    log.open_gate();
+    while let Some(answer) = calls.next().await {
+        if answer.is_err() {
+            assert_eq!(reason(answer), Reason::LimitExceeded);
+        }
+    }
+    server.set("after", "1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_value_beyond_the_byte_bound_of_the_queue_is_refused() {
+    let limits = Limits { queue_bytes: 10_000, ..Limits::default() };
+    let server = start_on(memory_log(), limits).await;
+    let error = server.set("a", &"x".repeat(20_000)).await.unwrap_err();
+    assert_eq!(error.reason, Reason::LimitExceeded);
+    assert!(error.retry_after.is_some());
+}
+
+/// A committer without an edge, whose deadlines nobody else keeps.
+fn committer(log: Arc<FaultyLog>) -> CommitQueue {
+    let metrics = CommitterMetrics::unregistered();
+    let clock = Arc::new(TestClock::default());
+    let committer = Committer::new(log, clock, Limits::default(), metrics);
+    tokio::spawn(committer.worker.run());
+    committer.queue
+}
+
+fn set(name: &str, deadline: Option<Instant>) -> Submission {
+    let content = Content::untyped(Value::parse("1").unwrap());
+    let wish = Wish {
+        key: ConfigKey::parse("", name).unwrap(),
+        expected_version: None,
+        action: WishedAction::Set(content),
+    };
+    Submission {
+        wishes: vec![wish],
+        provenance: Provenance::default(),
+        request: None,
+        validate_only: false,
+        deadline,
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(50)
+}
+
+#[tokio::test]
+async fn a_command_whose_time_ends_in_the_queue_is_not_written_and_says_so() {
+    let log = FaultyLog::new(memory_log());
+    let queue = committer(log.clone());
+    queue.submit(set("warm-up", None)).await.unwrap();
+    log.close_gate().await;
+    let first = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.submit(set("first", None)).await }
+    });
+    log.append_waits().await;
+    let late = queue.submit(set("late", Some(soon()))).await;
+    assert_eq!(late, Err(Refusal::DeadlineExceeded));
+    log.open_gate();
+    first.await.unwrap().unwrap();
+    queue.submit(set("after", None)).await.unwrap();
+    let streams: Vec<_> = rows(&*log).await.iter().map(|row| row.stream.to_string()).collect();
+    assert_eq!(streams, ["default/warm-up", "default/first", "default/after"]);
+}
+
+#[tokio::test]
+async fn a_command_whose_time_ends_in_the_commit_is_written_all_the_same() {
+    let log = FaultyLog::new(memory_log());
+    let queue = committer(log.clone());
+    queue.submit(set("warm-up", None)).await.unwrap();
+    log.close_gate().await;
+    assert_eq!(queue.submit(set("a", Some(soon()))).await, Err(Refusal::OutcomeUnknown));
+    log.open_gate();
+    assert_eq!(queue.submit(set("a", None)).await.unwrap()[0].version, Version(2));
+    assert_eq!(rows(&*log).await.len(), 3);
+}

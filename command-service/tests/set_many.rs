@@ -1,0 +1,91 @@
+//! Bulk writes over one stream.
+
+use configapi_proto::v1::{SetManyRequest, SetManyResponse, SetRequest};
+use tokio_stream::StreamExt;
+
+use crate::support::{TestServer, set_request, start};
+
+fn item(request: SetRequest) -> SetManyRequest {
+    SetManyRequest { set: Some(request) }
+}
+
+async fn send(server: &TestServer, items: Vec<SetManyRequest>) -> Vec<SetManyResponse> {
+    let answers = server.client.clone().set_many(tokio_stream::iter(items)).await.unwrap();
+    let answers: Vec<_> = answers.into_inner().collect().await;
+    answers.into_iter().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn thousands_of_items_are_written_in_order_and_acknowledged_in_windows() {
+    let server = start().await;
+    let items = (0..5_000).map(|i| item(set_request(&format!("k{}", i % 100), &i.to_string())));
+    let answers = send(&server, items.collect()).await;
+    let last = answers.last().unwrap();
+    assert_eq!((last.settled_items, last.durable_items), (5_000, 5_000));
+    assert_eq!(last.token, "1-5000");
+    assert!(answers.len() > 2, "more than one window");
+    assert!(answers.windows(2).all(|pair| pair[0].settled_items <= pair[1].settled_items));
+    let events = server.events().await;
+    let values: Vec<_> =
+        events.iter().map(|e| e.event.content().unwrap().value.as_str().to_owned()).collect();
+    assert_eq!(values, (0..5_000).map(|i| i.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_refused_item_is_named_and_does_not_stop_the_others() {
+    let server = start().await;
+    let wrong = SetRequest { expected_version: Some(5), ..set_request("b", "1") };
+    let items = vec![
+        item(set_request("a", "1")),
+        item(wrong),
+        SetManyRequest { set: None },
+        item(set_request("..", "1")),
+        item(set_request("c", "1")),
+    ];
+    let answers = send(&server, items).await;
+    let failures: Vec<_> = answers
+        .iter()
+        .flat_map(|a| &a.failures)
+        .map(|failure| (failure.index, failure.reason.as_str()))
+        .collect();
+    let expected = [(1, "VERSION_CONFLICT"), (2, "INVALID_ARGUMENT"), (3, "INVALID_ARGUMENT")];
+    assert_eq!(failures, expected);
+    let last = answers.last().unwrap();
+    assert_eq!((last.settled_items, last.durable_items), (5, 2));
+    assert_eq!(server.events().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_broken_stream_is_sent_again_with_the_same_ids_and_nothing_is_doubled() {
+    let server = start().await;
+    let keyed = |i: usize| {
+        let request_id = format!("import-{i}");
+        item(SetRequest { request_id, ..set_request(&format!("k{i}"), "1") })
+    };
+    send(&server, (0..300).map(keyed).collect()).await;
+    let answers = send(&server, (0..600).map(keyed).collect()).await;
+    let last = answers.last().unwrap();
+    assert_eq!((last.settled_items, last.durable_items), (600, 600));
+    assert_eq!(server.events().await.len(), 600);
+}
+
+#[tokio::test]
+async fn a_shutdown_settles_what_was_begun_and_says_that_it_ends() {
+    let server = start().await;
+    let (items, receiver) = tokio::sync::mpsc::channel(8);
+    let outbound = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let answers = server.client.clone().set_many(outbound).await.unwrap();
+    let mut answers = answers.into_inner();
+    items.send(item(set_request("a", "1"))).await.unwrap();
+    let first = answers.message().await.unwrap().unwrap();
+    assert_eq!(first.durable_items, 1);
+    server.life.begin_shutdown("the test is over");
+    let status = loop {
+        match answers.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("ended without a word"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+}

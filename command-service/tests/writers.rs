@@ -1,0 +1,83 @@
+//! Several command servers on one log: correct under any interleaving, and none starves.
+
+use configapi_command_service::committer::Limits;
+use configapi_proto::v1::SetRequest;
+use configapi_proto::{ApiError, Reason, key};
+
+use crate::support::{memory_log, set_request, start_on};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_servers_write_side_by_side_and_all_get_through() {
+    let log = memory_log();
+    let mut calls = Vec::new();
+    let mut servers = Vec::new();
+    for server in 0..3 {
+        let test_server = start_on(log.clone(), Limits::default()).await;
+        for caller in 0..8 {
+            let client = test_server.client.clone();
+            calls.push(tokio::spawn(async move {
+                for i in 0..25 {
+                    let name = format!("s{server}/c{caller}/{}", i % 5);
+                    client.clone().set(set_request(&name, &i.to_string())).await.unwrap();
+                }
+            }));
+        }
+        servers.push(test_server);
+    }
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(servers[0].events().await.len(), 600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_kept_by_compare_and_set_through_two_servers_loses_no_step() {
+    let log = memory_log();
+    let servers =
+        [start_on(log.clone(), Limits::default()).await, start_on(log, Limits::default()).await];
+    let calls: Vec<_> = (0..4)
+        .map(|caller| {
+            let mut client = servers[caller % 2].client.clone();
+            tokio::spawn(async move {
+                let mut version = 0;
+                let mut done = 0;
+                while done < 25 {
+                    let request = SetRequest {
+                        expected_version: Some(version),
+                        ..set_request("counter", &(version + 1).to_string())
+                    };
+                    match client.set(request).await {
+                        Ok(answer) => {
+                            version = answer.into_inner().receipt.unwrap().version;
+                            done += 1;
+                        }
+                        Err(status) => {
+                            let error = ApiError::from_status(&status);
+                            assert_eq!(error.reason, Reason::VersionConflict, "{error:?}");
+                            version = error.metadata[key::ACTUAL_VERSION].parse().unwrap();
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    let events = servers[0].events().await;
+    assert_eq!(events.len(), 100);
+    assert_eq!(events[99].event.content().unwrap().value.as_str(), "100");
+}
+
+#[tokio::test]
+async fn a_refusal_through_one_server_knows_what_the_other_wrote() {
+    let log = memory_log();
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log, Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    two.set("a", "2").await.unwrap();
+    one.set("a", "3").await.unwrap();
+    let stale = SetRequest { expected_version: Some(2), ..set_request("a", "4") };
+    let error = two.set_with(stale).await.unwrap_err();
+    assert_eq!(error.metadata[key::ACTUAL_VERSION], "3");
+}

@@ -1,0 +1,115 @@
+//! What all handlers share: upstreams, limits, and what was last written through this gateway.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::response::Response;
+use configapi_runtime::metrics::Metrics;
+use configapi_runtime::metrics::prometheus_client::metrics::counter::Counter;
+use configapi_runtime::metrics::prometheus_client::metrics::gauge::Gauge;
+use configapi_runtime::shutdown::Lifecycle;
+use tokio::sync::Semaphore;
+
+use crate::freshness::OwnWrites;
+use crate::settings::GatewayLimits;
+use crate::upstream::Upstreams;
+use crate::{docs, openapi};
+
+/// The state of every route. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub upstreams: Upstreams,
+    pub limits: GatewayLimits,
+    pub life: Lifecycle,
+    pub own_writes: OwnWrites,
+    /// Places for requests being handled.
+    pub requests: Semaphore,
+    /// Places for open watches.
+    pub watches: Arc<Semaphore>,
+    /// KiB of large request bodies that may still be taken in.
+    pub body_kib: Semaphore,
+    pub meter: Meter,
+    pub documents: Documents,
+}
+
+/// What the gateway counts beside its requests.
+pub(crate) struct Meter {
+    pub shed: Counter,
+    pub watches_open: Gauge,
+}
+
+/// What is made once and served as it is.
+pub(crate) struct Documents {
+    pub openapi: bytes::Bytes,
+    pub page: bytes::Bytes,
+}
+
+impl App {
+    pub fn new(
+        upstreams: Upstreams,
+        limits: GatewayLimits,
+        metrics: &Metrics,
+        life: &Lifecycle,
+    ) -> Self {
+        let description = openapi::description();
+        let documents = Documents {
+            page: docs::page(&description).into(),
+            openapi: description.to_string().into(),
+        };
+        Self(Arc::new(Inner {
+            upstreams,
+            life: life.clone(),
+            own_writes: OwnWrites::default(),
+            requests: Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS)),
+            watches: Arc::new(Semaphore::new(limits.max_watches.min(Semaphore::MAX_PERMITS))),
+            body_kib: Semaphore::new(limits.max_body_bytes_held.div_ceil(1024)),
+            meter: Meter::register(metrics),
+            documents,
+            limits,
+        }))
+    }
+
+    /// Whether reads can be answered. Writes may fail at the same time; reads shall not suffer
+    /// from that.
+    pub fn readiness(&self) -> Result<(), String> {
+        if self.upstreams.queries.any_up() {
+            Ok(())
+        } else {
+            Err("no query server can be reached".to_owned())
+        }
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("App")
+    }
+}
+
+impl Meter {
+    fn register(metrics: &Metrics) -> Self {
+        let (shed, watches_open) = (Counter::default(), Gauge::default());
+        metrics.register(|registry| {
+            let refused = "Requests and watches refused because as many as allowed were open";
+            registry.register("configapi_gateway_shed", refused, shed.clone());
+            let open = "Watches that are open";
+            registry.register("configapi_gateway_watches", open, watches_open.clone());
+        });
+        Self { shed, watches_open }
+    }
+}
+
+/// An answer of a handler: either way it is a response, but problems are worded at the edge, which
+/// knows what the client accepts.
+pub(crate) type Answer = Result<Response, crate::problem::Problem>;

@@ -1,0 +1,164 @@
+//! What a request says beside its path and body: id, trace, freshness, patience, identity. Headers
+//! are moved out of the request, not copied, so this comes after everything else that reads them.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Query};
+use configapi_proto::{ApiError, Token};
+use configapi_runtime::request_id::RequestId;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::freshness::{Level, Wish};
+use crate::problem::Problem;
+use crate::upstream::Along;
+
+/// The header in which a token travels, in both directions.
+pub(crate) const TOKEN: HeaderName = HeaderName::from_static("configapi-token");
+/// Who changes a config.
+pub(crate) const ACTOR: HeaderName = HeaderName::from_static("configapi-actor");
+/// Why a config is changed.
+pub(crate) const REASON: HeaderName = HeaderName::from_static("configapi-reason");
+/// What makes a command repeatable.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// What a request says beside its path and body.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub headers: HeaderMap,
+    pub along: Along,
+    pub wish: Wish,
+}
+
+impl FromRequestParts<App> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let request_id =
+            parts.extensions.get::<RequestId>().cloned().unwrap_or_else(RequestId::generate);
+        let headers = std::mem::take(&mut parts.headers);
+        let patience = wait(&headers)
+            .map_or(app.limits.timeout, |wait| wait.clamp(Duration::ZERO, app.limits.max_wait));
+        let along = Along::of(&headers, request_id, Instant::now() + patience);
+        let level = parts.uri.query().map_or(Ok(Level::default()), level)?;
+        let token = match headers.get(TOKEN) {
+            None => None,
+            Some(value) => Some(token(value)?),
+        };
+        Ok(Self { headers, along, wish: Wish { level, token } })
+    }
+}
+
+impl Asked {
+    /// The text of a header; empty if it is not there.
+    pub fn text(&self, name: &HeaderName) -> Result<&str, Problem> {
+        match self.headers.get(name).map(|value| std::str::from_utf8(value.as_bytes())) {
+            None => Ok(""),
+            Some(Ok(text)) => Ok(text),
+            Some(Err(_)) => Err(invalid_header(name, "must be UTF-8")),
+        }
+    }
+
+    /// The client's id of a command; empty if it has none. Quotes around it, as the draft standard
+    /// has them, are not part of it.
+    pub fn idempotency_key(&self) -> Result<&str, Problem> {
+        let text = self.text(&IDEMPOTENCY_KEY)?;
+        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let key = quoted.unwrap_or(text);
+        if key.is_empty() && self.headers.contains_key(IDEMPOTENCY_KEY) {
+            return Err(invalid_header(&IDEMPOTENCY_KEY, "must not be empty"));
+        }
+        Ok(key)
+    }
+}
+
+/// A header that is wrong.
+pub(crate) fn invalid_header(name: &HeaderName, wants: &str) -> Problem {
+    ApiError::invalid(name.as_str(), wants).into()
+}
+
+fn token(value: &HeaderValue) -> Result<Token, Problem> {
+    let text = value.to_str().unwrap_or_default();
+    text.parse()
+        .map_err(|error: configapi_proto::InvalidToken| invalid_header(&TOKEN, &error.to_string()))
+}
+
+/// `Prefer: wait=N`, in seconds. Preferences that are not understood are ignored, as they may be.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get_all(PREFER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .filter_map(|preference| preference.trim().split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))
+        .and_then(|(_, seconds)| seconds.trim().trim_matches('"').parse().ok())
+        .map(Duration::from_secs)
+}
+
+fn level(query: &str) -> Result<Level, Problem> {
+    let mut level = Level::default();
+    if !query.contains("consistency") {
+        return Ok(level);
+    }
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name == "consistency" {
+            level = match &*value {
+                "any" => Level::Any,
+                "own-writes" => Level::OwnWrites,
+                "linearizable" => Level::Linearizable,
+                _ => {
+                    let wants = "must be any, own-writes or linearizable";
+                    return Err(ApiError::invalid("consistency", wants).into());
+                }
+            };
+        }
+    }
+    Ok(level)
+}
+
+/// The parameters of a query string, as the route wants them.
+#[derive(Debug)]
+pub(crate) struct Params<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        if parts.uri.query().is_none_or(str::is_empty) {
+            return Ok(Self(T::default()));
+        }
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let what = text.rsplit_once("query string: ").map_or(&*text, |(_, what)| what);
+                Err(ApiError::invalid("query", what).into())
+            }
+        }
+    }
+}
+
+/// A parameter that is there or not: `?dry_run`, `?dry_run=true`, `?dry_run=1`.
+pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match std::borrow::Cow::<'de, str>::deserialize(deserializer)?.as_ref() {
+        "" | "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(D::Error::custom("must be true or false")),
+    }
+}
+
+impl FromRequestParts<App> for crate::accepts::Format {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
+        // Found out once, at the edge.
+        Ok(parts.extensions.get().copied().unwrap_or_default())
+    }
+}

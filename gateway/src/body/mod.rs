@@ -1,0 +1,123 @@
+//! Request bodies: bounded in size, each by its route and all of them together, and known by their
+//! content type.
+
+mod json_error;
+mod multipart;
+pub(crate) mod value;
+
+use std::error::Error;
+
+use axum::body::{Body, to_bytes};
+use bytes::Bytes;
+use configapi_proto::{ApiError, Reason};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http_body::Body as _;
+use http_body_util::LengthLimitError;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::problem::{Code, Problem};
+
+/// The largest body that says one value: a megabyte, every byte of it escaped as `\u0000`.
+pub(crate) const MAX_VALUE_BODY_BYTES: usize = 6_500_000;
+/// The largest body of an Apply.
+pub(crate) const MAX_APPLY_BODY_BYTES: usize = 16 << 20;
+/// The largest body of a Restore.
+pub(crate) const MAX_RESTORE_BODY_BYTES: usize = 4 << 10;
+
+/// Bodies up to this size are not counted among those that are held: connections are.
+const SMALL_BODY_BYTES: usize = 64 << 10;
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Media<'a> {
+    None,
+    Json,
+    Text,
+    Form,
+    Multipart(&'a str),
+}
+
+impl<'a> Media<'a> {
+    fn of(headers: &'a HeaderMap) -> Result<Self, Problem> {
+        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(unsupported("Content-Encoding: send the body as it is"));
+        }
+        let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Self::None) };
+        let text = value.to_str().map_err(|_| unsupported("Content-Type: is not readable"))?;
+        let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
+        let charset = parameters
+            .split(';')
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(key, _)| key.trim().eq_ignore_ascii_case("charset"))
+            .map(|(_, charset)| charset.trim().trim_matches('"'));
+        let readable =
+            |it: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|ok| ok.eq_ignore_ascii_case(it));
+        if !charset.is_none_or(readable) {
+            return Err(unsupported("Content-Type: the charset must be utf-8"));
+        }
+        match name.trim().to_ascii_lowercase().as_str() {
+            "application/json" => Ok(Self::Json),
+            "text/plain" => Ok(Self::Text),
+            "application/x-www-form-urlencoded" => Ok(Self::Form),
+            "multipart/form-data" => Ok(Self::Multipart(text)),
+            _ => Err(unsupported(
+                "Content-Type: must be application/json, text/plain, \
+                 application/x-www-form-urlencoded or multipart/form-data",
+            )),
+        }
+    }
+}
+
+fn unsupported(detail: &str) -> Problem {
+    Problem::http(Code::UnsupportedMediaType, detail)
+}
+
+/// A JSON body, or nothing if the request has no body and may have none.
+pub(crate) async fn json<T: DeserializeOwned>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    max_bytes: usize,
+) -> Result<Option<T>, Problem> {
+    let media = Media::of(headers)?;
+    let bytes = all(app, body, max_bytes).await?;
+    match media {
+        Media::Json => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|error| json_error::problem(&error))
+        }
+        _ if bytes.is_empty() => Ok(None),
+        _ => Err(unsupported("Content-Type: must be application/json")),
+    }
+}
+
+/// All of a body.
+async fn all(app: &App, body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::http(Code::BodyTooLarge, format!("the body may have {max_bytes} bytes"));
+    let size = body.size_hint();
+    if size.lower() > max_bytes as u64 {
+        return Err(too_large());
+    }
+    // A body that does not say how long it is may be as long as it is allowed to be.
+    let bytes = size.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(max_bytes);
+    let held = if bytes > SMALL_BODY_BYTES {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        Some(app.body_kib.try_acquire_many(kib).map_err(|_| {
+            app.meter.shed.inc();
+            Problem::from(Reason::LimitExceeded)
+        })?)
+    } else {
+        None
+    };
+    let result = to_bytes(body, max_bytes).await;
+    drop(held);
+    result.map_err(|error| {
+        if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) {
+            too_large()
+        } else {
+            ApiError::invalid("body", "broke off").into()
+        }
+    })
+}

@@ -1,0 +1,174 @@
+//! The ways to say a config's new value: JSON, plain text, and forms.
+
+use std::fmt;
+
+use axum::body::Body;
+use bytes::Bytes;
+use configapi_proto::ApiError;
+use http::HeaderMap;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use utoipa::ToSchema;
+
+use super::{MAX_VALUE_BODY_BYTES, Media, all, json_error, multipart};
+use crate::app::App;
+use crate::problem::Problem;
+
+/// A new value, however it was said.
+pub(crate) struct NewValue {
+    pub value: String,
+    /// Empty if the body did not say.
+    pub content_type: String,
+}
+
+/// A new value as JSON or as a form. Other members are ignored, as they always were.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewValue)]
+pub(crate) struct ValueBody {
+    /// The value: text of 0 to 1,000,000 bytes without NUL.
+    #[serde(default)]
+    #[schema(value_type = String, required, pattern = "^[^\\u0000]*$", max_length = 1_000_000)]
+    value: Said,
+    /// What kind of text the value is, such as `application/json`. It is kept, not checked.
+    #[serde(default)]
+    #[schema(pattern = "^[ -~]*$", max_length = 255)]
+    content_type: String,
+}
+
+/// Takes a value from the body of a PUT.
+pub(crate) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<NewValue, Problem> {
+    let media = Media::of(headers)?;
+    let bytes = all(app, body, MAX_VALUE_BODY_BYTES).await?;
+    match media {
+        Media::Json => {
+            let body = serde_json::from_slice(&bytes);
+            let ValueBody { value, content_type } =
+                body.map_err(|error| json_error::problem(&error))?;
+            Ok(NewValue { value: value.into_text()?, content_type })
+        }
+        // Without a body nobody has said anything; an empty text has to be said to be one.
+        Media::None if bytes.is_empty() => Err(missing()),
+        Media::None | Media::Text => {
+            Ok(NewValue { value: from_utf8(bytes)?, content_type: String::new() })
+        }
+        Media::Form => from_form(&bytes),
+        Media::Multipart(content_type) => multipart::value(content_type, bytes).await,
+    }
+}
+
+/// A body's bytes as text, without a copy if they are not shared.
+pub(super) fn from_utf8(bytes: Bytes) -> Result<String, Problem> {
+    String::from_utf8(bytes.into())
+        .map_err(|_| ApiError::invalid("value", "must be valid UTF-8").into())
+}
+
+pub(super) fn missing() -> Problem {
+    ApiError::invalid("value", "is missing").into()
+}
+
+fn from_form(bytes: &[u8]) -> Result<NewValue, Problem> {
+    let (mut value, mut content_type) = (None, String::new());
+    for (name, text) in form_urlencoded::parse(bytes) {
+        // What is not UTF-8 has been replaced; a value must not be changed in silence.
+        if text.contains(char::REPLACEMENT_CHARACTER) && !says_replacement(bytes) {
+            return Err(ApiError::invalid("value", "must be valid UTF-8").into());
+        }
+        match &*name {
+            "value" if value.is_some() => {
+                return Err(ApiError::invalid("value", "must be said only once").into());
+            }
+            "value" => value = Some(text.into_owned()),
+            "content_type" => content_type = text.into_owned(),
+            _ => {}
+        }
+    }
+    match value {
+        Some(value) => Ok(NewValue { value, content_type }),
+        None if bytes.first() == Some(&b'{') => {
+            let hint = "is missing; the body looks like JSON: say Content-Type: application/json";
+            Err(ApiError::invalid("value", hint).into())
+        }
+        None => Err(missing()),
+    }
+}
+
+/// Whether the replacement character was itself sent.
+fn says_replacement(form: &[u8]) -> bool {
+    let decoded: Vec<u8> = percent_encoding::percent_decode(form).collect();
+    std::str::from_utf8(&decoded).is_ok()
+}
+
+/// What stands where a value belongs. Only its kind is remembered if it is no text.
+#[derive(Debug, Default)]
+enum Said {
+    #[default]
+    Nothing,
+    Text(String),
+    Other(&'static str),
+}
+
+impl Said {
+    fn into_text(self) -> Result<String, Problem> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Nothing => Err(missing()),
+            Self::Other(kind) => {
+                Err(ApiError::invalid("value", format!("must be a string, is {kind}")).into())
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SaidVisitor)
+    }
+}
+
+struct SaidVisitor;
+
+impl<'de> Visitor<'de> for SaidVisitor {
+    type Value = Said;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Said, E> {
+        Ok(Said::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Said, E> {
+        Ok(Said::Text(text))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Said, E> {
+        Ok(Said::Other("a boolean"))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Said, E> {
+        Ok(Said::Other("a number"))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Said, E> {
+        Ok(Said::Other("a number"))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Said, E> {
+        Ok(Said::Other("a number"))
+    }
+
+    fn visit_unit<E>(self) -> Result<Said, E> {
+        Ok(Said::Other("null"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Said, A::Error> {
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Said::Other("an array"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Said, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Said::Other("an object"))
+    }
+}

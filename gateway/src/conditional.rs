@@ -1,0 +1,135 @@
+//! Entity tags and the requests that depend on them. A config's tag is its version; a list's is the
+//! state of the log that it was read at.
+
+use configapi_proto::{ApiError, Reason};
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::asked::invalid_header;
+use crate::problem::Problem;
+
+/// What must hold for a write to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precondition {
+    /// Nothing.
+    None,
+    /// The config is at this version; 0 if it must never have existed.
+    Version(u64),
+    /// The config exists, at whatever version.
+    Exists,
+}
+
+impl Precondition {
+    /// The precondition of a write.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        match (single(headers, &IF_MATCH)?, single(headers, &IF_NONE_MATCH)?) {
+            (None, None) => Ok(Self::None),
+            (Some("*"), None) => Ok(Self::Exists),
+            (Some(tag), None) => match version_of(tag) {
+                Some(version) => Ok(Self::Version(version)),
+                // Well-formed or not, no version of any config ever had this tag.
+                None => Err(failed("If-Match names no version that a config can have")),
+            },
+            (None, Some("*")) => Ok(Self::Version(0)),
+            (None, Some(_)) => Err(invalid_header(&IF_NONE_MATCH, "must be * on a write")),
+            (Some(_), Some(_)) => Err(invalid_header(&IF_NONE_MATCH, "does not go with If-Match")),
+        }
+    }
+
+    /// The version that the command server is told to expect.
+    pub fn expected_version(self) -> Option<u64> {
+        match self {
+            Self::Version(version) => Some(version),
+            Self::None | Self::Exists => None,
+        }
+    }
+}
+
+/// A precondition that does not hold.
+pub(crate) fn failed(detail: &str) -> Problem {
+    Problem::of_conditional(ApiError::new(Reason::VersionConflict, detail))
+}
+
+/// Whether `If-None-Match` of a read names this tag.
+pub(crate) fn has_already(headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+    let Some(tag) = tag.and_then(|tag| tag.to_str().ok()) else { return false };
+    let tag = without_weakness(tag);
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|known| known.trim() == "*" || without_weakness(known) == tag)
+}
+
+fn without_weakness(tag: &str) -> &str {
+    let tag = tag.trim();
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+/// The tag of a config at a version.
+pub(crate) fn tag_of(version: u64) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("\"{version}\"")).ok()
+}
+
+/// The tag of an answer about many configs, from the token of its state.
+pub(crate) fn tag_of_state(token: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("W/\"{}\"", token.to_str().ok()?)).ok()
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str().map(str::trim) {
+            Ok(text) if !text.contains(',') => Ok(Some(text)),
+            _ => Err(invalid_header(name, "must be a single entity tag or *")),
+        },
+        (Some(_), Some(_)) => Err(invalid_header(name, "must be a single entity tag or *")),
+    }
+}
+
+/// A weak tag does not match in a precondition, as RFC 9110 has it.
+fn version_of(tag: &str) -> Option<u64> {
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { digits.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_tag_is_a_version_and_nothing_else_matches() {
+        let of = |value| Precondition::of(&headers(IF_MATCH, value));
+        assert_eq!(of("\"3\"").unwrap(), Precondition::Version(3));
+        assert_eq!(of("*").unwrap(), Precondition::Exists);
+        for value in ["3", "\"0\"", "\"03\"", "\"abc\"", "W/\"3\"", "\"\"", "\"-1\""] {
+            assert_eq!(of(value).unwrap_err().status(), 412, "{value}");
+        }
+        assert_eq!(of("\"3\", \"4\"").unwrap_err().status(), 400);
+    }
+
+    #[test]
+    fn a_star_says_that_nothing_may_be_there() {
+        let of = |value| Precondition::of(&headers(IF_NONE_MATCH, value));
+        assert_eq!(of("*").unwrap(), Precondition::Version(0));
+        assert_eq!(of("\"3\"").unwrap_err().status(), 400);
+    }
+
+    #[test]
+    fn a_reader_that_has_it_already_is_recognised() {
+        let tag = tag_of(3);
+        for value in ["\"3\"", "W/\"3\"", "\"2\", \"3\"", "*"] {
+            assert!(has_already(&headers(IF_NONE_MATCH, value), tag.as_ref()), "{value}");
+        }
+        for value in ["\"2\"", "3", "\"33\""] {
+            assert!(!has_already(&headers(IF_NONE_MATCH, value), tag.as_ref()), "{value}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Many changes as one: all of them or none.
+
+use axum::body::Body;
+use axum::extract::State;
+use configapi_proto::ApiError;
+use configapi_proto::v1::command::Action;
+use configapi_proto::v1::{ApplyRequest, Command, DeleteAction, RestoreAction, SetAction};
+use http::HeaderValue;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::params::WriteHeaders;
+use super::restore::Target;
+use crate::answers::{ReceiptView, ReceiptsView};
+use crate::app::{Answer, App};
+use crate::asked::{Asked, Params};
+use crate::body::{self, MAX_APPLY_BODY_BYTES};
+use crate::json;
+use crate::problem::Problem;
+use crate::writes::{About, WriteParams};
+
+/// Commands that become one change.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Apply)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApplyBody {
+    /// The commands, in order. Later ones see what earlier ones did.
+    #[schema(min_items = 1, max_items = 1000)]
+    commands: Vec<CommandBody>,
+}
+
+/// One command: `{"action": "set", "name": "a", "value": "1"}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Command)]
+#[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
+enum CommandBody {
+    /// Give a config a value.
+    Set {
+        /// The namespace; the default one if it is left out.
+        #[serde(default)]
+        #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
+        namespace: String,
+        /// The name of the config.
+        #[schema(pattern = "^[A-Za-z0-9_-]+$", max_length = 256)]
+        name: String,
+        /// The version that the config must be at; 0: it must never have existed.
+        #[serde(default)]
+        expected_version: Option<u64>,
+        /// The value.
+        #[schema(pattern = "^[^\\u0000]*$", max_length = 1_000_000)]
+        value: String,
+        /// What kind of text the value is.
+        #[serde(default)]
+        #[schema(pattern = "^[ -~]*$", max_length = 255)]
+        content_type: String,
+    },
+    /// Delete a config.
+    Delete {
+        /// The namespace; the default one if it is left out.
+        #[serde(default)]
+        #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
+        namespace: String,
+        /// The name of the config.
+        #[schema(pattern = "^[A-Za-z0-9_-]+$", max_length = 256)]
+        name: String,
+        /// The version that the config must be at.
+        #[serde(default)]
+        expected_version: Option<u64>,
+    },
+    /// Bring a config back or roll it back.
+    Restore {
+        /// The namespace; the default one if it is left out.
+        #[serde(default)]
+        #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
+        namespace: String,
+        /// The name of the config.
+        #[schema(pattern = "^[A-Za-z0-9_-]+$", max_length = 256)]
+        name: String,
+        /// The version that the config must be at.
+        #[serde(default)]
+        expected_version: Option<u64>,
+        /// What to go back to; the last value of a deleted config if it is left out.
+        #[serde(default)]
+        to: Option<Target>,
+    },
+}
+
+impl CommandBody {
+    fn on_wire(self, index: usize) -> Result<Command, Problem> {
+        let command = |namespace, name, expected_version, action| Command {
+            namespace,
+            name,
+            expected_version,
+            action: Some(action),
+        };
+        Ok(match self {
+            Self::Set { namespace, name, expected_version, value, content_type } => {
+                let action = Action::Set(SetAction { value, content_type });
+                command(namespace, name, expected_version, action)
+            }
+            Self::Delete { namespace, name, expected_version } => {
+                command(namespace, name, expected_version, Action::Delete(DeleteAction {}))
+            }
+            Self::Restore { namespace, name, expected_version, to } => {
+                let target = match to {
+                    Some(target) => target.on_wire(&format!("commands[{index}].to."))?,
+                    None => None,
+                };
+                let action = Action::Restore(RestoreAction { target });
+                command(namespace, name, expected_version, action)
+            }
+        })
+    }
+}
+
+/// Apply many changes as one
+///
+/// Up to 1,000 commands on any configs of any namespaces: all of them are done or none, and every
+/// reader sees them at once.
+#[utoipa::path(
+    post,
+    path = "/apply",
+    operation_id = "apply",
+    tag = "configs",
+    params(WriteParams, WriteHeaders),
+    request_body(content = ApplyBody, description = "The commands"),
+    responses(
+        (status = 200, description = "All is done", body = ReceiptsView<'static>, headers(
+            ("ConfigApi-Token" = String, description = "Where in the log the change is"),
+        )),
+        (status = 404, description = "One config never was: `CONFIG_NOT_FOUND`"),
+        (status = 409, description = "One command is refused: `CONFIG_DELETED`, \
+            `RESTORE_REFUSED` or `VERSION_CONFLICT`"),
+        (status = 410, description = "One config is deleted already: `CONFIG_ALREADY_DELETED`"),
+        (status = 413, description = "The body is too large: `BODY_TOO_LARGE`"),
+        (status = 415, description = "The body is not understood: `UNSUPPORTED_MEDIA_TYPE`"),
+        (status = 422, description = "The key belongs to another command: `REQUEST_ID_REUSED`"),
+    ),
+)]
+pub(crate) async fn apply(
+    State(app): State<App>,
+    Params(params): Params<WriteParams>,
+    asked: Asked,
+    body: Body,
+) -> Answer {
+    let said: Option<ApplyBody> =
+        body::json(&app, &asked.headers, body, MAX_APPLY_BODY_BYTES).await?;
+    let commands = said.ok_or_else(|| ApiError::invalid("commands", "are missing"))?.commands;
+    let About { actor, reason, request_id } = About::of(&asked)?;
+    let indexed = commands.into_iter().enumerate();
+    let command = ApplyRequest {
+        commands: indexed.map(|(index, it)| it.on_wire(index)).collect::<Result<_, _>>()?,
+        request_id,
+        validate_only: params.dry_run,
+        actor,
+        reason,
+    };
+    let answer = app.upstreams.commands.send(&asked.along, command).await?;
+    let receipts = answer.receipts.iter().map(ReceiptView::of).collect();
+    let mut response = json::json(&ReceiptsView { receipts })?;
+    if let Some(last) = answer.receipts.last().filter(|last| !last.token.is_empty()) {
+        app.own_writes.saw(&last.token);
+        json::stamp(response.headers_mut(), None, HeaderValue::from_str(&last.token).ok());
+    }
+    Ok(response)
+}

@@ -1,0 +1,68 @@
+//! What a config was at a time.
+
+use axum::extract::State;
+use configapi_proto::ApiError;
+use configapi_proto::v1::point_in_time::Moment;
+use configapi_proto::v1::{GetRequest, PointInTime};
+use utoipa::IntoParams;
+
+use super::config::shown;
+use super::params::{FreshnessParams, NamePath, ReadHeaders};
+use crate::accepts::Format;
+use crate::answers::RecordView;
+use crate::app::{Answer, App};
+use crate::asked::Asked;
+use crate::moment;
+use crate::problem::Problem;
+use crate::target::Target;
+
+/// Which time.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes what `Target` reads")]
+pub(crate) struct TimestampPath {
+    /// An ISO 8601 time with an offset. A time in the future means now.
+    #[param(format = DateTime, example = "2024-01-15T10:30:00Z")]
+    timestamp: String,
+}
+
+/// Read a config as it was at a time
+///
+/// The value that the config had then as text, or with `Accept: application/json` the whole record.
+#[utoipa::path(
+    get,
+    path = "/config/{name}/at/{timestamp}",
+    operation_id = "read_config_at_time",
+    tag = "configs",
+    params(NamePath, TimestampPath, FreshnessParams, ReadHeaders),
+    responses(
+        (status = 200, description = "The config as it was", content(
+            (String = "text/plain"),
+            (RecordView<'static> = "application/json"),
+        ), headers(
+            ("ETag" = String, description = "The version that the config was at"),
+            ("ConfigApi-Token" = String, description = "The state of the log that was read"),
+            ("ConfigApi-Content-Type" = String, description = "What kind of text the value is"),
+        )),
+        (status = 304, description = "The config was at the version that `If-None-Match` names"),
+        (status = 404, description = "There was no such config then: `CONFIG_NOT_FOUND`"),
+        (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
+    ),
+)]
+pub(crate) async fn at_time(
+    State(app): State<App>,
+    target: Target,
+    format: Format,
+    asked: Asked,
+) -> Answer {
+    let Target { namespace, name, timestamp } = target;
+    let time = moment::time(&timestamp).ok_or_else(invalid_time)?;
+    let at = Some(PointInTime { moment: Some(Moment::Time(time)) });
+    let answer = app.ask(&asked, GetRequest { namespace, name, at, consistency: None }).await?;
+    shown(answer, &asked, format)
+}
+
+fn invalid_time() -> Problem {
+    Problem::from(ApiError::invalid("timestamp", moment::INVALID_TIME))
+        .with_text(moment::INVALID_TIME)
+}

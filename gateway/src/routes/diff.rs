@@ -1,0 +1,106 @@
+//! What differs between two moments.
+
+use axum::extract::State;
+use configapi_proto::v1::{DiffRequest, DiffResponse, ReadState};
+use configapi_proto::{ApiError, Reason};
+use http::Uri;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::list::point;
+use super::params::{FreshnessParams, ReadHeaders};
+use crate::answers::{DiffEntryView, DiffView, StateView};
+use crate::app::{Answer, App};
+use crate::asked::{Asked, Params};
+use crate::paging::{self, PageParams, Paged, Writer};
+use crate::target::Target;
+
+/// Which moments, and which configs.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DiffParams {
+    /// The moment to compare from: a time, a position, or a token.
+    #[param(
+        required,
+        pattern = "^20[0-9]{2}-0[1-9]-[0-2][1-8]T[0-1][0-9]:[0-5][0-9]:[0-5][0-9]Z$"
+    )]
+    from: Option<String>,
+    /// The moment to compare to; without it, now. It may be earlier.
+    #[param(pattern = "^20[0-9]{2}-0[1-9]-[0-2][1-8]T[0-1][0-9]:[0-5][0-9]:[0-5][0-9]Z$")]
+    to: Option<String>,
+    /// Only configs whose names begin with this text.
+    #[serde(default)]
+    #[param(max_length = 256, pattern = "^[A-Za-z0-9_./-]*$")]
+    prefix: String,
+}
+
+impl Paged for DiffRequest {
+    fn turn_to(&mut self, page_token: String) {
+        self.page_token = page_token;
+    }
+
+    fn next_page(answer: &DiffResponse) -> &str {
+        &answer.next_page_token
+    }
+
+    fn state(answer: &DiffResponse) -> Option<&ReadState> {
+        answer.to_state.as_ref()
+    }
+
+    fn opening(answer: &DiffResponse) -> Result<Vec<u8>, ApiError> {
+        let state = |state: Option<&ReadState>| {
+            serde_json::to_string(&state.map(StateView::of))
+                .map_err(|_| ApiError::from(Reason::Internal))
+        };
+        let (from, to) = (state(answer.from_state.as_ref())?, state(answer.to_state.as_ref())?);
+        Ok(format!(r#"{{"from":{from},"to":{to},"entries":["#).into())
+    }
+
+    const CLOSING: &'static [u8] = b"]}";
+}
+
+/// Compare two moments
+///
+/// The configs that were added, changed or removed in between. `namespace=*` compares all
+/// namespaces.
+#[utoipa::path(
+    get,
+    path = "/diff",
+    operation_id = "diff",
+    tag = "configs",
+    params(DiffParams, PageParams, FreshnessParams, ReadHeaders),
+    responses(
+        (status = 200, description = "What differs", body = DiffView<'static>, headers(
+            ("ETag" = String, description = "The state of the log that was compared to"),
+            ("ConfigApi-Token" = String, description = "The same as a token"),
+            ("Link" = String, description = "With `limit`: where the next page is"),
+        )),
+        (status = 304, description = "The answer is the one that `If-None-Match` names"),
+        (status = 409, description = "A token belongs to a log that is gone: `LOG_CHANGED`"),
+    ),
+)]
+pub(crate) async fn diff(
+    State(app): State<App>,
+    target: Target,
+    Params(params): Params<DiffParams>,
+    Params(page): Params<PageParams>,
+    uri: Uri,
+    asked: Asked,
+) -> Answer {
+    if params.from.is_none() {
+        return Err(ApiError::invalid("from", "is missing").into());
+    }
+    let query = DiffRequest {
+        from: point(params.from.as_deref(), "from")?,
+        to: point(params.to.as_deref(), "to")?,
+        namespace: target.one_namespace(),
+        all_namespaces: target.all_namespaces(),
+        prefix: params.prefix,
+        page_size: page.size()?,
+        ..DiffRequest::default()
+    };
+    let write = |answer: &DiffResponse, out: &mut Writer| {
+        answer.entries.iter().try_for_each(|entry| out.item(&DiffEntryView::of(entry)))
+    };
+    paging::answer(app, asked, &uri, &page, query, write).await
+}

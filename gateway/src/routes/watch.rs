@@ -1,0 +1,164 @@
+//! Changes as they happen, as server-sent events.
+
+use axum::body::Body;
+use axum::extract::State;
+use configapi_proto::v1::WatchRequest;
+use configapi_proto::v1::watch_request::{InitialState, Selection, Start};
+use configapi_proto::{ApiError, Reason};
+use configapi_runtime::metrics::prometheus_client::metrics::gauge::Gauge;
+use futures_util::StreamExt as _;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::params::FreshnessParams;
+use crate::app::{Answer, App};
+use crate::asked::{Asked, Params, flag, invalid_header};
+use crate::json::with_type;
+use crate::problem::Problem;
+use crate::sse;
+use crate::target::Target;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+/// Tells nginx not to hold events back.
+const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What to watch, and from where on.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WatchParams {
+    /// Only this config. It need not exist yet.
+    #[param(min_length = 1, max_length = 256, pattern = "^[A-Za-z0-9_-]+$")]
+    name: Option<String>,
+    /// Only configs whose names begin with this text. Does not go with `name`.
+    #[param(max_length = 256, pattern = "^[A-Za-z0-9_./-]*$")]
+    prefix: Option<String>,
+    /// Begin after this token or position; 0 means all of history. Without it, now.
+    #[param(pattern = "^0$", example = "0")]
+    after: Option<String>,
+    /// Begin with the configs as they are. Does not go with `after`.
+    #[serde(default, deserialize_with = "flag")]
+    initial: bool,
+}
+
+/// Where to go on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what `start` reads")]
+pub(crate) struct ResumeHeader {
+    /// The id of the last event received: go on after it. Goes before `after` and `initial`.
+    #[param(rename = "Last-Event-ID", pattern = "^1-0$", example = "1-0")]
+    last_event_id: Option<String>,
+}
+
+/// Watch configs
+///
+/// Server-sent events: `started`, then with `initial` a `config` for each config and `complete`,
+/// then a `change` for each change, and `progress` at least every 10 seconds. A `problem` is the
+/// last. An event without an id belongs to a change that is not complete yet; a client that comes
+/// back with `Last-Event-ID` goes on exactly after it. `namespace=*` watches all namespaces.
+#[utoipa::path(
+    get,
+    path = "/watch",
+    operation_id = "watch",
+    tag = "configs",
+    params(WatchParams, FreshnessParams, ResumeHeader),
+    responses(
+        (status = 200, description = "The events", body = String,
+            content_type = "text/event-stream"),
+        (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
+    ),
+)]
+pub(crate) async fn watch(
+    State(app): State<App>,
+    target: Target,
+    Params(params): Params<WatchParams>,
+    asked: Asked,
+) -> Answer {
+    let place = app.watches.clone().try_acquire_owned().map_err(|_| {
+        app.meter.shed.inc();
+        Problem::from(Reason::LimitExceeded)
+    })?;
+    let heartbeat = app.limits.heartbeat;
+    let request = WatchRequest {
+        namespace: target.one_namespace(),
+        all_namespaces: target.all_namespaces(),
+        start: start(&asked.headers, params.after.as_deref(), params.initial)?,
+        selection: selection(params.name, params.prefix)?,
+        progress_interval: prost_types::Duration::try_from(heartbeat).ok(),
+        consistency: None,
+    };
+    let mut held = app.ask_and_hold(&asked, request).await?;
+    // Not before the server has begun is it known that it can.
+    let first = sse::next(&mut held.answer, app.limits.timeout).await?;
+    let request_id = asked.along.request_id.as_str().to_owned();
+    let (frames, server) = held.split();
+    let events = sse::events(first, frames, heartbeat, request_id);
+    let open = (place, Open::new(&app.meter.watches_open), server);
+    let until_the_end = events
+        .take_until(app.life.soft().clone().cancelled_owned())
+        .map(move |event| (event, &open).0);
+    let mut response = with_type(EVENT_STREAM, Body::from_stream(until_the_end));
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL, HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+fn selection(name: Option<String>, prefix: Option<String>) -> Result<Option<Selection>, Problem> {
+    match (name, prefix) {
+        (Some(_), Some(_)) => Err(ApiError::invalid("prefix", "does not go with name").into()),
+        (Some(name), None) => Ok(Some(Selection::Name(name))),
+        (None, Some(prefix)) => Ok(Some(Selection::Prefix(prefix))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// A client that comes back asks for the same URL as at first, so what it says about where it was
+/// counts for more.
+fn start(
+    headers: &HeaderMap,
+    after: Option<&str>,
+    initial: bool,
+) -> Result<Option<Start>, Problem> {
+    if let Some(id) = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+        let text = id.to_str().unwrap_or_default();
+        return after_token(text)
+            .map(Some)
+            .ok_or_else(|| invalid_header(&LAST_EVENT_ID, "must be the id of an event"));
+    }
+    match (after, initial) {
+        (Some(_), true) => Err(ApiError::invalid("initial", "does not go with after").into()),
+        (None, true) => Ok(Some(Start::InitialState(InitialState {}))),
+        (None, false) => Ok(None),
+        (Some(text), false) => {
+            let position = text.parse().ok().map(Start::AfterPosition);
+            position.or_else(|| after_token(text)).map(Some).ok_or_else(|| {
+                ApiError::invalid("after", "must be a token such as 1-1042, or a position").into()
+            })
+        }
+    }
+}
+
+fn after_token(text: &str) -> Option<Start> {
+    let token: configapi_proto::Token = text.parse().ok()?;
+    Some(Start::AfterToken(token.to_string()))
+}
+
+/// Counts a watch for as long as it is open.
+struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

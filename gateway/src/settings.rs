@@ -1,0 +1,185 @@
+//! What a gateway is told at start, and what it puts up with.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use configapi_runtime::settings;
+use http::{HeaderValue, Uri};
+
+/// The settings of the gateway itself.
+#[derive(Debug, Clone, clap::Args)]
+pub struct GatewaySettings {
+    /// Where the gateway listens for HTTP
+    #[arg(
+        long,
+        env = "CONFIGAPI_GATEWAY_ADDR",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:4000"
+    )]
+    pub gateway_addr: SocketAddr,
+
+    /// How long the gateway waits for a server's answer
+    #[arg(
+        long,
+        env = "CONFIGAPI_GATEWAY_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = settings::duration
+    )]
+    pub gateway_timeout: Duration,
+
+    /// How many requests are handled at once; one more is told to come again
+    #[arg(
+        long,
+        env = "CONFIGAPI_GATEWAY_MAX_REQUESTS",
+        value_name = "NUMBER",
+        default_value_t = GatewayLimits::default().max_requests
+    )]
+    pub gateway_max_requests: usize,
+
+    /// How many watches are open at once
+    #[arg(
+        long,
+        env = "CONFIGAPI_GATEWAY_MAX_WATCHES",
+        value_name = "NUMBER",
+        default_value_t = GatewayLimits::default().max_watches
+    )]
+    pub gateway_max_watches: usize,
+
+    /// Web origins beside the gateway's own and this machine's whose pages may read and change
+    /// configs: a comma-separated list like `https://admin.example.com`, or * for all
+    #[arg(
+        long,
+        env = "CONFIGAPI_GATEWAY_CORS_ORIGINS",
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
+    pub gateway_cors_origins: Vec<Origin>,
+}
+
+impl GatewaySettings {
+    /// The limits that these settings ask for.
+    pub fn limits(&self) -> GatewayLimits {
+        GatewayLimits {
+            timeout: self.gateway_timeout,
+            max_requests: self.gateway_max_requests,
+            max_watches: self.gateway_max_watches,
+            cors_origins: self.gateway_cors_origins.clone(),
+            ..GatewayLimits::default()
+        }
+    }
+}
+
+/// Which servers a gateway of its own talks to.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UpstreamSettings {
+    /// The command server
+    #[arg(
+        long,
+        env = "CONFIGAPI_COMMAND_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051",
+        value_parser = server_url
+    )]
+    pub command_url: Uri,
+
+    /// The query servers: one URL, or a comma-separated list over which reads are spread
+    #[arg(
+        long,
+        env = "CONFIGAPI_QUERY_URL",
+        value_name = "URLS",
+        default_value = "http://127.0.0.1:50052",
+        value_delimiter = ',',
+        value_parser = server_url
+    )]
+    pub query_url: Vec<Uri>,
+}
+
+/// What one gateway puts up with.
+#[derive(Debug, Clone)]
+pub struct GatewayLimits {
+    /// How long a server may take to answer, unless the client said `Prefer: wait`.
+    pub timeout: Duration,
+    /// The longest that a client may ask to wait.
+    pub max_wait: Duration,
+    /// Requests handled at once, watches not counted.
+    pub max_requests: usize,
+    /// Watches open at once.
+    pub max_watches: usize,
+    /// How often an idle watch shows life.
+    pub heartbeat: Duration,
+    /// All bytes of large request bodies that are held at once.
+    pub max_body_bytes_held: usize,
+    /// Web origins that may do everything, beside the gateway's own and this machine's.
+    pub cors_origins: Vec<Origin>,
+}
+
+impl Default for GatewayLimits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            max_wait: Duration::from_mins(1),
+            max_requests: 2_000,
+            max_watches: 1_000,
+            heartbeat: Duration::from_secs(10),
+            max_body_bytes_held: 256 << 20,
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+/// A web origin, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// `*`.
+    Any,
+    /// One, as browsers send it: `https://admin.example.com`.
+    One(HeaderValue),
+}
+
+/// A text that is no web origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAnOrigin;
+
+impl fmt::Display for NotAnOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an origin like https://admin.example.com, nor *")
+    }
+}
+
+impl std::error::Error for NotAnOrigin {}
+
+impl FromStr for Origin {
+    type Err = NotAnOrigin;
+
+    fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let host = text.split_once("://").map(|(_, host)| host).ok_or(NotAnOrigin)?;
+        if host.is_empty() || host.contains('/') {
+            return Err(NotAnOrigin);
+        }
+        HeaderValue::from_str(text).map(Self::One).map_err(|_| NotAnOrigin)
+    }
+}
+
+/// A URL that no server can have.
+#[derive(Debug, Clone, Copy)]
+struct NotAServer;
+
+impl fmt::Display for NotAServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a URL like http://127.0.0.1:50051")
+    }
+}
+
+impl std::error::Error for NotAServer {}
+
+fn server_url(text: &str) -> Result<Uri, NotAServer> {
+    let uri: Uri = text.parse().map_err(|_| NotAServer)?;
+    let speaks_http = uri.scheme_str() == Some("http");
+    if speaks_http && uri.authority().is_some() { Ok(uri) } else { Err(NotAServer) }
+}

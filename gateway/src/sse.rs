@@ -1,0 +1,149 @@
+//! Watches as server-sent events. An event bears an id exactly when everything up to it has been
+//! sent, so that a client that comes back with `Last-Event-ID` misses nothing and gets nothing
+//! twice.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use configapi_proto::v1::WatchResponse;
+use configapi_proto::v1::watch_response::Frame;
+use configapi_proto::{ApiError, Reason, Token};
+use futures_util::{Stream, StreamExt as _, stream};
+use serde::Serialize;
+use tokio::time::timeout;
+use tonic::Streaming;
+
+use crate::answers::{ChangeView, RecordView, StateView};
+use crate::problem::Problem;
+
+/// How long a client waits before it comes back.
+const RETRY_MS: u64 = 1_000;
+/// A server that has not shown life for so many heartbeats is not there any more.
+const MISSED_HEARTBEATS: u32 = 3;
+
+/// The bytes of a watch. It ends after the first error, which it tells.
+pub(crate) fn events(
+    first: WatchResponse,
+    frames: Streaming<WatchResponse>,
+    heartbeat: Duration,
+    request_id: String,
+) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
+    let patience = heartbeat * MISSED_HEARTBEATS;
+    let following = stream::unfold(Some(frames), move |frames| async move {
+        let mut frames = frames?;
+        match next(&mut frames, patience).await {
+            Ok(frame) => Some((Ok(frame), Some(frames))),
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    let opening = Bytes::from(format!("retry: {RETRY_MS}\n\n"));
+    let told = stream::iter([Ok(first)]).chain(following).scan(false, move |ended, frame| {
+        let bytes = if *ended {
+            None
+        } else {
+            Some(frame.and_then(|frame| written(&frame)).unwrap_or_else(|error| {
+                *ended = true;
+                failure(error, &request_id)
+            }))
+        };
+        std::future::ready(bytes)
+    });
+    stream::iter([opening]).chain(told).map(Ok)
+}
+
+/// The next frame, if the server is still there.
+pub(crate) async fn next(
+    frames: &mut Streaming<WatchResponse>,
+    patience: Duration,
+) -> Result<WatchResponse, ApiError> {
+    match timeout(patience, frames.message()).await {
+        Ok(Ok(Some(frame))) => Ok(frame),
+        Ok(Ok(None)) => Err(ended("the server ended the watch; come back")),
+        Ok(Err(status)) => Err(ApiError::from_status(&status)),
+        Err(_elapsed) => Err(ended("the server shows no life; come back")),
+    }
+}
+
+fn ended(why: &str) -> ApiError {
+    ApiError::new(Reason::Unavailable, why)
+}
+
+/// What a started watch, a mark of progress and a complete initial state say.
+#[derive(Debug, Serialize)]
+struct Mark<'a> {
+    state: Option<StateView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configs: Option<u64>,
+}
+
+/// A frame as events.
+fn written(response: &WatchResponse) -> Result<Bytes, ApiError> {
+    let mut out = Out(Vec::with_capacity(256));
+    let token = Some(response.token.as_str()).filter(|token| !token.is_empty());
+    match &response.frame {
+        Some(Frame::Started(it)) => {
+            let mark = Mark { state: it.state.as_ref().map(StateView::of), configs: None };
+            out.event("started", token, &mark)?;
+        }
+        Some(Frame::InitialConfigs(it)) => {
+            for config in &it.configs {
+                out.event("config", None, &RecordView::of(config))?;
+            }
+        }
+        Some(Frame::InitialStateComplete(it)) => {
+            let state = it.state.as_ref().map(StateView::of);
+            out.event("complete", token, &Mark { state, configs: Some(it.configs) })?;
+        }
+        Some(Frame::Events(it)) => {
+            let safe: Option<Token> = token.and_then(|token| token.parse().ok());
+            for event in &it.events {
+                // Beyond the safe position a change is not complete yet: no id to come back with.
+                let id = safe
+                    .filter(|safe| event.position <= safe.position)
+                    .map(|safe| Token { position: event.position, ..safe }.to_string());
+                out.event("change", id.as_deref(), &ChangeView::of(event)?)?;
+            }
+        }
+        Some(Frame::Progress(it)) => {
+            let mark = Mark { state: it.state.as_ref().map(StateView::of), configs: None };
+            out.event("progress", token, &mark)?;
+        }
+        None => {
+            let what = "there is a frame of a kind that this gateway does not know";
+            return Err(ApiError::new(Reason::Internal, what));
+        }
+    }
+    Ok(out.0.into())
+}
+
+fn failure(error: ApiError, request_id: &str) -> Bytes {
+    let details = Problem::from(error).details(request_id);
+    format!("event: problem\ndata: {details}\n\n").into()
+}
+
+struct Out(Vec<u8>);
+
+impl Out {
+    /// JSON has no line breaks of its own, so every event is one line of data.
+    fn event(
+        &mut self,
+        name: &str,
+        id: Option<&str>,
+        data: &impl Serialize,
+    ) -> Result<(), ApiError> {
+        if let Some(id) = id {
+            self.0.extend_from_slice(b"id: ");
+            self.0.extend_from_slice(id.as_bytes());
+            self.0.push(b'\n');
+        }
+        self.0.extend_from_slice(b"event: ");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\ndata: ");
+        serde_json::to_writer(&mut self.0, data).map_err(|error| {
+            tracing::error!(%error, "an event cannot be written as JSON");
+            ApiError::from(Reason::Internal)
+        })?;
+        self.0.extend_from_slice(b"\n\n");
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! Which config a path means. Each part of a path is decoded exactly once, after the path was taken
+//! apart, so a `/` within a name travels as `%2F`; whether the name is allowed is the servers' to
+//! say.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use configapi_proto::ApiError;
+use http::request::Parts;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// What the path names. Parts that the route does not have are empty.
+#[derive(Debug, Default)]
+pub(crate) struct Target {
+    /// Empty means the default one.
+    pub namespace: String,
+    pub name: String,
+    pub timestamp: String,
+}
+
+impl FromRequestParts<App> for Target {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Ok(params) = RawPathParams::from_request_parts(parts, app).await else {
+            return Err(ApiError::invalid("name", "must be UTF-8 once decoded").into());
+        };
+        let mut target = Self::default();
+        for (key, value) in &params {
+            match key {
+                "namespace" => target.namespace = namespace(value)?,
+                "name" => value.clone_into(&mut target.name),
+                "timestamp" => value.clone_into(&mut target.timestamp),
+                _ => {}
+            }
+        }
+        if let Some(query) = parts.uri.query().filter(|query| query.contains("namespace")) {
+            target.namespace_in(query)?;
+        }
+        Ok(target)
+    }
+}
+
+impl Target {
+    /// The namespace may also be said in the query, but must not be said twice.
+    fn namespace_in(&mut self, query: &str) -> Result<(), Problem> {
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            if key == "namespace" {
+                if !self.namespace.is_empty() {
+                    return Err(ApiError::invalid("namespace", "must be said only once").into());
+                }
+                self.namespace = namespace(&value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all namespaces are meant, which only some routes allow.
+    pub fn all_namespaces(&self) -> bool {
+        self.namespace == ALL_NAMESPACES
+    }
+
+    /// The namespace as the contract wants it beside `all_namespaces`.
+    pub fn one_namespace(&self) -> String {
+        if self.all_namespaces() { String::new() } else { self.namespace.clone() }
+    }
+}
+
+/// What stands for all namespaces in a query.
+const ALL_NAMESPACES: &str = "*";
+
+/// On the wire an empty namespace means the default one; in a URL it is a mistake.
+fn namespace(text: &str) -> Result<String, Problem> {
+    if text.is_empty() {
+        return Err(ApiError::invalid("namespace", "must not be empty").into());
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,172 @@
+//! The servers behind the gateway: one way to write, one or more to read.
+
+mod commands;
+mod monitor;
+mod pool;
+mod queries;
+mod transport;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_proto::ApiError;
+use configapi_runtime::clients::{ClientLimits, lazy_channel};
+use configapi_runtime::grpc::edge::EdgeLayer;
+use configapi_runtime::request_id::{REQUEST_ID, RequestId};
+use configapi_runtime::shutdown::Lifecycle;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::{Instant, timeout_at};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+pub(crate) use self::commands::{Command, Commands};
+pub(crate) use self::pool::{Held, Pool};
+pub(crate) use self::queries::Query;
+use self::transport::{GrpcServer, Transport};
+use crate::settings::UpstreamSettings;
+
+/// Says whether a server within this process can serve now, and if not, why not.
+pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A server's own answer at its deadline is better than ours, so it gets this much longer.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// The largest answer. Pages are cut to less than 4 MiB by the servers.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// The largest request: an Apply.
+const MAX_REQUEST_BYTES: usize = 16 << 20;
+
+/// The servers behind one gateway.
+pub struct Upstreams {
+    pub(crate) commands: Commands,
+    pub(crate) queries: Pool,
+}
+
+impl Upstreams {
+    /// Servers elsewhere, over channels that connect when first used. Needs a running tokio
+    /// runtime.
+    pub fn remote(settings: &UpstreamSettings) -> Self {
+        let limits = ClientLimits::default();
+        let channel = |url: &http::Uri| Transport::remote(lazy_channel(url.clone(), &limits));
+        Self {
+            commands: Commands::remote(channel(&settings.command_url)),
+            queries: Pool::new(settings.query_url.iter().map(channel)),
+        }
+    }
+
+    /// Servers within this process, called without a network in between. The edge gives their calls
+    /// what a listener would: deadlines, names and metrics.
+    pub fn in_process<C, Q>(
+        commands: C,
+        commands_ready: Ready,
+        queries: Q,
+        edge: &EdgeLayer,
+    ) -> Self
+    where
+        C: GrpcServer,
+        C::Future: Send,
+        Q: GrpcServer,
+        Q::Future: Send,
+    {
+        Self {
+            commands: Commands::local(Transport::local(commands, edge), commands_ready),
+            queries: Pool::new([Transport::local(queries, edge)]),
+        }
+    }
+
+    /// Starts the probes of all servers that are elsewhere.
+    pub(crate) fn watch_over(&self, life: &Lifecycle) {
+        self.queries.watch_over(life);
+    }
+}
+
+impl fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstreams").field("queries", &self.queries).finish_non_exhaustive()
+    }
+}
+
+/// What goes along with every call: what it is called, its trace, and until when it must answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Along {
+    pub request_id: RequestId,
+    pub traceparent: Option<HeaderValue>,
+    pub deadline: Instant,
+}
+
+impl Along {
+    /// What came along with an HTTP request.
+    pub fn of(headers: &HeaderMap, request_id: RequestId, deadline: Instant) -> Self {
+        let traceparent = headers.get(TRACEPARENT).cloned();
+        Self { request_id, traceparent, deadline }
+    }
+
+    /// The message with what goes along; `lasting` calls are streams, which no deadline ends.
+    fn request<T>(&self, message: T, lasting: bool) -> Request<T> {
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(REQUEST_ID, self.request_id.as_header().clone());
+        if let Some(traceparent) = &self.traceparent {
+            headers.insert(TRACEPARENT, traceparent.clone());
+        }
+        let metadata = MetadataMap::from_headers(headers);
+        let mut request = Request::from_parts(metadata, http::Extensions::new(), message);
+        if !lasting {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            request.set_timeout(left.max(Duration::from_millis(1)));
+        }
+        request
+    }
+
+    /// Waits for a call's answer, but not for ever: a connection that is being made, or a server
+    /// that ignores deadlines, would otherwise be waited for.
+    async fn wait<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+        error_of: fn(&Status) -> ApiError,
+        too_late: fn() -> ApiError,
+    ) -> Result<T, ApiError> {
+        match timeout_at(self.deadline + GRACE, call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(error_of(&status)),
+            Err(_elapsed) => Err(too_late()),
+        }
+    }
+}
+
+/// A message that is sent to one kind of server.
+pub(crate) trait Rpc: Clone + Send + 'static {
+    /// The generated client that sends it.
+    type Client: Clone + Send;
+    /// What comes back.
+    type Answer: Send;
+    /// Whether the answer is a stream.
+    const LASTING: bool = false;
+
+    /// Sends it.
+    fn send(
+        client: Self::Client,
+        request: Request<Self>,
+    ) -> impl Future<Output = Result<Response<Self::Answer>, Status>> + Send;
+}
+
+/// Says how a message is sent, by the generated client's method.
+macro_rules! rpc {
+    ($client:ty: $($method:ident($request:ty) -> $answer:ty $(, lasting = $lasting:literal)?;)+) => {
+        $(impl $crate::upstream::Rpc for $request {
+            type Client = $client;
+            type Answer = $answer;
+            $(const LASTING: bool = $lasting;)?
+
+            async fn send(
+                mut client: Self::Client,
+                request: tonic::Request<Self>,
+            ) -> Result<tonic::Response<Self::Answer>, tonic::Status> {
+                client.$method(request).await
+            }
+        })+
+    };
+}
+use rpc;

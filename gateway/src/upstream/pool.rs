@@ -1,0 +1,174 @@
+//! The query servers: reads go to the less busy of two that are up. One that fails is left out
+//! until a probe finds it well again; if none is up, one is tried all the same.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use configapi_proto::{ApiError, Reason, key};
+use configapi_runtime::shutdown::Lifecycle;
+use tokio::sync::Notify;
+
+use super::queries::{self, Query, QueryClient};
+use super::transport::Transport;
+use super::{Along, monitor};
+
+/// A read is tried on at most this many servers.
+const MAX_ATTEMPTS: usize = 2;
+
+/// All query servers.
+pub(crate) struct Pool {
+    members: Vec<Arc<Member>>,
+    next: AtomicUsize,
+}
+
+/// One query server.
+pub(super) struct Member {
+    pub transport: Transport,
+    client: QueryClient,
+    up: AtomicBool,
+    in_flight: AtomicUsize,
+    /// Asks for a probe at once.
+    pub doubt: Notify,
+}
+
+/// An answer, and the server that it came from, which counts as busy for as long as this is held.
+pub(crate) struct Held<T> {
+    pub answer: T,
+    busy: Busy,
+}
+
+impl<T> Held<T> {
+    /// The answer, and what keeps its server busy.
+    pub fn split(self) -> (T, Busy) {
+        (self.answer, self.busy)
+    }
+}
+
+/// Counts as load on a server.
+pub(crate) struct Busy(Arc<Member>);
+
+impl Pool {
+    pub fn new(transports: impl IntoIterator<Item = Transport>) -> Self {
+        let member = |transport: Transport| {
+            Arc::new(Member {
+                client: queries::client(transport.clone()),
+                transport,
+                up: AtomicBool::new(true),
+                in_flight: AtomicUsize::new(0),
+                doubt: Notify::new(),
+            })
+        };
+        Self { members: transports.into_iter().map(member).collect(), next: AtomicUsize::new(0) }
+    }
+
+    pub fn watch_over(&self, life: &Lifecycle) {
+        for member in self.members.iter().filter(|member| member.transport.is_remote()) {
+            life.spawn(monitor::watch_over(Arc::clone(member), life.soft().clone()));
+        }
+    }
+
+    /// Whether at least one server is thought to be up.
+    pub fn any_up(&self) -> bool {
+        self.members.iter().any(|member| member.is_up())
+    }
+
+    /// Sends a query to a server, and to another one if the first cannot be reached.
+    pub async fn ask<Q: Query>(&self, along: &Along, query: Q) -> Result<Q::Answer, ApiError> {
+        self.ask_and_hold(along, query).await.map(|held| held.answer)
+    }
+
+    /// As `ask`, and keeps the server busy until the answer is dropped.
+    pub async fn ask_and_hold<Q: Query>(
+        &self,
+        along: &Along,
+        query: Q,
+    ) -> Result<Held<Q::Answer>, ApiError> {
+        let attempts = self.members.len().min(MAX_ATTEMPTS);
+        let mut tried: Option<Arc<Member>> = None;
+        for _ in 1..attempts {
+            let member = self.pick(None)?;
+            match member.ask(along, query.clone()).await {
+                Err(error) if elsewhere_perhaps(&error) => tried = Some(member),
+                other => return other,
+            }
+        }
+        self.pick(tried.as_ref())?.ask(along, query).await
+    }
+
+    /// The less busy of the next two that are up, or else just the next one. `not` is only picked
+    /// if there is no other.
+    fn pick(&self, not: Option<&Arc<Member>>) -> Result<Arc<Member>, ApiError> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let count = self.members.len();
+        let in_turn = || (0..count).map(|step| &self.members[start.wrapping_add(step) % count]);
+        let other = |member: &&Arc<Member>| not.is_none_or(|not| !Arc::ptr_eq(not, member));
+        let busyness = |member: &&Arc<Member>| member.in_flight.load(Ordering::Relaxed);
+        let best = in_turn().filter(|member| member.is_up()).filter(other).take(2);
+        best.min_by_key(busyness)
+            .or_else(|| in_turn().find(other))
+            .or_else(|| in_turn().next())
+            .cloned()
+            .ok_or_else(|| Reason::Unavailable.into())
+    }
+}
+
+impl Member {
+    async fn ask<Q: Query>(
+        self: &Arc<Self>,
+        along: &Along,
+        query: Q,
+    ) -> Result<Held<Q::Answer>, ApiError> {
+        let busy = Busy::new(self);
+        let call = Q::send(self.client.clone(), along.request(query, Q::LASTING));
+        let result =
+            along.wait(call, ApiError::from_status, || Reason::DeadlineExceeded.into()).await;
+        if let Err(error) = &result
+            && self.transport.is_remote()
+        {
+            if elsewhere_perhaps(error) {
+                self.set_up(false);
+                self.doubt.notify_one();
+            } else if error.reason == Reason::DeadlineExceeded {
+                self.doubt.notify_one();
+            }
+        }
+        result.map(|answer| Held { answer, busy })
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub fn set_up(&self, up: bool) {
+        if self.up.swap(up, Ordering::Relaxed) != up {
+            tracing::info!(up, "a query server's state changed");
+        }
+    }
+}
+
+/// Whether another server may do better: this one cannot be reached or does not serve. A server
+/// that only is not as fresh as wished says how fresh it is.
+fn elsewhere_perhaps(error: &ApiError) -> bool {
+    error.reason == Reason::Unavailable && !error.metadata.contains_key(key::TOKEN)
+}
+
+impl Busy {
+    fn new(member: &Arc<Member>) -> Self {
+        member.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(member))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let up = self.members.iter().filter(|member| member.is_up()).count();
+        f.debug_struct("Pool").field("members", &self.members.len()).field("up", &up).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! How a command is sent and answered: who asks and why, what must hold first, and the receipt.
+
+use axum::response::Response;
+use configapi_proto::Reason;
+use configapi_proto::v1::{
+    DeleteRequest, DeleteResponse, GetRequest, Receipt, RestoreRequest, RestoreResponse,
+    SetRequest, SetResponse,
+};
+use http::HeaderValue;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::accepts::Format;
+use crate::answers::ReceiptView;
+use crate::app::{Answer, App};
+use crate::asked::{ACTOR, Asked, REASON, flag};
+use crate::conditional::{self, Precondition};
+use crate::freshness::{Level, Wish};
+use crate::json;
+use crate::problem::Problem;
+use crate::upstream::Command;
+
+/// What the query of a write may say. Anything else is refused: a misspelt `dry_run` must not
+/// become a write.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WriteParams {
+    /// Check everything, write nothing, and answer as if it had been written.
+    #[serde(default, deserialize_with = "flag")]
+    pub dry_run: bool,
+    #[serde(rename = "namespace", default)]
+    #[param(ignore)]
+    _namespace: serde::de::IgnoredAny,
+}
+
+/// Who asks for a change, why, and under which id.
+pub(crate) struct About {
+    pub actor: String,
+    pub reason: String,
+    pub request_id: String,
+}
+
+impl About {
+    pub fn of(asked: &Asked) -> Result<Self, Problem> {
+        Ok(Self {
+            actor: asked.text(&ACTOR)?.to_owned(),
+            reason: asked.text(&REASON)?.to_owned(),
+            request_id: asked.idempotency_key()?.to_owned(),
+        })
+    }
+}
+
+/// A command about one config.
+pub(crate) trait OneConfig: Command {
+    fn expect(&mut self, version: Option<u64>);
+    /// A read of the same config.
+    fn read(&self) -> GetRequest;
+    fn receipt(answer: Self::Answer) -> Option<Receipt>;
+}
+
+macro_rules! one_config {
+    ($($request:ty => $answer:ty),+ $(,)?) => {
+        $(impl OneConfig for $request {
+            fn expect(&mut self, version: Option<u64>) {
+                self.expected_version = version;
+            }
+
+            fn read(&self) -> GetRequest {
+                let (namespace, name) = (self.namespace.clone(), self.name.clone());
+                GetRequest { namespace, name, at: None, consistency: None }
+            }
+
+            fn receipt(answer: $answer) -> Option<Receipt> {
+                answer.receipt
+            }
+        })+
+    };
+}
+
+one_config! {
+    SetRequest => SetResponse,
+    DeleteRequest => DeleteResponse,
+    RestoreRequest => RestoreResponse,
+}
+
+/// Sends a command about one config, if its precondition holds, and answers with its receipt.
+pub(crate) async fn commit<C: OneConfig>(
+    app: &App,
+    mut asked: Asked,
+    format: Format,
+    mut command: C,
+) -> Answer {
+    let precondition = Precondition::of(&asked.headers)?;
+    if precondition == Precondition::Exists {
+        must_exist(app, &mut asked, &command).await?;
+    }
+    command.expect(precondition.expected_version());
+    let sent = app.upstreams.commands.send(&asked.along, command).await;
+    let answer = sent.map_err(|error| match precondition {
+        Precondition::None => Problem::from(error),
+        Precondition::Version(_) | Precondition::Exists => Problem::of_conditional(error),
+    })?;
+    let receipt = C::receipt(answer).ok_or_else(|| Problem::from(Reason::Internal))?;
+    app.own_writes.saw(&receipt.token);
+    answered(&receipt, format)
+}
+
+/// A config that exists now can only be deleted in the meantime, and then the command is refused
+/// for that, so looking first is enough.
+async fn must_exist<C: OneConfig>(
+    app: &App,
+    asked: &mut Asked,
+    command: &C,
+) -> Result<(), Problem> {
+    asked.wish = Wish { level: Level::Linearizable, token: None };
+    match app.ask(asked, command.read()).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.reason == Reason::ConfigNotFound => {
+            Err(conditional::failed("If-Match wants the config to exist"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn answered(receipt: &Receipt, format: Format) -> Answer {
+    let mut response = match format {
+        Format::Text => ok(),
+        Format::Json => json::json(&ReceiptView::of(receipt))?,
+    };
+    if !receipt.token.is_empty() {
+        let token = HeaderValue::from_str(&receipt.token).ok();
+        json::stamp(response.headers_mut(), conditional::tag_of(receipt.version), token);
+    }
+    Ok(response)
+}
+
+/// What old clients know as success.
+fn ok() -> Response {
+    json::text("OK")
+}

@@ -1,0 +1,121 @@
+//! Compare-and-append: one statement, one round trip, one commit. It waits for its turn, makes
+//! sure that its commit is durable, tells those who listen, and inserts only on the head that it
+//! was decided on.
+
+use configapi_event_log::{AppendError, Head, StoredEvent, check_batch};
+use sqlx::postgres::PgArguments;
+use tokio::time::timeout;
+
+use crate::limits::APPEND_BOUND;
+use crate::lineage::turn_settings;
+use crate::pool::{Lease, Pool};
+use crate::read::Bound;
+use crate::row::signed;
+use crate::trouble::Trouble;
+use crate::turn::LockedTurn;
+
+/// The channel that appends are told on, with the newest position as text.
+pub(crate) const CHANNEL: &str = "configapi_events";
+
+// The turn is taken by the statement itself, but its snapshot is older: a head that somebody else
+// moved meanwhile still looks like the head, and the key on position says that it is not.
+const APPEND: &str = concat!(
+    "WITH turn AS MATERIALIZED (SELECT ",
+    turn_settings!(),
+    ", pg_notify('configapi_events', $15)) \
+     INSERT INTO configapi.events (position, version, recorded_at, part_index, part_size, \
+     schema_version, stream, event_type, request_id, payload, metadata, hash) \
+     SELECT $1 + x.n, x.version, x.recorded_at, x.part_index, x.part_size, x.schema_version, \
+     x.stream, x.event_type, x.request_id, x.payload, x.metadata, x.hash \
+     FROM turn, unnest($4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::int[], $9::text[], \
+     $10::text[], $11::text[], $12::bytea[], $13::bytea[], $14::bytea[]) WITH ORDINALITY \
+     AS x(version, recorded_at, part_index, part_size, schema_version, stream, event_type, \
+     request_id, payload, metadata, hash, n) \
+     WHERE EXISTS (SELECT 1 FROM configapi.events WHERE position = $1 AND hash = $2) \
+     AND (SELECT max(epoch) FROM configapi.epochs) = $3"
+);
+
+/// Appends, in a transaction of the statement's own.
+pub(crate) async fn append(
+    writers: &Pool,
+    head: &Head,
+    events: &[StoredEvent],
+) -> Result<(), AppendError> {
+    check_batch(head, events)?;
+    loop {
+        let mut lease = writers.lease().await.map_err(Trouble::of_unfinished_append)?;
+        if !lease.has_session() {
+            // Through a pooler only a transaction keeps the statement's messages together.
+            let turn = LockedTurn::begin(lease).await.map_err(Trouble::of_unfinished_append)?;
+            return turn.append(head, events).await;
+        }
+        let outcome = timeout(APPEND_BOUND, insert(&mut lease, head, events)).await;
+        match outcome.unwrap_or_else(|_| Err(Trouble::timed_out("appending"))) {
+            Ok(rows) => {
+                lease.give_back();
+                return judge(rows, events);
+            }
+            Err(trouble) => {
+                let is_mixed_up = matches!(trouble, Trouble::StatementsMixedUp(_));
+                lease.end_with(&trouble);
+                // Nothing was executed; from now on sessions are not relied on.
+                if !is_mixed_up {
+                    return Err(trouble.of_append());
+                }
+            }
+        }
+    }
+}
+
+/// What the number of inserted rows means.
+pub(crate) fn judge(rows: u64, events: &[StoredEvent]) -> Result<(), AppendError> {
+    match rows {
+        0 => Err(AppendError::HeadGone),
+        rows if rows == events.len() as u64 => Ok(()),
+        rows => Err(AppendError::Unknown(format!("{rows} of {} rows inserted", events.len()))),
+    }
+}
+
+/// Runs the statement; answers how many rows it inserted.
+pub(crate) async fn insert(
+    lease: &mut Lease,
+    head: &Head,
+    events: &[StoredEvent],
+) -> Result<u64, Trouble> {
+    let arguments = arguments(head, events)?;
+    let query = sqlx::query_with(APPEND, arguments).persistent(lease.has_session());
+    Ok(query.execute(lease.connection()?).await?.rows_affected())
+}
+
+fn arguments(head: &Head, events: &[StoredEvent]) -> Result<PgArguments, Trouble> {
+    let newest = events.last().map_or(head.position, |row| row.position);
+    let numbers = |of: fn(&StoredEvent) -> i64| events.iter().map(of).collect::<Vec<i64>>();
+    // Limits keep these small; what is not would be refused by the table.
+    let small = |of: fn(&StoredEvent) -> u32| {
+        let number = |row| i32::try_from(of(row)).unwrap_or(-1);
+        events.iter().map(number).collect::<Vec<i32>>()
+    };
+    let streams: Vec<&str> = events.iter().map(|row| &*row.stream).collect();
+    let event_types: Vec<&str> = events.iter().map(|row| &*row.event_type).collect();
+    let requests: Vec<Option<&str>> = events.iter().map(|row| row.request_id.as_deref()).collect();
+    let payloads: Vec<&[u8]> = events.iter().map(|row| row.payload.as_bytes()).collect();
+    let metadata: Vec<&[u8]> = events.iter().map(|row| row.metadata.as_bytes()).collect();
+    let hashes: Vec<&[u8]> = events.iter().map(|row| &row.hash.0[..]).collect();
+    Ok(Bound::default()
+        .with(signed(head.position.0))?
+        .with(&head.hash.0[..])?
+        .with(signed(head.epoch.0))?
+        .with(numbers(|row| signed(row.version.0)))?
+        .with(numbers(|row| row.recorded_at.0))?
+        .with(small(|row| row.part.index))?
+        .with(small(|row| row.part.size))?
+        .with(small(|row| row.schema_version))?
+        .with(streams)?
+        .with(event_types)?
+        .with(requests)?
+        .with(payloads)?
+        .with(metadata)?
+        .with(hashes)?
+        .with(newest.to_string())?
+        .done())
+}

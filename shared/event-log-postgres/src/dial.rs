@@ -1,0 +1,120 @@
+//! Making a connection: finding out whether a pooler stands between us and the server, whether the
+//! schema is the one we know, and which epoch the server is in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Row, raw_sql};
+
+use crate::hint::Hints;
+use crate::lineage::{enter_timeline, standing};
+use crate::options::{Access, Target};
+use crate::schema;
+use crate::trouble::{Trouble, database_error};
+
+/// Makes connections to one log.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    target: Target,
+    hints: Arc<Hints>,
+    /// What a connection of ours must be able to read back from its session.
+    mark: String,
+    /// Whether sessions cannot be relied on: statements are then unnamed and each is wrapped in a
+    /// transaction, settings are not for the session, notifications do not come.
+    is_pooled: AtomicBool,
+    is_schema_checked: AtomicBool,
+}
+
+impl Dialer {
+    pub(crate) fn new(target: Target, hints: Arc<Hints>) -> Self {
+        let mark = uuid::Uuid::now_v7().simple().to_string();
+        let (is_pooled, is_schema_checked) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { target, hints, mark, is_pooled, is_schema_checked }
+    }
+
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.is_pooled.load(Ordering::Acquire)
+    }
+
+    /// From now on nothing is left in a session.
+    pub(crate) fn distrust_sessions(&self) {
+        if !self.is_pooled.swap(true, Ordering::AcqRel) {
+            tracing::info!(
+                "a pooler stands before the database: statements are not prepared by name, and \
+                 the log is polled"
+            );
+        }
+    }
+
+    /// A connection that is ready to be used.
+    pub(crate) async fn dial(&self) -> Result<PgConnection, Trouble> {
+        let mut connection = self.connect().await?;
+        if !self.is_schema_checked.load(Ordering::Acquire) {
+            schema::ensure(&mut connection, self.target.access).await?;
+            self.is_schema_checked.store(true, Ordering::Release);
+        }
+        let standing = match self.target.access {
+            Access::ReadWrite => enter_timeline(&mut connection).await?,
+            Access::ReadOnly => standing(&mut connection).await?,
+        };
+        if self.hints.is_behind(standing.epoch) {
+            return Err(Trouble::NotNow(format!(
+                "this server is in epoch {}, but the log has been seen in a later one; if that \
+                 is meant to be, begin a new epoch and start this process again",
+                standing.epoch
+            )));
+        }
+        self.hints.enter(standing.epoch);
+        Ok(connection)
+    }
+
+    async fn connect(&self) -> Result<PgConnection, Trouble> {
+        if self.is_pooled() {
+            return Ok(self.target.options.connect().await?);
+        }
+        match self.session_options().connect().await {
+            Ok(mut connection) => {
+                // A pooler may also swallow the settings in silence.
+                if !self.bears_mark(&mut connection).await? {
+                    self.distrust_sessions();
+                }
+                Ok(connection)
+            }
+            Err(error) if refuses_settings(&error) => {
+                self.distrust_sessions();
+                Ok(self.target.options.connect().await?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// With the settings that a session of ours has. Plans are kept, so they must be right for a
+    /// log that has grown since: there is an index for every statement, and none may scan.
+    pub(crate) fn session_options(&self) -> PgConnectOptions {
+        self.target.options.clone().options([
+            ("configapi.session", self.mark.as_str()),
+            ("enable_seqscan", "off"),
+            ("jit", "off"),
+            ("default_transaction_isolation", "read committed"),
+            ("statement_timeout", "60s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("tcp_keepalives_idle", "30"),
+            ("tcp_keepalives_interval", "10"),
+            ("tcp_keepalives_count", "3"),
+        ])
+    }
+
+    async fn bears_mark(&self, connection: &mut PgConnection) -> Result<bool, Trouble> {
+        let sql = "SELECT current_setting('configapi.session', true)";
+        let row = raw_sql(sql).fetch_one(connection).await?;
+        let mark: Option<String> = row.try_get_unchecked(0)?;
+        Ok(mark.as_deref() == Some(&self.mark))
+    }
+}
+
+/// Whether a connection was refused for the settings that it came with.
+fn refuses_settings(error: &sqlx::Error) -> bool {
+    database_error(error)
+        .is_some_and(|refusal| matches!(refusal.code(), "08P01" | "0A000" | "42704" | "22023"))
+}

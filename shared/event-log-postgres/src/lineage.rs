@@ -1,0 +1,179 @@
+//! Which lineage of the log a server holds. Postgres counts its failovers and restores as
+//! timelines; whoever writes to a timeline that the log does not know records a new epoch first.
+
+use configapi_event_log::domain::Position;
+use configapi_event_log::{Epoch, Head};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row, raw_sql};
+
+use crate::limits::TURN_BOUND;
+use crate::trouble::Trouble;
+
+/// The advisory lock that appends, turns, epochs and migrations take: "configap" as a number.
+macro_rules! lock_key {
+    () => {
+        "7165066918303850864"
+    };
+}
+pub(crate) use lock_key;
+
+/// The same, for statements that are put together at run time.
+pub(crate) const LOCK_KEY: &str = lock_key!();
+
+/// What engines without timelines are on.
+const NO_TIMELINE: &str = "none";
+
+/// Waits for the lock, with the transaction's own bounds: nobody holds the turn for long.
+/// Commits are durable whatever the role's or the database's default is.
+macro_rules! turn_settings {
+    () => {
+        concat!(
+            "set_config('lock_timeout', '5s', true), \
+             set_config('idle_in_transaction_session_timeout', '3s', true), \
+             CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') \
+                  THEN set_config('synchronous_commit', 'on', true) END, \
+             pg_advisory_xact_lock(",
+            $crate::lineage::lock_key!(),
+            ")"
+        )
+    };
+}
+pub(crate) use turn_settings;
+
+const BEGIN_TURN: &str = concat!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT ", turn_settings!());
+
+const TIMELINE: &str = "
+    SELECT CASE WHEN pg_is_in_recovery() THEN NULL
+                ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END";
+
+/// The newest epoch, whether this server takes writes, and its timeline.
+const STANDING: &str = "
+    SELECT e.epoch, e.timeline, pg_is_in_recovery()::text,
+           (SELECT position FROM configapi.events ORDER BY position DESC LIMIT 1),
+           (SELECT encode(hash, 'hex') FROM configapi.events ORDER BY position DESC LIMIT 1)
+    FROM configapi.epochs e ORDER BY e.epoch DESC LIMIT 1";
+
+/// Where a server stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) epoch: Epoch,
+    /// The timeline that the newest epoch was recorded on.
+    recorded_timeline: String,
+    pub(crate) is_standby: bool,
+    head: Position,
+    head_hash: String,
+}
+
+impl Standing {
+    fn from_row(row: &PgRow) -> Result<Self, Trouble> {
+        let text = |index: usize| -> Result<String, Trouble> { Ok(row.try_get_unchecked(index)?) };
+        let number = |index: usize| -> Result<u64, Trouble> {
+            text(index)?.parse().map_err(|_| Trouble::Unusable("epochs are numbers".to_owned()))
+        };
+        Ok(Self {
+            epoch: Epoch(number(0)?),
+            recorded_timeline: text(1)?,
+            is_standby: text(2)? == "true",
+            head: Position(number(3)?),
+            head_hash: text(4)?,
+        })
+    }
+
+    fn is_at(&self, head: &Head) -> bool {
+        self.epoch == head.epoch
+            && self.head == head.position
+            && self.head_hash == head.hash.to_string()
+    }
+}
+
+/// The server's timeline. Asked outside of transactions: engines without timelines refuse.
+pub(crate) async fn timeline(connection: &mut PgConnection) -> Result<String, Trouble> {
+    let row = match raw_sql(TIMELINE).fetch_one(connection).await {
+        Ok(row) => row,
+        Err(error) => {
+            return match crate::trouble::database_error(&error).map(|refusal| refusal.code()) {
+                Some("42883" | "0A000" | "42501") => Ok(NO_TIMELINE.to_owned()),
+                _ => Err(error.into()),
+            };
+        }
+    };
+    let timeline: Option<String> = row.try_get_unchecked(0)?;
+    Ok(timeline.unwrap_or_else(|| NO_TIMELINE.to_owned()))
+}
+
+/// Where the server stands, in a snapshot of its own.
+pub(crate) async fn standing(connection: &mut PgConnection) -> Result<Standing, Trouble> {
+    let row = raw_sql(STANDING).fetch_optional(connection).await?;
+    let row = row.ok_or_else(|| Trouble::Unusable("the log has no epoch".to_owned()))?;
+    Standing::from_row(&row)
+}
+
+/// Begins a transaction that has the turn, and tells where the log stands in it.
+pub(crate) async fn begin_turn(connection: &mut PgConnection) -> Result<Standing, Trouble> {
+    let begin = async {
+        raw_sql(BEGIN_TURN).execute(&mut *connection).await?;
+        standing(connection).await
+    };
+    let begun = tokio::time::timeout(TURN_BOUND, begin).await;
+    begun.map_err(|_| Trouble::timed_out("waiting for the turn"))?
+}
+
+/// Makes sure that the log's newest epoch is the server's: a server on a timeline that the log
+/// does not know has lost a tail, or may have.
+pub(crate) async fn enter_timeline(connection: &mut PgConnection) -> Result<Standing, Trouble> {
+    let timeline = timeline(connection).await?;
+    let known = standing(connection).await?;
+    if known.is_standby || known.recorded_timeline == timeline {
+        return Ok(known);
+    }
+    let mut now = begin_turn(connection).await?;
+    if now.recorded_timeline == timeline {
+        raw_sql("ROLLBACK").execute(connection).await?;
+        return Ok(now);
+    }
+    let epoch = record_epoch(connection, &now, &timeline).await?;
+    tracing::warn!(
+        epoch = epoch.0,
+        after = now.head.0,
+        timeline,
+        "the database has failed over or was restored: a new epoch begins"
+    );
+    now.epoch = epoch;
+    now.recorded_timeline = timeline;
+    Ok(now)
+}
+
+/// Begins an epoch after `head`; none if that is not the head any more.
+pub(crate) async fn begin_epoch(
+    connection: &mut PgConnection,
+    head: &Head,
+) -> Result<Option<Epoch>, Trouble> {
+    let timeline = timeline(connection).await?;
+    let now = begin_turn(connection).await?;
+    if !now.is_at(head) {
+        raw_sql("ROLLBACK").execute(connection).await?;
+        return Ok(None);
+    }
+    record_epoch(connection, &now, &timeline).await.map(Some)
+}
+
+/// Ends a transaction that has the turn with a new epoch after what is there.
+async fn record_epoch(
+    connection: &mut PgConnection,
+    now: &Standing,
+    timeline: &str,
+) -> Result<Epoch, Trouble> {
+    // An epoch that was lost with its timeline must not come again under another meaning, so an
+    // epoch is never below the number of its timeline.
+    let numbered = u64::from_str_radix(timeline, 16).unwrap_or(0);
+    let epoch = Epoch((now.epoch.0 + 1).max(numbered));
+    let insert = format!(
+        "INSERT INTO configapi.epochs (epoch, first_position, timeline) \
+         VALUES ({epoch}, {}, '{}')",
+        now.head.next(),
+        timeline.replace('\'', "''"),
+    );
+    raw_sql(AssertSqlSafe(insert)).execute(&mut *connection).await?;
+    raw_sql("COMMIT").execute(connection).await?;
+    Ok(epoch)
+}

@@ -1,0 +1,208 @@
+//! The log in a PostgreSQL database, as the port wants it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use configapi_event_log::domain::{Point, Position, Timestamp};
+use configapi_event_log::{
+    AppendError, Epoch, EpochStart, EventLog, Hash, Head, Identity, Lineage, LogError, LogId, Page,
+    PageLimit, StoredEvent, Turn,
+};
+use sqlx::Row;
+use sqlx::postgres::{PgArguments, PgRow};
+
+use crate::append::append;
+use crate::dial::Dialer;
+use crate::hint::Hints;
+use crate::limits::{READER_CONNECTIONS, WRITER_CONNECTIONS};
+use crate::lineage::begin_epoch;
+use crate::options::{Access, Target};
+use crate::pool::Pool;
+use crate::read::{Bound, NEWEST, Pages, REQUESTS, events, stream_at};
+use crate::row;
+use crate::trouble::Trouble;
+use crate::turn::PostgresTurn;
+use crate::wake::Watch;
+
+const HEAD: &str = "
+    SELECT position, hash, recorded_at, (SELECT max(epoch) FROM configapi.epochs)
+    FROM configapi.events ORDER BY position DESC LIMIT 1";
+
+const IDENTITY: &str = "
+    SELECT epoch, first_position,
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+           pg_is_in_recovery(),
+           (SELECT convert_from(payload, 'UTF8')::json ->> 'log_id'
+            FROM configapi.events WHERE position = 0)
+    FROM configapi.epochs ORDER BY epoch";
+
+/// A log in a PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresLog {
+    access: Access,
+    readers: Pool,
+    writers: Pool,
+    pages: Arc<Pages>,
+    hints: Arc<Hints>,
+    watch: Watch,
+}
+
+impl PostgresLog {
+    /// The log that a `postgres://` URL names. Connects when it is first used, and again whenever
+    /// it has to; a database that is down makes calls fail, not this one.
+    pub fn new(url: &str, access: Access) -> Result<Self, LogError> {
+        let target = Target::parse(url, access)?;
+        let hints = Arc::new(Hints::new());
+        let dialer = Arc::new(Dialer::new(target, Arc::clone(&hints)));
+        let readers = Pool::new(Arc::clone(&dialer), READER_CONNECTIONS);
+        Ok(Self {
+            access,
+            writers: Pool::new(Arc::clone(&dialer), WRITER_CONNECTIONS),
+            watch: Watch::new(Arc::clone(&hints), readers.clone(), dialer),
+            readers,
+            pages: Arc::new(Pages::new()),
+            hints,
+        })
+    }
+
+    /// As [`PostgresLog::new`], and makes sure that there is a log that can be used.
+    pub async fn open(url: &str, access: Access) -> Result<Self, LogError> {
+        let log = Self::new(url, access)?;
+        log.head().await?;
+        Ok(log)
+    }
+
+    fn check_writable(&self) -> Result<(), String> {
+        match self.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err("the log was opened for reading only".to_owned()),
+        }
+    }
+}
+
+fn get<'r, T: sqlx::Decode<'r, sqlx::Postgres>>(row: &'r PgRow, at: usize) -> Result<T, LogError> {
+    Ok(row.try_get_unchecked(at).map_err(Trouble::from)?)
+}
+
+fn count(row: &PgRow, at: usize) -> Result<u64, LogError> {
+    Ok(get::<i64>(row, at)?.unsigned_abs())
+}
+
+fn no_log() -> LogError {
+    LogError::Unusable("the log has no genesis or no epoch".to_owned())
+}
+
+#[async_trait]
+impl EventLog for PostgresLog {
+    async fn identity(&self) -> Result<Identity, LogError> {
+        let rows = self.readers.fetch(IDENTITY, PgArguments::default()).await?;
+        let mut epochs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let first_position = Position(count(row, 1)?);
+            epochs.push(EpochStart { epoch: Epoch(count(row, 0)?), first_position });
+        }
+        let newest = rows.last().ok_or_else(no_log)?;
+        let log_id: Option<&str> = get(newest, 4)?;
+        let log_id = log_id.and_then(|text| uuid::Uuid::parse_str(text).ok()).ok_or_else(no_log)?;
+        let lineage = Lineage::from_rows(epochs);
+        self.hints.enter(lineage.current());
+        Ok(Identity {
+            log_id: LogId(log_id),
+            lineage,
+            store_time: Some(Timestamp(get(newest, 2)?)),
+            is_standby: get(newest, 3)?,
+        })
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        let rows = self.readers.fetch(HEAD, PgArguments::default()).await?;
+        let row = rows.first().ok_or_else(no_log)?;
+        let hash = Hash::from_slice(get(row, 1)?).ok_or_else(no_log)?;
+        let head = Head {
+            epoch: Epoch(count(row, 3)?),
+            position: Position(count(row, 0)?),
+            hash,
+            recorded_at: Timestamp(get(row, 2)?),
+        };
+        self.hints.enter(head.epoch);
+        self.hints.tell(head.position);
+        Ok(head)
+    }
+
+    async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        self.check_writable().map_err(AppendError::Unavailable)?;
+        append(&self.writers, head, events).await?;
+        if let Some(last) = events.last() {
+            self.hints.tell(last.position);
+        }
+        Ok(())
+    }
+
+    async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
+        self.check_writable().map_err(LogError::Unavailable)?;
+        let (pages, hints) = (Arc::clone(&self.pages), Arc::clone(&self.hints));
+        Ok(Box::new(PostgresTurn::begin(&self.writers, pages, hints).await?))
+    }
+
+    async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        let pages = &self.pages;
+        let page = self
+            .readers
+            .reading(|lease| {
+                let pages = Arc::clone(pages);
+                Box::pin(async move { pages.read(lease, from, limit).await })
+            })
+            .await?;
+        self.hints.enter(page.epoch);
+        Ok(page)
+    }
+
+    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        if streams.is_empty() {
+            return Ok(Vec::new());
+        }
+        let arguments = Bound::default().with(streams)?.done();
+        events(&self.readers.fetch(NEWEST, arguments).await?)
+    }
+
+    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
+        let (sql, bound) = stream_at(point);
+        let arguments = Bound::default().with(stream)?.with(bound)?.done();
+        let rows = self.readers.fetch(sql, arguments).await?;
+        Ok(rows.first().map(row::decode).transpose()?)
+    }
+
+    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let arguments = Bound::default().with(ids)?.done();
+        events(&self.readers.fetch(REQUESTS, arguments).await?)
+    }
+
+    async fn grown(&self, beyond: Position, patience: Duration) {
+        self.watch.grown(beyond, patience).await;
+    }
+
+    async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
+        self.check_writable().map_err(LogError::Unavailable)?;
+        let mut lease = self.writers.lease().await?;
+        lease.enter_transaction();
+        let begun = begin_epoch(lease.connection()?, head).await;
+        match begun {
+            Ok(epoch) => {
+                lease.give_back();
+                let epoch = epoch.ok_or_else(|| {
+                    LogError::Unavailable("the log has moved on from that head".to_owned())
+                })?;
+                self.hints.enter(epoch);
+                Ok(epoch)
+            }
+            Err(trouble) => {
+                lease.end_with(&trouble);
+                Err(trouble.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A few connections, lent out one at a time. Unlike the driver's own pool it asks an idle
+//! connection nothing before or after each use; a connection that was not given back whole is cut.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use configapi_event_log::LogError;
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::{Connection, raw_sql};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::dial::Dialer;
+use crate::limits::{
+    BACKOFF_MAX, BACKOFF_MIN, CONNECT_BOUND, LEASE_BOUND, PING_AFTER, PING_BOUND, READ_BOUND,
+};
+use crate::trouble::Trouble;
+
+/// Connections of one kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    dialer: Arc<Dialer>,
+    permits: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<(PgConnection, Instant)>,
+    pause: Duration,
+    not_before: Option<Instant>,
+}
+
+impl Pool {
+    pub(crate) fn new(dialer: Arc<Dialer>, connections: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(connections));
+        Self(Arc::new(Shared { dialer, permits, state: Mutex::default() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock can panic half-way.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Borrows a connection: an idle one if there is one that lives, else a new one.
+    pub(crate) async fn lease(&self) -> Result<Lease, Trouble> {
+        let permit = timeout(LEASE_BOUND, Arc::clone(&self.0.permits).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
+            return Err(Trouble::NotNow("all connections to the database are busy".to_owned()));
+        };
+        let idle = self.idle().await;
+        let is_reused = idle.is_some();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.dial().await?,
+        };
+        Ok(Lease {
+            connection: Some(connection),
+            is_reused,
+            is_pooled: self.0.dialer.is_pooled(),
+            in_transaction: false,
+            pool: self.clone(),
+            _permit: permit,
+        })
+    }
+
+    async fn idle(&self) -> Option<PgConnection> {
+        loop {
+            let (mut connection, since) = self.state().idle.pop()?;
+            if since.elapsed() < PING_AFTER {
+                return Some(connection);
+            }
+            if let Ok(Ok(())) = timeout(PING_BOUND, connection.ping()).await {
+                return Some(connection);
+            }
+        }
+    }
+
+    async fn dial(&self) -> Result<PgConnection, Trouble> {
+        let not_before = self.state().not_before;
+        if let Some(instant) = not_before {
+            tokio::time::sleep_until(instant.into()).await;
+        }
+        let dialed = timeout(CONNECT_BOUND, self.0.dialer.dial()).await;
+        let dialed = dialed.unwrap_or_else(|_| Err(Trouble::timed_out("connecting")));
+        let mut state = self.state();
+        if dialed.is_ok() {
+            state.pause = Duration::ZERO;
+            state.not_before = None;
+        } else {
+            state.pause = (state.pause * 2).clamp(BACKOFF_MIN, BACKOFF_MAX);
+            state.not_before = Some(Instant::now() + state.pause);
+        }
+        // Nothing was sent yet, so nothing can be under way.
+        dialed.map_err(|trouble| match trouble {
+            Trouble::Lost(why) => Trouble::NotNow(why),
+            other => other,
+        })
+    }
+
+    /// Runs a statement that writes nothing, once more on a new connection if need be.
+    pub(crate) async fn fetch(
+        &self,
+        sql: &'static str,
+        arguments: PgArguments,
+    ) -> Result<Vec<PgRow>, LogError> {
+        self.reading(|lease| {
+            let arguments = arguments.clone();
+            Box::pin(async move { lease.fetch(sql, arguments).await })
+        })
+        .await
+    }
+
+    /// Runs something that writes nothing, once more on a new connection if the first one turns
+    /// out to be of no use.
+    pub(crate) async fn reading<T>(
+        &self,
+        run: impl for<'a> Fn(&'a mut Lease) -> BoxFuture<'a, Result<T, Trouble>>,
+    ) -> Result<T, LogError> {
+        let mut is_last_try = false;
+        loop {
+            let mut lease = self.lease().await?;
+            let outcome = timeout(READ_BOUND, run(&mut lease)).await;
+            let trouble = match outcome.unwrap_or_else(|_| Err(Trouble::timed_out("reading"))) {
+                Ok(answer) => {
+                    lease.give_back();
+                    return Ok(answer);
+                }
+                Err(trouble) => trouble,
+            };
+            let is_worth_another =
+                lease.is_reused || matches!(trouble, Trouble::StatementsMixedUp(_));
+            lease.end_with(&trouble);
+            if is_last_try || !is_worth_another || trouble.leaves_connection_sound() {
+                return Err(trouble.into());
+            }
+            is_last_try = true;
+        }
+    }
+}
+
+/// A borrowed connection. Unless it is given back it is cut, with all that was under way.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    connection: Option<PgConnection>,
+    is_reused: bool,
+    is_pooled: bool,
+    in_transaction: bool,
+    pool: Pool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    /// The connection itself.
+    pub(crate) fn connection(&mut self) -> Result<&mut PgConnection, Trouble> {
+        // Only the end of the lease takes it.
+        self.connection.as_mut().ok_or_else(|| Trouble::NotNow("the connection is gone".to_owned()))
+    }
+
+    /// Whether the statements of this connection may have names.
+    pub(crate) fn has_session(&self) -> bool {
+        !self.is_pooled
+    }
+
+    /// From here on the connection is in a transaction that the caller began.
+    pub(crate) fn enter_transaction(&mut self) {
+        self.in_transaction = true;
+    }
+
+    /// Makes sure that the statements up to [`Lease::end_read`] reach the same server: a pooler
+    /// may part them otherwise, and each statement is two messages.
+    pub(crate) async fn begin_read(&mut self) -> Result<(), Trouble> {
+        if self.is_pooled && !self.in_transaction {
+            raw_sql("BEGIN READ ONLY").execute(self.connection()?).await?;
+        }
+        Ok(())
+    }
+
+    /// See [`Lease::begin_read`].
+    pub(crate) async fn end_read(&mut self) -> Result<(), Trouble> {
+        if self.is_pooled && !self.in_transaction {
+            raw_sql("COMMIT").execute(self.connection()?).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs one statement that writes nothing.
+    pub(crate) async fn fetch(
+        &mut self,
+        sql: &'static str,
+        arguments: PgArguments,
+    ) -> Result<Vec<PgRow>, Trouble> {
+        self.begin_read().await?;
+        let query = sqlx::query_with(sql, arguments).persistent(self.has_session());
+        let rows = query.fetch_all(self.connection()?).await?;
+        self.end_read().await?;
+        Ok(rows)
+    }
+
+    /// Whether the caller began a transaction.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// Cuts the connection, with all that is still on its way.
+    pub(crate) fn cut(&mut self) {
+        self.connection = None;
+    }
+
+    /// The connection is as it was: others may use it.
+    pub(crate) fn give_back(mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.state().idle.push((connection, Instant::now()));
+        }
+    }
+
+    /// Ends the lease after an error: gives the connection back if it is sound, and learns from
+    /// the error if it is not.
+    pub(crate) fn end_with(self, trouble: &Trouble) {
+        match trouble {
+            Trouble::StatementsMixedUp(_) => {
+                self.pool.0.dialer.distrust_sessions();
+                self.pool.state().idle.clear();
+            }
+            // What cut this connection most likely cut its idle neighbours too.
+            Trouble::Lost(_) => self.pool.state().idle.clear(),
+            _ => {}
+        }
+        let is_open = self.is_pooled || self.in_transaction;
+        if trouble.leaves_connection_sound() && !is_open {
+            self.give_back();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the driver's errors mean to us, decided in one place, by SQLSTATE and constraint name.
+
+use configapi_event_log::{AppendError, LogError};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+/// What went wrong with a statement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// A position is taken, or a serialisable transaction lost: somebody appended first.
+    #[error("another writer appended first")]
+    PositionTaken,
+    /// A request id is taken.
+    #[error("a request id is in the log already")]
+    RequestIdTaken,
+    /// The database refuses these very rows. Nothing was done.
+    #[error("{0}")]
+    Refused(String),
+    /// The database refuses for now. Nothing was done.
+    #[error("{0}")]
+    NotNow(String),
+    /// No answer, or a server that went down while it answered: what was under way may be done.
+    #[error("{0}")]
+    Lost(String),
+    /// The database is not what this program works with.
+    #[error("{0}")]
+    Unusable(String),
+    /// There is no log in the database.
+    #[error("{0}")]
+    NoSchema(String),
+    /// The server does not know a statement that was prepared: a pooler stands between us.
+    #[error("{0}")]
+    StatementsMixedUp(String),
+    /// The content of a row is not what this log may hold.
+    #[error("{0}")]
+    Corrupt(LogError),
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(refusal) = database_error(&error) else { return without_answer(&error) };
+        let text = format!("{} (SQLSTATE {})", refusal.message(), refusal.code());
+        // An error undoes its transaction for certain. When a server goes down, or panics, its
+        // last words may come after a commit that it did not get round to acknowledge.
+        if matches!(refusal.severity(), PgSeverity::Fatal | PgSeverity::Panic) {
+            return match refusal.code() {
+                "28000" | "28P01" | "3D000" | "42501" => Self::Unusable(text),
+                "53300" | "57P03" => Self::NotNow(text),
+                _ => Self::Lost(text),
+            };
+        }
+        by_code(refusal, text)
+    }
+}
+
+fn by_code(refusal: &PgDatabaseError, text: String) -> Trouble {
+    match (refusal.code(), refusal.constraint()) {
+        ("23505", Some("events_position_key" | "epochs_key")) | ("40001" | "40P01", _) => {
+            Trouble::PositionTaken
+        }
+        ("23505", Some("events_request_id_key")) => Trouble::RequestIdTaken,
+        ("26000" | "42P05" | "08P01", _) => Trouble::StatementsMixedUp(text),
+        ("42P01" | "3F000", _) => Trouble::NoSchema(text),
+        ("42501", _) => Trouble::Unusable(text),
+        (code, _) => match code.get(..2) {
+            Some("22" | "23" | "54") => Trouble::Refused(text),
+            Some("08" | "58" | "XX") => Trouble::Lost(text),
+            _ => Trouble::NotNow(text),
+        },
+    }
+}
+
+fn without_answer(error: &sqlx::Error) -> Trouble {
+    match error {
+        sqlx::Error::Configuration(_) => {
+            Trouble::Unusable("the URL's settings cannot be used".to_owned())
+        }
+        sqlx::Error::Tls(problem) => Trouble::Unusable(format!("TLS: {problem}")),
+        sqlx::Error::Encode(problem) => Trouble::Refused(problem.to_string()),
+        sqlx::Error::Io(problem) => Trouble::Lost(format!("the connection failed: {problem}")),
+        sqlx::Error::Protocol(problem) => {
+            Trouble::Lost(format!("the connection failed: {problem}"))
+        }
+        other => Trouble::Lost(other.to_string()),
+    }
+}
+
+/// What the database itself said, if it said anything.
+pub(crate) fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error().and_then(|error| error.try_downcast_ref())
+}
+
+impl Trouble {
+    /// That a bound was reached.
+    pub(crate) fn timed_out(what: &str) -> Self {
+        Self::Lost(format!("no answer in time: {what}"))
+    }
+
+    /// Whether the connection is as good as before: an answered error, outside a transaction.
+    pub(crate) fn leaves_connection_sound(&self) -> bool {
+        match self {
+            Self::PositionTaken | Self::RequestIdTaken | Self::Refused(_) | Self::NotNow(_) => true,
+            Self::Lost(_)
+            | Self::Unusable(_)
+            | Self::NoSchema(_)
+            | Self::StatementsMixedUp(_)
+            | Self::Corrupt(_) => false,
+        }
+    }
+
+    /// What it means for an append whose transaction certainly ended with the error, or had not
+    /// been asked to commit yet.
+    pub(crate) fn of_unfinished_append(self) -> AppendError {
+        match self {
+            Self::PositionTaken => AppendError::HeadMoved,
+            Self::RequestIdTaken => AppendError::RequestIdTaken,
+            Self::Refused(why) => AppendError::Refused(why),
+            Self::NotNow(why)
+            | Self::Lost(why)
+            | Self::Unusable(why)
+            | Self::NoSchema(why)
+            | Self::StatementsMixedUp(why) => AppendError::Unavailable(why),
+            Self::Corrupt(error) => AppendError::Unavailable(error.to_string()),
+        }
+    }
+
+    /// What it means for an append that commits by itself: without an answer it is unknown.
+    pub(crate) fn of_append(self) -> AppendError {
+        match self {
+            Self::Lost(why) => AppendError::Unknown(why),
+            other => other.of_unfinished_append(),
+        }
+    }
+}
+
+impl From<Trouble> for LogError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Corrupt(error) => error,
+            Trouble::Unusable(why) => Self::Unusable(why),
+            Trouble::NoSchema(why) => Self::Unusable(format!(
+                "{why}; create the log with `configapi migrate`, or let a command server do it"
+            )),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A writer's turn: a transaction that holds the lock all appends queue on. The database itself
+//! ends a turn whose writer stopped.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use configapi_event_log::domain::Position;
+use configapi_event_log::{
+    AppendError, Head, LogError, Page, PageLimit, StoredEvent, Turn, check_batch,
+};
+use sqlx::raw_sql;
+use tokio::time::timeout;
+
+use crate::append::{insert, judge};
+use crate::hint::Hints;
+use crate::limits::{APPEND_BOUND, READ_BOUND, ROLLBACK_BOUND};
+use crate::lineage::begin_turn;
+use crate::pool::{Lease, Pool};
+use crate::read::Pages;
+use crate::trouble::Trouble;
+
+/// A transaction that has the turn.
+#[derive(Debug)]
+pub(crate) struct LockedTurn {
+    /// Gone once the turn has ended.
+    lease: Option<Lease>,
+}
+
+impl LockedTurn {
+    /// Waits for the turn.
+    pub(crate) async fn begin(mut lease: Lease) -> Result<Self, Trouble> {
+        lease.enter_transaction();
+        let standing = match begin_turn(lease.connection()?).await {
+            Ok(standing) => standing,
+            Err(trouble) => {
+                lease.end_with(&trouble);
+                return Err(trouble);
+            }
+        };
+        let turn = Self { lease: Some(lease) };
+        if standing.is_standby {
+            return Err(Trouble::NotNow("the server is a read-only standby".to_owned()));
+        }
+        Ok(turn)
+    }
+
+    fn lease(&mut self) -> Result<&mut Lease, Trouble> {
+        self.lease.as_mut().ok_or_else(|| Trouble::NotNow("the turn is over".to_owned()))
+    }
+
+    /// Inserts and commits. Before the commit was asked for, nothing can be written.
+    pub(crate) async fn append(
+        mut self,
+        head: &Head,
+        events: &[StoredEvent],
+    ) -> Result<(), AppendError> {
+        check_batch(head, events)?;
+        let lease = self.lease().map_err(Trouble::of_unfinished_append)?;
+        let inserted = timeout(APPEND_BOUND, insert(lease, head, events)).await;
+        let inserted = inserted.unwrap_or_else(|_| Err(Trouble::timed_out("appending")));
+        let rows = match inserted {
+            Ok(rows) => rows,
+            Err(trouble) => {
+                self.end_with(&trouble);
+                return Err(trouble.of_unfinished_append());
+            }
+        };
+        // Nothing to commit: dropping the turn gives it back.
+        judge(rows, events)?;
+        let commit = async {
+            let lease = self.lease()?;
+            Ok(raw_sql("COMMIT").execute(lease.connection()?).await?)
+        };
+        let committed = timeout(APPEND_BOUND, commit).await;
+        match committed.unwrap_or_else(|_| Err(Trouble::timed_out("committing"))) {
+            Ok(_) => {
+                if let Some(lease) = self.lease.take() {
+                    lease.give_back();
+                }
+                Ok(())
+            }
+            Err(trouble) => {
+                self.end_with(&trouble);
+                Err(trouble.of_append())
+            }
+        }
+    }
+
+    /// After an error the transaction is of no use, but the connection may be.
+    fn end_with(&mut self, trouble: &Trouble) {
+        if trouble.leaves_connection_sound() {
+            // Dropping the turn rolls back.
+            return;
+        }
+        if let Some(lease) = self.lease.take() {
+            lease.end_with(trouble);
+        }
+    }
+}
+
+impl Drop for LockedTurn {
+    /// Gives the turn back at once, and its connection if it answers soon.
+    fn drop(&mut self) {
+        let Some(mut lease) = self.lease.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let rollback = async {
+                raw_sql("ROLLBACK").execute(lease.connection()?).await?;
+                Ok::<(), Trouble>(())
+            };
+            if let Ok(Ok(())) = timeout(ROLLBACK_BOUND, rollback).await {
+                lease.give_back();
+            }
+        });
+    }
+}
+
+/// The turn as the port knows it.
+#[derive(Debug)]
+pub(crate) struct PostgresTurn {
+    turn: LockedTurn,
+    pages: Arc<Pages>,
+    hints: Arc<Hints>,
+}
+
+impl PostgresTurn {
+    pub(crate) async fn begin(
+        writers: &Pool,
+        pages: Arc<Pages>,
+        hints: Arc<Hints>,
+    ) -> Result<Self, LogError> {
+        let lease = writers.lease().await?;
+        Ok(Self { turn: LockedTurn::begin(lease).await?, pages, hints })
+    }
+}
+
+#[async_trait]
+impl Turn for PostgresTurn {
+    async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        let read = timeout(READ_BOUND, self.pages.read(self.turn.lease()?, from, limit)).await;
+        let read = read.unwrap_or_else(|_| Err(Trouble::timed_out("reading")));
+        if let Err(trouble) = &read {
+            self.turn.end_with(trouble);
+        }
+        Ok(read?)
+    }
+
+    async fn append(
+        self: Box<Self>,
+        head: &Head,
+        events: &[StoredEvent],
+    ) -> Result<(), AppendError> {
+        let Self { turn, hints, .. } = *self;
+        turn.append(head, events).await?;
+        if let Some(last) = events.last() {
+            hints.tell(last.position);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! Waking those who wait for the log to grow. Polling is the truth; notifications make it fast and
+//! polling rare. Runs only while somebody waits, and never decides anything.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use configapi_event_log::domain::Position;
+use sqlx::Row;
+use sqlx::postgres::{PgArguments, PgListener, PgPoolOptions};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::append::CHANNEL;
+use crate::dial::Dialer;
+use crate::hint::Hints;
+use crate::limits::{
+    BACKOFF_MIN, CONNECT_BOUND, DEAF_FOR, LINGER, LISTEN_BACKOFF_MAX, POLL_BESIDE_NOTIFICATIONS,
+    POLL_MAX, POLL_MIN,
+};
+use crate::pool::Pool;
+use crate::row::signed;
+
+const HEAD_POSITION: &str = "SELECT position FROM configapi.events ORDER BY position DESC LIMIT 1";
+
+/// Watches the end of the log for those who wait.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    shared: Arc<Shared>,
+    /// The task that watches, while there is one.
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hints: Arc<Hints>,
+    readers: Pool,
+    dialer: Arc<Dialer>,
+    /// Asks for a look at the head now.
+    look: Notify,
+    /// Whether the log's last growth was heard of before a look found it.
+    was_heard: AtomicBool,
+    is_running: Mutex<bool>,
+}
+
+impl Watch {
+    pub(crate) fn new(hints: Arc<Hints>, readers: Pool, dialer: Arc<Dialer>) -> Self {
+        let shared = Shared {
+            hints,
+            readers,
+            dialer,
+            look: Notify::new(),
+            was_heard: AtomicBool::new(false),
+            is_running: Mutex::new(false),
+        };
+        Self { shared: Arc::new(shared), task: Mutex::new(None) }
+    }
+
+    /// Returns when the log may have grown beyond a position, or patience ends.
+    pub(crate) async fn grown(&self, beyond: Position, patience: Duration) {
+        let mut known = self.shared.hints.subscribe();
+        if *known.borrow_and_update() > beyond {
+            return;
+        }
+        self.run();
+        // Either way there is nothing more to say: it is a hint.
+        let _ = tokio::time::timeout(patience, known.wait_for(|known| *known > beyond)).await;
+    }
+
+    fn run(&self) {
+        let mut is_running = lock(&self.shared.is_running);
+        if !*is_running {
+            *is_running = true;
+            let watch = tokio::spawn(watch(Arc::clone(&self.shared)));
+            *lock(&self.task) = Some(watch);
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(task) = lock(&self.task).take() {
+            task.abort();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing that holds these locks can panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A listener that ends with whoever started it.
+struct Listening(JoinHandle<()>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Looks at the head again and again, until nobody has waited for a while.
+async fn watch(shared: Arc<Shared>) {
+    let mut listening = None;
+    let mut pause = Duration::ZERO;
+    let mut last_wait = Instant::now();
+    let mut deaf_since: Option<Instant> = None;
+    loop {
+        let _ = tokio::time::timeout(pause, shared.look.notified()).await;
+        if !shared.hints.has_waiters() {
+            if last_wait.elapsed() > LINGER && shared.stop() {
+                return;
+            }
+            pause = POLL_MAX;
+            continue;
+        }
+        last_wait = Instant::now();
+        if listening.is_none() && !shared.dialer.is_pooled() {
+            listening = Some(Listening(tokio::spawn(listen(Arc::clone(&shared)))));
+        }
+        let has_grown = shared.look_at_head().await;
+        if has_grown {
+            shared.was_heard.store(false, Ordering::Release);
+        }
+        let was_heard = shared.was_heard.load(Ordering::Acquire);
+        pause = next_pause(pause, has_grown, was_heard);
+        deaf_since = match deaf_since {
+            _ if was_heard => None,
+            None if has_grown => Some(Instant::now()),
+            other => other,
+        };
+        if has_grown && deaf_since.is_some_and(|since| since.elapsed() > DEAF_FOR) {
+            // The connection may be dead without a word, or was never one that hears.
+            (listening, deaf_since) = (None, None);
+        }
+    }
+}
+
+/// Often while the log grows, rarely when it does not, and hardly ever when it tells by itself.
+fn next_pause(pause: Duration, has_grown: bool, was_heard: bool) -> Duration {
+    if was_heard {
+        POLL_BESIDE_NOTIFICATIONS
+    } else if has_grown {
+        POLL_MIN
+    } else {
+        (pause * 3 / 2).clamp(POLL_MIN, POLL_MAX)
+    }
+}
+
+impl Shared {
+    /// Answers whether the log has grown. A store that cannot be asked has told nothing.
+    async fn look_at_head(&self) -> bool {
+        let Ok(rows) = self.readers.fetch(HEAD_POSITION, PgArguments::default()).await else {
+            return false;
+        };
+        let position = rows.first().and_then(|row| row.try_get_unchecked::<i64, _>(0).ok());
+        position.is_some_and(|position| self.tell(position.unsigned_abs()))
+    }
+
+    fn tell(&self, position: u64) -> bool {
+        // What no row can be at is no position.
+        position <= signed(u64::MAX).unsigned_abs() && self.hints.tell(Position(position))
+    }
+
+    /// Ends the watch, unless somebody has just begun to wait.
+    fn stop(&self) -> bool {
+        let mut is_running = lock(&self.is_running);
+        *is_running = self.hints.has_waiters();
+        !*is_running
+    }
+}
+
+/// Listens for as long as the watch runs, over any number of connections.
+async fn listen(shared: Arc<Shared>) {
+    let mut pause = BACKOFF_MIN;
+    loop {
+        let began = Instant::now();
+        if let Err(error) = listen_once(&shared).await {
+            tracing::debug!(%error, "notifications of appends do not come; the log is polled");
+        }
+        shared.was_heard.store(false, Ordering::Release);
+        shared.look.notify_one();
+        if began.elapsed() > LISTEN_BACKOFF_MAX {
+            pause = BACKOFF_MIN;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LISTEN_BACKOFF_MAX);
+    }
+}
+
+/// Listens until the connection ends.
+async fn listen_once(shared: &Shared) -> Result<(), sqlx::Error> {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECT_BOUND)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(shared.dialer.session_options());
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    // What was appended before we listened is found by a look.
+    shared.look.notify_one();
+    while let Some(notification) = listener.try_recv().await? {
+        shared.was_heard.store(true, Ordering::Release);
+        if let Ok(position) = notification.payload().parse() {
+            shared.tell(position);
+        }
+    }
+    Ok(())
+}

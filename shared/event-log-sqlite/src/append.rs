@@ -1,0 +1,84 @@
+//! Compare-and-append. A batch is one INSERT if it fits, which is its own transaction; else several
+//! in one transaction, each on the condition that the row before it is the head.
+
+use std::sync::LazyLock;
+
+use configapi_event_log::{AppendError, Head, StoredEvent};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use crate::fault::append_error;
+use crate::row::{COLUMNS_COUNT, INSERT_COLUMNS, bind, bind_nothing, signed};
+
+/// The most rows of one INSERT. `SQLite` takes at most 32,766 arguments.
+const MAX_ROWS: usize = 1_024;
+
+/// One INSERT, ready to be sent.
+pub(crate) struct Chunk {
+    sql: SqlStr,
+    arguments: SqliteArguments,
+    rows: usize,
+}
+
+/// One statement per power of two, so that few are prepared and none is more than half empty.
+static INSERTS: LazyLock<Vec<SqlStr>> =
+    LazyLock::new(|| (0..=MAX_ROWS.trailing_zeros()).map(|power| insert(1 << power)).collect());
+
+/// Rows that are not there have no position, and are left out. What the condition asks does not
+/// depend on the rows, so `SQLite` asks once.
+fn insert(rows: usize) -> SqlStr {
+    let row = format!("({})", vec!["?"; COLUMNS_COUNT].join(","));
+    let values = vec![row; rows].join(",");
+    AssertSqlSafe(format!(
+        "INSERT INTO events ({INSERT_COLUMNS}) SELECT * FROM (VALUES {values}) \
+         WHERE column1 IS NOT NULL \
+         AND EXISTS (SELECT 1 FROM events WHERE position = ? AND hash = ?) \
+         AND (SELECT max(epoch) FROM epochs) = ?"
+    ))
+    .into_sql_str()
+}
+
+/// Cuts a batch into statements.
+pub(crate) fn chunks(head: &Head, events: &[StoredEvent]) -> Result<Vec<Chunk>, AppendError> {
+    let mut before = (head.position, head.hash);
+    let mut chunks = Vec::with_capacity(events.len().div_ceil(MAX_ROWS));
+    for rows in events.chunks(MAX_ROWS) {
+        let chunk =
+            chunk(before, head, rows).map_err(|error| AppendError::Refused(error.to_string()))?;
+        chunks.push(chunk);
+        before = rows.last().map_or(before, |row| (row.position, row.hash));
+    }
+    Ok(chunks)
+}
+
+fn chunk(
+    before: (configapi_event_log::domain::Position, configapi_event_log::Hash),
+    head: &Head,
+    rows: &[StoredEvent],
+) -> Result<Chunk, sqlx::error::BoxDynError> {
+    let size = rows.len().next_power_of_two();
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(size * COLUMNS_COUNT + 3, 0);
+    rows.iter().try_for_each(|row| bind(&mut arguments, row))?;
+    (rows.len()..size).try_for_each(|_| bind_nothing(&mut arguments))?;
+    arguments.add(signed(before.0.0))?;
+    arguments.add(&before.1.0[..])?;
+    arguments.add(signed(head.epoch.0))?;
+    let power = usize::try_from(size.trailing_zeros())?;
+    Ok(Chunk { sql: INSERTS[power].clone(), arguments, rows: rows.len() })
+}
+
+/// Sends one statement. That nothing was inserted means that the head is not there.
+pub(crate) async fn send(
+    connection: &mut SqliteConnection,
+    chunk: Chunk,
+) -> Result<(), AppendError> {
+    let done = sqlx::query_with(chunk.sql, chunk.arguments)
+        .execute(connection)
+        .await
+        .map_err(|error| append_error(&error))?;
+    if done.rows_affected() == chunk.rows as u64 {
+        return Ok(());
+    }
+    Err(AppendError::HeadGone)
+}

@@ -1,0 +1,165 @@
+//! The log itself: what is open, and the port that it implements.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use configapi_event_log::domain::{Point, Position, Timestamp};
+use configapi_event_log::{
+    AppendError, Epoch, EventLog, Head, Identity, LogError, LogId, Page, PageLimit, StoredEvent,
+    Turn, check_batch,
+};
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqlitePool;
+
+use crate::append::{chunks, send};
+use crate::fault::{append_error, log_error};
+use crate::growth::Growth;
+use crate::place::Place;
+use crate::turn::SqliteTurn;
+use crate::{read, schema};
+
+/// A log in an `SQLite` file.
+#[derive(Debug)]
+pub struct SqliteLog {
+    /// None if the log is open for reading only.
+    writer: Option<SqlitePool>,
+    readers: SqlitePool,
+    growth: Growth,
+}
+
+impl SqliteLog {
+    /// Opens the log in this file for writing, and for reading. A file that is not there is made,
+    /// with its directory; a log that begins here is given a new id, and begins `now`.
+    pub async fn open(path: &Path, now: Timestamp) -> Result<Arc<Self>, LogError> {
+        let place = Place::new(path);
+        place.make_directory().await?;
+        let writer = place.writer().await?;
+        schema::prepare(&writer, &place, LogId::new_at(now), now).await?;
+        let readers = place.readers().await?;
+        let growth = Growth::new(readers.clone());
+        Ok(Arc::new(Self { writer: Some(writer), readers, growth }))
+    }
+
+    /// Opens the log in this file for reading only, beside another process that writes. Makes
+    /// nothing: as long as there is no log, the answer is [`LogError::Unavailable`].
+    pub async fn open_for_reading(path: &Path) -> Result<Arc<Self>, LogError> {
+        let place = Place::new(path);
+        if !place.exists() {
+            let place = place.shown();
+            let problem = format!("{place} is not there yet; its writer has to begin it");
+            return Err(LogError::Unavailable(problem));
+        }
+        let readers = place.readers().await?;
+        schema::check(&readers, &place).await?;
+        let growth = Growth::new(readers.clone());
+        Ok(Arc::new(Self { writer: None, readers, growth }))
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, LogError> {
+        self.readers.acquire().await.map_err(|error| log_error(&error))
+    }
+
+    fn writer(&self) -> Result<&SqlitePool, LogError> {
+        self.writer
+            .as_ref()
+            .ok_or_else(|| LogError::Unusable("the log is open for reading only".to_owned()))
+    }
+}
+
+/// Does what must not stop half-way because a caller went away.
+pub(crate) async fn to_the_end(
+    work: impl Future<Output = Result<(), AppendError>> + Send + 'static,
+) -> Result<(), AppendError> {
+    match tokio::spawn(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(AppendError::Unknown(error.to_string())),
+    }
+}
+
+#[async_trait]
+impl EventLog for SqliteLog {
+    async fn identity(&self) -> Result<Identity, LogError> {
+        read::identity(&mut *self.reader().await?).await
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        read::head(&mut *self.reader().await?).await
+    }
+
+    async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        check_batch(head, events)?;
+        let writer = self.writer().map_err(|error| AppendError::Refused(error.to_string()))?;
+        let mut chunks = chunks(head, events)?;
+        // Whoever goes away while waiting for the connection has done nothing.
+        let mut connection = writer.acquire().await.map_err(|error| append_error(&error))?;
+        let growth = self.growth.clone();
+        let end = events.last().map_or(head.position, |row| row.position);
+        to_the_end(async move {
+            if chunks.len() == 1
+                && let Some(whole) = chunks.pop()
+            {
+                send(&mut connection, whole).await?;
+            } else {
+                let mut transaction = sqlx::Connection::begin_with(&mut *connection, BEGIN)
+                    .await
+                    .map_err(|error| append_error(&error))?;
+                for chunk in chunks {
+                    send(&mut transaction, chunk).await?;
+                }
+                transaction.commit().await.map_err(|error| append_error(&error))?;
+            }
+            growth.grew_to(end);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
+        let transaction =
+            self.writer()?.begin_with(BEGIN).await.map_err(|error| log_error(&error))?;
+        Ok(Box::new(SqliteTurn { transaction, growth: self.growth.clone() }))
+    }
+
+    async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        read::page(&mut *self.reader().await?, from, limit).await
+    }
+
+    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        read::newest(&mut *self.reader().await?, streams).await
+    }
+
+    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
+        read::stream_at(&mut *self.reader().await?, stream, point).await
+    }
+
+    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        read::requests(&mut *self.reader().await?, ids).await
+    }
+
+    async fn grown(&self, beyond: Position, patience: Duration) {
+        self.growth.beyond(beyond, patience).await;
+    }
+
+    async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
+        let mut transaction =
+            self.writer()?.begin_with(BEGIN).await.map_err(|error| log_error(&error))?;
+        if read::head(&mut transaction).await? != *head {
+            return Err(LogError::Unavailable("the log has moved on from that head".to_owned()));
+        }
+        let epoch = Epoch(head.epoch.0 + 1);
+        sqlx::query("INSERT INTO epochs (epoch, first_position) VALUES (?, ?)")
+            .bind(epoch.0.cast_signed())
+            .bind(head.position.next().0.cast_signed())
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| log_error(&error))?;
+        transaction.commit().await.map_err(|error| log_error(&error))?;
+        Ok(epoch)
+    }
+}
+
+/// Takes the write lock at once: a transaction that reads first could not get it later.
+const BEGIN: &str = "BEGIN IMMEDIATE";

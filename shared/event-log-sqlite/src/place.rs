@@ -1,0 +1,99 @@
+//! Where the file is, and how connections to it are opened.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use configapi_event_log::LogError;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::fault::log_error;
+
+/// How long a connection waits for a lock that another process holds.
+const MAX_BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How long a task waits for a connection that other tasks of this process hold.
+const MAX_QUEUE_WAIT: Duration = Duration::from_secs(10);
+/// Reads at once, the poller's connection included.
+const MAX_READERS: u32 = 6;
+/// Rows that may be on their way from a connection's thread. With the largest values this bounds
+/// what a read can hold beyond its page.
+const ROWS_IN_FLIGHT: usize = 64;
+/// Pages in the write-ahead log before they are moved into the file: 16 MiB.
+const CHECKPOINT_PAGES: &str = "4096";
+/// What the write-ahead log is cut back to after it grew beyond: 64 MiB.
+const WRITE_AHEAD_LOG_BYTES: &str = "67108864";
+
+/// A file that holds a log.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    path: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    pub(crate) fn shown(&self) -> std::path::Display<'_> {
+        self.path.display()
+    }
+
+    /// Makes the directory that the file will be in.
+    pub(crate) async fn make_directory(&self) -> Result<(), LogError> {
+        let Some(directory) = self.path.parent().filter(|d| !d.as_os_str().is_empty()) else {
+            return Ok(());
+        };
+        let directory = directory.to_owned();
+        let shown = directory.display().to_string();
+        let made = tokio::task::spawn_blocking(move || std::fs::create_dir_all(directory)).await;
+        match made {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                Err(LogError::Unusable(format!("cannot make the directory {shown}: {error}")))
+            }
+            Err(error) => Err(LogError::Unavailable(error.to_string())),
+        }
+    }
+
+    /// The one connection that writes.
+    pub(crate) async fn writer(&self) -> Result<SqlitePool, LogError> {
+        let options = self
+            .options()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            .pragma("journal_size_limit", WRITE_AHEAD_LOG_BYTES);
+        pool(1).connect_with(options).await.map_err(|error| log_error(&error))
+    }
+
+    /// Connections that read, each read in its own snapshot.
+    pub(crate) async fn readers(&self) -> Result<SqlitePool, LogError> {
+        let options = self.options().read_only(true);
+        pool(MAX_READERS).connect_with(options).await.map_err(|error| log_error(&error))
+    }
+
+    fn options(&self) -> SqliteConnectOptions {
+        // Statements are as long as their batch, and slow ones are our callers' business.
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .busy_timeout(MAX_BUSY_WAIT)
+            .row_buffer_size(ROWS_IN_FLIGHT)
+            .disable_statement_logging()
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(MAX_QUEUE_WAIT)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}

@@ -1,0 +1,211 @@
+//! Everything that is read. Each read is one statement, so it sees one snapshot.
+
+use configapi_event_log::domain::{Point, Position, Timestamp};
+use configapi_event_log::{
+    Epoch, EpochStart, Hash, Head, Identity, Lineage, LogError, Page, PageBuilder, PageLimit,
+    StoredEvent, log_id_of,
+};
+use futures_util::TryStreamExt;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use crate::fault::{corrupt, log_error};
+use crate::row::{COLUMNS_COUNT, columns, signed, stored, unsigned};
+
+/// The epoch comes with every row, and alone if there is none.
+const PAGE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", now.epoch FROM (SELECT max(epoch) AS epoch FROM epochs) AS now \
+     LEFT JOIN events AS e ON e.position >= ? ORDER BY e.position LIMIT ?"
+);
+
+const HEAD: &str = "SELECT position, hash, recorded_at, (SELECT max(epoch) FROM epochs) \
+     FROM events ORDER BY position DESC LIMIT 1";
+
+const GENESIS: &str = concat!("SELECT ", columns!(), " FROM events AS e WHERE e.position = 0");
+
+const EPOCHS: &str = "SELECT epoch, first_position FROM epochs ORDER BY epoch";
+
+const NEWEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM (SELECT DISTINCT value AS stream FROM json_each(?)) AS asked \
+     JOIN events AS e ON e.stream = asked.stream AND e.version = \
+     (SELECT max(version) FROM events WHERE stream = asked.stream)"
+);
+
+const REQUESTS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM (SELECT DISTINCT value AS id FROM json_each(?)) AS asked \
+     JOIN events AS first ON first.request_id = asked.id \
+     JOIN events AS e ON e.position BETWEEN first.position \
+     AND first.position + first.part_size - 1 ORDER BY e.position"
+);
+
+const AT_VERSION: &str =
+    concat!("SELECT ", columns!(), " FROM events AS e WHERE e.stream = ? AND e.version = ?");
+
+/// Versions are dense, and positions and times grow with them: the place is found by halving.
+macro_rules! at_or_before {
+    ($column:literal) => {
+        concat!(
+            "WITH RECURSIVE search (low, high) AS ( \
+             SELECT 0, coalesce(max(version), 0) FROM events WHERE stream = ?1 UNION ALL \
+             SELECT iif(probe.",
+            $column,
+            " <= ?2, probe.version, low), iif(probe.",
+            $column,
+            " <= ?2, high, probe.version - 1) FROM search JOIN events AS probe \
+             ON probe.stream = ?1 AND probe.version = (low + high + 1) / 2 WHERE low < high) \
+             SELECT ",
+            columns!(),
+            " FROM search JOIN events AS e ON e.stream = ?1 AND e.version = search.low \
+             WHERE search.low = search.high"
+        )
+    };
+}
+
+const AT_TIME: &str = at_or_before!("recorded_at");
+const AT_POSITION: &str = at_or_before!("position");
+
+/// Rows from `from` on. Reading stops when the page is full.
+pub(crate) async fn page(
+    connection: &mut SqliteConnection,
+    from: Position,
+    limit: PageLimit,
+) -> Result<Page, LogError> {
+    let mut page = PageBuilder::new(limit);
+    let mut epoch = None;
+    {
+        let mut rows = sqlx::query(PAGE)
+            .bind(signed(from.0))
+            .bind(i64::try_from(limit.events()).unwrap_or(i64::MAX))
+            .fetch(connection);
+        while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
+            if epoch.is_none() {
+                epoch = Some(Epoch(unsigned(&row, COLUMNS_COUNT, from.0)?));
+                if is_empty(&row)? {
+                    break;
+                }
+            }
+            if !page.push(stored(&row)?) {
+                break;
+            }
+        }
+    }
+    page.finish(epoch.ok_or_else(|| corrupt(from.0, "the log has no epoch"))?)
+}
+
+/// Whether the row holds the epoch only.
+fn is_empty(row: &SqliteRow) -> Result<bool, LogError> {
+    let position: Option<i64> = row.try_get(0).map_err(|error| log_error(&error))?;
+    Ok(position.is_none())
+}
+
+pub(crate) async fn head(connection: &mut SqliteConnection) -> Result<Head, LogError> {
+    let (position, hash, recorded_at, epoch): (i64, Vec<u8>, i64, i64) =
+        sqlx::query_as(HEAD).fetch_one(connection).await.map_err(|error| match error {
+            sqlx::Error::RowNotFound => LogError::Unusable("the log has no genesis".to_owned()),
+            other => log_error(&other),
+        })?;
+    let position = position.cast_unsigned();
+    let hash = Hash::from_slice(&hash);
+    Ok(Head {
+        epoch: Epoch(epoch.cast_unsigned()),
+        position: Position(position),
+        hash: hash.ok_or_else(|| corrupt(position, "the hash has not 32 bytes"))?,
+        recorded_at: Timestamp(recorded_at),
+    })
+}
+
+pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identity, LogError> {
+    let epochs: Vec<(i64, i64)> = sqlx::query_as(EPOCHS)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|error| log_error(&error))?;
+    let epochs = epochs.into_iter().map(|(epoch, first)| EpochStart {
+        epoch: Epoch(epoch.cast_unsigned()),
+        first_position: Position(first.cast_unsigned()),
+    });
+    let genesis = sqlx::query(GENESIS)
+        .fetch_optional(connection)
+        .await
+        .map_err(|error| log_error(&error))?
+        .ok_or_else(|| LogError::Unusable("the log has no genesis".to_owned()))?;
+    let log_id = log_id_of(&stored(&genesis)?)
+        .ok_or_else(|| corrupt(0, "the genesis row is not as it was written"))?;
+    Ok(Identity {
+        log_id,
+        lineage: Lineage::from_rows(epochs.collect()),
+        store_time: None,
+        is_standby: false,
+    })
+}
+
+pub(crate) async fn newest(
+    connection: &mut SqliteConnection,
+    streams: &[&str],
+) -> Result<Vec<StoredEvent>, LogError> {
+    listed(connection, NEWEST, streams).await
+}
+
+pub(crate) async fn requests(
+    connection: &mut SqliteConnection,
+    ids: &[&str],
+) -> Result<Vec<StoredEvent>, LogError> {
+    listed(connection, REQUESTS, ids).await
+}
+
+/// A statement that takes a list, as JSON: `SQLite` has no other.
+async fn listed(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    list: &[&str],
+) -> Result<Vec<StoredEvent>, LogError> {
+    if list.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list =
+        serde_json::to_string(list).map_err(|error| LogError::Unusable(error.to_string()))?;
+    let rows = sqlx::query(sql)
+        .bind(list)
+        .fetch_all(connection)
+        .await
+        .map_err(|error| log_error(&error))?;
+    rows.iter().map(stored).collect()
+}
+
+pub(crate) async fn stream_at(
+    connection: &mut SqliteConnection,
+    stream: &str,
+    point: Point,
+) -> Result<Option<StoredEvent>, LogError> {
+    let (sql, number) = match point {
+        Point::Version(version) => (AT_VERSION, signed(version.0)),
+        Point::Time(time) => (AT_TIME, time.0),
+        Point::Position(position) => (AT_POSITION, signed(position.0)),
+    };
+    let row = sqlx::query(sql)
+        .bind(stream)
+        .bind(number)
+        .fetch_optional(connection)
+        .await
+        .map_err(|error| log_error(&error))?;
+    row.as_ref().map(stored).transpose()
+}
+
+/// The newest position alone.
+pub(crate) async fn newest_position(
+    connection: &mut SqliteConnection,
+) -> Result<Position, sqlx::Error> {
+    let newest: Option<i64> =
+        sqlx::query_scalar("SELECT max(position) FROM events").fetch_one(connection).await?;
+    Ok(Position(newest.unwrap_or(0).cast_unsigned()))
+}
+
+/// A number that changes whenever another connection, of any process, has committed.
+pub(crate) async fn data_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await
+}

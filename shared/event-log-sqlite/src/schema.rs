@@ -1,0 +1,112 @@
+//! The schema of the file: made, brought up to date, or refused if a newer program made it.
+
+use configapi_event_log::domain::Timestamp;
+use configapi_event_log::{LogError, LogId, genesis};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, Connection, SqlSafeStr};
+
+use crate::fault::log_error;
+use crate::place::Place;
+use crate::row::{INSERT_COLUMNS, bind};
+
+/// Every change of the schema ever made, oldest first. What was released never changes.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_log.sql")];
+
+/// "CfgA": says that a file is ours, in the header, where `SQLite` keeps such marks.
+const APPLICATION_ID: i64 = 0x4366_6741;
+
+/// What the header of a file says.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// Nothing was ever made in it.
+    Empty,
+    /// A log, after so many migrations.
+    Log(usize),
+}
+
+/// Makes or updates the schema, under the lock that all writers need. Only a log that begins here
+/// gets this id and time.
+pub(crate) async fn prepare(
+    pool: &SqlitePool,
+    place: &Place,
+    log_id: LogId,
+    now: Timestamp,
+) -> Result<(), LogError> {
+    let mut connection = pool.acquire().await.map_err(|error| log_error(&error))?;
+    if found(&mut connection, place).await? == Found::Log(MIGRATIONS.len()) {
+        return Ok(());
+    }
+    let mut transaction =
+        connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| log_error(&error))?;
+    // Whoever was first has done it all.
+    let done = match found(&mut transaction, place).await? {
+        Found::Empty => 0,
+        Found::Log(done) => done,
+    };
+    for migration in &MIGRATIONS[done..] {
+        run(&mut transaction, *migration).await?;
+    }
+    if done == 0 {
+        begin_log(&mut transaction, log_id, now).await?;
+        run(&mut transaction, AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")))
+            .await?;
+    }
+    let version = format!("PRAGMA user_version = {}", MIGRATIONS.len());
+    run(&mut transaction, AssertSqlSafe(version)).await?;
+    transaction.commit().await.map_err(|error| log_error(&error))
+}
+
+/// For readers: the file must hold a log that this program knows.
+pub(crate) async fn check(pool: &SqlitePool, place: &Place) -> Result<(), LogError> {
+    let mut connection = pool.acquire().await.map_err(|error| log_error(&error))?;
+    if found(&mut connection, place).await? == Found::Log(MIGRATIONS.len()) {
+        return Ok(());
+    }
+    let place = place.shown();
+    Err(LogError::Unavailable(format!("{place} holds no log yet; its writer has to begin it")))
+}
+
+async fn found(connection: &mut SqliteConnection, place: &Place) -> Result<Found, LogError> {
+    const LOOK: &str = "SELECT (SELECT application_id FROM pragma_application_id), \
+         (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)";
+    let (application, version, tables): (i64, i64, i64) =
+        sqlx::query_as(LOOK).fetch_one(connection).await.map_err(|error| log_error(&error))?;
+    let place = place.shown();
+    if tables == 0 {
+        return Ok(Found::Empty);
+    }
+    if application != APPLICATION_ID {
+        let problem = format!("{place} is a database of another program");
+        return Err(LogError::Unusable(problem));
+    }
+    let known = MIGRATIONS.len();
+    match usize::try_from(version) {
+        Ok(version) if version <= known => Ok(Found::Log(version)),
+        _ => Err(LogError::Unusable(format!(
+            "{place} was made by a newer program: its schema has version {version}, this program \
+             knows {known}"
+        ))),
+    }
+}
+
+async fn run(connection: &mut SqliteConnection, sql: impl SqlSafeStr) -> Result<(), LogError> {
+    match sqlx::raw_sql(sql).execute(connection).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(log_error(&error)),
+    }
+}
+
+async fn begin_log(
+    connection: &mut SqliteConnection,
+    log_id: LogId,
+    now: Timestamp,
+) -> Result<(), LogError> {
+    let mut arguments = SqliteArguments::default();
+    bind(&mut arguments, &genesis(log_id, now))
+        .map_err(|error| LogError::Unusable(error.to_string()))?;
+    let sql = format!("INSERT INTO events ({INSERT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
+    match sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(log_error(&error)),
+    }
+}

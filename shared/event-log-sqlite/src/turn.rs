@@ -1,0 +1,48 @@
+//! A writer's turn: the one writing connection, with `SQLite`'s write lock, until the turn ends.
+
+use async_trait::async_trait;
+use configapi_event_log::domain::Position;
+use configapi_event_log::{
+    AppendError, Head, LogError, Page, PageLimit, StoredEvent, Turn, check_batch,
+};
+use sqlx::{Sqlite, Transaction};
+
+use crate::append::{chunks, send};
+use crate::fault::append_error;
+use crate::growth::Growth;
+use crate::log::to_the_end;
+use crate::read;
+
+/// Dropped unused, the transaction is rolled back, and the connection goes to the next in line.
+#[derive(Debug)]
+pub(crate) struct SqliteTurn {
+    pub(crate) transaction: Transaction<'static, Sqlite>,
+    pub(crate) growth: Growth,
+}
+
+#[async_trait]
+impl Turn for SqliteTurn {
+    async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        read::page(&mut self.transaction, from, limit).await
+    }
+
+    async fn append(
+        self: Box<Self>,
+        head: &Head,
+        events: &[StoredEvent],
+    ) -> Result<(), AppendError> {
+        check_batch(head, events)?;
+        let chunks = chunks(head, events)?;
+        let end = events.last().map_or(head.position, |row| row.position);
+        let Self { mut transaction, growth } = *self;
+        to_the_end(async move {
+            for chunk in chunks {
+                send(&mut transaction, chunk).await?;
+            }
+            transaction.commit().await.map_err(|error| append_error(&error))?;
+            growth.grew_to(end);
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,118 @@
+//! What reads answer: pages, newest events, and streams at a point of their past.
+
+use configapi_domain::{Point, Position, Timestamp, Version};
+
+use super::Factory;
+use super::journal::{Batch, Journal, written};
+use crate::{PageLimit, StoredEvent};
+
+/// There is nothing after the end, and saying so is not an error.
+pub async fn reading_beyond_the_head_is_an_empty_page(factory: &impl Factory) {
+    let log = factory.open().await;
+    let journal = written(&*log, |batch| batch.set("a", "1")).await;
+    for beyond in [journal.position().next(), Position(1 << 40), Position(i64::MAX as u64)] {
+        let page = log.read(beyond, PageLimit::TAIL).await.expect("a page");
+        assert_eq!((page.events, page.epoch, page.is_cut), (vec![], journal.head().epoch, false));
+    }
+    let page = log.read(journal.position(), PageLimit::TAIL).await.expect("a page");
+    assert_eq!(page.events, journal.rows[1..], "the position asked for is included");
+}
+
+fn sizes(batch: Batch) -> Batch {
+    let batch = batch.large("a", 1_000).set("b", "1").large("c", 999).large("d", 2);
+    batch.large("e", 500).large("f", 501).large("g", 1_000).set("h", "1")
+}
+
+async fn pages_are_whole_commands(factory: &impl Factory, limit: PageLimit) {
+    let log = factory.open().await;
+    let journal = written(&*log, sizes).await;
+    let mut read: Vec<StoredEvent> = vec![journal.rows[0].clone()];
+    let mut from = Position::GENESIS;
+    let mut pages = 0;
+    loop {
+        let page = log.read(from, limit).await.expect("a page");
+        let last = page.events.last().expect("the anchor at least");
+        assert!(last.ends_command(), "a page ends within a command, at {}", last.position);
+        assert!(page.events.len() <= limit.events());
+        assert!(page.events.len() > 1 || !page.is_cut, "a page without progress");
+        from = last.position;
+        read.extend_from_slice(&page.events[1..]);
+        pages += 1;
+        if !page.is_cut {
+            break;
+        }
+    }
+    assert!(read == journal.rows, "the pages together are the log");
+    assert!(pages > 3, "the limit was never reached");
+}
+
+/// The smallest page has room for its anchor and the largest command.
+pub async fn a_page_never_tears_a_command_at_its_row_limit(factory: &impl Factory) {
+    pages_are_whole_commands(factory, PageLimit::new(1, usize::MAX)).await;
+}
+
+/// However little may be read at once, it is whole, and it gets on.
+pub async fn a_page_never_tears_a_command_at_its_byte_limit(factory: &impl Factory) {
+    pages_are_whole_commands(factory, PageLimit::new(5_000, 1)).await;
+}
+
+/// Each stream once, by its last event; streams without events are left out.
+pub async fn newest_finds_the_last_event_of_each_stream(factory: &impl Factory) {
+    let log = factory.open().await;
+    let journal = written(&*log, |batch| {
+        batch.large("many", 700).set("a", "1").set("A", "other").set("a", "2").large("many", 350)
+    })
+    .await;
+    assert_eq!(log.newest(&[]).await.expect("nothing"), vec![]);
+
+    let names: Vec<String> = (0..700).map(|i| format!("default/many/{i}")).collect();
+    let mut streams: Vec<&str> = names.iter().map(String::as_str).collect();
+    streams.extend(["default/a", "default/A", "default/none", "", "other/a", "default/a'"]);
+    let mut newest = log.newest(&streams).await.expect("the newest events");
+    newest.sort_by_key(|row| row.position);
+    let mut expected: Vec<_> = streams
+        .iter()
+        .filter_map(|stream| journal.rows.iter().rfind(|row| *row.stream == **stream))
+        .cloned()
+        .collect();
+    expected.sort_by_key(|row| row.position);
+    assert_eq!(expected.len(), 702);
+    assert!(newest == expected, "newest differs from what the log holds");
+}
+
+/// Before its first event a stream was nothing; after its last it is what that made of it.
+pub async fn a_stream_can_be_read_at_any_version_time_or_position(factory: &impl Factory) {
+    let log = factory.open().await;
+    let journal = written(&*log, |batch| {
+        batch.set("b", "0").set("a", "1").set("b", "1").set("a", "2").keyed("k", &[("a", "3")])
+    })
+    .await;
+    let of_a: Vec<_> = journal.rows.iter().filter(|row| &*row.stream == "default/a").collect();
+    let first_time = journal.rows[0].recorded_at.0;
+
+    for version in 0..=5 {
+        let found = at(&*log, Point::Version(Version(version))).await;
+        assert_eq!(found.as_ref(), of_a.iter().find(|r| r.version.0 == version).copied());
+    }
+    for position in (0..=8).chain([i64::MAX as u64]) {
+        let found = at(&*log, Point::Position(Position(position))).await;
+        assert_eq!(found.as_ref(), of_a.iter().rfind(|r| r.position.0 <= position).copied());
+    }
+    for time in (first_time - 1..=first_time + 7).chain([0, i64::MAX, i64::MIN]) {
+        let found = at(&*log, Point::Time(Timestamp(time))).await;
+        assert_eq!(found.as_ref(), of_a.iter().rfind(|r| r.recorded_at.0 <= time).copied());
+    }
+    let nothing = log.stream_at("default/none", Point::Time(Timestamp(i64::MAX))).await;
+    assert_eq!(nothing, Ok(None));
+    // All parts of one command bear one time: the last of them is what the stream was then.
+    let same = [("c", "1"), ("c", "2")];
+    let journal = Journal::of(&*log).await;
+    let batch = journal.batch().command(None, &same);
+    batch.append(&*log).await.expect("the only writer is not refused");
+    let found = log.stream_at("default/c", Point::Time(batch.end.recorded_at)).await;
+    assert_eq!(found.expect("an answer").as_ref(), batch.rows.last());
+}
+
+async fn at(log: &dyn crate::EventLog, point: Point) -> Option<StoredEvent> {
+    log.stream_at("default/a", point).await.expect("an answer")
+}

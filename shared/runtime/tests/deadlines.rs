@@ -1,0 +1,94 @@
+//! Every call ends at its deadline, and says so as gRPC wants it.
+
+use std::time::Duration;
+
+use configapi_runtime::grpc::{CallLimits, GrpcLimits};
+use tonic::Code;
+
+use super::support::{GET, TestServer, WATCH};
+
+const SHORT: Duration = Duration::from_millis(50);
+
+async fn with_short_default() -> TestServer {
+    let calls = CallLimits { default_timeout: SHORT, ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    TestServer::with(limits, Duration::from_secs(30)).await
+}
+
+#[tokio::test]
+async fn an_expired_deadline_is_refused_before_the_handler_is_called() {
+    let server = TestServer::start().await;
+    let answer = server.caller().await.ask(GET, "hello", &[("grpc-timeout", "0n")]).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+    assert_eq!(answer.reason(), "DEADLINE_EXCEEDED");
+    assert_eq!(server.probe.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_handler_slower_than_the_deadline_is_answered_for() {
+    let server = TestServer::start().await;
+    let answer = server.caller().await.ask(GET, "hang", &[("grpc-timeout", "50m")]).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+    assert_eq!(answer.reason(), "DEADLINE_EXCEEDED");
+    assert_eq!(server.probe.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_handler_that_answers_at_its_deadline_goes_first() {
+    let server = TestServer::start().await;
+    let answer =
+        server.caller().await.ask(GET, "wait for the deadline", &[("grpc-timeout", "100m")]).await;
+    assert_eq!(answer.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_call_without_a_deadline_gets_the_default_one() {
+    let server = with_short_default().await;
+    let answer = server.caller().await.ask(GET, "hang", &[]).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_deadline_beyond_the_limit_is_cut_to_the_limit() {
+    let calls = CallLimits { max_timeout: SHORT, ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    let server = TestServer::with(limits, Duration::from_secs(30)).await;
+    let answer = server.caller().await.ask(GET, "hang", &[("grpc-timeout", "99999999H")]).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_default_deadline() {
+    let server = with_short_default().await;
+    let caller = server.caller().await;
+    let mut stream = caller.open(WATCH, "first", &[]).await;
+    assert_eq!(stream.next().await.as_deref(), Some("first"));
+    // This call begins after the stream, so when its default deadline is over, so is the stream's.
+    assert_eq!(caller.ask(GET, "hang", &[]).await.code(), Code::DeadlineExceeded);
+    server.probe.open_gate();
+    let answer = stream.collect().await;
+    assert_eq!(answer.items, ["last"]);
+    assert_eq!(answer.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_the_deadline_that_its_client_set() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let answer = caller.ask(WATCH, "hang", &[("grpc-timeout", "50m")]).await;
+    assert_eq!(answer.items, ["hang"]);
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+    assert_eq!(answer.reason(), "DEADLINE_EXCEEDED");
+}
+
+#[tokio::test]
+async fn a_timeout_that_cannot_be_understood_is_refused() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    for timeout in ["", "10", "s", "10s", "123456789m", "-1S"] {
+        let answer = caller.ask(GET, "hello", &[("grpc-timeout", timeout)]).await;
+        assert_eq!(answer.code(), Code::InvalidArgument, "{timeout:?}");
+        assert_eq!(answer.reason(), "INVALID_ARGUMENT");
+    }
+    assert_eq!(server.probe.calls(), 0);
+}

@@ -1,0 +1,137 @@
+//! What else the edge does for every call: panics, names, limits, unknown methods, metrics.
+
+use std::time::Duration;
+
+use configapi_runtime::grpc::{CallLimits, GrpcLimits};
+use tonic::Code;
+
+use super::support::{Caller, GET, TestServer, WATCH, until};
+
+#[tokio::test]
+async fn a_panic_fails_its_own_call_only() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let answer = caller.ask(GET, "panic with a secret", &[("x-request-id", "call-1")]).await;
+    assert_eq!(answer.code(), Code::Internal);
+    assert_eq!(answer.reason(), "INTERNAL");
+    assert_eq!(answer.status.message(), "a fault in the server (request id call-1)");
+    assert_eq!(caller.ask(GET, "hello", &[]).await.items, ["hello"]);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_stream_ends_the_stream_with_a_status() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let mut stream = caller.open(WATCH, "panic", &[]).await;
+    assert_eq!(stream.next().await.as_deref(), Some("panic"));
+    server.probe.open_gate();
+    let answer = stream.collect().await;
+    assert_eq!(answer.code(), Code::Internal);
+    assert_eq!(answer.reason(), "INTERNAL");
+    let request_id = answer.request_id().expect("a failure is named");
+    assert!(answer.status.message().contains(request_id));
+    assert_eq!(caller.ask(GET, "hello", &[]).await.items, ["hello"]);
+}
+
+#[tokio::test]
+async fn a_request_id_comes_back_and_reaches_the_handler() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    for text in ["name", "fail", "hello"] {
+        let answer = caller.ask(GET, text, &[("x-request-id", "my-own:42")]).await;
+        assert_eq!(answer.request_id(), Some("my-own:42"), "{text}");
+    }
+    assert_eq!(caller.ask(GET, "name", &[("x-request-id", "my-own")]).await.items, ["my-own"]);
+}
+
+#[tokio::test]
+async fn a_request_id_that_could_do_harm_is_replaced() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let too_long = "x".repeat(129);
+    for sent in ["", "two words", "tab\there", too_long.as_str()] {
+        let answer = caller.ask(GET, "name", &[("x-request-id", sent)]).await;
+        let given = answer.request_id().expect("a name that was asked for is told");
+        assert_eq!(answer.items, [given]);
+        assert_eq!(given.len(), 36, "{given}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_well_formed_traceparent_is_believed() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let good = format!("00-{trace}-00f067aa0ba902b7-01");
+    assert_eq!(caller.ask(GET, "trace", &[("traceparent", &good)]).await.items, [trace]);
+    for bad in ["", "00-1-2-3", &good.to_uppercase(), &good.replace(trace, &"0".repeat(32))] {
+        let answer = caller.ask(GET, "trace", &[("traceparent", bad)]).await;
+        assert_eq!(answer.items, ["none"], "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_method_or_service_is_unimplemented() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    for path in ["/configapi.v1.QueryService/Nothing", "/no.such.Service/Get", "/"] {
+        let answer = caller.ask(path, "hello", &[]).await;
+        assert_eq!(answer.code(), Code::Unimplemented, "{path}");
+    }
+    let labels = r#"{grpc_service="other",grpc_method="other",grpc_code="UNIMPLEMENTED"}"#;
+    let other = format!("grpc_server_handled_total{labels}");
+    assert_eq!(server.metric(&other), Some(3.0));
+}
+
+#[tokio::test]
+async fn more_waiting_calls_than_allowed_are_refused_at_once() {
+    let calls = CallLimits { max_waiting_calls: 1, ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    let server = TestServer::with(limits, Duration::from_secs(30)).await;
+    let caller = server.caller().await;
+    let first = tokio::spawn(caller.begin(GET, "wait at the gate", &[]));
+    until(|| server.probe.calls() == 1).await;
+    let refused = caller.ask(GET, "hello", &[]).await;
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.reason(), "LIMIT_EXCEEDED");
+    server.probe.open_gate();
+    assert_eq!(first.await.expect("no panic").collect().await.code(), Code::Ok);
+    assert_eq!(caller.ask(GET, "hello", &[]).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn every_call_is_counted_once_under_its_method_and_code() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    caller.ask(GET, "hello", &[]).await;
+    caller.ask(GET, "hello", &[]).await;
+    caller.ask(GET, "fail", &[]).await;
+    server.probe.open_gate();
+    caller.ask(WATCH, "first", &[]).await;
+    let labels =
+        |method| format!(r#"{{grpc_service="configapi.v1.QueryService",grpc_method="{method}""#);
+    let handled = |method, code| {
+        server
+            .metric(&format!(r#"grpc_server_handled_total{},grpc_code="{code}"}}"#, labels(method)))
+    };
+    until(|| handled("Watch", "OK") == Some(1.0)).await;
+    assert_eq!(handled("Get", "OK"), Some(2.0));
+    assert_eq!(handled("Get", "NOT_FOUND"), Some(1.0));
+    let took = format!("grpc_server_handling_seconds_count{}}}", labels("Get"));
+    assert_eq!(server.metric(&took), Some(3.0));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_counted_as_cancelled() {
+    let server = TestServer::start().await;
+    let method = r#"grpc_service="configapi.v1.QueryService",grpc_method="Watch""#;
+    let in_flight = format!("grpc_server_in_flight{{{method}}}");
+    let caller: Caller = server.caller().await;
+    let mut stream = caller.open(WATCH, "hang", &[]).await;
+    stream.next().await;
+    assert_eq!(server.metric(&in_flight), Some(1.0));
+    drop(stream);
+    until(|| server.metric(&in_flight) == Some(0.0)).await;
+    let cancelled = format!(r#"grpc_server_handled_total{{{method},grpc_code="CANCELLED"}}"#);
+    assert_eq!(server.metric(&cancelled), Some(1.0));
+}

@@ -1,0 +1,205 @@
+//! The HTTP server around a small router, seen by a client that writes bytes.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    routing::{get, post},
+};
+use configapi_runtime::{
+    http::{self, HttpLimits, admin},
+    metrics::Metrics,
+    shutdown::{Exit, Lifecycle},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinHandle,
+};
+
+use super::support::soon;
+
+struct HttpServer {
+    listener_address: std::net::SocketAddr,
+    life: Lifecycle,
+    metrics: Metrics,
+    gate: Arc<Notify>,
+    reached: Arc<Notify>,
+    finished: JoinHandle<Exit>,
+}
+
+impl HttpServer {
+    async fn start(limits: HttpLimits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener_address = listener.local_addr().expect("an address");
+        let life = Lifecycle::new(Duration::from_secs(30));
+        let metrics = Metrics::new("test", "0");
+        let (gate, reached) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (behind, before) = (Arc::clone(&gate), Arc::clone(&reached));
+        let router = Router::new()
+            .route("/items/{name}", get(async || "an item"))
+            .route("/panic", get(async || -> &'static str { panic!("asked to") }))
+            .route("/echo", post(async |body: Bytes| body))
+            .route(
+                "/gate",
+                get(async move || {
+                    before.notify_one();
+                    behind.notified().await;
+                    "open"
+                }),
+            );
+        let (counted, lived) = (metrics.clone(), life.clone());
+        life.spawn(async move {
+            http::serve("rest", listener, router, &limits, &counted, &lived).await;
+        });
+        let finished = tokio::spawn(life.clone().finish());
+        Self { listener_address, life, metrics, gate, reached, finished }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.listener_address).await.expect("a connection")
+    }
+
+    /// Sends these bytes and returns all that comes back until the server closes.
+    async fn exchange(&self, bytes: &str) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes.as_bytes()).await.expect("written");
+        all_of(&mut stream).await
+    }
+}
+
+async fn all_of(stream: &mut TcpStream) -> String {
+    let mut received = String::new();
+    soon(stream.read_to_string(&mut received)).await.expect("text");
+    received
+}
+
+fn get_once(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+}
+
+#[tokio::test]
+async fn an_answer_bears_the_request_id_and_is_counted_under_its_route() {
+    let server = HttpServer::start(HttpLimits::default()).await;
+    let request =
+        "GET /items/a HTTP/1.1\r\nhost: test\r\nx-request-id: my-own\r\nconnection: close\r\n\r\n";
+    let answer = server.exchange(request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("x-request-id: my-own\r\n"), "{answer}");
+    assert!(server.exchange(&get_once("/nothing")).await.contains("404 Not Found"));
+    let page = server.metrics.render().expect("renders");
+    for line in [
+        r#"http_server_requests_total{method="GET",route="/items/{name}",status="200"} 1"#,
+        r#"http_server_requests_total{method="GET",route="none",status="404"} 1"#,
+    ] {
+        assert!(page.contains(line), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_the_server_goes_on() {
+    let server = HttpServer::start(HttpLimits::default()).await;
+    let answer = server.exchange(&get_once("/panic")).await;
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert!(answer.contains("x-request-id: "), "{answer}");
+    assert!(server.exchange(&get_once("/items/a")).await.ends_with("an item"));
+}
+
+#[tokio::test]
+async fn a_head_that_comes_too_slowly_is_cut_off() {
+    let header_read_timeout = Duration::from_millis(50);
+    let limits = HttpLimits { header_read_timeout, ..HttpLimits::default() };
+    let server = HttpServer::start(limits).await;
+    let answer = server.exchange("GET /items/a HTTP/1.1\r\nhost: test\r\nx-slow").await;
+    assert!(!answer.contains("200 OK"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_answered_408() {
+    let body_pause_timeout = Duration::from_millis(50);
+    let limits = HttpLimits { body_pause_timeout, ..HttpLimits::default() };
+    let server = HttpServer::start(limits).await;
+    let answer = server
+        .exchange("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_takes_too_long_in_all_is_answered_408() {
+    let limits = HttpLimits { body_timeout: Duration::from_millis(50), ..HttpLimits::default() };
+    let server = HttpServer::start(limits).await;
+    let mut stream = server.connect().await;
+    let head = "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("written");
+    // A byte a millisecond never pauses for long; only the total stops it.
+    let (mut from, mut to) = stream.split();
+    let trickle = async {
+        while to.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let mut status = [0; 12];
+    let answered = from.read_exact(&mut status);
+    tokio::select! {
+        read = soon(answered) => { read.expect("an answer"); }
+        () = trickle => panic!("closed without an answer"),
+    }
+    assert_eq!(&status, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn more_headers_than_allowed_are_refused() {
+    let limits = HttpLimits { max_headers: 5, ..HttpLimits::default() };
+    let server = HttpServer::start(limits).await;
+    let many = "a: b\r\n".repeat(10);
+    let answer = server.exchange(&format!("GET /items/a HTTP/1.1\r\n{many}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_before_the_server_ends() {
+    let server = HttpServer::start(HttpLimits::default()).await;
+    let mut kept_alive = server.connect().await;
+    let mut busy = server.connect().await;
+    kept_alive.write_all(b"GET /items/a HTTP/1.1\r\nhost: test\r\n\r\n").await.expect("written");
+    busy.write_all(b"GET /gate HTTP/1.1\r\nhost: test\r\n\r\n").await.expect("written");
+    soon(server.reached.notified()).await;
+    server.life.begin_shutdown("the test says so");
+    assert!(all_of(&mut kept_alive).await.ends_with("an item"));
+    server.gate.notify_one();
+    assert!(all_of(&mut busy).await.ends_with("open"));
+    assert_eq!(soon(server.finished).await.expect("no panic"), Exit::Clean);
+}
+
+#[tokio::test]
+async fn admin_tells_metrics_liveness_and_readiness() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (life, metrics) = (Lifecycle::default(), Metrics::new("test", "1.2.3"));
+    let not_ready: admin::Ready = Arc::new(|| Err("catching up".to_owned()));
+    let (counted, lived) = (metrics.clone(), life.clone());
+    life.spawn(async move { admin::serve(listener, &counted, &lived, not_ready).await });
+    let ask = async |path: &str| {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(get_once(path).as_bytes()).await.expect("written");
+        all_of(&mut stream).await
+    };
+    assert!(ask("/livez").await.starts_with("HTTP/1.1 200 "));
+    let readiness = ask("/readyz").await;
+    assert!(readiness.starts_with("HTTP/1.1 503 "), "{readiness}");
+    assert!(readiness.ends_with("catching up\n"), "{readiness}");
+    let page = ask("/metrics").await;
+    assert!(page.contains(r#"configapi_build_info{service="test",version="1.2.3"} 1"#), "{page}");
+    assert!(page.ends_with("# EOF\n"), "{page}");
+    if cfg!(target_os = "linux") {
+        for name in
+            ["process_resident_memory_bytes ", "process_cpu_seconds_total ", "process_open_fds "]
+        {
+            assert!(page.contains(name), "{page}");
+        }
+    }
+}

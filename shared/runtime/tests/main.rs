@@ -1,0 +1,19 @@
+//! The runtime seen from outside: real servers on port 0, real connections, real processes.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod connections;
+mod deadlines;
+mod drain;
+mod edge;
+mod health;
+mod http;
+mod lifecycle;
+mod process;
+mod reflection;
+mod settings;
+mod support;

@@ -1,0 +1,125 @@
+//! A wrong setting is one line that names it and says what it wants.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Parser;
+use configapi_runtime::{
+    settings::{self, NoSettings},
+    telemetry::LogSettings,
+};
+
+/// A server for tests.
+#[derive(Debug, Parser)]
+#[command(name = "probe", version = "1.2.3")]
+pub struct Settings {
+    /// Where the log is
+    #[arg(long, env = "CONFIGAPI_TEST_STORE", value_name = "URL", hide_env_values = true)]
+    #[arg(value_parser = store)]
+    store: String,
+    /// Where it listens
+    #[arg(long, env = "CONFIGAPI_TEST_ADDR", value_name = "ADDR", default_value = "127.0.0.1:0")]
+    address: SocketAddr,
+    /// How long it waits
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = settings::duration)]
+    wait: Duration,
+    /// How much it holds
+    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
+    #[arg(value_parser = settings::byte_size)]
+    size: usize,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+fn store(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some(("memory" | "sqlite", _)) => Ok(text.to_owned()),
+        _ => Err(format!("no store: {text}")),
+    }
+}
+
+fn read(arguments: &[&str]) -> Result<Settings, NoSettings> {
+    settings::parse_from(["probe", "--store", "memory:"].iter().chain(arguments))
+}
+
+fn line(arguments: &[&str]) -> String {
+    match settings::parse_from::<Settings>(["probe"].iter().chain(arguments)) {
+        Err(NoSettings::Wrong(line)) => line,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn settings_are_read_with_their_units() {
+    let settings = read(&["--wait", "500ms", "--size", "1MiB"]).expect("good settings");
+    assert_eq!((settings.wait, settings.size), (Duration::from_millis(500), 1 << 20));
+    assert_eq!((settings.address.port(), settings.store.as_str()), (0, "memory:"));
+    let settings = read(&[]).expect("good defaults");
+    assert_eq!((settings.wait, settings.size), (Duration::from_secs(10), 64 * 1024));
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_what_it_wants() {
+    let memory = ["--store", "memory:"];
+    assert_eq!(
+        line(&[&memory[..], &["--address", "here"]].concat()),
+        "probe: --address (CONFIGAPI_TEST_ADDR): invalid socket address syntax; \
+         it wants <ADDR>: Where it listens"
+    );
+    assert_eq!(
+        line(&[&memory[..], &["--wait", "10"]].concat()),
+        "probe: --wait: not a duration like 500ms, 10s, 5m or 2h; \
+         it wants <DURATION>: How long it waits"
+    );
+    assert_eq!(
+        line(&[&memory[..], &["--log-format", "xml"]].concat()),
+        "probe: --log-format (CONFIGAPI_LOG_FORMAT): is wrong; it wants one of text, json \
+         (The form of log lines: text, or one JSON object a line \
+         (default: text on a terminal, else json))"
+    );
+    let filter = line(&[&memory[..], &["--log", "a=b=c"]].concat());
+    assert!(filter.starts_with("probe: --log (CONFIGAPI_LOG): not a log filter"), "{filter}");
+}
+
+#[test]
+fn a_missing_setting_is_named() {
+    assert_eq!(
+        line(&[]),
+        "probe: --store (CONFIGAPI_TEST_STORE): is not set; it wants <URL>: Where the log is"
+    );
+}
+
+#[test]
+fn a_secret_is_not_repeated() {
+    let line = line(&["--store", "postgres://me:hunter2@host/log"]);
+    assert_eq!(
+        line,
+        "probe: --store (CONFIGAPI_TEST_STORE): is wrong; it wants <URL>: Where the log is"
+    );
+}
+
+#[test]
+fn an_unknown_setting_is_named() {
+    assert_eq!(line(&["--adress=here"]), "probe: --adress is not a setting; see probe --help");
+}
+
+#[test]
+fn help_and_version_are_answers_not_errors() {
+    for (flag, text) in [("--help", "Where it listens"), ("--version", "probe 1.2.3")] {
+        match read(&[flag]) {
+            Err(NoSettings::Asked(page)) => assert!(page.contains(text), "{page}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn sizes_and_durations_that_do_not_fit_are_refused() {
+    for text in ["", "s", "-1s", "1.5s", "1 s", "1S", "99999999999999999999h", "9999999999999999h"]
+    {
+        assert!(settings::duration(text).is_err(), "{text:?}");
+    }
+    for text in ["", "KiB", "-1", "1kb", "1 MiB", "99999999999999999999", "99999999999GiB"] {
+        assert!(settings::byte_size(text).is_err(), "{text:?}");
+    }
+}

@@ -1,0 +1,156 @@
+//! A gRPC client without opinions: it sends the headers it is given, enforces no deadline, and
+//! shows all that comes back.
+
+use std::{collections::HashMap, net::SocketAddr};
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, client::conn::http2::SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message as _;
+use tokio::{net::TcpStream, task::JoinHandle};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::soon;
+
+/// One connection to a server.
+pub struct Caller {
+    sender: SendRequest<Full<Bytes>>,
+    connection: JoinHandle<Result<(), hyper::Error>>,
+}
+
+/// All of an answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub head: HeaderMap,
+    pub items: Vec<String>,
+    pub status: Status,
+}
+
+/// An answer that is coming.
+pub struct Stream {
+    response: Response<Incoming>,
+    received: BytesMut,
+    trailers: HeaderMap,
+}
+
+impl Caller {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .expect("a handshake");
+        Self { sender, connection: tokio::spawn(connection) }
+    }
+
+    pub async fn ask(&self, path: &str, text: &str, headers: &[(&str, &str)]) -> Answer {
+        self.open(path, text, headers).await.collect().await
+    }
+
+    pub async fn open(&self, path: &str, text: &str, headers: &[(&str, &str)]) -> Stream {
+        soon(self.begin(path, text, headers)).await
+    }
+
+    /// Like open, but does not borrow, so that it can be spawned.
+    pub fn begin(
+        &self,
+        path: &str,
+        text: &str,
+        headers: &[(&str, &str)],
+    ) -> impl Future<Output = Stream> + use<> {
+        let message = text.to_owned().encode_to_vec();
+        let mut body = BytesMut::new();
+        body.put_u8(0);
+        body.put_u32(u32::try_from(message.len()).expect("short"));
+        body.put_slice(&message);
+        let mut request = Request::post(format!("http://test{path}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.freeze())).expect("a request");
+        let response = self.sender.clone().send_request(request);
+        async move {
+            let response = response.await.expect("an answer");
+            Stream { response, received: BytesMut::new(), trailers: HeaderMap::new() }
+        }
+    }
+
+    /// Waits until the server has closed the connection.
+    pub async fn closed(self) {
+        drop(self.sender);
+        // Whether it ended with an error does not matter, only that it did.
+        let _ = soon(self.connection).await.expect("the connection does not panic");
+    }
+}
+
+impl Stream {
+    /// The next item; none at the end.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(item) = self.decode() {
+                return Some(item);
+            }
+            let frame = soon(self.response.frame()).await?.expect("a frame");
+            match frame.into_data() {
+                Ok(data) => self.received.put(data),
+                Err(frame) => self.trailers = frame.into_trailers().unwrap_or_default(),
+            }
+        }
+    }
+
+    /// Whether the stream breaks off instead of ending.
+    pub async fn breaks_off(mut self) -> bool {
+        loop {
+            match soon(self.response.frame()).await {
+                None => return false,
+                Some(Err(_)) => return true,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    pub async fn collect(mut self) -> Answer {
+        let mut items = Vec::new();
+        while let Some(item) = self.next().await {
+            items.push(item);
+        }
+        let head = self.response.headers().clone();
+        let status = Status::from_header_map(&self.trailers)
+            .or_else(|| Status::from_header_map(&head))
+            .expect("a status");
+        Answer { head, items, status }
+    }
+
+    fn decode(&mut self) -> Option<String> {
+        let length = usize::try_from(self.received[..].get(1..5)?.get_u32()).ok()?;
+        if self.received.len() < 5 + length {
+            return None;
+        }
+        self.received.advance(5);
+        let message = self.received.split_to(length);
+        Some(String::decode(message).expect("a message"))
+    }
+}
+
+impl Answer {
+    pub fn code(&self) -> Code {
+        self.status.code()
+    }
+
+    pub fn reason(&self) -> String {
+        let info = self.status.get_details_error_info().expect("every error has ErrorInfo");
+        assert_eq!(info.domain, "configapi");
+        assert_eq!(info.metadata, HashMap::new());
+        info.reason
+    }
+
+    pub fn request_id(&self) -> Option<&str> {
+        let trailing = self.status.metadata().get("x-request-id").and_then(|it| it.to_str().ok());
+        self.head.get("x-request-id").and_then(|it| it.to_str().ok()).or(trailing)
+    }
+}

@@ -1,0 +1,51 @@
+//! Store URLs, and that each opens the log that it names.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+use configapi_event_log::domain::{Position, Timestamp};
+use configapi_event_log::LogError;
+use configapi_store::{Access, StoreUrl, open};
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+fn url(text: &str) -> StoreUrl {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_url_names_one_of_three_stores() {
+    assert_eq!(url("memory:"), StoreUrl::Memory);
+    assert_eq!(url("sqlite:data/a.db"), StoreUrl::Sqlite("data/a.db".into()));
+    assert_eq!(url("sqlite:///var/a.db"), StoreUrl::Sqlite("/var/a.db".into()));
+    assert!(matches!(url("postgres://u@h/d"), StoreUrl::Postgres(_)));
+    assert!(matches!(url("postgresql://u@h/d"), StoreUrl::Postgres(_)));
+    for wrong in ["", "mysql://h/d", "sqlite:", "sqlite:a?mode=ro", "memory", "/var/a.db"] {
+        let error = wrong.parse::<StoreUrl>().unwrap_err();
+        assert!(error.to_string().contains("sqlite:path"), "{wrong}");
+    }
+}
+
+#[test]
+fn no_text_of_a_url_shows_a_password() {
+    let url = url("postgres://user:s3cret@host:5432/db?password=s3cret");
+    assert_eq!(url.to_string(), "postgres://host:5432/db");
+    assert_eq!(format!("{url:?}"), "StoreUrl(postgres://host:5432/db)");
+}
+
+#[tokio::test]
+async fn a_log_in_memory_is_new_each_time() {
+    let one = open(&StoreUrl::Memory, Access::Write, NOW).await.unwrap();
+    let two = open(&StoreUrl::Memory, Access::Write, NOW).await.unwrap();
+    assert_ne!(one.identity().await.unwrap().log_id, two.identity().await.unwrap().log_id);
+}
+
+#[tokio::test]
+async fn a_log_in_a_file_is_made_by_its_writer_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = url(&format!("sqlite:{}/new/a.db", folder.path().display()));
+    let error = open(&url, Access::Read, NOW).await.unwrap_err();
+    assert!(matches!(error, LogError::Unavailable(_)), "{error}");
+    let writer = open(&url, Access::Write, NOW).await.unwrap();
+    let reader = open(&url, Access::Read, NOW).await.unwrap();
+    assert_eq!(reader.identity().await.unwrap(), writer.identity().await.unwrap());
+    assert_eq!(reader.head().await.unwrap().position, Position::GENESIS);
+}
