@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use configapi_runtime::settings;
+
 use crate::client::block_on;
 use crate::commands::{
     apply, at, completions, delete, diff, export, get, healthcheck, history, import, list, manual,
     restore, set, status, watch,
 };
 use crate::failure::Failure;
+use crate::serve;
 
 /// The configuration store that never forgets.
 ///
@@ -40,6 +43,7 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArguments),
     Get(get::GetArguments),
     Set(set::SetArguments),
     Delete(delete::DeleteArguments),
@@ -60,12 +64,20 @@ enum Command {
 
 /// Does what the arguments of this process say.
 pub fn main() -> ExitCode {
-    // Wrong arguments, help and the version end the process here.
-    let cli = Cli::parse();
+    // Wrong arguments, help and the version end the process here. A server's log gets one line.
+    let is_server = std::env::args_os().nth(1).is_some_and(|command| command == "serve");
+    let cli = if is_server { settings::parse_or_exit() } else { Cli::parse() };
     match run(cli.command) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// The servers need more than one thread.
+fn serve(arguments: serve::ServeArguments) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Runtime::new();
+    let runtime = runtime.map_err(|error| Failure::io("cannot start", &error))?;
+    Ok(runtime.block_on(serve::run(arguments)))
 }
 
 /// All commands with their help, as manuals and completions want them.
@@ -75,6 +87,7 @@ pub fn command() -> clap::Command {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Serve(arguments) => return serve(arguments),
         Command::Get(arguments) => block_on(get::run(arguments)),
         Command::Set(arguments) => block_on(set::run(arguments)),
         Command::Delete(arguments) => block_on(delete::run(arguments)),

@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod failure;
 mod output;
+mod serve;
 mod transfer;
 
 pub use cli::{command, main};

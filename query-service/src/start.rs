@@ -100,17 +100,21 @@ impl QueryService {
         QueryRpcService::new(Arc::clone(&self.core))
     }
 
+    /// The service with its limits and encodings set, to be called within this process.
+    pub fn grpc_server(&self) -> QueryServiceServer<QueryRpcService> {
+        let service = QueryServiceServer::new(self.rpc())
+            .max_decoding_message_size(MAX_REQUEST_BYTES)
+            .max_encoding_message_size(MAX_ANSWER_BYTES);
+        ENCODINGS.into_iter().fold(service, |service, encoding| {
+            service.accept_compressed(encoding).send_compressed(encoding)
+        })
+    }
+
     /// The server that answers queries.
     pub fn server(&self, limits: GrpcLimits) -> GrpcServer {
-        let service = ENCODINGS.into_iter().fold(
-            QueryServiceServer::new(self.rpc())
-                .max_decoding_message_size(MAX_REQUEST_BYTES)
-                .max_encoding_message_size(MAX_ANSWER_BYTES),
-            |service, encoding| service.accept_compressed(encoding).send_compressed(encoding),
-        );
         GrpcServer {
             name: "query",
-            routes: Routes::new(service),
+            routes: Routes::new(self.grpc_server()),
             services: &[SERVICE_NAME],
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health.clone(),

@@ -169,6 +169,9 @@ impl Drop for Busy {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let up = self.members.iter().filter(|member| member.is_up()).count();
-        f.debug_struct("Pool").field("members", &self.members.len()).field("up", &up).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("members", &self.members.len())
+            .field("up", &up)
+            .finish_non_exhaustive()
     }
 }
