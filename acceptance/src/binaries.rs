@@ -42,9 +42,9 @@ fn build() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--bins", "--package", "configapi"]);
-    cargo.args(["--package", "configapi-command-service", "--package", "configapi-query-service"]);
-    cargo.args(["--package", "configapi-gateway"]);
+    // The whole workspace, so that features, and with them what is built, are the same as in any
+    // other build.
+    cargo.args(["build", "--quiet", "--workspace", "--bins"]);
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
