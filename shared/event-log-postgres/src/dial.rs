@@ -13,6 +13,13 @@ use crate::options::{Access, Target};
 use crate::schema;
 use crate::trouble::{Trouble, database_error};
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Read,
+    Write,
+}
+
 /// Makes connections to one log.
 #[derive(Debug)]
 pub(crate) struct Dialer {
@@ -47,8 +54,9 @@ impl Dialer {
         }
     }
 
-    /// A connection that is ready to be used.
-    pub(crate) async fn dial(&self) -> Result<PgConnection, Trouble> {
+    /// A connection that is ready to be used. One that may write is never made to a standby: it
+    /// would outlive the standby's promotion, and nobody would have recorded the new epoch.
+    pub(crate) async fn dial(&self, purpose: Purpose) -> Result<PgConnection, Trouble> {
         let mut connection = self.connect().await?;
         if !self.is_schema_checked.load(Ordering::Acquire) {
             schema::ensure(&mut connection, self.target.access).await?;
@@ -64,6 +72,9 @@ impl Dialer {
                  is meant to be, begin a new epoch and start this process again",
                 standing.epoch
             )));
+        }
+        if purpose == Purpose::Write && standing.is_standby {
+            return Err(Trouble::read_only_standby());
         }
         self.hints.enter(standing.epoch);
         Ok(connection)

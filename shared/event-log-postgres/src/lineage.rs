@@ -3,11 +3,11 @@
 
 use configapi_event_log::domain::Position;
 use configapi_event_log::{Epoch, Head};
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgRow};
 use sqlx::{AssertSqlSafe, Row, raw_sql};
 
 use crate::limits::TURN_BOUND;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, database_error};
 
 /// The advisory lock that appends, turns, epochs and migrations take: "configap" as a number.
 macro_rules! lock_key {
@@ -91,7 +91,7 @@ pub(crate) async fn timeline(connection: &mut PgConnection) -> Result<String, Tr
     let row = match raw_sql(TIMELINE).fetch_one(connection).await {
         Ok(row) => row,
         Err(error) => {
-            return match crate::trouble::database_error(&error).map(|refusal| refusal.code()) {
+            return match database_error(&error).map(PgDatabaseError::code) {
                 Some("42883" | "0A000" | "42501") => Ok(NO_TIMELINE.to_owned()),
                 _ => Err(error.into()),
             };
@@ -114,8 +114,8 @@ pub(crate) async fn begin_turn(connection: &mut PgConnection) -> Result<Standing
         raw_sql(BEGIN_TURN).execute(&mut *connection).await?;
         standing(connection).await
     };
-    let begun = tokio::time::timeout(TURN_BOUND, begin).await;
-    begun.map_err(|_| Trouble::timed_out("waiting for the turn"))?
+    let standing = tokio::time::timeout(TURN_BOUND, begin).await;
+    standing.map_err(|_| Trouble::timed_out("waiting for the turn"))?
 }
 
 /// Makes sure that the log's newest epoch is the server's: a server on a timeline that the log

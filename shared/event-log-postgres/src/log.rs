@@ -11,11 +11,12 @@ use configapi_event_log::{
 };
 use sqlx::Row;
 use sqlx::postgres::{PgArguments, PgRow};
+use tokio::time::timeout;
 
 use crate::append::append;
-use crate::dial::Dialer;
+use crate::dial::{Dialer, Purpose};
 use crate::hint::Hints;
-use crate::limits::{READER_CONNECTIONS, WRITER_CONNECTIONS};
+use crate::limits::{APPEND_BOUND, READER_CONNECTIONS, WRITER_CONNECTIONS};
 use crate::lineage::begin_epoch;
 use crate::options::{Access, Target};
 use crate::pool::Pool;
@@ -55,10 +56,10 @@ impl PostgresLog {
         let target = Target::parse(url, access)?;
         let hints = Arc::new(Hints::new());
         let dialer = Arc::new(Dialer::new(target, Arc::clone(&hints)));
-        let readers = Pool::new(Arc::clone(&dialer), READER_CONNECTIONS);
+        let readers = Pool::new(Arc::clone(&dialer), Purpose::Read, READER_CONNECTIONS);
         Ok(Self {
             access,
-            writers: Pool::new(Arc::clone(&dialer), WRITER_CONNECTIONS),
+            writers: Pool::new(Arc::clone(&dialer), Purpose::Write, WRITER_CONNECTIONS),
             watch: Watch::new(Arc::clone(&hints), readers.clone(), dialer),
             readers,
             pages: Arc::new(Pages::new()),
@@ -189,8 +190,8 @@ impl EventLog for PostgresLog {
         self.check_writable().map_err(LogError::Unavailable)?;
         let mut lease = self.writers.lease().await?;
         lease.enter_transaction();
-        let begun = begin_epoch(lease.connection()?, head).await;
-        match begun {
+        let begun = timeout(APPEND_BOUND, begin_epoch(lease.connection()?, head)).await;
+        match begun.unwrap_or_else(|_| Err(Trouble::timed_out("beginning an epoch"))) {
             Ok(epoch) => {
                 lease.give_back();
                 let epoch = epoch.ok_or_else(|| {

@@ -11,7 +11,7 @@ use sqlx::{Connection, raw_sql};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::dial::Dialer;
+use crate::dial::{Dialer, Purpose};
 use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, CONNECT_BOUND, LEASE_BOUND, PING_AFTER, PING_BOUND, READ_BOUND,
 };
@@ -24,6 +24,7 @@ pub(crate) struct Pool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     dialer: Arc<Dialer>,
+    purpose: Purpose,
     permits: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -36,9 +37,9 @@ struct State {
 }
 
 impl Pool {
-    pub(crate) fn new(dialer: Arc<Dialer>, connections: usize) -> Self {
+    pub(crate) fn new(dialer: Arc<Dialer>, purpose: Purpose, connections: usize) -> Self {
         let permits = Arc::new(Semaphore::new(connections));
-        Self(Arc::new(Shared { dialer, permits, state: Mutex::default() }))
+        Self(Arc::new(Shared { dialer, purpose, permits, state: Mutex::default() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -85,7 +86,7 @@ impl Pool {
         if let Some(instant) = not_before {
             tokio::time::sleep_until(instant.into()).await;
         }
-        let dialed = timeout(CONNECT_BOUND, self.0.dialer.dial()).await;
+        let dialed = timeout(CONNECT_BOUND, self.0.dialer.dial(self.0.purpose)).await;
         let dialed = dialed.unwrap_or_else(|_| Err(Trouble::timed_out("connecting")));
         let mut state = self.state();
         if dialed.is_ok() {

@@ -46,8 +46,11 @@ pub(crate) async fn ensure(connection: &mut PgConnection, access: Access) -> Res
     let advice = "run `configapi migrate` with a role that may change the schema `configapi`";
     if access == Access::ReadOnly {
         let what = found.map_or("no log".to_owned(), |version| format!("schema {version}"));
-        let why = format!("the database holds {what}, this program needs schema {CURRENT}");
-        return Err(Trouble::Unusable(format!("{why}; {advice}")));
+        // Whoever writes may be about to make it.
+        return Err(Trouble::NotNow(format!(
+            "the database holds {what} yet, this program reads schema {CURRENT}; start a command \
+             server, or {advice}"
+        )));
     }
     match bring_up_to_date(connection).await {
         Err(Trouble::Unusable(why)) => Err(Trouble::Unusable(format!("{why}; {advice}"))),
@@ -128,7 +131,7 @@ async fn start_log(connection: &mut PgConnection, timeline: &str) -> Result<(), 
     let row = raw_sql(sql).fetch_one(&mut *connection).await?;
     let now: String = row.try_get_unchecked(0)?;
     let now = now.parse().map_err(|_| Trouble::NotNow("the database has no clock".to_owned()))?;
-    let genesis = genesis(LogId(uuid::Uuid::now_v7()), Timestamp(now));
+    let genesis = genesis(LogId::new_at(Timestamp(now)), Timestamp(now));
     raw_sql(AssertSqlSafe(insert_genesis(&genesis))).execute(&mut *connection).await?;
     sqlx::query("INSERT INTO configapi.epochs (epoch, first_position, timeline) VALUES (1, 1, $1)")
         .bind(timeline)

@@ -95,6 +95,11 @@ impl Trouble {
         Self::Lost(format!("no answer in time: {what}"))
     }
 
+    /// That this server takes no writes.
+    pub(crate) fn read_only_standby() -> Self {
+        Self::NotNow("the server is a read-only standby".to_owned())
+    }
+
     /// Whether the connection is as good as before: an answered error, outside a transaction.
     pub(crate) fn leaves_connection_sound(&self) -> bool {
         match self {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::append::{insert, judge};
 use crate::hint::Hints;
 use crate::limits::{APPEND_BOUND, READ_BOUND, ROLLBACK_BOUND};
-use crate::lineage::begin_turn;
+use crate::lineage::{begin_turn, enter_timeline};
 use crate::pool::{Lease, Pool};
 use crate::read::Pages;
 use crate::trouble::Trouble;
@@ -30,7 +30,16 @@ impl LockedTurn {
     /// Waits for the turn.
     pub(crate) async fn begin(mut lease: Lease) -> Result<Self, Trouble> {
         lease.enter_transaction();
-        let standing = match begin_turn(lease.connection()?).await {
+        let is_pooled = !lease.has_session();
+        let connection = lease.connection()?;
+        let begun = async {
+            if is_pooled {
+                // Behind a pooler the server may change under a connection.
+                enter_timeline(connection).await?;
+            }
+            begin_turn(connection).await
+        };
+        let standing = match begun.await {
             Ok(standing) => standing,
             Err(trouble) => {
                 lease.end_with(&trouble);
@@ -39,7 +48,7 @@ impl LockedTurn {
         };
         let turn = Self { lease: Some(lease) };
         if standing.is_standby {
-            return Err(Trouble::NotNow("the server is a read-only standby".to_owned()));
+            return Err(Trouble::read_only_standby());
         }
         Ok(turn)
     }

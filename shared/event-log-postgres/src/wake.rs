@@ -58,11 +58,16 @@ impl Watch {
 
     /// Returns when the log may have grown beyond a position, or patience ends.
     pub(crate) async fn grown(&self, beyond: Position, patience: Duration) {
+        let is_first = !self.shared.hints.has_waiters();
         let mut known = self.shared.hints.subscribe();
         if *known.borrow_and_update() > beyond {
             return;
         }
         self.run();
+        if is_first && !self.shared.was_heard.load(Ordering::Acquire) {
+            // Nobody has looked while nobody waited.
+            self.shared.look.notify_one();
+        }
         // Either way there is nothing more to say: it is a hint.
         let _ = tokio::time::timeout(patience, known.wait_for(|known| *known > beyond)).await;
     }

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, raw_sql};
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) url: String,
-    name: String,
+    pub(crate) name: String,
     server: String,
 }
 
@@ -91,4 +91,15 @@ pub(crate) async fn connect(url: &str) -> PgConnection {
 pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) {
     let outcome = raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
     outcome.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// Whether the tests that take long are wanted; says so aloud if one is left out.
+pub(crate) fn is_slow_wanted(what: &str) -> bool {
+    let is_wanted = std::env::var_os("CONFIGAPI_SLOW_TESTS").is_some();
+    if !is_wanted {
+        // Past the test runner's own capture, so that it is seen.
+        let note = format!("LEFT OUT: {what}; CONFIGAPI_SLOW_TESTS=1 runs it\n");
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
+    }
+    is_wanted
 }

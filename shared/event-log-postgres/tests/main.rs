@@ -1,4 +1,19 @@
 //! The adapter on real servers. `make test` provides one; without it these tests fail, loudly.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking, and what is left out is said aloud"
+)]
+
+mod cluster;
 mod conformance;
+mod faults;
 mod harness;
+mod immutable;
+mod mutant;
+mod pooler;
+mod process;
+mod roles;
+mod writing;

@@ -1,0 +1,146 @@
+//! Who may do what: the servers' roles get by with what `grants.sql` names, and whoever lacks
+//! something is told what to do.
+
+use configapi_event_log::domain::Position;
+use configapi_event_log::{AppendError, EventLog, LogError};
+use configapi_event_log_postgres::{Access, PostgresLog, migrate};
+
+use crate::harness::{Database, execute};
+use crate::writing::{append, batch, verify};
+
+const GRANTS: &str = include_str!("../grants.sql");
+
+/// Makes a role of this test's own; answers its name.
+async fn role(database: &Database, purpose: &str) -> String {
+    let role = format!("{}_{purpose}", database.name);
+    execute(&mut database.connect().await, &format!("CREATE ROLE {role} LOGIN")).await;
+    role
+}
+
+async fn drop_roles(database: &Database, roles: &[&String]) {
+    for role in roles {
+        let sql = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+        execute(&mut database.connect().await, &sql).await;
+    }
+}
+
+#[tokio::test]
+async fn roles_with_the_documented_grants_can_do_their_work_and_no_more() {
+    let database = Database::create().await;
+    migrate(&database.url).await.expect("migrated");
+    let (command, query) = (role(&database, "command").await, role(&database, "query").await);
+    let grants = GRANTS.replace("configapi_command", &command).replace("configapi_query", &query);
+    execute(&mut database.connect().await, &grants).await;
+
+    let writer = PostgresLog::open(&database.url_as(&command), Access::ReadWrite).await;
+    let writer = writer.expect("a command server may write");
+    append(&writer, 3).await;
+    let mut turn = writer.take_turn().await.expect("a turn");
+    let head = writer.head().await.expect("the head");
+    let page = turn.read(head.position, configapi_event_log::PageLimit::TAIL).await;
+    assert_eq!(page.expect("a page").events.len(), 1);
+    let (rows, end) = batch(&head, 1, Some("keyed"));
+    turn.append(&head, &rows).await.expect("appended in turn");
+    assert_eq!(writer.requests(&["keyed"]).await.expect("an answer"), rows);
+    assert_eq!(writer.begin_epoch(&end).await.expect("a new epoch").0, 2);
+
+    let reader = PostgresLog::open(&database.url_as(&query), Access::ReadOnly).await;
+    let reader = reader.expect("a query server may read");
+    assert_eq!(verify(&reader).await.expect("a sound log").len(), 5);
+    reader.grown(Position::GENESIS, std::time::Duration::from_secs(5)).await;
+
+    let mistaken = PostgresLog::open(&database.url_as(&query), Access::ReadWrite).await;
+    let mistaken = mistaken.expect("the schema needs no change");
+    let head = mistaken.head().await.expect("the head");
+    let outcome = mistaken.append(&head, &batch(&head, 1, None).0).await;
+    let Err(AppendError::Unavailable(why)) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("permission denied for table events"), "{why}");
+    drop((writer, reader, mistaken));
+    drop_roles(&database, &[&command, &query]).await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_opened_for_reading_is_never_written() {
+    let database = Database::create().await;
+    migrate(&database.url).await.expect("migrated");
+    let log = PostgresLog::open(&database.url, Access::ReadOnly).await.expect("opened");
+    let head = log.head().await.expect("the head");
+    let (rows, _) = batch(&head, 1, None);
+    assert!(matches!(log.append(&head, &rows).await, Err(AppendError::Unavailable(_))));
+    assert!(matches!(log.take_turn().await, Err(LogError::Unavailable(_))));
+    assert!(matches!(log.begin_epoch(&head).await, Err(LogError::Unavailable(_))));
+    assert_eq!(log.head().await.expect("the head"), head);
+}
+
+#[tokio::test]
+async fn without_a_log_whoever_may_not_make_one_is_told_what_to_do() {
+    let database = Database::create().await;
+    let poor = role(&database, "poor").await;
+    let outcome = PostgresLog::open(&database.url, Access::ReadOnly).await;
+    let Err(LogError::Unavailable(why)) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("run `configapi migrate`"), "{why}");
+    let outcome = PostgresLog::open(&database.url_as(&poor), Access::ReadWrite).await;
+    let Err(LogError::Unusable(why)) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("run `configapi migrate`"), "{why}");
+    migrate(&database.url).await.expect("migrated");
+    let outcome = PostgresLog::open(&database.url_as(&poor), Access::ReadWrite).await;
+    let Err(LogError::Unusable(why)) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("grants.sql"), "{why}");
+    drop_roles(&database, &[&poor]).await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_not_touched() {
+    let database = Database::create().await;
+    migrate(&database.url).await.expect("migrated");
+    let newer = "INSERT INTO configapi.schema_versions (version) VALUES (99)";
+    execute(&mut database.connect().await, newer).await;
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        let outcome = PostgresLog::open(&database.url, access).await;
+        let Err(LogError::Unusable(why)) = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("use a newer program"), "{why}");
+    }
+    assert!(matches!(migrate(&database.url).await, Err(LogError::Unusable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_processes_may_migrate_at_once_and_one_log_begins() {
+    let database = Database::create().await;
+    let mut processes = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let url = database.url.clone();
+        processes.spawn(async move {
+            let log = PostgresLog::open(&url, Access::ReadWrite).await.expect("opened");
+            log.identity().await.expect("an identity").log_id
+        });
+    }
+    let mut ids = processes.join_all().await;
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    migrate(&database.url).await.expect("once more changes nothing");
+}
+
+#[tokio::test]
+async fn no_error_and_no_debug_text_shows_a_password() {
+    let secret = "correct-horse-battery";
+    let mut texts = Vec::new();
+    for url in [
+        format!("postgres://me:{secret}@127.0.0.1:1/configapi"),
+        format!("postgres://me:{secret}@127.0.0.1:notaport/configapi"),
+        format!("postgres://me:{secret}@127.0.0.1:1/configapi?pasword={secret}"),
+        format!("postgres://127.0.0.1:1/configapi?password={secret}&sslmode={secret}"),
+        format!("mysql://me:{secret}@127.0.0.1:1/configapi"),
+    ] {
+        match PostgresLog::new(&url, Access::ReadOnly) {
+            Ok(log) => {
+                texts.push(format!("{log:?} {log:#?}"));
+                texts.push(format!("{:?}", log.head().await));
+            }
+            Err(error) => texts.push(format!("{error} {error:?}")),
+        }
+    }
+    assert!(texts.iter().any(|text| text.contains("unknown parameter \"pasword\"")), "{texts:?}");
+    for text in texts {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
