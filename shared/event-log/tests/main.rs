@@ -1,3 +1,13 @@
 //! Tests of the event log's own parts, and of the log in memory against the conformance suite.
 
+mod batch;
+mod chain;
+mod codec;
+mod golden;
+mod lineage;
 mod memory;
+mod page;
+mod recorded;
+mod rows;
+mod stored;
+mod tail;
