@@ -4,7 +4,7 @@ use configapi_event_log::domain::{Position, Timestamp, Version};
 use configapi_event_log::{Hash, StoredEvent, hash_of, seal, verify_link};
 use proptest::prelude::*;
 
-use crate::rows::{log, made};
+use crate::rows::{Made, log, made};
 
 #[test]
 fn a_log_as_it_was_written_verifies() {
@@ -91,7 +91,7 @@ proptest! {
         by in any::<u8>(),
     ) {
         let mut previous = Hash::ZERO;
-        let mut rows: Vec<_> = all.iter().map(|made| made.encoded()).collect();
+        let mut rows: Vec<_> = all.iter().map(Made::encoded).collect();
         for row in &mut rows {
             seal(previous, row);
             prop_assert_eq!(verify_link(previous, row), Ok(()));
@@ -109,7 +109,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
     ) {
         let mut previous = Hash::ZERO;
-        let mut rows: Vec<_> = all.iter().map(|made| made.encoded()).collect();
+        let mut rows: Vec<_> = all.iter().map(Made::encoded).collect();
         for row in &mut rows {
             seal(previous, row);
             previous = row.hash;

@@ -8,10 +8,11 @@ use crate::rows::{log, made};
 
 /// A row that would tell its secrets if an error quoted it.
 fn row() -> StoredEvent {
-    let mut row = log(&[1]).pop().unwrap();
-    row.payload = r#"{"value":"hunter2","old_value":"hunter1"}"#.to_owned();
-    row.metadata = r#"{"actor":"ada"}"#.to_owned();
-    row
+    StoredEvent {
+        payload: r#"{"value":"hunter2","old_value":"hunter1"}"#.to_owned(),
+        metadata: r#"{"actor":"ada"}"#.to_owned(),
+        ..log(&[1]).swap_remove(1)
+    }
 }
 
 fn problem_of(change: impl FnOnce(&mut StoredEvent)) -> String {
@@ -138,8 +139,7 @@ fn a_stream_that_is_no_config_is_malformed() {
 
 #[test]
 fn a_traceparent_that_cannot_be_read_is_left_out() {
-    let mut row = row();
-    row.metadata = r#"{"traceparent":"99-what"}"#.to_owned();
+    let row = StoredEvent { metadata: r#"{"traceparent":"99-what"}"#.to_owned(), ..row() };
     assert_eq!(decode(&row).unwrap().provenance.traceparent, None);
 }
 

@@ -75,9 +75,9 @@ fn typed(value: &str, kind: &str) -> Content {
     Content { value: Value::parse(value).unwrap(), content_type: ContentType::parse(kind).unwrap() }
 }
 
-fn keyed(id: &str, fingerprint: [u8; 16]) -> Option<RequestKey> {
+fn keyed(id: &str, fingerprint: [u8; 16]) -> RequestKey {
     let id = RequestId::parse(id).unwrap();
-    Some(RequestKey { id, fingerprint: Fingerprint(fingerprint) })
+    RequestKey { id, fingerprint: Fingerprint(fingerprint) }
 }
 
 fn by(actor: &str, reason: &str, request_id: &str) -> Provenance {
@@ -105,10 +105,10 @@ fn expected(rows: &[StoredEvent]) -> Vec<Recorded> {
         old_value,
         restored_version: Version(version),
     };
-    let apply = || (by("", "", "apply-1"), keyed("apply-1", [0xFF; 16]));
+    let apply = || (by("", "", "apply-1"), Some(keyed("apply-1", [0xFF; 16])));
     let events = [
         (set(off(), None), (Provenance::default(), None)),
-        (set(json(), Some(off().value)), (full, keyed("req-7", counted.try_into().unwrap()))),
+        (set(json(), Some(off().value)), (full, Some(keyed("req-7", counted.try_into().unwrap())))),
         (ConfigEvent::Deleted { deleted: json() }, (by("bob", "", ""), None)),
         (restored(off(), None, 1), (by("", "", "made-by-server"), None)),
         (restored(json(), Some(off().value), 2), (by("", "back", ""), None)),
