@@ -52,6 +52,11 @@ fn checked_namespace(text: &str) -> Result<&str, Invalid> {
     Ok(text)
 }
 
+/// A checked namespace has at most [`MAX_NAMESPACE_BYTES`], so its length always fits.
+fn length_of(namespace: &str) -> u8 {
+    u8::try_from(namespace.len()).unwrap_or(u8::MAX)
+}
+
 fn name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/')
 }
@@ -88,15 +93,18 @@ impl ConfigKey {
         Ok(Self::joined(namespace, name))
     }
 
-    /// Parses the name of a stream, `namespace/name`.
-    pub fn parse_stream(stream: &str) -> Result<Self, Invalid> {
+    /// Parses the name of a stream, `namespace/name`, and shares it.
+    pub fn of_stream(stream: Arc<str>) -> Result<Self, Invalid> {
         let Some((namespace, name)) = stream.split_once('/') else {
             return Err(Invalid::new("stream", "must be namespace/name"));
         };
         if namespace.is_empty() {
             return Err(Invalid::new("namespace", "must not be empty in a stream's name"));
         }
-        Self::parse(namespace, name)
+        checked_namespace(namespace)?;
+        checked_name(name)?;
+        let namespace_bytes = length_of(namespace);
+        Ok(Self { stream, namespace_bytes })
     }
 
     fn joined(namespace: &str, name: &str) -> Self {
@@ -104,9 +112,7 @@ impl ConfigKey {
         stream.push_str(namespace);
         stream.push('/');
         stream.push_str(name);
-        // At most MAX_NAMESPACE_BYTES, checked above, so it always fits.
-        let namespace_bytes = u8::try_from(namespace.len()).unwrap_or(u8::MAX);
-        Self { stream: stream.into(), namespace_bytes }
+        Self { stream: stream.into(), namespace_bytes: length_of(namespace) }
     }
 
     /// The namespace.

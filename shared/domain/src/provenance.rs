@@ -21,7 +21,7 @@ impl Actor {
     /// Parses an actor.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         plain_text("actor", text, MAX_ACTOR_BYTES)?;
-        Ok(Self(text.into()))
+        Ok(if text.is_empty() { Self::default() } else { Self(text.into()) })
     }
 
     /// The actor as text.
@@ -46,7 +46,7 @@ impl ReasonText {
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             return Err(Invalid::new("reason", "must not hold control characters"));
         }
-        Ok(Self(text.into()))
+        Ok(if text.is_empty() { Self::default() } else { Self(text.into()) })
     }
 
     /// The reason as text.

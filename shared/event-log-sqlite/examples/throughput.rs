@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use configapi_event_log::domain::{
     ConfigEvent, ConfigKey, Content, Position, Provenance, Timestamp, Value, Version,
@@ -18,6 +18,7 @@ use configapi_event_log_sqlite::SqliteLog;
 
 const STREAMS: u64 = 10_000;
 const VALUE_BYTES: usize = 128;
+const COMMITS: u64 = 5_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -28,41 +29,58 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir_in(parent)?;
     let log = SqliteLog::open(&directory.path().join("log.db"), Timestamp(1)).await?;
 
-    let begun = Instant::now();
+    let begun = Begun::now();
     let mut head = log.head().await?;
     while head.position.0 < events {
         let rows = rows(&mut head, batch)?;
         log.append(&rows.0, &rows.1).await?;
     }
-    tell("append (encode, seal, write)", events, begun);
+    tell("append (encode, seal, write)", events, &begun);
 
     for round in 1..=2 {
-        let begun = Instant::now();
+        let begun = Begun::now();
         replay(&*log, events).await?;
-        tell(&format!("replay {round} (read, verify, decode)"), events, begun);
+        tell(&format!("replay {round} (read, verify, decode)"), events, &begun);
     }
 
-    let begun = Instant::now();
+    let begun = Begun::now();
     let mut from = Position::GENESIS;
     while from.0 < events {
         from = log.read(from, PageLimit::TAIL).await?.events.last().ok_or("no rows")?.position;
     }
-    tell("read alone", events, begun);
+    tell("read alone", events, &begun);
 
-    const COMMITS: u64 = 5_000;
-    let begun = Instant::now();
+    let begun = Begun::now();
     for _ in 0..COMMITS {
         let rows = rows(&mut head, 1)?;
         log.append(&rows.0, &rows.1).await?;
     }
-    tell("single commits", COMMITS, begun);
+    tell("single commits", COMMITS, &begun);
     Ok(())
 }
 
-fn tell(what: &str, count: u64, begun: Instant) {
-    let taken = begun.elapsed();
+/// When a step began, by the clock on the wall and by the processor's.
+struct Begun(Instant, Duration);
+
+impl Begun {
+    fn now() -> Self {
+        Self(Instant::now(), processor_time())
+    }
+}
+
+/// What this process has used of all cores so far, as Linux tells it, in steps of 10 ms.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks =
+        stat.split_whitespace().skip(13).take(2).filter_map(|text| text.parse::<u64>().ok());
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+fn tell(what: &str, count: u64, begun: &Begun) {
+    let (taken, used) = (begun.0.elapsed(), processor_time().saturating_sub(begun.1));
     let rate = u128::from(count) * 1_000_000 / taken.as_micros().max(1);
-    println!("{what}: {count} in {taken:.2?}, {rate}/s");
+    let each = used.as_nanos() / u128::from(count);
+    println!("{what}: {count} in {taken:.2?}, {rate}/s, {each} ns of processor time each");
 }
 
 /// The next batch, and the head that it follows.

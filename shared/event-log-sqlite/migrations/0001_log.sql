@@ -32,6 +32,26 @@ BEGIN SELECT RAISE(ABORT, 'the log is immutable: events are not updated'); END;
 CREATE TRIGGER events_are_not_deleted BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'the log is immutable: events are not deleted'); END;
 
+-- Nothing takes the place of what is there: INSERT OR REPLACE deletes without asking the triggers
+-- above. What these say is what the keys would say.
+CREATE TRIGGER events_are_not_replaced BEFORE INSERT ON events
+BEGIN
+    SELECT RAISE(ABORT, 'the log is immutable: the position is taken')
+    WHERE NEW.position <= (SELECT max(position) FROM events);
+    SELECT RAISE(ABORT, 'the log is immutable: positions have no gap')
+    WHERE NEW.position > 1 + (SELECT max(position) FROM events);
+    SELECT RAISE(ABORT, 'the log is immutable: the version is taken')
+    WHERE EXISTS (SELECT 1 FROM events WHERE stream = NEW.stream AND version = NEW.version);
+    SELECT RAISE(ABORT, 'the log is immutable: the request id is taken')
+    WHERE EXISTS (SELECT 1 FROM events WHERE request_id = NEW.request_id);
+END;
+
+CREATE TRIGGER epochs_are_not_replaced BEFORE INSERT ON epochs
+BEGIN
+    SELECT RAISE(ABORT, 'the log is immutable: the epoch is taken')
+    WHERE NEW.epoch <= (SELECT max(epoch) FROM epochs);
+END;
+
 CREATE TRIGGER epochs_are_not_updated BEFORE UPDATE ON epochs
 BEGIN SELECT RAISE(ABORT, 'the log is immutable: epochs are not updated'); END;
 

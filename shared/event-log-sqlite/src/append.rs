@@ -10,7 +10,7 @@ use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 use crate::fault::append_error;
 use crate::row::{COLUMNS_COUNT, INSERT_COLUMNS, bind, bind_nothing, signed};
 
-/// The most rows of one INSERT. `SQLite` takes at most 32,766 arguments.
+/// The most rows of one INSERT. SQLite takes at most 32,766 arguments.
 const MAX_ROWS: usize = 1_024;
 
 /// One INSERT, ready to be sent.
@@ -25,9 +25,9 @@ static INSERTS: LazyLock<Vec<SqlStr>> =
     LazyLock::new(|| (0..=MAX_ROWS.trailing_zeros()).map(|power| insert(1 << power)).collect());
 
 /// Rows that are not there have no position, and are left out. What the condition asks does not
-/// depend on the rows, so `SQLite` asks once.
+/// depend on the rows, so SQLite asks once.
 fn insert(rows: usize) -> SqlStr {
-    let row = format!("({})", vec!["?"; COLUMNS_COUNT].join(","));
+    let row = format!("({})", ["?"; COLUMNS_COUNT].join(","));
     let values = vec![row; rows].join(",");
     AssertSqlSafe(format!(
         "INSERT INTO events ({INSERT_COLUMNS}) SELECT * FROM (VALUES {values}) \

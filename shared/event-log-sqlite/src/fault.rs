@@ -1,5 +1,5 @@
-//! What a driver's error means to us. Errors are recognised here and nowhere else: by `SQLite`'s
-//! extended result code and, for unique keys, by the constraint that it names.
+//! What a driver's error means to us. Errors are recognised here and nowhere else: by SQLite's
+//! extended result code and, for what is taken, by the words of the schema's own trigger.
 
 use configapi_event_log::domain::Position;
 use configapi_event_log::{AppendError, LogError};
@@ -22,11 +22,9 @@ pub(crate) enum Fault {
     Unclear(String),
 }
 
-/// Extended result codes of `SQLite` that we tell apart; the low byte is the primary code.
+/// Extended result codes of SQLite that we tell apart; the low byte is the primary code.
 mod code {
-    pub(super) const CONSTRAINT_PRIMARY_KEY: i32 = 1555;
-    pub(super) const CONSTRAINT_UNIQUE: i32 = 2067;
-    pub(super) const CONSTRAINT_ROW_ID: i32 = 2579;
+    pub(super) const CONSTRAINT_TRIGGER: i32 = 1811;
     pub(super) const PERMISSION: i32 = 3;
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
@@ -59,12 +57,10 @@ impl Fault {
         let extended = error.code().and_then(|text| text.parse::<i32>().ok()).unwrap_or(0);
         let text = error.message().to_owned();
         match (extended, extended & 0xFF) {
-            (code::CONSTRAINT_PRIMARY_KEY | code::CONSTRAINT_ROW_ID, _)
-                if text.contains("events.position") =>
-            {
+            (code::CONSTRAINT_TRIGGER, _) if text.ends_with("the position is taken") => {
                 Self::PositionTaken
             }
-            (code::CONSTRAINT_UNIQUE, _) if text.contains("events.request_id") => {
+            (code::CONSTRAINT_TRIGGER, _) if text.ends_with("the request id is taken") => {
                 Self::RequestIdTaken
             }
             (_, code::CONSTRAINT | code::TOO_BIG | code::MISMATCH) => Self::Refused(text),

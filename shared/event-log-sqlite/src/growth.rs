@@ -136,12 +136,11 @@ async fn look(
     connection: &mut Option<sqlx::pool::PoolConnection<sqlx::Sqlite>>,
     seen: &mut Option<i64>,
 ) -> Result<Option<Position>, sqlx::Error> {
-    let connection: &mut SqliteConnection = match connection {
-        Some(connection) => connection,
-        None => {
-            *seen = None;
-            connection.insert(readers.acquire().await?)
-        }
+    let connection: &mut SqliteConnection = if let Some(connection) = connection {
+        connection
+    } else {
+        *seen = None;
+        connection.insert(readers.acquire().await?)
     };
     let version = data_version(connection).await?;
     if *seen == Some(version) {

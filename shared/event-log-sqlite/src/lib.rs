@@ -5,6 +5,7 @@ mod append;
 mod fault;
 mod growth;
 mod log;
+mod packed;
 mod place;
 mod read;
 mod row;

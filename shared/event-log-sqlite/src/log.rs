@@ -18,16 +18,18 @@ use crate::append::{chunks, send};
 use crate::fault::{append_error, log_error};
 use crate::growth::Growth;
 use crate::place::Place;
+use crate::read::Chunking;
 use crate::turn::SqliteTurn;
 use crate::{read, schema};
 
-/// A log in an `SQLite` file.
+/// A log in an SQLite file.
 #[derive(Debug)]
 pub struct SqliteLog {
     /// None if the log is open for reading only.
     writer: Option<SqlitePool>,
     readers: SqlitePool,
     growth: Growth,
+    chunking: Arc<Chunking>,
 }
 
 impl SqliteLog {
@@ -39,8 +41,7 @@ impl SqliteLog {
         let writer = place.writer().await?;
         schema::prepare(&writer, &place, LogId::new_at(now), now).await?;
         let readers = place.readers().await?;
-        let growth = Growth::new(readers.clone());
-        Ok(Arc::new(Self { writer: Some(writer), readers, growth }))
+        Ok(Self::of(Some(writer), readers))
     }
 
     /// Opens the log in this file for reading only, beside another process that writes. Makes
@@ -54,8 +55,12 @@ impl SqliteLog {
         }
         let readers = place.readers().await?;
         schema::check(&readers, &place).await?;
+        Ok(Self::of(None, readers))
+    }
+
+    fn of(writer: Option<SqlitePool>, readers: SqlitePool) -> Arc<Self> {
         let growth = Growth::new(readers.clone());
-        Ok(Arc::new(Self { writer: None, readers, growth }))
+        Arc::new(Self { writer, readers, growth, chunking: Arc::new(Chunking::new()) })
     }
 
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, LogError> {
@@ -120,11 +125,12 @@ impl EventLog for SqliteLog {
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
         let transaction =
             self.writer()?.begin_with(BEGIN).await.map_err(|error| log_error(&error))?;
-        Ok(Box::new(SqliteTurn { transaction, growth: self.growth.clone() }))
+        let (growth, chunking) = (self.growth.clone(), Arc::clone(&self.chunking));
+        Ok(Box::new(SqliteTurn { transaction, growth, chunking }))
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
-        read::page(&mut *self.reader().await?, from, limit).await
+        read::page(&mut *self.reader().await?, &self.chunking, from, limit).await
     }
 
     async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

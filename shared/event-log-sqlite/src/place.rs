@@ -17,9 +17,9 @@ const MAX_BUSY_WAIT: Duration = Duration::from_secs(5);
 const MAX_QUEUE_WAIT: Duration = Duration::from_secs(10);
 /// Reads at once, the poller's connection included.
 const MAX_READERS: u32 = 6;
-/// Rows that may be on their way from a connection's thread. With the largest values this bounds
-/// what a read can hold beyond its page.
-const ROWS_IN_FLIGHT: usize = 64;
+/// Rows, or chunks of rows, that may be on their way from a connection's thread. With the largest
+/// values this bounds what a read can hold beyond its page.
+const ROWS_IN_FLIGHT: usize = 2;
 /// Pages in the write-ahead log before they are moved into the file: 16 MiB.
 const CHECKPOINT_PAGES: &str = "4096";
 /// What the write-ahead log is cut back to after it grew beyond: 64 MiB.

@@ -1,5 +1,7 @@
 //! Everything that is read. Each read is one statement, so it sees one snapshot.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
     Epoch, EpochStart, Hash, Head, Identity, Lineage, LogError, Page, PageBuilder, PageLimit,
@@ -7,17 +9,22 @@ use configapi_event_log::{
 };
 use futures_util::TryStreamExt;
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteConnection;
 
 use crate::fault::{corrupt, log_error};
-use crate::row::{COLUMNS_COUNT, columns, signed, stored, unsigned};
+use crate::packed::{Packed, packed};
+use crate::row::{columns, signed, stored, unsigned};
 
-/// The epoch comes with every row, and alone if there is none.
+/// Chunks of rows from a position on, each in one value; the epoch comes with every chunk, and alone
+/// if there is no row. Which chunks there are follows from the newest position, not from rows found,
+/// so a row that is missing cannot look like the end.
 const PAGE: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", now.epoch FROM (SELECT max(epoch) AS epoch FROM epochs) AS now \
-     LEFT JOIN events AS e ON e.position >= ? ORDER BY e.position LIMIT ?"
+    "WITH RECURSIVE chunk (start) AS (SELECT ?1 UNION ALL SELECT start + ?2 FROM chunk \
+     WHERE start + ?2 <= (SELECT max(position) FROM events) LIMIT ?3) \
+     SELECT (SELECT max(epoch) FROM epochs), (SELECT group_concat(row, '') FROM (SELECT ",
+    packed!(),
+    " AS row FROM events AS e WHERE e.position >= chunk.start AND e.position < chunk.start + ?2 \
+     ORDER BY e.position)) FROM chunk"
 );
 
 const HEAD: &str = "SELECT position, hash, recorded_at, (SELECT max(epoch) FROM epochs) \
@@ -70,38 +77,63 @@ macro_rules! at_or_before {
 const AT_TIME: &str = at_or_before!("recorded_at");
 const AT_POSITION: &str = at_or_before!("position");
 
+/// How many rows to ask for in one value, from what rows have weighed lately.
+#[derive(Debug)]
+pub(crate) struct Chunking {
+    row_bytes: AtomicUsize,
+}
+
+impl Chunking {
+    /// Beyond this, larger chunks are not faster.
+    const MAX_ROWS: usize = 32;
+    /// About what a chunk weighs, if more than one row.
+    const CHUNK_BYTES: usize = 64 << 10;
+
+    pub(crate) fn new() -> Self {
+        Self { row_bytes: AtomicUsize::new(Self::CHUNK_BYTES / Self::MAX_ROWS) }
+    }
+
+    fn rows(&self) -> usize {
+        let row_bytes = self.row_bytes.load(Ordering::Relaxed).max(1);
+        (Self::CHUNK_BYTES / row_bytes).clamp(1, Self::MAX_ROWS)
+    }
+
+    fn learn(&self, page: &Page) {
+        if !page.events.is_empty() {
+            let bytes: usize = page.events.iter().map(StoredEvent::weight_bytes).sum();
+            self.row_bytes.store(bytes / page.events.len(), Ordering::Relaxed);
+        }
+    }
+}
+
 /// Rows from `from` on. Reading stops when the page is full.
 pub(crate) async fn page(
     connection: &mut SqliteConnection,
+    chunking: &Chunking,
     from: Position,
     limit: PageLimit,
 ) -> Result<Page, LogError> {
+    let chunk_rows = chunking.rows();
     let mut page = PageBuilder::new(limit);
     let mut epoch = None;
-    {
-        let mut rows = sqlx::query(PAGE)
-            .bind(signed(from.0))
-            .bind(i64::try_from(limit.events()).unwrap_or(i64::MAX))
-            .fetch(connection);
-        while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
-            if epoch.is_none() {
-                epoch = Some(Epoch(unsigned(&row, COLUMNS_COUNT, from.0)?));
-                if is_empty(&row)? {
-                    break;
-                }
-            }
-            if !page.push(stored(&row)?) {
-                break;
+    let mut chunks = sqlx::query(PAGE)
+        .bind(signed(from.0))
+        .bind(i64::try_from(chunk_rows).unwrap_or(1))
+        .bind(i64::try_from(limit.events().div_ceil(chunk_rows)).unwrap_or(i64::MAX))
+        .fetch(connection);
+    'page: while let Some(chunk) = chunks.try_next().await.map_err(|error| log_error(&error))? {
+        epoch = Some(Epoch(unsigned(&chunk, 0, from.0)?));
+        let value: Option<&[u8]> = chunk.try_get_unchecked(1).map_err(|error| log_error(&error))?;
+        for row in Packed::new(value.unwrap_or_default(), from) {
+            if !page.push(row?) {
+                break 'page;
             }
         }
     }
-    page.finish(epoch.ok_or_else(|| corrupt(from.0, "the log has no epoch"))?)
-}
-
-/// Whether the row holds the epoch only.
-fn is_empty(row: &SqliteRow) -> Result<bool, LogError> {
-    let position: Option<i64> = row.try_get(0).map_err(|error| log_error(&error))?;
-    Ok(position.is_none())
+    drop(chunks);
+    let page = page.finish(epoch.ok_or_else(|| corrupt(from.0, "the log has no epoch"))?)?;
+    chunking.learn(&page);
+    Ok(page)
 }
 
 pub(crate) async fn head(connection: &mut SqliteConnection) -> Result<Head, LogError> {
@@ -158,7 +190,7 @@ pub(crate) async fn requests(
     listed(connection, REQUESTS, ids).await
 }
 
-/// A statement that takes a list, as JSON: `SQLite` has no other.
+/// A statement that takes a list, as JSON: SQLite has no other.
 async fn listed(
     connection: &mut SqliteConnection,
     sql: &'static str,

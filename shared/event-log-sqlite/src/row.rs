@@ -68,7 +68,7 @@ fn small(row: &SqliteRow, index: usize, position: u64) -> Result<u32, LogError> 
     u32::try_from(number).map_err(|_| corrupt(position, &format!("column {index} is out of range")))
 }
 
-/// `SQLite` numbers are signed. No log gets as far as the largest of them.
+/// SQLite numbers are signed. No log gets as far as the largest of them.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -12,7 +12,7 @@ use crate::row::{INSERT_COLUMNS, bind};
 /// Every change of the schema ever made, oldest first. What was released never changes.
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_log.sql")];
 
-/// "CfgA": says that a file is ours, in the header, where `SQLite` keeps such marks.
+/// "CfgA": says that a file is ours, in the header, where SQLite keeps such marks.
 const APPLICATION_ID: i64 = 0x4366_6741;
 
 /// What the header of a file says.

@@ -1,4 +1,6 @@
-//! A writer's turn: the one writing connection, with `SQLite`'s write lock, until the turn ends.
+//! A writer's turn: the one writing connection, with SQLite's write lock, until the turn ends.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use configapi_event_log::domain::Position;
@@ -11,19 +13,20 @@ use crate::append::{chunks, send};
 use crate::fault::append_error;
 use crate::growth::Growth;
 use crate::log::to_the_end;
-use crate::read;
+use crate::read::{self, Chunking};
 
 /// Dropped unused, the transaction is rolled back, and the connection goes to the next in line.
 #[derive(Debug)]
 pub(crate) struct SqliteTurn {
     pub(crate) transaction: Transaction<'static, Sqlite>,
     pub(crate) growth: Growth,
+    pub(crate) chunking: Arc<Chunking>,
 }
 
 #[async_trait]
 impl Turn for SqliteTurn {
     async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
-        read::page(&mut self.transaction, from, limit).await
+        read::page(&mut self.transaction, &self.chunking, from, limit).await
     }
 
     async fn append(
@@ -34,7 +37,7 @@ impl Turn for SqliteTurn {
         check_batch(head, events)?;
         let chunks = chunks(head, events)?;
         let end = events.last().map_or(head.position, |row| row.position);
-        let Self { mut transaction, growth } = *self;
+        let Self { mut transaction, growth, .. } = *self;
         to_the_end(async move {
             for chunk in chunks {
                 send(&mut transaction, chunk).await?;

@@ -1,3 +1,9 @@
 //! The log in an SQLite file: the suite of properties, and what is this store's own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod access;
+mod durability;
+mod immutability;
 mod suite;
+mod writing;

@@ -77,15 +77,26 @@ pub struct Draft<'a> {
     pub part: CommandPart,
 }
 
+/// A text that borrows from its JSON where it can. Within an `Option`, a bare `Cow` never does.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetV1<'a> {
     #[serde(borrow)]
     value: Cow<'a, str>,
     #[serde(borrow)]
-    old_value: Option<Cow<'a, str>>,
+    old_value: Option<Text<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    content_type: Option<Cow<'a, str>>,
+    content_type: Option<Text<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,7 +105,7 @@ struct DeletedV1<'a> {
     #[serde(borrow)]
     deleted_value: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    content_type: Option<Cow<'a, str>>,
+    content_type: Option<Text<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,9 +114,9 @@ struct RestoredV1<'a> {
     #[serde(borrow)]
     value: Cow<'a, str>,
     #[serde(borrow)]
-    old_value: Option<Cow<'a, str>>,
+    old_value: Option<Text<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    content_type: Option<Cow<'a, str>>,
+    content_type: Option<Text<'a>>,
     restored_version: u64,
 }
 
@@ -117,11 +128,11 @@ struct MetadataV1<'a> {
     #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
     reason: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    request_id: Option<Cow<'a, str>>,
+    request_id: Option<Text<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    traceparent: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
+    traceparent: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<Text<'a>>,
 }
 
 /// Domain → stored. The hash is left zero; the writer seals the row once its place is certain.
@@ -175,18 +186,19 @@ fn encode_event(event: &ConfigEvent) -> (&'static str, String) {
     }
 }
 
-fn stored_content_type(content: &Content) -> Option<Cow<'_, str>> {
+fn stored_content_type(content: &Content) -> Option<Text<'_>> {
     content.content_type.as_ref().map(|kind| kind.as_str().into())
 }
 
 fn encode_metadata(draft: &Draft<'_>) -> String {
     let provenance = draft.provenance;
+    let fingerprint = draft.request.map(|request| request.fingerprint.to_string());
     json(&MetadataV1 {
         actor: provenance.actor.as_str().into(),
         reason: provenance.reason.as_str().into(),
         request_id: provenance.request_id.as_ref().map(|id| id.as_str().into()),
         traceparent: provenance.traceparent.as_ref().map(|trace| trace.as_str().into()),
-        fingerprint: draft.request.map(|request| request.fingerprint.to_string()),
+        fingerprint: fingerprint.as_deref().map(Text::from),
     })
 }
 
@@ -199,16 +211,16 @@ fn json(form: &impl Serialize) -> String {
 pub fn decode(row: &StoredEvent) -> Result<Recorded, DecodeError> {
     let event = decode_event(row)?;
     let malformed = |problem: &dyn std::fmt::Display| malformed(row, problem);
-    let key = ConfigKey::parse_stream(&row.stream).map_err(|e| malformed(&e))?;
+    let key = ConfigKey::of_stream(Arc::clone(&row.stream)).map_err(|e| malformed(&e))?;
     let metadata: MetadataV1<'_> = parse(row, &row.metadata)?;
     let request_id = metadata
         .request_id
-        .map(|id| RequestId::parse(&id))
+        .map(|id| RequestId::parse(&id.0))
         .transpose()
         .map_err(|e| malformed(&e))?;
     let request = match (&request_id, metadata.fingerprint) {
         (Some(id), Some(text)) => {
-            let fingerprint = Fingerprint::parse(&text)
+            let fingerprint = Fingerprint::parse(&text.0)
                 .ok_or_else(|| malformed(&"the fingerprint is not 32 hexadecimal digits"))?;
             Some(RequestKey { id: id.clone(), fingerprint })
         }
@@ -225,7 +237,7 @@ pub fn decode(row: &StoredEvent) -> Result<Recorded, DecodeError> {
             actor: Actor::parse(&metadata.actor).map_err(|e| malformed(&e))?,
             reason: ReasonText::parse(&metadata.reason).map_err(|e| malformed(&e))?,
             request_id,
-            traceparent: metadata.traceparent.and_then(|text| TraceParent::parse(&text)),
+            traceparent: metadata.traceparent.and_then(|text| TraceParent::parse(&text.0)),
         },
         request,
         part: row.part,
@@ -234,30 +246,25 @@ pub fn decode(row: &StoredEvent) -> Result<Recorded, DecodeError> {
 }
 
 fn decode_event(row: &StoredEvent) -> Result<ConfigEvent, DecodeError> {
-    let known_type = match (&*row.event_type, row.schema_version) {
-        (SET, 1) => return set_from_v1(parse(row, &row.payload)?).map_err(|e| malformed(row, &e)),
-        (DELETED, 1) => {
-            return deleted_from_v1(parse(row, &row.payload)?).map_err(|e| malformed(row, &e));
+    let (position, schema_version) = (row.position, row.schema_version);
+    let event_type = || row.event_type.to_string();
+    let event = match (&*row.event_type, schema_version) {
+        (SET, 1) => set_from_v1(parse(row, &row.payload)?),
+        (DELETED, 1) => deleted_from_v1(parse(row, &row.payload)?),
+        (RESTORED, 1) => restored_from_v1(parse(row, &row.payload)?),
+        (SET | DELETED | RESTORED, _) => {
+            let event_type = event_type();
+            return Err(DecodeError::UnknownVersion { position, event_type, schema_version });
         }
-        (RESTORED, 1) => {
-            return restored_from_v1(parse(row, &row.payload)?).map_err(|e| malformed(row, &e));
-        }
-        (SET | DELETED | RESTORED, _) => true,
-        _ => false,
+        _ => return Err(DecodeError::UnknownType { position, event_type: event_type() }),
     };
-    let event_type = row.event_type.to_string();
-    let position = row.position;
-    Err(if known_type {
-        DecodeError::UnknownVersion { position, event_type, schema_version: row.schema_version }
-    } else {
-        DecodeError::UnknownType { position, event_type }
-    })
+    event.map_err(|problem| malformed(row, &problem))
 }
 
 fn set_from_v1(form: SetV1<'_>) -> Result<ConfigEvent, Invalid> {
     Ok(ConfigEvent::Set {
         content: content_from(form.value, form.content_type)?,
-        old_value: form.old_value.map(Value::parse).transpose()?,
+        old_value: form.old_value.map(|old| Value::parse(old.0)).transpose()?,
     })
 }
 
@@ -268,17 +275,14 @@ fn deleted_from_v1(form: DeletedV1<'_>) -> Result<ConfigEvent, Invalid> {
 fn restored_from_v1(form: RestoredV1<'_>) -> Result<ConfigEvent, Invalid> {
     Ok(ConfigEvent::Restored {
         content: content_from(form.value, form.content_type)?,
-        old_value: form.old_value.map(Value::parse).transpose()?,
+        old_value: form.old_value.map(|old| Value::parse(old.0)).transpose()?,
         restored_version: Version(form.restored_version),
     })
 }
 
-fn content_from(
-    value: Cow<'_, str>,
-    content_type: Option<Cow<'_, str>>,
-) -> Result<Content, Invalid> {
+fn content_from(value: Cow<'_, str>, content_type: Option<Text<'_>>) -> Result<Content, Invalid> {
     let content_type = match content_type {
-        Some(text) => ContentType::parse(&text)?,
+        Some(text) => ContentType::parse(&text.0)?,
         None => None,
     };
     Ok(Content { value: Value::parse(value)?, content_type })

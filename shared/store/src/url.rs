@@ -55,10 +55,7 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Postgres(url) => {
-                // What comes before the @ may hold a password, what comes after a ? may too.
-                let (scheme, rest) = url.0.split_once("://").unwrap_or(("postgres", ""));
-                let place = rest.rsplit('@').next().unwrap_or_default();
-                write!(f, "{scheme}://{}", place.split('?').next().unwrap_or_default())
+                write!(f, "postgres://{}", shown(&url.0).unwrap_or("(hidden)"))
             }
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Memory => f.write_str("memory:"),
@@ -70,4 +67,28 @@ impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreUrl({self})")
     }
+}
+
+/// Host, port and database of a URL in which there can be no doubt about what is what. A stray `@`,
+/// `/` or `?` may be part of a password, and then nothing is shown.
+fn shown(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let place = match rest.split_once('@') {
+        Some((user, place)) if !user.contains(['/', '?', '#']) => place,
+        Some(_) => return None,
+        None => rest,
+    };
+    if place.contains('@') {
+        return None;
+    }
+    let place = place.split_once('?').map_or(place, |(place, _)| place);
+    let host = place.split_once('/').map_or(place, |(host, _)| host);
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some(_) if host.ends_with(']') => host,
+        Some(_) => return None,
+        None => host,
+    };
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._%[]:,".contains(&b);
+    name.bytes().all(is_plain).then_some(place)
 }

@@ -26,9 +26,27 @@ fn a_url_names_one_of_three_stores() {
 
 #[test]
 fn no_text_of_a_url_shows_a_password() {
-    let url = url("postgres://user:s3cret@host:5432/db?password=s3cret");
-    assert_eq!(url.to_string(), "postgres://host:5432/db");
-    assert_eq!(format!("{url:?}"), "StoreUrl(postgres://host:5432/db)");
+    for (text, shown) in [
+        ("postgres://ada:secret@db:5432/config", "postgres://db:5432/config"),
+        ("postgres://ada:secret@db:5432/config?password=secret", "postgres://db:5432/config"),
+        ("postgresql://ada:secret@db/config?sslmode=require", "postgres://db/config"),
+        ("postgres://db/config", "postgres://db/config"),
+        ("postgres://[::1]:5432/config", "postgres://[::1]:5432/config"),
+        ("postgres://ada:secret@[::1]/config", "postgres://[::1]/config"),
+        ("postgres:///config?host=/run/postgresql", "postgres:///config"),
+        // Whatever is not certain is hidden.
+        ("postgres://ada:secret", "postgres://(hidden)"),
+        ("postgres://ada:secret/db/config", "postgres://(hidden)"),
+        ("postgres://ada:sec/ret@db/config", "postgres://(hidden)"),
+        ("postgres://ada:sec?secret@db/config", "postgres://(hidden)"),
+        ("postgres://ada:sec#secret@db/config", "postgres://(hidden)"),
+        ("postgres://ada:what@secret@db/config", "postgres://(hidden)"),
+        ("postgres://db/config?password=what@secret", "postgres://(hidden)"),
+    ] {
+        let url = url(text);
+        assert_eq!(url.to_string(), shown, "{text}");
+        assert_eq!(format!("{url:?}"), format!("StoreUrl({shown})"));
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,106 @@
+//! Who may open what.
+
+use configapi_event_log::conformance::Factory;
+use configapi_event_log::domain::Timestamp;
+use configapi_event_log::{AppendError, EventLog, LogError};
+use configapi_event_log_sqlite::SqliteLog;
+
+use crate::suite::{InFile, NOW};
+use crate::writing::{console, events, run};
+
+#[tokio::test]
+async fn a_reader_makes_nothing_and_waits_for_the_writer() {
+    let file = InFile::fresh().await;
+    let error = SqliteLog::open_for_reading(&file.path()).await.unwrap_err();
+    let LogError::Unavailable(text) = &error else { panic!("not unavailable: {error}") };
+    assert!(text.contains("is not there yet"), "{text}");
+    assert!(!file.path().parent().unwrap().exists(), "a reader made a directory");
+
+    std::fs::create_dir_all(file.path().parent().unwrap()).unwrap();
+    std::fs::write(file.path(), b"").unwrap();
+    let error = SqliteLog::open_for_reading(&file.path()).await.unwrap_err();
+    let LogError::Unavailable(text) = &error else { panic!("not unavailable: {error}") };
+    assert!(text.contains("holds no log yet"), "{text}");
+
+    let writer = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let reader = SqliteLog::open_for_reading(&file.path()).await.unwrap();
+    let head = reader.head().await.unwrap();
+    writer.append(&head, &events(&head, 2)).await.unwrap();
+    assert_eq!(reader.head().await, writer.head().await);
+}
+
+#[tokio::test]
+async fn a_reader_writes_nothing() {
+    let file = InFile::fresh().await;
+    let writer = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let reader = SqliteLog::open_for_reading(&file.path()).await.unwrap();
+    let head = reader.head().await.unwrap();
+    let refused = reader.append(&head, &events(&head, 1)).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Refused(_)), "{refused}");
+    assert!(matches!(reader.take_turn().await, Err(LogError::Unusable(_))));
+    assert!(matches!(reader.begin_epoch(&head).await, Err(LogError::Unusable(_))));
+    assert_eq!(writer.head().await.unwrap(), head);
+}
+
+#[tokio::test]
+async fn a_log_is_begun_once_however_many_open_it_at_the_same_time() {
+    let file = InFile::fresh().await;
+    let path = file.path();
+    let opened: Vec<_> = (0..4)
+        .map(|each| {
+            let path = path.clone();
+            let now = Timestamp(NOW.0 + each);
+            tokio::spawn(async move { SqliteLog::open(&path, now).await.unwrap() })
+        })
+        .collect();
+    let mut identities = Vec::new();
+    for log in opened {
+        identities.push(log.await.unwrap().identity().await.unwrap());
+    }
+    assert!(identities.windows(2).all(|pair| pair[0] == pair[1]), "{identities:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused() {
+    let file = InFile::fresh().await;
+    drop(SqliteLog::open(&file.path(), NOW).await.unwrap());
+    run(&mut console(&file.path()).await, "PRAGMA user_version = 2").await.unwrap();
+    let write = SqliteLog::open(&file.path(), NOW).await.unwrap_err();
+    let read = SqliteLog::open_for_reading(&file.path()).await.unwrap_err();
+    let LogError::Unusable(text) = &write else { panic!("not unusable: {write}") };
+    assert_eq!(write, read);
+    let expected = "was made by a newer program: its schema has version 2, this program knows 1";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_is_refused_and_left_alone() {
+    let file = InFile::fresh().await;
+    std::fs::create_dir_all(file.path().parent().unwrap()).unwrap();
+    let mut theirs = console_making(&file.path()).await;
+    run(&mut theirs, "CREATE TABLE cookies (a)").await.unwrap();
+    let error = SqliteLog::open(&file.path(), NOW).await.unwrap_err();
+    let LogError::Unusable(text) = &error else { panic!("not unusable: {error}") };
+    assert!(text.ends_with("is a database of another program"), "{text}");
+    run(&mut theirs, "CREATE TABLE events (a)").await.unwrap();
+
+    let noise = file.path().with_file_name("noise");
+    std::fs::write(&noise, b"no database at all, only some text that is long enough").unwrap();
+    let error = SqliteLog::open(&noise, NOW).await.unwrap_err();
+    assert!(matches!(error, LogError::Unusable(_)), "{error}");
+}
+
+async fn console_making(path: &std::path::Path) -> sqlx::SqliteConnection {
+    use sqlx::ConnectOptions;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    options.connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_place_where_no_file_can_be_is_refused() {
+    let file = InFile::fresh().await;
+    let blocker = file.directory.path().join("file");
+    std::fs::write(&blocker, b"").unwrap();
+    let error = SqliteLog::open(&blocker.join("log.db"), NOW).await.unwrap_err();
+    assert!(matches!(error, LogError::Unusable(_)), "{error}");
+}

@@ -1,0 +1,170 @@
+//! What cannot be understood is an error that names the place, never the content.
+
+use configapi_event_log::domain::Position;
+use configapi_event_log::{DecodeError, SCHEMA_VERSION, StoredEvent, decode};
+use proptest::prelude::*;
+
+use crate::rows::{log, made};
+
+/// A row that would tell its secrets if an error quoted it.
+fn row() -> StoredEvent {
+    StoredEvent {
+        payload: r#"{"value":"hunter2","old_value":"hunter1"}"#.to_owned(),
+        metadata: r#"{"actor":"ada"}"#.to_owned(),
+        ..log(&[1]).swap_remove(1)
+    }
+}
+
+fn problem_of(change: impl FnOnce(&mut StoredEvent)) -> String {
+    let mut row = row();
+    change(&mut row);
+    let error = decode(&row).unwrap_err();
+    let DecodeError::Malformed { position, problem } = &error else {
+        panic!("not malformed: {error:?}")
+    };
+    assert_eq!(*position, Position(1));
+    assert!(error.to_string().starts_with("position 1 cannot be read: "));
+    for secret in ["hunter", "swordfish"] {
+        assert!(!format!("{error} {error:?}").contains(secret), "the error tells: {error:?}");
+    }
+    problem.clone()
+}
+
+#[test]
+fn a_row_of_this_version_is_read() {
+    assert_eq!(SCHEMA_VERSION, 1);
+    assert!(decode(&row()).is_ok());
+}
+
+#[test]
+fn an_unknown_type_stops_the_reader() {
+    let mut row = row();
+    row.event_type = "ConfigValueRenamed".into();
+    let error = decode(&row).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "position 1 holds an event of the unknown type \"ConfigValueRenamed\""
+    );
+}
+
+#[test]
+fn a_newer_version_of_a_known_type_stops_the_reader() {
+    for event_type in ["ConfigValueSet", "ConfigValueDeleted", "ConfigValueRestored"] {
+        for schema_version in [0, SCHEMA_VERSION + 1] {
+            let mut row = row();
+            row.event_type = event_type.into();
+            row.schema_version = schema_version;
+            let event_type = event_type.to_owned();
+            let position = Position(1);
+            let expected = DecodeError::UnknownVersion { position, event_type, schema_version };
+            assert_eq!(decode(&row).unwrap_err(), expected);
+        }
+    }
+    let mut row = row();
+    row.schema_version = 2;
+    assert_eq!(
+        decode(&row).unwrap_err().to_string(),
+        "position 1 holds ConfigValueSet in schema version 2, which is newer than this program"
+    );
+}
+
+#[test]
+fn json_that_is_none_is_malformed() {
+    let cut = r#"{"value":"hunter2"#;
+    assert_eq!(problem_of(|row| row.payload = cut.to_owned()), "not JSON");
+    for text in ["", "{", "hunter2", "\"hunter2"] {
+        assert_eq!(problem_of(|row| row.payload = text.to_owned()), "not JSON");
+        assert_eq!(problem_of(|row| row.metadata = text.to_owned()), "not JSON");
+    }
+}
+
+#[test]
+fn json_of_another_shape_is_malformed() {
+    let wrong = "JSON of another shape than its type has";
+    for payload in [
+        r#""hunter2""#,
+        r#"["hunter2"]"#,
+        "{}",
+        r#"{"value":7,"old_value":null}"#,
+        r#"{"value":"hunter2","old_value":["hunter1"]}"#,
+        r#"{"value":"hunter2","value":"hunter2","old_value":null}"#,
+        r#"{"value":"hunter2","old_value":null,"swordfish":"hunter3"}"#,
+    ] {
+        assert_eq!(problem_of(|row| row.payload = payload.to_owned()), wrong, "{payload}");
+    }
+    for metadata in [r#"{"swordfish":1}"#, r#"{"actor":["swordfish"]}"#, "[7]", "null"] {
+        assert_eq!(problem_of(|row| row.metadata = metadata.to_owned()), wrong, "{metadata}");
+    }
+    for event_type in ["ConfigValueDeleted", "ConfigValueRestored"] {
+        assert_eq!(problem_of(|row| row.event_type = event_type.into()), wrong);
+    }
+}
+
+#[test]
+fn a_field_that_breaks_the_rules_of_the_domain_is_malformed() {
+    let payload = |text: &str| problem_of(|row| row.payload = text.to_owned());
+    let nul = payload(r#"{"value":"hunter2\u0000","old_value":null}"#);
+    assert_eq!(nul, "value: must not hold a NUL character, has one at byte 7");
+    let old = payload(r#"{"value":"hunter2","old_value":"\u0000hunter1"}"#);
+    assert_eq!(old, "value: must not hold a NUL character, has one at byte 0");
+    let kind = payload(r#"{"value":"hunter2","old_value":null,"content_type":"swordfish\n"}"#);
+    assert_eq!(kind, "content_type: must not hold control characters");
+
+    let metadata = |text: &str| problem_of(|row| row.metadata = text.to_owned());
+    let control = "must not hold control characters";
+    assert_eq!(metadata(r#"{"actor":"swordfish\n"}"#), format!("actor: {control}"));
+    assert_eq!(metadata(r#"{"reason":"swordfish\u0001"}"#), format!("reason: {control}"));
+    assert_eq!(
+        metadata(r#"{"request_id":"sword fish"}"#),
+        "request_id: may hold only visible ASCII characters"
+    );
+    assert_eq!(
+        metadata(r#"{"request_id":"id","fingerprint":"swordfish"}"#),
+        "the fingerprint is not 32 hexadecimal digits"
+    );
+    assert_eq!(
+        metadata(r#"{"fingerprint":"000102030405060708090a0b0c0d0e0f"}"#),
+        "a fingerprint without a request id"
+    );
+}
+
+#[test]
+fn a_stream_that_is_no_config_is_malformed() {
+    let stream = |text: &str| problem_of(|row| row.stream = text.into());
+    assert_eq!(stream("swordfish"), "stream: must be namespace/name");
+    assert_eq!(stream("/swordfish"), "namespace: must not be empty in a stream's name");
+    assert_eq!(stream("Swordfish/a"), "namespace: may hold only a-z, 0-9 and -");
+    assert_eq!(stream("a/../swordfish"), "name: must not have an empty, `.` or `..` segment");
+}
+
+#[test]
+fn a_traceparent_that_cannot_be_read_is_left_out() {
+    let row = StoredEvent { metadata: r#"{"traceparent":"99-what"}"#.to_owned(), ..row() };
+    assert_eq!(decode(&row).unwrap().provenance.traceparent, None);
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded_as_it_was(made in made()) {
+        let row = made.encoded();
+        let read = decode(&row).unwrap();
+        prop_assert_eq!(read.position, made.position);
+        prop_assert_eq!(read.version, made.version);
+        prop_assert_eq!(read.recorded_at, made.recorded_at);
+        prop_assert_eq!(&read.key, &made.key);
+        prop_assert_eq!(&read.event, &made.event);
+        prop_assert_eq!(&read.provenance, &made.provenance);
+        prop_assert_eq!(&read.request, &made.request);
+        prop_assert_eq!(read.part, made.part);
+        let keyed = made.request.filter(|_| made.part.index == 0);
+        prop_assert_eq!(row.request_id.as_deref(), keyed.as_ref().map(|key| key.id.as_str()));
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_and_never_a_panic(payload in ".*", metadata in ".*") {
+        let mut row = row();
+        row.payload = payload;
+        row.metadata = metadata;
+        let _ = decode(&row);
+    }
+}

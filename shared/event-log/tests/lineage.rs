@@ -1,0 +1,46 @@
+//! A position means one event, or those who hold it are told.
+
+use configapi_event_log::domain::{Position, Timestamp};
+use configapi_event_log::{Epoch, EpochStart, Lineage, LogId};
+
+fn start(epoch: u64, first_position: u64) -> EpochStart {
+    EpochStart { epoch: Epoch(epoch), first_position: Position(first_position) }
+}
+
+#[test]
+fn a_log_that_never_lost_anything_has_one_epoch() {
+    let lineage = Lineage::unbroken();
+    assert_eq!(lineage.current(), Epoch::FIRST);
+    assert_eq!(lineage.epochs(), [start(1, 1)]);
+    assert_eq!(Lineage::from_rows(vec![]), lineage);
+    assert!(lineage.still_holds(Epoch::FIRST, Position(u64::MAX)));
+}
+
+#[test]
+fn epochs_come_in_any_order() {
+    let lineage = Lineage::from_rows(vec![start(3, 7), start(1, 1), start(2, 10)]);
+    assert_eq!(lineage.current(), Epoch(3));
+    assert_eq!(lineage.epochs(), [start(1, 1), start(2, 10), start(3, 7)]);
+    assert_eq!(lineage.current().to_string(), "3");
+}
+
+#[test]
+fn a_position_holds_until_a_later_epoch_begins_at_or_before_it() {
+    let lineage = Lineage::from_rows(vec![start(1, 1), start(2, 10), start(3, 7)]);
+    let holds = |epoch, position| lineage.still_holds(Epoch(epoch), Position(position));
+    assert!(holds(1, 6) && holds(2, 6) && holds(3, 6));
+    assert!(!holds(1, 7), "lost when the third epoch began");
+    assert!(!holds(1, 10) && !holds(2, 10));
+    assert!(holds(3, 7) && holds(3, 1_000));
+    assert!(holds(4, 1_000), "an epoch not reached yet is not judged");
+}
+
+#[test]
+fn a_new_log_id_tells_when_it_was_made() {
+    let now = Timestamp(1_700_000_000_123_456);
+    let (one, two) = (LogId::new_at(now), LogId::new_at(now));
+    assert_ne!(one, two);
+    let (seconds, nanos) = one.0.get_timestamp().unwrap().to_unix();
+    assert_eq!((seconds, nanos / 1_000_000), (1_700_000_000, 123));
+    assert_ne!(LogId::new_at(Timestamp(-1)), LogId::new_at(Timestamp(-1)));
+}

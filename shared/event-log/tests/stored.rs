@@ -1,0 +1,42 @@
+//! The genesis row, and names of types.
+
+use std::borrow::Cow;
+
+use configapi_event_log::{GENESIS_STREAM, event_type_named, genesis, log_id_of, seal};
+
+use crate::rows::{START, log, log_id};
+
+#[test]
+fn a_genesis_row_tells_whose_log_it_begins() {
+    assert_eq!(log_id_of(&genesis(log_id(), START)), Some(log_id()));
+}
+
+#[test]
+fn a_genesis_row_that_was_edited_tells_nothing() {
+    let edits: [fn(&mut configapi_event_log::StoredEvent); 5] = [
+        |row| row.payload = row.payload.replace('7', "8"),
+        |row| row.payload = r#"{"log_id":"what"}"#.to_owned(),
+        |row| row.payload.push(' '),
+        |row| row.recorded_at.0 += 1,
+        |row| row.metadata = "{\"actor\":\"x\"}".to_owned(),
+    ];
+    for edit in edits {
+        let mut row = genesis(log_id(), START);
+        edit(&mut row);
+        assert_eq!(log_id_of(&row), None);
+    }
+    let mut renamed = genesis(log_id(), START);
+    renamed.stream = "default/a".into();
+    seal(configapi_event_log::Hash::ZERO, &mut renamed);
+    assert_eq!(log_id_of(&renamed), None, "its chain holds, but it is no genesis row");
+    assert_eq!(log_id_of(&log(&[1])[1]), None);
+    assert!(!GENESIS_STREAM.contains('/'));
+}
+
+#[test]
+fn known_types_are_not_allocated() {
+    for known in ["ConfigValueSet", "ConfigValueDeleted", "ConfigValueRestored"] {
+        assert!(matches!(event_type_named(known), Cow::Borrowed(name) if name == known));
+    }
+    assert!(matches!(event_type_named("Other"), Cow::Owned(name) if name == "Other"));
+}
