@@ -9,6 +9,7 @@ use configapi_proto::v1::{
     ListResponse, WatchRequest,
 };
 use configapi_runtime::grpc::edge::Call;
+use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -27,8 +28,35 @@ impl QueryRpc {
     }
 }
 
-fn deadline<T>(request: &Request<T>) -> Option<Instant> {
-    Call::of(request).map(Call::deadline)
+/// What a client can decompress.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+/// Smaller answers are sent as they are: many clients accept compression without asking for it, and
+/// to compress a few bytes costs more than the whole call.
+const COMPRESSED_BYTES: usize = 1 << 10;
+
+/// What the handlers want to know of a call beside its message.
+#[derive(Debug, Clone, Copy)]
+struct About {
+    deadline: Option<Instant>,
+    accepts_compression: bool,
+}
+
+impl About {
+    fn of<T>(request: &Request<T>) -> Self {
+        Self {
+            deadline: Call::of(request).map(Call::deadline),
+            accepts_compression: request.metadata().contains_key(ACCEPT_ENCODING),
+        }
+    }
+
+    fn answer<T: Message>(self, answer: T) -> Response<T> {
+        let is_small = self.accepts_compression && answer.encoded_len() < COMPRESSED_BYTES;
+        let mut response = Response::new(answer);
+        if is_small {
+            response.disable_compression();
+        }
+        response
+    }
 }
 
 #[tonic::async_trait]
@@ -36,46 +64,50 @@ impl Rpc for QueryRpc {
     type WatchStream = FrameStream;
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.get(request.into_inner(), deadline).await?))
+        let about = About::of(&request);
+        Ok(about.answer(self.core.get(request.into_inner(), about.deadline).await?))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.list(request.into_inner(), deadline).await?))
+        let about = About::of(&request);
+        Ok(about.answer(self.core.list(request.into_inner(), about.deadline).await?))
     }
 
     async fn history(
         &self,
         request: Request<HistoryRequest>,
     ) -> Result<Response<HistoryResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.history(request.into_inner(), deadline).await?))
+        let about = About::of(&request);
+        Ok(about.answer(self.core.history(request.into_inner(), about.deadline).await?))
     }
 
     async fn at_time(
         &self,
         request: Request<AtTimeRequest>,
     ) -> Result<Response<AtTimeResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.at_time(request.into_inner(), deadline).await?))
+        let about = About::of(&request);
+        Ok(about.answer(self.core.at_time(request.into_inner(), about.deadline).await?))
     }
 
     async fn diff(&self, request: Request<DiffRequest>) -> Result<Response<DiffResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.diff(request.into_inner(), deadline).await?))
+        let about = About::of(&request);
+        Ok(about.answer(self.core.diff(request.into_inner(), about.deadline).await?))
     }
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<FrameStream>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.watch(request.into_inner(), deadline).await?))
+        let about = About::of(&request);
+        // Frames are small and there are many of them, so they are sent as they are.
+        let mut frames =
+            Response::new(self.core.watch(request.into_inner(), about.deadline).await?);
+        frames.disable_compression();
+        Ok(frames)
     }
 
     async fn get_status(
         &self,
         request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.status(request.into_inner(), deadline).await?))
+        let about = About::of(&request);
+        Ok(about.answer(self.core.status(request.into_inner(), about.deadline).await?))
     }
 }

@@ -151,7 +151,7 @@ impl Frames {
     }
 }
 
-/// QuerySettings under which a test does not have to wait.
+/// Settings under which a test does not have to wait.
 pub fn quick() -> QuerySettings {
     let limits = Limits {
         wait_max: Duration::from_secs(15),
