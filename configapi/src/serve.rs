@@ -10,9 +10,9 @@ use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
 use configapi_command_service::{CommandService, CommandSettings};
 use configapi_gateway::{Gateway, GatewaySettings, Upstreams};
-use configapi_query_service::{QueryService, Settings as QuerySettings};
+use configapi_query_service::{QueryService, QuerySettings};
 use configapi_runtime::grpc::edge::EdgeLayer;
-use configapi_runtime::grpc::{self, CallLimits, GrpcLimits};
+use configapi_runtime::grpc::CallLimits;
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::settings;
@@ -93,7 +93,7 @@ async fn bind(arguments: &ServeArguments) -> Result<Listeners, String> {
     };
     Ok(Listeners {
         command: bind("CONFIGAPI_COMMAND_ADDR", arguments.command.command_addr).await?,
-        query: bind("CONFIGAPI_QUERY_ADDR", arguments.query.addr).await?,
+        query: bind("CONFIGAPI_QUERY_ADDR", arguments.query.query_addr).await?,
         gateway: bind("CONFIGAPI_GATEWAY_ADDR", arguments.gateway.gateway_addr).await?,
     })
 }
@@ -121,7 +121,7 @@ async fn start(
     let edge = EdgeLayer::new(CallLimits::default(), &[], &metrics);
     let commands_ready = Arc::new(commands.readiness());
     let upstreams =
-        Upstreams::in_process(commands.server(), commands_ready, queries.grpc_server(), &edge);
+        Upstreams::in_process(commands.server(), commands_ready, queries.server(), &edge);
     let gateway = Gateway::new(upstreams, arguments.gateway.limits(), &metrics, life);
     announce(&listeners, &arguments.store)?;
 
@@ -130,8 +130,7 @@ async fn start(
         commands.serve(listeners.command, &of_command.0, &of_command.1).await
     });
     life.spawn_critical("query server", async move {
-        let server = queries.server(GrpcLimits::default());
-        grpc::serve(listeners.query, server, &of_query.0, &of_query.1).await
+        queries.serve(listeners.query, &of_query.0, &of_query.1).await
     });
     life.spawn_critical("gateway", async move {
         gateway.serve(listeners.gateway, &HttpLimits::default()).await;

@@ -22,7 +22,7 @@ use configapi_domain::{
 use configapi_event_log::{CommandPart, Draft, EventLog, LogId, MemoryLog, encode, seal};
 use configapi_proto::v1::query_service_server::QueryService as _;
 use configapi_proto::v1::{GetRequest, GetStatusRequest};
-use configapi_query_service::{QueryService, Settings, snapshot};
+use configapi_query_service::{QueryService, QuerySettings, snapshot};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use tonic::Request;
@@ -78,12 +78,15 @@ async fn start(
     dir: &std::path::Path,
     snapshot_events: u64,
 ) -> (QueryService, Duration) {
-    let settings =
-        Settings { snapshot_dir: Some(dir.to_owned()), snapshot_events, ..Settings::default() };
+    let settings = QuerySettings {
+        snapshot_dir: Some(dir.to_owned()),
+        snapshot_events,
+        ..QuerySettings::default()
+    };
     let began = Instant::now();
     let metrics = Metrics::new("replay", "0");
     let service = QueryService::start(log, &settings, &metrics, &Lifecycle::default()).unwrap();
-    while service.readiness().is_err() {
+    while service.readiness()().is_err() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     (service, began.elapsed())

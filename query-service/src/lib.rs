@@ -4,6 +4,7 @@
 mod board;
 mod core;
 mod freshness;
+mod grpc;
 mod limits;
 mod metrics;
 pub mod projection;
@@ -11,13 +12,12 @@ mod queries;
 mod service;
 mod settings;
 pub mod snapshot;
-mod start;
 mod tailer;
 mod view;
 mod watch;
 mod wire;
 
+pub use grpc::QueryRpc;
 pub use limits::Limits;
-pub use service::QueryRpcService;
-pub use settings::Settings;
-pub use start::{QueryService, RunError, run};
+pub use service::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, QueryService, SnapshotDirError};
+pub use settings::QuerySettings;

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use configapi_event_log::domain::Timestamp;
-use configapi_query_service::{QueryService, Settings as QuerySettings};
-use configapi_runtime::grpc::{self, GrpcLimits};
+use configapi_domain::Timestamp;
+use configapi_query_service::{QueryService, QuerySettings};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
@@ -17,10 +16,10 @@ use tokio::net::TcpListener;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// ConfigApi's read server: follows the log and answers questions from memory
+/// ConfigApi's read server: follows the log and answers questions about it from memory
 #[derive(Debug, Parser)]
 #[command(name = "configapi-query-service", version)]
-struct ProcessSettings {
+struct Settings {
     /// Where the log is kept (`postgres://user@host/database` or `sqlite:path`)
     #[arg(long, env = "CONFIGAPI_STORE", value_name = "URL", hide_env_values = true)]
     store: StoreUrl,
@@ -38,7 +37,7 @@ struct ProcessSettings {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings: ProcessSettings = settings::parse_or_exit();
+    let settings: Settings = settings::parse_or_exit();
     if settings.store == StoreUrl::Memory {
         return settings::wrong(
             "CONFIGAPI_STORE (--store): memory: is for one process only; use `configapi serve`, \
@@ -59,28 +58,27 @@ async fn main() -> ExitCode {
 }
 
 async fn run(
-    settings: ProcessSettings,
+    settings: Settings,
     life: Lifecycle,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     life.watch_signals()?;
     let metrics = Metrics::new("query-service", VERSION);
-    let listener = TcpListener::bind(settings.query.addr).await?;
-    // A reader makes no log, so the time does not matter.
+    let listener = TcpListener::bind(settings.query.query_addr).await?;
+    // A reader begins no log, so there is no time at which one would begin.
     let opening = open_patiently(&settings.store, Access::Read, Timestamp::default);
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
     let service = QueryService::start(log?, &settings.query, &metrics, &life)?;
     if let Some(address) = settings.admin_addr {
         let listener = TcpListener::bind(address).await?;
-        let (metrics, life_of_admin, asked) = (metrics.clone(), life.clone(), service.clone());
-        let ready = Arc::new(move || asked.readiness());
+        let (metrics, life_of_admin) = (metrics.clone(), life.clone());
+        let ready = Arc::new(service.readiness());
         life.spawn(async move {
             http::admin::serve(listener, &metrics, &life_of_admin, ready).await;
         });
     }
-    let server = service.server(GrpcLimits::default());
     let life_of_server = life.clone();
     life.spawn_critical("query server", async move {
-        grpc::serve(listener, server, &metrics, &life_of_server).await
+        service.serve(listener, &metrics, &life_of_server).await
     });
     Ok(())
 }

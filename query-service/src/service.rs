@@ -1,81 +1,152 @@
-//! The gRPC face: every handler converts in, asks, and converts out. No rule lives here.
+//! The read server put together: who follows the log, who asks for heads, who writes snapshots, and
+//! the gRPC face before them.
 
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 
-use configapi_proto::v1::query_service_server::QueryService as QueryRpc;
-use configapi_proto::v1::{
-    AtTimeRequest, AtTimeResponse, DiffRequest, DiffResponse, GetRequest, GetResponse,
-    GetStatusRequest, GetStatusResponse, HistoryRequest, HistoryResponse, ListRequest,
-    ListResponse, WatchRequest,
-};
-use configapi_runtime::grpc::edge::Call;
-use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use configapi_event_log::EventLog;
+use configapi_proto::FILE_DESCRIPTOR_SET;
+use configapi_proto::v1::query_service_server::{QueryServiceServer, SERVICE_NAME};
+use configapi_runtime::grpc::{self, ENCODINGS, GrpcLimits, GrpcServer, Health, ServeError};
+use configapi_runtime::metrics::Metrics;
+use configapi_runtime::shutdown::Lifecycle;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
 
+use crate::board::Board;
 use crate::core::Core;
-use crate::watch::FrameStream;
+use crate::grpc::QueryRpc;
+use crate::limits::Limits;
+use crate::metrics::QueryMetrics;
+use crate::settings::QuerySettings;
+use crate::snapshot::{Keeper, KeeperSettings, SnapshotDir};
+use crate::tailer::Tailer;
+use crate::view::Condition;
 
-/// The read server's gRPC service.
+/// The largest request that is read. Requests hold names, tokens and numbers.
+pub const MAX_REQUEST_BYTES: usize = 64 << 10;
+/// The largest answer or frame that is sent: what clients accept by default.
+pub const MAX_ANSWER_BYTES: usize = 4 << 20;
+
+/// The directory of snapshots cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the directory of snapshots (CONFIGAPI_SNAPSHOT_DIR) cannot be used")]
+pub struct SnapshotDirError(#[source] io::Error);
+
+/// A read server that follows its log. Clones are the same server.
 #[derive(Debug, Clone)]
-pub struct QueryRpcService {
+pub struct QueryService {
     core: Arc<Core>,
+    health: Health,
 }
 
-impl QueryRpcService {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+impl QueryService {
+    /// Begins to follow the log, for as long as the process lives.
+    pub fn start(
+        log: Arc<dyn EventLog>,
+        settings: &QuerySettings,
+        metrics: &Metrics,
+        life: &Lifecycle,
+    ) -> Result<Self, SnapshotDirError> {
+        let limits = Limits { watchers: settings.query_max_watchers, ..settings.limits };
+        let own_metrics = metrics.register(QueryMetrics::register);
+        let core = Arc::new(Core::new(limits, own_metrics.clone()));
+        let board = &core.board;
+        let snapshots = match &settings.snapshot_dir {
+            Some(path) => Some(SnapshotDir::open(path).map_err(SnapshotDirError)?),
+            None => None,
+        };
+        if let Some(dir) = snapshots.clone() {
+            let when = KeeperSettings {
+                events: settings.snapshot_events.max(1),
+                interval: settings.snapshot_interval,
+            };
+            let keeper = Keeper::new(dir, when, Arc::clone(board), own_metrics.clone());
+            run_critical(life, "snapshots", keeper.run());
+        }
+        let tailer =
+            Tailer::new(Arc::clone(&log), Arc::clone(board), limits, own_metrics, snapshots);
+        run_critical(life, "tailer", tailer.run());
+        let asking = Arc::clone(&core);
+        run_critical(life, "heads", async move { asking.freshness.ask_for_heads(&*log).await });
+
+        let health = Health::default();
+        run_critical(life, "health", mirror(Arc::clone(board), health.clone()));
+        let (ending, soft) = (Arc::clone(board), life.soft().clone());
+        life.spawn(async move {
+            soft.cancelled().await;
+            ending.begin_end();
+        });
+        Ok(Self { core, health })
+    }
+
+    /// The service, to be called within this process.
+    pub fn server(&self) -> QueryServiceServer<QueryRpc> {
+        let service = QueryServiceServer::new(self.rpc())
+            .max_decoding_message_size(MAX_REQUEST_BYTES)
+            .max_encoding_message_size(MAX_ANSWER_BYTES);
+        ENCODINGS.into_iter().fold(service, |service, encoding| {
+            service.accept_compressed(encoding).send_compressed(encoding)
+        })
+    }
+
+    /// The handlers, without anything around them.
+    pub fn rpc(&self) -> QueryRpc {
+        QueryRpc::new(Arc::clone(&self.core))
+    }
+
+    /// Says, whenever asked, whether reads are served, and if not, why not.
+    pub fn readiness(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
+        let board = Arc::clone(&self.core.board);
+        move || match &board.view().condition {
+            Condition::Serving => Ok(()),
+            Condition::NotReady(why) => Err(why.to_string()),
+        }
+    }
+
+    /// Serves gRPC until the life ends.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        metrics: &Metrics,
+        life: &Lifecycle,
+    ) -> Result<(), ServeError> {
+        let server = GrpcServer {
+            name: "query",
+            routes: Routes::new(self.server()),
+            services: &[SERVICE_NAME],
+            descriptors: FILE_DESCRIPTOR_SET,
+            health: self.health,
+            limits: GrpcLimits::default(),
+        };
+        grpc::serve(listener, server, metrics, life).await
     }
 }
 
-fn deadline<T>(request: &Request<T>) -> Option<Instant> {
-    Call::of(request).map(Call::deadline)
+/// Runs a task without which nothing is right, until the end is asked for.
+fn run_critical(
+    life: &Lifecycle,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let soft = life.soft().clone();
+    life.spawn_critical(name, async move {
+        soft.run_until_cancelled_owned(task).await;
+        Ok::<(), Infallible>(())
+    });
 }
 
-#[tonic::async_trait]
-impl QueryRpc for QueryRpcService {
-    type WatchStream = FrameStream;
-
-    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.get(request.into_inner(), deadline).await?))
-    }
-
-    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.list(request.into_inner(), deadline).await?))
-    }
-
-    async fn history(
-        &self,
-        request: Request<HistoryRequest>,
-    ) -> Result<Response<HistoryResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.history(request.into_inner(), deadline).await?))
-    }
-
-    async fn at_time(
-        &self,
-        request: Request<AtTimeRequest>,
-    ) -> Result<Response<AtTimeResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.at_time(request.into_inner(), deadline).await?))
-    }
-
-    async fn diff(&self, request: Request<DiffRequest>) -> Result<Response<DiffResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.diff(request.into_inner(), deadline).await?))
-    }
-
-    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<FrameStream>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.watch(request.into_inner(), deadline).await?))
-    }
-
-    async fn get_status(
-        &self,
-        request: Request<GetStatusRequest>,
-    ) -> Result<Response<GetStatusResponse>, Status> {
-        let deadline = deadline(&request);
-        Ok(Response::new(self.core.status(request.into_inner(), deadline).await?))
+/// Tells the health of the newest view.
+async fn mirror(board: Arc<Board>, health: Health) {
+    let mut changes = board.changes();
+    loop {
+        match board.view().condition {
+            Condition::Serving => health.set_serving(),
+            Condition::NotReady(_) => health.set_not_serving(),
+        }
+        // The board lives as long as this, so its signs do not end.
+        let _ = changes.changed().await;
     }
 }

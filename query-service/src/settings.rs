@@ -15,15 +15,15 @@ const DEFAULT_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::
 
 /// The settings of the read server. Flatten them into the settings of a process.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Settings {
-    /// Where queries are served
+pub struct QuerySettings {
+    /// Where the query server listens for gRPC
     #[arg(
-        long = "query-addr",
+        long,
         env = "CONFIGAPI_QUERY_ADDR",
-        value_name = "ADDRESS:PORT",
+        value_name = "HOST:PORT",
         default_value_t = DEFAULT_ADDR
     )]
-    pub addr: SocketAddr,
+    pub query_addr: SocketAddr,
 
     /// The directory of local snapshots, which make a start fast (default: none are kept)
     #[arg(long, env = "CONFIGAPI_SNAPSHOT_DIR", value_name = "DIRECTORY")]
@@ -55,21 +55,21 @@ pub struct Settings {
         value_name = "NUMBER",
         default_value_t = Limits::default().watchers
     )]
-    pub max_watchers: usize,
+    pub query_max_watchers: usize,
 
     /// Limits that are not for operators to set.
     #[arg(skip)]
     pub limits: Limits,
 }
 
-impl Default for Settings {
+impl Default for QuerySettings {
     fn default() -> Self {
         Self {
-            addr: DEFAULT_ADDR,
+            query_addr: DEFAULT_ADDR,
             snapshot_dir: None,
             snapshot_events: DEFAULT_SNAPSHOT_EVENTS,
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
-            max_watchers: Limits::default().watchers,
+            query_max_watchers: Limits::default().watchers,
             limits: Limits::default(),
         }
     }

@@ -135,7 +135,7 @@ async fn a_store_out_of_reach_leaves_reads_alone_and_heals_by_itself() {
 
     faulty.cut_off(false);
     assert_eq!(server.value("default/a", &token).await, "3");
-    assert!(server.service.readiness().is_ok());
+    assert!(server.service.readiness()().is_ok());
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn another_log_under_the_same_address_is_never_mixed_with_the_first() {
     writer.commit(vec![(key("default/other"), Op::Set("1".to_owned()))]).await;
     faulty.replace(other);
     eventually("the other log is served", async || {
-        server.service.readiness().is_ok() && server.status().await.state.unwrap().position == 1
+        server.service.readiness()().is_ok() && server.status().await.state.unwrap().position == 1
     })
     .await;
     let status = server.get("default/a", None).await.unwrap_err();

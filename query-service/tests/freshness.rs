@@ -8,7 +8,7 @@ use std::time::Duration;
 use configapi_proto::Reason;
 use configapi_proto::v1::query_service_server::QueryService as _;
 use configapi_proto::v1::{AtTimeRequest, GetRequest, PointInTime, at_time_request, point_in_time};
-use configapi_query_service::{Limits, Settings};
+use configapi_query_service::{Limits, QuerySettings};
 use futures_util::future::join_all;
 use tonic::Request;
 
@@ -17,9 +17,9 @@ use crate::support::{
     token_of,
 };
 
-fn impatient() -> Settings {
+fn impatient() -> QuerySettings {
     let limits = Limits { wait_max: Duration::from_millis(50), ..quick().limits };
-    Settings { limits, ..quick() }
+    QuerySettings { limits, ..quick() }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod broken_logs;
 mod freshness;
 mod long_chains;
 mod oracle;
+mod over_the_wire;
 mod paging;
 mod snapshots;
 mod support;

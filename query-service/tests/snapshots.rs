@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use configapi_event_log::{EventLog, MemoryLog};
-use configapi_query_service::{Settings, snapshot};
+use configapi_query_service::{QuerySettings, snapshot};
 use tempfile::TempDir;
 
 use crate::support::{FaultyLog, Op, Server, Writer, eventually, key, memory_log, quick};
 
-fn settings(dir: &TempDir) -> Settings {
-    Settings {
+fn settings(dir: &TempDir) -> QuerySettings {
+    QuerySettings {
         snapshot_dir: Some(dir.path().to_owned()),
         snapshot_events: 1,
         snapshot_interval: Duration::from_millis(20),
@@ -183,7 +183,8 @@ async fn a_damaged_snapshot_costs_a_replay_and_nothing_else() {
         fs::write(&path, flipped(&bytes, bytes.len() * 5)).unwrap();
     }
     let (faulty, lowest) = counted(log);
-    let server = Server::start(faulty, &Settings { snapshot_events: u64::MAX, ..settings(&dir) });
+    let server =
+        Server::start(faulty, &QuerySettings { snapshot_events: u64::MAX, ..settings(&dir) });
     server.until_ready().await;
     assert_eq!(server.state_hash(&writer.token()).await, state_hash);
     assert_eq!(lowest.load(Ordering::SeqCst), 1);

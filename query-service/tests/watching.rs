@@ -8,7 +8,7 @@ use configapi_proto::Reason;
 use configapi_proto::v1::{
     Config, WatchRequest, WatchResponse, watch_request, watch_request::InitialState, watch_response,
 };
-use configapi_query_service::{Limits, Settings};
+use configapi_query_service::{Limits, QuerySettings};
 use proptest::prelude::*;
 
 use crate::oracle;
@@ -31,9 +31,9 @@ fn positions(log: &[Recorded], matches: impl Fn(&ConfigKey) -> bool) -> Vec<u64>
 }
 
 /// A server with frames so small that applies are spread over several of them.
-fn small_frames(frame_items: usize) -> Settings {
+fn small_frames(frame_items: usize) -> QuerySettings {
     let limits = Limits { frame_items, frame_visits: 3, ..quick().limits };
-    Settings { limits, ..quick() }
+    QuerySettings { limits, ..quick() }
 }
 
 type Filter = (WatchRequest, fn(&ConfigKey) -> bool);
@@ -421,7 +421,7 @@ async fn a_lost_tail_ends_a_watch_that_has_seen_it() {
 
 #[tokio::test]
 async fn no_more_watches_than_allowed_are_open_at_once() {
-    let settings = Settings { max_watchers: 2, ..quick() };
+    let settings = QuerySettings { query_max_watchers: 2, ..quick() };
     let server = Server::start(memory_log(1), &settings);
     server.until_ready().await;
     let first = server.watch(WatchRequest::default()).await.unwrap();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_domain::Position;
 use tokio::time::{Instant, timeout};
 
 use super::{SnapshotDir, SnapshotError};
@@ -32,7 +31,6 @@ pub(crate) struct Keeper {
     metrics: QueryMetrics,
     written_at: Instant,
     rest: Duration,
-    generation: u64,
 }
 
 impl Keeper {
@@ -43,7 +41,7 @@ impl Keeper {
         metrics: QueryMetrics,
     ) -> Self {
         let (written_at, rest) = (Instant::now(), Duration::ZERO);
-        Self { dir, settings, board, metrics, written_at, rest, generation: 0 }
+        Self { dir, settings, board, metrics, written_at, rest }
     }
 
     /// Writes snapshots for ever.
@@ -59,15 +57,9 @@ impl Keeper {
         }
     }
 
-    fn is_due(&mut self, view: &View) -> bool {
+    fn is_due(&self, view: &View) -> bool {
         if view.condition != Condition::Serving {
             return false;
-        }
-        if view.generation != self.generation {
-            self.generation = view.generation;
-            if self.dir.covered() > view.position() {
-                self.dir.set_covered(Position::GENESIS);
-            }
         }
         let fresh = view.position().0.saturating_sub(self.dir.covered().0);
         let since = self.written_at.elapsed();

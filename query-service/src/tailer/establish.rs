@@ -145,6 +145,9 @@ impl Tailer {
         self.generation += 1;
         self.is_serving = false;
         self.facts = None;
+        if let Some(dir) = &self.snapshots {
+            dir.set_covered(Position::GENESIS);
+        }
         self.began = tokio::time::Instant::now();
         let nothing = View::initial().state;
         self.board.forgot_all(nothing.anchor());

@@ -156,11 +156,10 @@ impl Watcher {
                     let events = watch_response::Events { events: found.events };
                     return Ok(self.frame(watch_response::Frame::Events(events)));
                 }
-                if !self.timer.is_elapsed() {
+                if view.position() > self.cursor.seen && Instant::now() < self.timer.deadline() {
+                    // Nothing matched so far; others get their turn before more is looked at.
                     tokio::task::yield_now().await;
-                    if view.position() > self.cursor.seen {
-                        continue;
-                    }
+                    continue;
                 }
             }
             tokio::select! {

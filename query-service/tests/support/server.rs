@@ -12,7 +12,7 @@ use configapi_proto::v1::{
     watch_response,
 };
 use configapi_proto::{ApiError, Reason};
-use configapi_query_service::{Limits, QueryRpcService, QueryService, Settings};
+use configapi_query_service::{Limits, QueryRpc, QueryService, QuerySettings};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use futures_util::StreamExt as _;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A server, with short waits so that tests of them are fast.
 pub struct Server {
     pub service: QueryService,
-    pub rpc: QueryRpcService,
+    pub rpc: QueryRpc,
     pub life: Lifecycle,
 }
 
@@ -42,7 +42,7 @@ impl Server {
         server
     }
 
-    pub fn start(log: Arc<dyn EventLog>, settings: &Settings) -> Self {
+    pub fn start(log: Arc<dyn EventLog>, settings: &QuerySettings) -> Self {
         let life = Lifecycle::default();
         let metrics = Metrics::new("query", "test");
         let service = QueryService::start(log, settings, &metrics, &life).unwrap();
@@ -50,12 +50,12 @@ impl Server {
     }
 
     pub async fn until_ready(&self) {
-        eventually("the server serves", async || self.service.readiness().is_ok()).await;
+        eventually("the server serves", async || self.service.readiness()().is_ok()).await;
     }
 
     pub async fn until_not_ready(&self) -> String {
-        eventually("the server stops serving", async || self.service.readiness().is_err()).await;
-        self.service.readiness().unwrap_err()
+        eventually("the server stops serving", async || self.service.readiness()().is_err()).await;
+        self.service.readiness()().unwrap_err()
     }
 
     pub async fn get(
@@ -103,8 +103,7 @@ impl Server {
 
 /// The frames of a watch.
 pub struct Frames {
-    stream:
-        <QueryRpcService as configapi_proto::v1::query_service_server::QueryService>::WatchStream,
+    stream: <QueryRpc as configapi_proto::v1::query_service_server::QueryService>::WatchStream,
 }
 
 impl Frames {
@@ -153,13 +152,13 @@ impl Frames {
 }
 
 /// Settings under which a test does not have to wait.
-pub fn quick() -> Settings {
+pub fn quick() -> QuerySettings {
     let limits = Limits {
         wait_max: Duration::from_secs(15),
         backoff_max: Duration::from_millis(100),
         ..Limits::default()
     };
-    Settings { limits, ..Settings::default() }
+    QuerySettings { limits, ..QuerySettings::default() }
 }
 
 pub fn at_least(token: &str) -> Consistency {
