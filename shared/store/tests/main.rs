@@ -1,8 +1,8 @@
 //! Store URLs, and that each opens the log that it names.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-use configapi_event_log::domain::{Position, Timestamp};
 use configapi_event_log::LogError;
+use configapi_event_log::domain::{Position, Timestamp};
 use configapi_store::{Access, StoreUrl, open};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);

@@ -1,0 +1,10 @@
+//! The whole system, as its users start it and talk to it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod lifecycle;
+mod surfaces;
+mod tour;

@@ -1,0 +1,93 @@
+//! How people name a moment: a time, a time ago, a position, or a token.
+
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use configapi_proto::v1::{PointInTime, point_in_time};
+use configapi_proto::{Token, timestamp_from_micros};
+use configapi_runtime::settings;
+
+/// What a moment looks like, for help texts.
+pub const FORMS: &str = "a time (2024-01-15T10:30:00Z), a day (2024-01-15, from midnight UTC), a \
+                         time ago (15m), a position (1042) or a token (1-1042)";
+
+/// A moment in the life of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// A time, in microseconds since 1970.
+    Time(i64),
+    /// A position.
+    Position(u64),
+    /// A position whose epoch is known.
+    Token(Token),
+}
+
+/// A text that names no moment. It does not repeat the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be {FORMS}")]
+pub struct NotAMoment;
+
+impl FromStr for Moment {
+    type Err = NotAMoment;
+
+    fn from_str(text: &str) -> Result<Self, NotAMoment> {
+        if let Ok(place) = text.parse() {
+            return Ok(match place {
+                Place::Position(position) => Self::Position(position),
+                Place::Token(token) => Self::Token(token),
+            });
+        }
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::Time(time.as_microsecond()));
+        }
+        if let Ok(day) = text.parse::<jiff::civil::Date>()
+            && let Ok(midnight) = day.to_zoned(jiff::tz::TimeZone::UTC)
+        {
+            return Ok(Self::Time(midnight.timestamp().as_microsecond()));
+        }
+        let ago = settings::duration(text).map_err(|_| NotAMoment)?;
+        let ago = i64::try_from(ago.as_micros()).map_err(|_| NotAMoment)?;
+        Ok(Self::Time(now_micros().saturating_sub(ago)))
+    }
+}
+
+impl From<Moment> for PointInTime {
+    fn from(moment: Moment) -> Self {
+        let moment = match moment {
+            Moment::Time(micros) => point_in_time::Moment::Time(timestamp_from_micros(micros)),
+            Moment::Position(position) => point_in_time::Moment::Position(position),
+            Moment::Token(token) => point_in_time::Moment::Token(token.to_string()),
+        };
+        Self { moment: Some(moment) }
+    }
+}
+
+/// A place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A position.
+    Position(u64),
+    /// A position whose epoch is known.
+    Token(Token),
+}
+
+/// A text that names no place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a token (1-1042) or a position (1042)")]
+pub struct NotAPlace;
+
+impl FromStr for Place {
+    type Err = NotAPlace;
+
+    fn from_str(text: &str) -> Result<Self, NotAPlace> {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().map(Self::Position).map_err(|_| NotAPlace);
+        }
+        text.parse().map(Self::Token).map_err(|_| NotAPlace)
+    }
+}
+
+fn now_micros() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
+}

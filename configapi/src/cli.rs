@@ -1,0 +1,109 @@
+//! What can be typed after `configapi`, and where it leads. Parsing starts no runtime and opens no
+//! connection, so help is there at once.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use configapi_runtime::settings;
+
+use crate::client::block_on;
+use crate::commands::{
+    apply, at, completions, delete, diff, export, get, healthcheck, history, import, list, manual,
+    restore, set, status, watch,
+};
+use crate::failure::Failure;
+use crate::serve;
+
+/// The configuration store that never forgets.
+///
+/// Every change to every setting is an event in a durable log: what is true now, and what was true
+/// at any moment, can be read at any time.
+#[derive(Debug, Parser)]
+#[command(name = "configapi", version, max_term_width = 100, after_help = HELP)]
+#[command(arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Examples:
+  configapi set billing/retry-limit 3 --reason 'fewer timeouts'
+  configapi get billing/retry-limit
+  configapi list billing/ --at 2024-01-15T10:30:00Z
+  configapi watch --output json
+
+Exit codes:
+  0   done
+  1   refused: it will be refused again as it stands
+  2   the command line or a setting is wrong
+  3   not now: the servers are away, full or too slow; a repeat may help
+  70  a fault in the software";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArguments),
+    Get(get::GetArguments),
+    Set(set::SetArguments),
+    Delete(delete::DeleteArguments),
+    Restore(restore::RestoreArguments),
+    List(list::ListArguments),
+    History(history::HistoryArguments),
+    At(at::AtArguments),
+    Diff(diff::DiffArguments),
+    Watch(watch::WatchArguments),
+    Apply(apply::ApplyArguments),
+    Export(export::ExportArguments),
+    Import(import::ImportArguments),
+    Status(status::StatusArguments),
+    Healthcheck(healthcheck::HealthcheckArguments),
+    Completions(completions::CompletionsArguments),
+    Man(manual::ManualArguments),
+}
+
+/// Does what the arguments of this process say.
+pub fn main() -> ExitCode {
+    // Wrong arguments, help and the version end the process here. A server's log gets one line.
+    let is_server = std::env::args_os().nth(1).is_some_and(|command| command == "serve");
+    let cli = if is_server { settings::parse_or_exit() } else { Cli::parse() };
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The servers need more than one thread.
+fn serve(arguments: serve::ServeArguments) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Runtime::new();
+    let runtime = runtime.map_err(|error| Failure::io("cannot start", &error))?;
+    Ok(runtime.block_on(serve::run(arguments)))
+}
+
+/// All commands with their help, as manuals and completions want them.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(arguments) => return serve(arguments),
+        Command::Get(arguments) => block_on(get::run(arguments)),
+        Command::Set(arguments) => block_on(set::run(arguments)),
+        Command::Delete(arguments) => block_on(delete::run(arguments)),
+        Command::Restore(arguments) => block_on(restore::run(arguments)),
+        Command::List(arguments) => block_on(list::run(arguments)),
+        Command::History(arguments) => block_on(history::run(arguments)),
+        Command::At(arguments) => block_on(at::run(arguments)),
+        Command::Diff(arguments) => block_on(diff::run(arguments)),
+        Command::Watch(arguments) => return block_on(watch::run(arguments)),
+        Command::Apply(arguments) => block_on(apply::run(arguments)),
+        Command::Export(arguments) => block_on(export::run(arguments)),
+        Command::Import(arguments) => return block_on(import::run(arguments)),
+        Command::Status(arguments) => return block_on(status::run(arguments)),
+        Command::Healthcheck(arguments) => return block_on(healthcheck::run(arguments)),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => manual::run(&arguments),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}

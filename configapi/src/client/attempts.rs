@@ -1,0 +1,87 @@
+//! How often a call is repeated, and how long between.
+
+use std::error::Error;
+use std::iter;
+use std::time::Duration;
+
+use configapi_proto::{ApiError, Reason};
+use tokio::time::{Instant, sleep};
+use tonic::{ConnectError, Request, Status};
+
+/// The most attempts at one call.
+const MAX_ATTEMPTS: usize = 6;
+/// The wait after the first attempt that failed; it doubles with each one more.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait between two attempts.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// The attempts at one call.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    deadline: Instant,
+    backoff: Backoff,
+}
+
+impl Attempts {
+    /// The first of them. All together may take so long.
+    pub fn new(timeout: Duration) -> Self {
+        Self { deadline: Instant::now() + timeout, backoff: Backoff::default() }
+    }
+
+    /// How many attempts have failed.
+    pub fn count(&self) -> usize {
+        self.backoff.failures
+    }
+
+    /// A request that may take as long as is left.
+    pub fn request<Q>(&self, message: Q) -> Request<Q> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
+        request
+    }
+
+    /// Waits for the next attempt, unless there is no point in one.
+    pub async fn again_after(&mut self, error: &ApiError) -> bool {
+        if !error.reason.worth_repeating() || error.reason == Reason::DeadlineExceeded {
+            return false;
+        }
+        let wait = self.backoff.next_wait(error.retry_after);
+        if self.count() >= MAX_ATTEMPTS || Instant::now() + wait >= self.deadline {
+            return false;
+        }
+        sleep(wait).await;
+        true
+    }
+}
+
+/// How long to wait after each failure: longer every time, within bounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backoff {
+    failures: usize,
+}
+
+impl Backoff {
+    /// How many failures there were in a row.
+    pub fn failures(self) -> usize {
+        self.failures
+    }
+
+    /// Counts a failure, and says how long to wait; the server may have asked for more.
+    pub fn next_wait(&mut self, asked_for: Option<Duration>) -> Duration {
+        let doubled = u32::try_from(self.failures).unwrap_or(u32::MAX).min(16);
+        self.failures += 1;
+        let own = FIRST_WAIT.saturating_mul(1 << doubled);
+        // What servers ask for when they know nothing better is as long as our own growing wait.
+        own.max(asked_for.unwrap_or_default().min(own.saturating_mul(2))).min(MAX_WAIT)
+    }
+
+    /// Forgets the failures: something worked.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Whether there was no connection to begin with.
+pub(super) fn is_connect_error(status: &Status) -> bool {
+    iter::successors(status.source(), |&error| error.source()).any(<dyn Error>::is::<ConnectError>)
+}

@@ -1,0 +1,171 @@
+//! How commands of this binary reach the servers: one call at a time, repeated within bounds where
+//! that is safe, and never for longer than the user's patience.
+
+mod attempts;
+mod pages;
+
+use std::time::Duration;
+
+use configapi_proto::v1::command_service_client::CommandServiceClient;
+use configapi_proto::v1::query_service_client::QueryServiceClient;
+use configapi_proto::{ApiError, Reason, key};
+use configapi_runtime::clients::{ClientLimits, lazy_channel};
+use tonic::transport::{Channel, Uri};
+use tonic::{Request, Response, Status};
+
+pub use self::attempts::Backoff;
+use self::attempts::{Attempts, is_connect_error};
+pub use self::pages::{Pager, list_pages};
+use crate::arguments::{CommandServer, Patience, QueryServer, Servers};
+use crate::failure::Failure;
+
+/// Runs a command that talks to servers.
+pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("cannot start", &error))?;
+    let outcome = runtime.block_on(command);
+    // What still reads a file has nobody left to read for.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The servers that read.
+#[derive(Debug, Clone)]
+pub struct Queries {
+    clients: Vec<QueryServiceClient<Channel>>,
+    servers: Servers,
+    timeout: Duration,
+}
+
+impl Queries {
+    /// Connects when it is first used.
+    pub fn new(server: &QueryServer, patience: Patience) -> Self {
+        let servers = server.query_url.clone();
+        let clients = channels(&servers).map(QueryServiceClient::new).collect();
+        Self { clients, servers, timeout: patience.timeout }
+    }
+
+    /// One of the servers, whichever attempt this is.
+    pub fn client(&self, attempt: usize) -> Option<QueryServiceClient<Channel>> {
+        self.clients.get(attempt % self.clients.len().max(1)).cloned()
+    }
+
+    /// How long an answer may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Asks, and asks again while that may help.
+    pub async fn ask<Q: Clone, A>(
+        &self,
+        query: Q,
+        method: impl AsyncFn(QueryServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Failure> {
+        let mut attempts = Attempts::new(self.timeout);
+        loop {
+            let client = self.client(attempts.count()).ok_or_else(no_servers)?;
+            let status = match method(client, attempts.request(query.clone())).await {
+                Ok(answer) => return Ok(answer.into_inner()),
+                Err(status) => status,
+            };
+            let error = ApiError::from_status(&status);
+            if !attempts.again_after(&error).await {
+                let failure = Failure::from(error);
+                return Err(where_it_is(failure, &status, &self.servers, "query"));
+            }
+        }
+    }
+}
+
+/// The servers that write.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    clients: Vec<CommandServiceClient<Channel>>,
+    servers: Servers,
+    timeout: Duration,
+}
+
+impl Commands {
+    /// Connects when it is first used.
+    pub fn new(server: &CommandServer, patience: Patience) -> Self {
+        let servers = server.command_url.clone();
+        let clients = channels(&servers).map(CommandServiceClient::new).collect();
+        Self { clients, servers, timeout: patience.timeout }
+    }
+
+    /// One of the servers, whichever attempt this is.
+    pub fn client(&self, attempt: usize) -> Option<CommandServiceClient<Channel>> {
+        self.clients.get(attempt % self.clients.len().max(1)).cloned()
+    }
+
+    /// How long an answer may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends a command, and sends it again while that may help. It must bear this request id: that
+    /// is what makes repeating it safe.
+    pub async fn send<Q: Clone, A>(
+        &self,
+        command: Q,
+        request_id: &str,
+        method: impl AsyncFn(CommandServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Failure> {
+        let mut attempts = Attempts::new(self.timeout);
+        let mut is_unknown = false;
+        loop {
+            let client = self.client(attempts.count()).ok_or_else(no_servers)?;
+            let status = match method(client, attempts.request(command.clone())).await {
+                Ok(answer) => return Ok(answer.into_inner()),
+                Err(status) => status,
+            };
+            let mut error = ApiError::from_command_status(&status);
+            is_unknown |= error.reason == Reason::OutcomeUnknown;
+            if !attempts.again_after(&error).await {
+                // "Nothing was written" is about the last attempt; an earlier one may have been.
+                if is_unknown && error.reason.worth_repeating() {
+                    error = Reason::OutcomeUnknown.into();
+                }
+                let error = error.with_metadata(key::REQUEST_ID, request_id);
+                let failure = Failure::from(error);
+                return Err(where_it_is(failure, &status, &self.servers, "command"));
+            }
+        }
+    }
+
+    /// A failure of a stream, told like that of a call.
+    pub fn failure_of(&self, status: &Status) -> Failure {
+        let failure = Failure::from(ApiError::from_command_status(status));
+        where_it_is(failure, status, &self.servers, "command")
+    }
+}
+
+/// Connects when it is first used.
+pub fn channel(uri: &Uri) -> Channel {
+    lazy_channel(uri.clone(), &ClientLimits::default())
+}
+
+fn channels(servers: &Servers) -> impl Iterator<Item = Channel> {
+    servers.uris().iter().map(channel)
+}
+
+fn no_servers() -> Failure {
+    Failure::usage("no server is named")
+}
+
+/// Adds where the server should have been, if there was none.
+fn where_it_is(failure: Failure, status: &Status, servers: &Servers, which: &str) -> Failure {
+    if !is_connect_error(status) {
+        return failure;
+    }
+    let urls: Vec<_> =
+        servers.uris().iter().map(|uri| uri.to_string().trim_end_matches('/').to_owned()).collect();
+    failure.with_hint(format!(
+        "there is no {which} server at {}: `configapi serve` starts one, --{which}-url or \
+         CONFIGAPI_{}_URL says where it is",
+        urls.join(", "),
+        which.to_uppercase()
+    ))
+}

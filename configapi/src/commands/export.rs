@@ -1,0 +1,130 @@
+//! `configapi export`: a whole namespace, or all with a prefix, as a file.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use configapi_proto::v1::ListRequest;
+use indicatif::{ProgressBar, ProgressStyle};
+use tempfile::NamedTempFile;
+
+use crate::arguments::{FreshnessArguments, Moment, NamespaceArguments, Patience, QueryServer};
+use crate::client::{Queries, list_pages};
+use crate::failure::Failure;
+use crate::output::terminal::say;
+use crate::transfer::{Entry, EntryWriter, FileForm};
+
+/// Bytes that wait to be written together.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Write the configs of a namespace to a file
+///
+/// In order of their names, all at one moment, one page in memory at a time. A file is replaced
+/// when it is complete, never half. .env and properties have no place for content types.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  configapi export > configs.json
+  configapi export --file billing.yaml --prefix billing/
+  configapi export --form env --at 2024-01-15 > .env
+  configapi export --namespace staging | configapi import --namespace live --dry-run -")]
+pub struct ExportArguments {
+    /// Only configs whose names begin with this
+    #[arg(short, long, default_value = "", hide_default_value = true)]
+    prefix: String,
+
+    /// Write to this file; its ending tells the form [default: stdout]
+    #[arg(short, long, value_name = "PATH")]
+    file: Option<PathBuf>,
+
+    /// The form of the file [default: by its name, else json]
+    #[arg(short = 'F', long)]
+    form: Option<FileForm>,
+
+    /// Export as of this moment: a time, a day, a time ago (15m), a position or a token
+    #[arg(long, value_name = "MOMENT")]
+    at: Option<Moment>,
+
+    #[command(flatten)]
+    namespace: NamespaceArguments,
+
+    #[command(flatten)]
+    freshness: FreshnessArguments,
+
+    #[command(flatten)]
+    server: QueryServer,
+
+    #[command(flatten)]
+    patience: Patience,
+}
+
+pub async fn run(arguments: ExportArguments) -> Result<(), Failure> {
+    let ExportArguments { prefix, file, form, at, namespace, freshness, server, patience } =
+        arguments;
+    let queries = Queries::new(&server, patience);
+    let request = ListRequest {
+        namespace: namespace.namespace,
+        prefix,
+        at: at.map(Into::into),
+        consistency: freshness.consistency(),
+        ..ListRequest::default()
+    };
+    let Some(path) = file else {
+        let stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
+        write(&queries, request, form.unwrap_or(FileForm::Json), stdout).await?;
+        return Ok(());
+    };
+    let cannot = |error| Failure::io(&format!("cannot write {}", path.display()), &error);
+    let form = form.or_else(|| FileForm::of(&path)).unwrap_or(FileForm::Json);
+    let draft = draft_beside(&path).map_err(cannot)?;
+    let out = BufWriter::with_capacity(BUFFER_BYTES, draft);
+    let out = write(&queries, request, form, out).await?;
+    let draft = out.into_inner().map_err(|error| cannot(error.into_error()))?;
+    draft.as_file().sync_all().map_err(cannot)?;
+    draft.persist(&path).map_err(|error| cannot(error.error))?;
+    Ok(())
+}
+
+/// A file that is not there until it is complete.
+fn draft_beside(path: &Path) -> io::Result<NamedTempFile<File>> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .prefix(".configapi-export-")
+        .tempfile_in(directory.unwrap_or(Path::new(".")))
+}
+
+async fn write<W: Write>(
+    queries: &Queries,
+    request: ListRequest,
+    form: FileForm,
+    out: W,
+) -> Result<W, Failure> {
+    let progress = ProgressBar::new_spinner().with_style(style());
+    let mut without_content_type = 0_u64;
+    let mut writer = EntryWriter::new(form, out);
+    list_pages(queries, request, None, |configs| {
+        for config in configs {
+            if !form.has_content_types() && !config.content_type.is_empty() {
+                without_content_type += 1;
+            }
+            let content_type = config.content_type;
+            writer.write(&Entry { name: config.name, value: config.value, content_type })?;
+        }
+        progress.set_position(writer.entries());
+        Ok(())
+    })
+    .await?;
+    progress.finish_and_clear();
+    if without_content_type > 0 {
+        say(&format!(
+            "left out the content types of {without_content_type} configs: this form has no place for them"
+        ));
+    }
+    Ok(writer.finish()?)
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {human_pos} configs written ({per_sec})")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

@@ -1,0 +1,238 @@
+//! Many changes over one stream. What is not acknowledged is kept, within bounds, and sent again
+//! when the stream breaks: under the same request ids, so nothing can happen twice.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use configapi_proto::v1::{SetManyFailure, SetManyRequest, SetManyResponse, SetRequest};
+use configapi_proto::{ApiError, Reason};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming};
+
+use super::report::{Outcome, Refusal};
+use crate::client::{Backoff, Commands};
+use crate::failure::Failure;
+
+/// Changes that may be sent and not acknowledged: more than the server has in work at once.
+const MAX_UNSETTLED: usize = 4_096;
+/// Bytes of values that may be sent and not acknowledged.
+const MAX_UNSETTLED_BYTES: usize = 16 << 20;
+/// Changes that may wait for the connection.
+const SENDS_AHEAD: usize = 64;
+/// How long a server may take to acknowledge anything at all.
+const MAX_SILENCE: Duration = Duration::from_mins(1);
+/// Streams that may fail in a row without any progress.
+const MAX_FRUITLESS_STREAMS: usize = 10;
+/// How often one change is sent again because the server could not take it just then.
+const MAX_TRIES: u8 = 8;
+/// How long to let the server be, for each time that it could not take a change.
+const REST: Duration = Duration::from_millis(200);
+/// Refusals that are told one by one.
+const MAX_REFUSALS_TOLD: usize = 20;
+
+/// A change on its way.
+#[derive(Debug, Clone)]
+struct Item {
+    request: SetRequest,
+    tries: u8,
+}
+
+/// Many changes on their way.
+#[derive(Debug)]
+pub struct Bulk<'a> {
+    commands: &'a Commands,
+    /// Sent or to be sent, and not acknowledged, in order.
+    unsettled: VecDeque<Item>,
+    unsettled_bytes: usize,
+    /// To be sent once more, after the others.
+    again: VecDeque<Item>,
+    /// When the others may be sent once more.
+    rest_until: Instant,
+    all_read: bool,
+    outcome: Outcome,
+    backoff: Backoff,
+    progress: ProgressBar,
+}
+
+/// Why a stream ended.
+enum Ended {
+    Done,
+    Broken(Status),
+}
+
+impl<'a> Bulk<'a> {
+    /// So many changes are expected.
+    pub fn new(commands: &'a Commands, expected: u64) -> Self {
+        Self {
+            commands,
+            unsettled: VecDeque::new(),
+            unsettled_bytes: 0,
+            again: VecDeque::new(),
+            rest_until: Instant::now(),
+            all_read: false,
+            outcome: Outcome::default(),
+            backoff: Backoff::default(),
+            progress: ProgressBar::new(expected).with_style(style()),
+        }
+    }
+
+    /// Sends all changes, over as many streams as it takes.
+    pub async fn run(
+        mut self,
+        mut changes: mpsc::Receiver<SetRequest>,
+    ) -> Result<Outcome, Failure> {
+        loop {
+            let settled = self.outcome.written + self.outcome.refused;
+            let status = match self.stream(&mut changes).await? {
+                Ended::Done => break,
+                Ended::Broken(status) => status,
+            };
+            if self.outcome.written + self.outcome.refused > settled {
+                self.backoff.reset();
+            }
+            let error = ApiError::from_command_status(&status);
+            let wait = self.backoff.next_wait(error.retry_after);
+            if !error.reason.worth_repeating() || self.backoff.failures() > MAX_FRUITLESS_STREAMS {
+                self.progress.abandon();
+                return Err(self.commands.failure_of(&status).with_hint(format!(
+                    "{} changes were made; run the same import again to go on",
+                    self.outcome.written
+                )));
+            }
+            sleep(wait).await;
+        }
+        self.progress.finish_and_clear();
+        Ok(self.outcome)
+    }
+
+    /// Sends over one stream until all is done or the stream breaks.
+    async fn stream(&mut self, changes: &mut mpsc::Receiver<SetRequest>) -> Result<Ended, Failure> {
+        let Some(mut client) = self.commands.client(self.backoff.failures()) else {
+            return Err(Failure::usage("no server is named"));
+        };
+        let (sender, sent) = mpsc::channel(SENDS_AHEAD);
+        let mut sender = Some(sender);
+        let request = Request::new(ReceiverStream::new(sent));
+        let mut answers = match timeout(self.commands.timeout(), client.set_many(request)).await {
+            Ok(Ok(answers)) => answers.into_inner(),
+            Ok(Err(status)) => return Ok(Ended::Broken(status)),
+            Err(_) => return Ok(Ended::Broken(silent())),
+        };
+        // How many of the unsettled were sent, and how many were settled, over this stream.
+        let (mut sent, mut settled) = (0, 0);
+        let mut is_gone = false;
+        loop {
+            let to_send = self.unsettled.get(sent).map(|item| &item.request);
+            let has_room =
+                self.unsettled.len() < MAX_UNSETTLED && self.unsettled_bytes < MAX_UNSETTLED_BYTES;
+            if is_gone || self.is_done() {
+                // Without a sender the server ends the stream.
+                sender = None;
+            }
+            tokio::select! {
+                answer = next_answer(&mut answers), if sent > 0 || sender.is_none() => match answer {
+                    Ok(Some(answer)) => {
+                        let newly = self.settle(&answer, settled);
+                        settled = answer.settled_items;
+                        sent = sent.saturating_sub(newly);
+                    }
+                    Ok(None) if self.is_done() => return Ok(Ended::Done),
+                    Ok(None) => return Ok(Ended::Broken(silent())),
+                    Err(status) => return Ok(Ended::Broken(status)),
+                },
+                permit = reserve(sender.as_ref()), if to_send.is_some() => {
+                    if let (Some(permit), Some(request)) = (permit, to_send) {
+                        permit.send(SetManyRequest { set: Some(request.clone()) });
+                        sent += 1;
+                    } else {
+                        // The stream is gone; its end tells why.
+                        is_gone = true;
+                    }
+                },
+                change = changes.recv(), if to_send.is_none() && has_room && !self.all_read => {
+                    match change {
+                        Some(request) => self.push(Item { request, tries: 0 }),
+                        None => self.all_read = true,
+                    }
+                },
+                () = sleep_until(self.rest_until), if to_send.is_none() && !self.again.is_empty() => {
+                    if let Some(item) = self.again.pop_front() {
+                        self.push(item);
+                    }
+                },
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.all_read && self.unsettled.is_empty() && self.again.is_empty()
+    }
+
+    fn push(&mut self, item: Item) {
+        self.unsettled_bytes += item.request.value.len();
+        self.unsettled.push_back(item);
+    }
+
+    /// Notes what was settled since the answer before, and says how many that were.
+    fn settle(&mut self, answer: &SetManyResponse, settled_before: u64) -> usize {
+        let mut failures = answer.failures.iter().peekable();
+        let mut newly = 0;
+        for index in settled_before..answer.settled_items {
+            let Some(item) = self.unsettled.pop_front() else { break };
+            newly += 1;
+            self.unsettled_bytes -= item.request.value.len();
+            match failures.next_if(|failure| failure.index == index) {
+                Some(failure) => self.failed(item, failure),
+                None => self.outcome.written += 1,
+            }
+        }
+        if !answer.token.is_empty() {
+            self.outcome.token.clone_from(&answer.token);
+        }
+        self.progress.set_position(self.outcome.written + self.outcome.refused);
+        newly
+    }
+
+    fn failed(&mut self, mut item: Item, failure: &SetManyFailure) {
+        let is_passing = failure.reason.parse().is_ok_and(Reason::worth_repeating);
+        if is_passing && item.tries < MAX_TRIES {
+            item.tries += 1;
+            self.rest_until = Instant::now() + REST * u32::from(item.tries);
+            self.again.push_back(item);
+            return;
+        }
+        self.outcome.refused += 1;
+        if self.outcome.refusals.len() < MAX_REFUSALS_TOLD {
+            self.outcome.refusals.push(Refusal {
+                name: item.request.name,
+                reason: failure.reason.clone(),
+                message: failure.message.clone(),
+            });
+        }
+    }
+}
+
+async fn next_answer(
+    answers: &mut Streaming<SetManyResponse>,
+) -> Result<Option<SetManyResponse>, Status> {
+    timeout(MAX_SILENCE, answers.message()).await.unwrap_or_else(|_| Err(silent()))
+}
+
+/// Room for one more; none if the stream is gone.
+async fn reserve(
+    sender: Option<&mpsc::Sender<SetManyRequest>>,
+) -> Option<mpsc::Permit<'_, SetManyRequest>> {
+    sender?.reserve().await.ok()
+}
+
+fn silent() -> Status {
+    ApiError::new(Reason::OutcomeUnknown, "the server has stopped to acknowledge changes").into()
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} changes ({per_sec}, {eta} left)")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}

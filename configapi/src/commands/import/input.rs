@@ -1,0 +1,127 @@
+//! The file of an import, which is read from its beginning several times.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::sync::Mutex;
+
+use configapi_proto::v1::SetRequest;
+
+use super::digest::Digest;
+use super::plan::{Difference, Planner};
+use crate::commands::source::Source;
+use crate::failure::Failure;
+use crate::transfer::{Entry, FileForm, ReadError, read};
+
+/// Bytes that are read together.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// The file of an import.
+#[derive(Debug)]
+pub struct Input {
+    name: String,
+    form: FileForm,
+    prefix: String,
+    file: Mutex<File>,
+}
+
+/// What a first look at a file tells.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// What all names begin with.
+    pub common_prefix: String,
+}
+
+impl Input {
+    /// Opens the file; what is piped in is first put into a file that has no name.
+    pub fn open(source: &Source, form: FileForm, prefix: String) -> Result<Self, Failure> {
+        let cannot = |error| Failure::io(&format!("cannot read {}", source.name()), &error);
+        let file = match source {
+            Source::Stdin => spooled(&mut io::stdin().lock()).map_err(cannot)?,
+            Source::File(path) => {
+                let mut file = File::open(path).map_err(cannot)?;
+                // A pipe with a name can be read only once.
+                let is_plain = file.metadata().map_err(cannot)?.is_file();
+                if is_plain { file } else { spooled(&mut file).map_err(cannot)? }
+            }
+        };
+        Ok(Self { name: source.name(), form, prefix, file: Mutex::new(file) })
+    }
+
+    /// Reads the file for the first time: is it what it should be, and what are its names like?
+    pub fn survey(&self) -> Result<Survey, Failure> {
+        let mut common: Option<String> = None;
+        let mut names = Vec::new();
+        self.entries(&mut |entry| {
+            names.push(Digest::of(&entry.name));
+            match &mut common {
+                None => common = Some(entry.name),
+                Some(common) => {
+                    let same = common.bytes().zip(entry.name.bytes()).take_while(|(a, b)| a == b);
+                    common.truncate(same.count());
+                }
+            }
+            Ok(())
+        })?;
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(self.named_twice(twice[0])?);
+        }
+        Ok(Survey { common_prefix: common.unwrap_or_default() })
+    }
+
+    /// Hands over what has to be changed, until no more is wanted.
+    pub fn changes(
+        &self,
+        planner: &Planner,
+        take: &mut dyn FnMut(SetRequest) -> bool,
+    ) -> Result<(), Failure> {
+        self.entries(&mut |entry| match planner.compare(&entry) {
+            Difference::None => Ok(()),
+            Difference::Added | Difference::Changed { .. } => {
+                let is_wanted = planner.change(entry).is_none_or(&mut *take);
+                if is_wanted { Ok(()) } else { Err(ReadError::Stopped) }
+            }
+        })
+    }
+
+    /// Hands over the entries that are wanted.
+    pub fn entries(
+        &self,
+        take: &mut dyn FnMut(Entry) -> Result<(), ReadError>,
+    ) -> Result<(), Failure> {
+        let cannot = |error| Failure::io(&format!("cannot read {}", self.name), &error);
+        let Ok(mut file) = self.file.lock() else {
+            return Err(Failure::fault("reading the file broke off"));
+        };
+        file.seek(SeekFrom::Start(0)).map_err(cannot)?;
+        let reader = BufReader::with_capacity(BUFFER_BYTES, &mut *file);
+        let wanted = &mut |entry: Entry| {
+            if entry.name.starts_with(&self.prefix) { take(entry) } else { Ok(()) }
+        };
+        match read(self.form, reader, wanted) {
+            Ok(()) | Err(ReadError::Stopped) => Ok(()),
+            Err(ReadError::Io(error)) => Err(cannot(error)),
+            Err(ReadError::Wrong(why)) => Err(Failure::refused(format!("{}: {why}", self.name))
+                .with_hint("is it of another form? --form says which")),
+        }
+    }
+
+    fn named_twice(&self, digest: Digest) -> Result<Failure, Failure> {
+        let mut name = String::new();
+        self.entries(&mut |entry| {
+            if Digest::of(&entry.name) == digest {
+                name = entry.name;
+                return Err(ReadError::Stopped);
+            }
+            Ok(())
+        })?;
+        Ok(Failure::refused(format!("{}: {name} is named twice", self.name))
+            .with_hint("nothing was written; keep the one that is meant"))
+    }
+}
+
+fn spooled(from: &mut dyn Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(from, &mut file)?;
+    Ok(file)
+}

@@ -1,0 +1,115 @@
+//! What an import says: before, what differs; after, what became of it.
+
+use configapi_proto::v1::{DiffKind, GetRequest, PointInTime, ReadState, point_in_time};
+
+use super::plan::{Difference, Plan, Planner, Shown};
+use crate::client::Queries;
+use crate::commands::diff::difference;
+use crate::failure::Failure;
+use crate::output::terminal::{printable, say};
+use crate::output::{Format, Printer, Record};
+
+/// What became of an import.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How many changes were made, or in a dry run would have been.
+    pub written: u64,
+    /// How many were refused.
+    pub refused: u64,
+    /// The first of them.
+    pub refusals: Vec<Refusal>,
+    /// Whether all changes were one.
+    pub is_one_change: bool,
+    /// What a read may wait for to see them all.
+    pub token: String,
+}
+
+/// A change that was refused.
+#[derive(Debug)]
+pub struct Refusal {
+    pub name: String,
+    pub reason: String,
+    pub message: String,
+}
+
+/// Shows what differs, on stdout as a table, else on stderr: there stdout is for the report.
+pub async fn print_differences(
+    plan: &Plan,
+    planner: &Planner,
+    state: &ReadState,
+    queries: &Queries,
+    format: Format,
+) -> Result<(), Failure> {
+    let mut printer = Printer::new(format);
+    let (paint, is_terminal) = (printer.paint(), printer.is_terminal());
+    for shown in &plan.shown {
+        let name = format!("{}/{}", planner.namespace, shown.name);
+        let (kind, from) = match shown.difference {
+            Difference::None => continue,
+            Difference::Added => (DiffKind::Added, String::new()),
+            Difference::Changed { .. } => {
+                (DiffKind::Changed, old_value(shown, planner, state, queries).await?)
+            }
+        };
+        let line = difference(kind, &name, &from, &shown.value, paint, is_terminal);
+        if format == Format::Table { printer.line(&line)? } else { say(&line) }
+    }
+    printer.flush()?;
+    let shown = u64::try_from(plan.shown.len()).unwrap_or(u64::MAX);
+    let left = plan.changes().saturating_sub(shown);
+    if left > 0 {
+        say(&format!("… and {left} more differences (--show says how many to show)"));
+    }
+    Ok(())
+}
+
+/// What a config was in the state that was compared with.
+async fn old_value(
+    shown: &Shown,
+    planner: &Planner,
+    state: &ReadState,
+    queries: &Queries,
+) -> Result<String, Failure> {
+    let moment = point_in_time::Moment::Token(state.token.clone());
+    let request = GetRequest {
+        namespace: planner.namespace.clone(),
+        name: shown.name.clone(),
+        at: Some(PointInTime { moment: Some(moment) }),
+        consistency: None,
+    };
+    let answer = queries.ask(request, async |mut client, query| client.get(query).await).await?;
+    Ok(answer.config.map(|config| config.value).unwrap_or_default())
+}
+
+/// Says what became of it.
+pub fn print_report(
+    plan: &Plan,
+    outcome: &Outcome,
+    is_dry_run: bool,
+    format: Format,
+) -> Result<(), Failure> {
+    for refusal in &outcome.refusals {
+        let Refusal { name, reason, message } = refusal;
+        say(&format!("refused: {}: {} ({reason})", printable(name), printable(message)));
+    }
+    let shown = u64::try_from(outcome.refusals.len()).unwrap_or(u64::MAX);
+    if outcome.refused > shown {
+        say(&format!("… and {} more refusals", outcome.refused - shown));
+    }
+    let written = if is_dry_run { "would_write" } else { "written" };
+    let record = Record::new()
+        .with("added", plan.added)
+        .with("changed", plan.changed)
+        .with("unchanged", plan.unchanged)
+        .with(written, outcome.written)
+        .with("refused", outcome.refused)
+        .with("as_one_change", outcome.is_one_change)
+        .text("token", outcome.token.clone());
+    Printer::new(format).one(&record, &["token"])?;
+    if is_dry_run {
+        say("this was a dry run: nothing was written");
+    } else if outcome.refused > 0 {
+        say("run it again to see what differs now");
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Where a text comes from: a file, or stdin.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use crate::failure::Failure;
+
+/// Where a text comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// What is piped in.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<PathBuf> for Source {
+    /// As people name it: `-` is stdin.
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" { Self::Stdin } else { Self::File(path) }
+    }
+}
+
+impl Source {
+    /// What it is called in messages.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Stdin => "stdin".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Opens it.
+    pub fn open(&self) -> Result<Box<dyn Read + Send>, Failure> {
+        match self {
+            Self::Stdin => Ok(Box::new(io::stdin())),
+            Self::File(path) => match File::open(path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(error) => Err(Failure::io(&format!("cannot read {}", self.name()), &error)),
+            },
+        }
+    }
+}
+
+/// All of a text that is at most so long.
+pub fn read_text(source: &Source, max_bytes: u64) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    source
+        .open()?
+        .take(max_bytes + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::io(&format!("cannot read {}", source.name()), &error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > max_bytes) {
+        let message = format!("{} is longer than {max_bytes} bytes", source.name());
+        return Err(Failure::refused(message));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::refused(format!("{} is not UTF-8 text: look at byte {at}", source.name()))
+            .with_hint("encode what is not text, for example with base64")
+    })
+}

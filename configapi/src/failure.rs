@@ -1,0 +1,151 @@
+//! Why a command of this binary could not do what it was asked: one sentence, what to do about it,
+//! and the exit code. Must never hold a value.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use configapi_proto::{ApiError, Reason, key};
+
+use crate::output::terminal::{Paint, has_colours, printable};
+
+/// Exit code: the request was refused, and will be again as it stands.
+pub const EXIT_REFUSED: u8 = 1;
+/// Exit code: what was typed cannot be meant.
+const EXIT_USAGE: u8 = 2;
+/// Exit code: the system could not answer now; a repeat may help.
+pub const EXIT_TRY_AGAIN: u8 = 3;
+/// Exit code: a fault in the software.
+const EXIT_FAULT: u8 = 70;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub enum Failure {
+    /// There is something to say.
+    Told(Box<Told>),
+    /// Whoever read our output has gone. There is nobody to tell, and nothing went wrong.
+    OutputClosed,
+}
+
+/// What is said about a failure.
+#[derive(Debug)]
+pub struct Told {
+    exit_code: u8,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    /// A refusal with its own sentence.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::told(EXIT_REFUSED, message)
+    }
+
+    /// Arguments that each are right but do not go together.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::told(EXIT_USAGE, message)
+    }
+
+    /// Something that must not happen.
+    pub fn fault(message: impl Into<String>) -> Self {
+        Self::told(EXIT_FAULT, message)
+    }
+
+    /// A file, or anything else of this machine, that could not be used.
+    pub fn io(what: &str, error: &io::Error) -> Self {
+        Self::told(EXIT_REFUSED, format!("{what}: {error}"))
+    }
+
+    fn told(exit_code: u8, message: impl Into<String>) -> Self {
+        Self::Told(Box::new(Told { exit_code, message: message.into(), hints: Vec::new() }))
+    }
+
+    /// Adds what can be done about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        if let Self::Told(told) = &mut self {
+            told.hints.push(hint.into());
+        }
+        self
+    }
+
+    /// Says it on stderr, and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        let Self::Told(told) = self else { return ExitCode::SUCCESS };
+        let paint = Paint::new(has_colours(io::stderr().is_terminal()));
+        let mut text = format!("{} {}\n", paint.error("error:"), printable(&told.message));
+        for hint in &told.hints {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {} {}", paint.faint("hint:"), printable(hint));
+        }
+        // Nothing can be done about a closed stderr; the exit code still tells.
+        let _ = io::stderr().write_all(text.as_bytes());
+        ExitCode::from(told.exit_code)
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let message = format!("{} ({})", error.message, error.reason);
+        let mut failure = Self::told(error.reason.exit_code(), message);
+        for violation in error.field_violations.iter().skip(1) {
+            failure = failure.with_hint(format!("{}: {}", violation.field, violation.description));
+        }
+        match hint(&error) {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// Output that fails: because its reader has gone, or for another reason.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::io("cannot write the output", &error),
+        }
+    }
+}
+
+/// What somebody at a terminal can do about it.
+fn hint(error: &ApiError) -> Option<String> {
+    let detail = |key: &str| error.metadata.get(key);
+    let hint = match error.reason {
+        Reason::ConfigNotFound if detail(key::DELETED).is_some() => {
+            "it was deleted: `configapi history` shows what it was, `configapi restore` brings it \
+             back"
+                .to_owned()
+        }
+        Reason::ConfigNotFound => {
+            "`configapi list` shows the names; is it in another --namespace?".to_owned()
+        }
+        Reason::ConfigAlreadyDeleted => "`configapi history` shows by whom and why".to_owned(),
+        Reason::ConfigDeleted => "bring it back with `configapi restore` first".to_owned(),
+        Reason::RestoreRefused => {
+            "`configapi history` shows the versions; choose one that had a value with --version"
+                .to_owned()
+        }
+        Reason::VersionConflict => {
+            "somebody was faster: read it again, and decide anew with its new version".to_owned()
+        }
+        Reason::RequestIdReused => "leave out --request-id to get a new one".to_owned(),
+        Reason::LimitExceeded | Reason::Unavailable => match error.retry_after {
+            Some(wait) => format!("try again in {} s", wait.as_secs().max(1)),
+            None => "try again".to_owned(),
+        },
+        Reason::OutcomeUnknown => {
+            let id = detail(key::REQUEST_ID)?;
+            format!("repeat the same command with --request-id {id} to learn what became of it")
+        }
+        Reason::LogChanged => {
+            "the log was restored or lost its tail: start over without the old token".to_owned()
+        }
+        Reason::DeadlineExceeded => "give it more time with --timeout".to_owned(),
+        Reason::InvalidArgument
+        | Reason::Unauthenticated
+        | Reason::PermissionDenied
+        | Reason::Internal => return None,
+    };
+    Some(hint)
+}

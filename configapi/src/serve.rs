@@ -1,0 +1,161 @@
+//! `configapi serve`: the three servers in one process, on one log. The gateway calls the other two
+//! straight, without a network in between; all three listen as they would by themselves.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use configapi_command_service::clock::{Clock as _, SystemClock};
+use configapi_command_service::committer::Limits;
+use configapi_command_service::{CommandService, CommandSettings};
+use configapi_gateway::{Gateway, GatewaySettings, Upstreams};
+use configapi_query_service::{QueryService, Settings as QuerySettings};
+use configapi_runtime::grpc::edge::EdgeLayer;
+use configapi_runtime::grpc::{self, CallLimits, GrpcLimits};
+use configapi_runtime::http::HttpLimits;
+use configapi_runtime::metrics::Metrics;
+use configapi_runtime::settings;
+use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::telemetry::{self, LogSettings};
+use configapi_store::{Access, StoreUrl, open_patiently};
+use tokio::net::TcpListener;
+
+const SERVICE: &str = "configapi";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Start all servers in one process.
+///
+/// Commands, queries and REST on three ports, on one log: an SQLite file by default, made if it is
+/// not there.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct ServeArguments {
+    /// Where the log is kept (`postgres://user@host/database`, `sqlite:path` or `memory:`)
+    #[arg(
+        long,
+        env = "CONFIGAPI_STORE",
+        value_name = "URL",
+        hide_env_values = true,
+        default_value = "sqlite:data/configapi.db"
+    )]
+    store: StoreUrl,
+
+    #[command(flatten)]
+    command: CommandSettings,
+
+    #[command(flatten)]
+    query: QuerySettings,
+
+    #[command(flatten)]
+    gateway: GatewaySettings,
+
+    #[command(flatten)]
+    log: LogSettings,
+}
+
+const HELP: &str = "\
+Examples:
+  configapi serve
+  configapi serve --store sqlite:/var/lib/configapi/log.db --gateway-addr 0.0.0.0:4000
+  CONFIGAPI_STORE=postgres://configapi@localhost/configapi configapi serve";
+
+/// The places where the servers listen.
+struct Listeners {
+    command: TcpListener,
+    query: TcpListener,
+    gateway: TcpListener,
+}
+
+/// Runs until the process is asked to end.
+pub async fn run(arguments: ServeArguments) -> ExitCode {
+    if let Err(error) = telemetry::init(&arguments.log, SERVICE, VERSION) {
+        return settings::wrong(&telemetry::chain(&error).to_string());
+    }
+    let listeners = match bind(&arguments).await {
+        Ok(listeners) => listeners,
+        Err(line) => return settings::wrong(&line),
+    };
+    let life = Lifecycle::default();
+    match start(&arguments, listeners, &life).await {
+        Ok(()) => life.finish().await.into(),
+        Err(error) => {
+            tracing::error!(error = %telemetry::chain(&*error), "the servers cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bind(arguments: &ServeArguments) -> Result<Listeners, String> {
+    let bind = async |setting: &str, address: SocketAddr| {
+        let bound = TcpListener::bind(address).await;
+        bound.map_err(|error| format!("{setting}: cannot listen on {address}: {error}"))
+    };
+    Ok(Listeners {
+        command: bind("CONFIGAPI_COMMAND_ADDR", arguments.command.command_addr).await?,
+        query: bind("CONFIGAPI_QUERY_ADDR", arguments.query.addr).await?,
+        gateway: bind("CONFIGAPI_GATEWAY_ADDR", arguments.gateway.gateway_addr).await?,
+    })
+}
+
+async fn start(
+    arguments: &ServeArguments,
+    listeners: Listeners,
+    life: &Lifecycle,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    life.watch_signals()?;
+    let metrics = Metrics::new(SERVICE, VERSION);
+    let opening = open_patiently(&arguments.store, Access::Write, || SystemClock.now());
+    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
+    let log = log?;
+
+    let commands = CommandService::start(
+        Arc::clone(&log),
+        Arc::new(SystemClock),
+        Limits::default(),
+        &metrics,
+        life,
+    );
+    let queries = QueryService::start(log, &arguments.query, &metrics, life)?;
+    // Calls from the gateway are counted where they come in, by route; here all together.
+    let edge = EdgeLayer::new(CallLimits::default(), &[], &metrics);
+    let commands_ready = Arc::new(commands.readiness());
+    let upstreams =
+        Upstreams::in_process(commands.server(), commands_ready, queries.grpc_server(), &edge);
+    let gateway = Gateway::new(upstreams, arguments.gateway.limits(), &metrics, life);
+    announce(&listeners, &arguments.store)?;
+
+    let (of_command, of_query) = ((metrics.clone(), life.clone()), (metrics, life.clone()));
+    life.spawn_critical("command server", async move {
+        commands.serve(listeners.command, &of_command.0, &of_command.1).await
+    });
+    life.spawn_critical("query server", async move {
+        let server = queries.server(GrpcLimits::default());
+        grpc::serve(listeners.query, server, &of_query.0, &of_query.1).await
+    });
+    life.spawn_critical("gateway", async move {
+        gateway.serve(listeners.gateway, &HttpLimits::default()).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    Ok(())
+}
+
+/// Tells the person who started this where everything is.
+fn announce(listeners: &Listeners, store: &StoreUrl) -> std::io::Result<()> {
+    let gateway = listeners.gateway.local_addr()?;
+    let command = listeners.command.local_addr()?;
+    let query = listeners.query.local_addr()?;
+    let text = format!(
+        "ConfigApi keeps its log in {store}\n\
+         \x20 REST      http://{gateway}   (see http://{gateway}/docs)\n\
+         \x20 commands  {command}   gRPC, configapi.v1.CommandService\n\
+         \x20 queries   {query}   gRPC, configapi.v1.QueryService\n\
+         Try it:\n\
+         \x20 curl -X PUT {gateway}/v1/config/foo -H 'Content-Type: application/json' \
+         -d '{{\"value\":\"bar\"}}'\n\
+         \x20 curl {gateway}/v1/config/foo\n"
+    );
+    // A closed stdout is no reason not to serve.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
+}

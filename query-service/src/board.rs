@@ -1,0 +1,178 @@
+//! Where the tailer puts the newest view and everybody else takes it from. Taking never waits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use configapi_domain::Position;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::metrics::QueryMetrics;
+use crate::projection::{Anchor, Counts};
+use crate::view::{Condition, View};
+
+/// The newest view, and signs that pass between those who read and the one who follows the log.
+#[derive(Debug)]
+pub(crate) struct Board {
+    view: ArcSwap<View>,
+    changed: watch::Sender<()>,
+    /// Somebody waits for what the log may hold already.
+    poke: Notify,
+    ending: AtomicBool,
+    progress: Mutex<Progress>,
+    metrics: QueryMetrics,
+}
+
+/// How far the log has been read, also while nothing of it may be served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress {
+    pub applied: Anchor,
+    pub counts: Counts,
+    /// The newest position that the store told of.
+    pub head: Position,
+    /// Since when there is something that is not applied.
+    behind_since: Option<Instant>,
+    /// Since when the store has not answered.
+    silent_since: Option<Instant>,
+}
+
+impl Progress {
+    /// How many events are known to be missing.
+    pub fn lag_events(&self) -> u64 {
+        self.head.0.saturating_sub(self.applied.position.0)
+    }
+
+    /// For how long events may have been missing: since one was known of, or since the store has
+    /// not answered.
+    pub fn lag(&self) -> Duration {
+        let since = [self.behind_since, self.silent_since].into_iter().flatten().min();
+        since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+}
+
+impl Board {
+    pub fn new(metrics: QueryMetrics) -> Self {
+        let view = View::initial();
+        let progress = Progress {
+            applied: view.state.anchor(),
+            counts: Counts::default(),
+            head: Position::GENESIS,
+            behind_since: None,
+            silent_since: None,
+        };
+        Self {
+            view: ArcSwap::from_pointee(view),
+            changed: watch::Sender::new(()),
+            poke: Notify::new(),
+            ending: AtomicBool::new(false),
+            progress: Mutex::new(progress),
+            metrics,
+        }
+    }
+
+    /// The newest view.
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Puts up a newer view and wakes all who wait for one.
+    pub fn publish(&self, view: View) {
+        self.metrics.published(&view);
+        self.view.store(Arc::new(view));
+        self.changed.send_replace(());
+    }
+
+    /// The same state under another condition.
+    pub fn set_condition(&self, condition: Condition) {
+        let view = self.view();
+        if view.condition != condition {
+            self.publish(View { condition, ..(*view).clone() });
+        }
+    }
+
+    /// Signs of newer views, and of the end. To be taken before the view that is compared with.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Asks the tailer to look at once.
+    pub fn poke(&self) {
+        self.poke.notify_one();
+    }
+
+    /// Waits until somebody pokes.
+    pub async fn poked(&self) {
+        self.poke.notified().await;
+    }
+
+    /// From now on nothing new is waited for.
+    pub fn begin_end(&self) {
+        self.ending.store(true, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
+    /// Whether the server is about to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// How far the log has been read.
+    pub fn progress(&self) -> Progress {
+        *self.lock()
+    }
+
+    /// So much has been applied.
+    pub fn applied(&self, applied: Anchor, counts: Counts) {
+        self.note(|progress| {
+            progress.applied = applied;
+            progress.counts = counts;
+        });
+    }
+
+    /// All that was applied is worth nothing any more, and neither is what was known of the head.
+    pub fn forgot_all(&self, nothing: Anchor) {
+        self.note(|progress| {
+            progress.applied = nothing;
+            progress.counts = Counts::default();
+            progress.head = Position::GENESIS;
+        });
+    }
+
+    /// The tailer heard from the store, which told of this position.
+    pub fn heard_of(&self, head: Position) {
+        self.note(|progress| {
+            progress.head = progress.head.max(head);
+            progress.silent_since = None;
+        });
+    }
+
+    /// A reader asked the store, which told of this position.
+    pub fn asked_for_head(&self, head: Position) {
+        self.metrics.head_questions.inc();
+        self.note(|progress| progress.head = progress.head.max(head));
+    }
+
+    /// The store did not answer.
+    pub fn heard_nothing(&self) {
+        self.note(|progress| {
+            progress.silent_since.get_or_insert_with(Instant::now);
+        });
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Progress)) {
+        let mut progress = self.lock();
+        change(&mut progress);
+        progress.behind_since = match (progress.lag_events(), progress.behind_since) {
+            (0, _) => None,
+            (_, Some(since)) => Some(since),
+            (_, None) => Some(Instant::now()),
+        };
+        self.metrics.progress(&progress);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,68 @@
+//! One question to the store answers all readers that wait for it. A question that was asked before
+//! a read began proves nothing to that read, so readers wait for the answer to the next one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use configapi_event_log::{EventLog, Head};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use crate::board::Board;
+
+/// The rounds of questions.
+#[derive(Debug)]
+pub(super) struct HeadRounds {
+    /// How many questions have been asked. Counted before the question leaves.
+    asked: AtomicU64,
+    wanted: Notify,
+    answers: watch::Sender<Answer>,
+    question_max: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
+    round: u64,
+    head: Result<Head, Arc<str>>,
+}
+
+impl HeadRounds {
+    pub fn new(question_max: Duration) -> Self {
+        let nothing = Answer { round: 0, head: Err("not asked yet".into()) };
+        Self {
+            asked: AtomicU64::new(0),
+            wanted: Notify::new(),
+            answers: watch::Sender::new(nothing),
+            question_max,
+        }
+    }
+
+    /// The head of the log, as the store told it to a question that was asked after this call.
+    pub async fn ask(&self) -> Result<Head, Arc<str>> {
+        let mut answers = self.answers.subscribe();
+        let next = self.asked.load(Ordering::SeqCst) + 1;
+        self.wanted.notify_one();
+        match answers.wait_for(|answer| answer.round >= next).await {
+            Ok(answer) => answer.head.clone(),
+            Err(_) => Err("nobody asks any more".into()),
+        }
+    }
+
+    /// Asks one question after the other, as long as somebody wants to know.
+    pub async fn serve(&self, log: &dyn EventLog, board: &Board) {
+        loop {
+            self.wanted.notified().await;
+            let round = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+            let head = match timeout(self.question_max, log.head()).await {
+                Ok(Ok(head)) => Ok(head),
+                Ok(Err(error)) => Err(error.to_string().into()),
+                Err(_) => Err("the store takes too long".into()),
+            };
+            if let Ok(head) = &head {
+                board.asked_for_head(head.position);
+            }
+            self.answers.send_replace(Answer { round, head });
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! How fresh a read must be, and the wait for it: bounded by the caller's deadline, answered with
+//! how far the server is when time runs out. It never answers older than was asked.
+
+mod heads;
+mod wish;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_event_log::EventLog;
+use configapi_proto::{ApiError, Token};
+use tokio::time::{Instant, timeout_at};
+
+use self::heads::HeadRounds;
+use self::wish::log_changed;
+pub(crate) use self::wish::{Wish, check_holds, parse_token};
+use crate::board::Board;
+use crate::limits::Limits;
+use crate::view::View;
+
+/// The most that is kept back from a deadline for the way of the answer to the caller.
+const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(50);
+
+/// Gives readers a view that is as fresh as they wish.
+#[derive(Debug)]
+pub(crate) struct Freshness {
+    board: Arc<Board>,
+    heads: HeadRounds,
+    wait_max: Duration,
+}
+
+impl Freshness {
+    pub fn new(board: Arc<Board>, limits: &Limits) -> Self {
+        Self { board, heads: HeadRounds::new(limits.question_max), wait_max: limits.wait_max }
+    }
+
+    /// Asks the store for its head whenever a reader wants to know. Runs for ever.
+    pub async fn ask_for_heads(&self, log: &dyn EventLog) {
+        self.heads.serve(log, &self.board).await;
+    }
+
+    /// A view that fulfils all wishes.
+    pub async fn view(
+        &self,
+        wishes: &[Wish],
+        deadline: Option<Instant>,
+    ) -> Result<Arc<View>, ApiError> {
+        let view = self.board.view();
+        if is_fulfilled(&view, wishes)? {
+            return Ok(view);
+        }
+        self.wait(wishes, deadline).await
+    }
+
+    async fn wait(
+        &self,
+        wishes: &[Wish],
+        deadline: Option<Instant>,
+    ) -> Result<Arc<View>, ApiError> {
+        let now = Instant::now();
+        let deadline = deadline.unwrap_or(now + self.wait_max);
+        let margin = (deadline.saturating_duration_since(now) / 10).min(ANSWER_MARGIN_MAX);
+        let last_moment = deadline.checked_sub(margin).unwrap_or(deadline);
+        match timeout_at(last_moment, self.fulfil(wishes)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self
+                .board
+                .view()
+                .unavailable("the server did not become as fresh as wished before the deadline")),
+        }
+    }
+
+    async fn fulfil(&self, wishes: &[Wish]) -> Result<Arc<View>, ApiError> {
+        let mut changes = self.board.changes();
+        let mut wishes = wishes.to_vec();
+        for wish in &mut wishes {
+            match *wish {
+                Wish::Linearizable => *wish = Wish::Head(self.head().await?),
+                Wish::Token(token) => self.refuse_unknown_epoch(token).await?,
+                Wish::Any | Wish::Position(_) | Wish::Head(_) => {}
+            }
+        }
+        loop {
+            let view = self.board.view();
+            if is_fulfilled(&view, &wishes)? {
+                return Ok(view);
+            }
+            if self.board.is_ending() {
+                return Err(view.unavailable("the server is shutting down"));
+            }
+            self.board.poke();
+            // The board lives as long as this, so its signs do not end.
+            let _ = changes.changed().await;
+        }
+    }
+
+    async fn head(&self) -> Result<configapi_event_log::Head, ApiError> {
+        let view = self.board.view();
+        view.check()?;
+        if view.log.is_standby {
+            return Err(view.unavailable(
+                "this server reads from a standby, which cannot know what was acknowledged last; \
+                 ask for a token instead of a linearizable read",
+            ));
+        }
+        self.heads.ask().await.map_err(|why| {
+            tracing::debug!(reason = %why, "a linearizable read was refused");
+            self.board.view().unavailable("the store did not tell its head")
+        })
+    }
+
+    /// A token of a later epoch than the store has is from another log.
+    async fn refuse_unknown_epoch(&self, token: Token) -> Result<(), ApiError> {
+        let view = self.board.view();
+        if token.epoch <= view.log.lineage.current().0 || view.log.is_standby {
+            return Ok(());
+        }
+        match self.head().await {
+            Ok(head) if head.epoch.0 < token.epoch => Err(log_changed(token)),
+            // A store that cannot be asked may get there yet.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn is_fulfilled(view: &View, wishes: &[Wish]) -> Result<bool, ApiError> {
+    view.check()?;
+    for wish in wishes {
+        if !wish.is_fulfilled(view)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,116 @@
+//! What the read server tells about itself. No label ever holds anything that a caller sent.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+use crate::board::Progress;
+use crate::view::{Condition, View};
+
+type Seconds = Gauge<f64, AtomicU64>;
+type Number = Gauge<u64, AtomicU64>;
+
+/// Handles to the metrics of the read server. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct QueryMetrics {
+    applied_position: Number,
+    head_position: Number,
+    lag_events: Number,
+    lag_seconds: Seconds,
+    serving: Gauge,
+    epoch: Number,
+    live_configs: Number,
+    deleted_configs: Number,
+    versions: Number,
+    replay_seconds: Seconds,
+    snapshot_seconds: Seconds,
+    snapshot_bytes: Number,
+    snapshot_position: Number,
+    pub(crate) snapshot_failures: Counter,
+    pub(crate) watchers: Gauge,
+    pub(crate) head_questions: Counter,
+    trouble: Family<KindLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+impl QueryMetrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let all = Self::default();
+        add(registry, "applied_position", "Last position applied", &all.applied_position);
+        add(registry, "head_position", "Newest position known of", &all.head_position);
+        add(registry, "lag_events", "Events known of and not applied", &all.lag_events);
+        add(registry, "serving", "1 if reads are served", &all.serving);
+        add(registry, "epoch", "Epoch of the log", &all.epoch);
+        add(registry, "live_configs", "Configs that exist", &all.live_configs);
+        add(registry, "deleted_configs", "Configs that are deleted", &all.deleted_configs);
+        add(registry, "versions", "Versions of all configs", &all.versions);
+        add(registry, "snapshot_position", "Last position in a snapshot", &all.snapshot_position);
+        add(registry, "snapshot_failures", "Snapshots not written", &all.snapshot_failures);
+        add(registry, "watchers", "Watches that are open", &all.watchers);
+        let questions = "Questions to the store for linearizable reads";
+        add(registry, "head_questions", questions, &all.head_questions);
+        let trouble = "Times that the log could not be followed, by kind";
+        add(registry, "tailer_errors", trouble, &all.trouble);
+        all.register_units(registry);
+        all
+    }
+
+    fn register_units(&self, registry: &mut Registry) {
+        let mut seconds = |name: &str, help: &str, metric: &Seconds| {
+            let name = format!("configapi_query_{name}");
+            registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        };
+        seconds("lag", "For how long events may have been missing", &self.lag_seconds);
+        seconds("replay", "Time that the replay at the start took", &self.replay_seconds);
+        seconds("snapshot", "Time that the last snapshot took", &self.snapshot_seconds);
+        registry.register_with_unit(
+            "configapi_query_snapshot",
+            "Size of the last snapshot",
+            Unit::Bytes,
+            self.snapshot_bytes.clone(),
+        );
+    }
+
+    pub(crate) fn published(&self, view: &View) {
+        self.serving.set(i64::from(view.condition == Condition::Serving));
+        self.epoch.set(view.log.lineage.current().0);
+    }
+
+    pub(crate) fn progress(&self, progress: &Progress) {
+        self.applied_position.set(progress.applied.position.0);
+        self.head_position.set(progress.head.0);
+        self.lag_events.set(progress.lag_events());
+        self.lag_seconds.set(progress.lag().as_secs_f64());
+        self.live_configs.set(progress.counts.live);
+        self.deleted_configs.set(progress.counts.deleted);
+        self.versions.set(progress.counts.versions);
+    }
+
+    pub(crate) fn replayed(&self, took: Duration) {
+        self.replay_seconds.set(took.as_secs_f64());
+    }
+
+    pub(crate) fn snapshot_written(&self, position: u64, bytes: u64, took: Duration) {
+        self.snapshot_position.set(position);
+        self.snapshot_bytes.set(bytes);
+        self.snapshot_seconds.set(took.as_secs_f64());
+    }
+
+    pub(crate) fn trouble(&self, kind: &'static str) {
+        self.trouble.get_or_create(&KindLabel { kind }).inc();
+    }
+}
+
+fn add(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+    registry.register(format!("configapi_query_{name}"), help, metric.clone());
+}

@@ -1,0 +1,46 @@
+//! Whether an event follows from the events before it. A log in which one does not was not written
+//! by the rules of the aggregate, and is not served.
+
+use configapi_domain::Position;
+
+use super::decoded::Decoded;
+use super::node::{Change, Node};
+
+/// An event that cannot be the next of its config.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the event at position {position} does not follow from the history of its config: {problem}"
+)]
+pub struct Unfoldable {
+    /// Where.
+    pub position: Position,
+    /// What is wrong, without the content.
+    pub problem: &'static str,
+}
+
+/// Refuses an event that does not follow from `previous`, the newest event of its config.
+pub(super) fn follows(previous: Option<&Node>, event: &Decoded) -> Result<(), Unfoldable> {
+    let refused = |problem| Err(Unfoldable { position: event.parts.position, problem });
+    let expected = previous.map_or(1, |node| node.version().0 + 1);
+    if event.parts.version.0 != expected {
+        return refused("its version is not the next one");
+    }
+    let live = previous.filter(|node| node.is_live());
+    match event.parts.change {
+        Change::Set if previous.is_some() && live.is_none() => {
+            return refused("a deleted config is set");
+        }
+        Change::Deleted if live.is_none() => return refused("a config without a value is deleted"),
+        Change::Restored(_) if previous.is_none() => {
+            return refused("a config that never existed is restored");
+        }
+        Change::Restored(version) if version.0 == 0 || version.0 >= expected => {
+            return refused("a version is restored that does not come before it");
+        }
+        Change::Set | Change::Deleted | Change::Restored(_) => {}
+    }
+    if event.old_value.as_ref() != live.map(|node| &node.content().value) {
+        return refused("the value before it is not what it says");
+    }
+    Ok(())
+}

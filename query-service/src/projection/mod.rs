@@ -1,0 +1,22 @@
+//! What the log makes of all configs, as one immutable value: a pure fold, held in structures that
+//! share what did not change. It does no I/O and reads no clock.
+
+mod check;
+mod decoded;
+mod digest;
+mod intern;
+mod node;
+mod packed;
+mod place;
+mod projector;
+mod state;
+
+pub use check::Unfoldable;
+pub use decoded::Decoded;
+pub(crate) use node::Parts;
+pub use node::{Change, Node};
+pub(crate) use packed::{PackedRequestId, PackedTrace};
+pub(crate) use place::Place;
+pub use projector::Projector;
+pub(crate) use projector::Restoring;
+pub use state::{Anchor, Counts, State};

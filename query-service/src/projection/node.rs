@@ -1,0 +1,226 @@
+//! One event as the projection holds it. The events of a config form a list from the newest to the
+//! oldest that is appended to in constant time and searched in logarithmic time: each node knows
+//! the one before it and one further back, chosen as in Myers' applicative random-access stack.
+
+use std::fmt;
+use std::sync::Arc;
+
+use configapi_domain::{
+    Actor, ConfigKey, Content, Position, ReasonText, Timestamp, Value, Version,
+};
+use configapi_event_log::{CommandPart, Hash};
+
+use super::packed::{PackedRequestId, PackedTrace};
+
+/// What happened to a config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It got a value.
+    Set,
+    /// It was deleted.
+    Deleted,
+    /// It was brought back, or rolled back, to what it was at this version.
+    Restored(Version),
+}
+
+/// What one event says, without its place in the list.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    pub key: ConfigKey,
+    pub version: Version,
+    pub position: Position,
+    pub recorded_at: Timestamp,
+    pub part: CommandPart,
+    pub schema_version: u32,
+    pub change: Change,
+    /// What the config has after the event; for a delete, what it had before.
+    pub content: Content,
+    pub actor: Actor,
+    pub reason: ReasonText,
+    pub request_id: PackedRequestId,
+    pub traceparent: Option<PackedTrace>,
+    pub hash: Hash,
+}
+
+/// One event of one config, with all events of that config before it.
+pub struct Node {
+    parts: Parts,
+    created_at: Timestamp,
+    previous: Option<Arc<Node>>,
+    jump: Option<Arc<Node>>,
+}
+
+impl Node {
+    /// The event that these parts tell, after the events that `previous` stands for.
+    pub(crate) fn after(previous: Option<Arc<Self>>, parts: Parts) -> Self {
+        let created_at = previous.as_ref().map_or(parts.recorded_at, |before| before.created_at);
+        let jump = previous.as_ref().map(|before| match before.jump_pair() {
+            Some((near, far)) if before.distance(near) == near.distance(far) => Arc::clone(far),
+            _ => Arc::clone(before),
+        });
+        Self { parts, created_at, previous, jump }
+    }
+
+    fn jump_pair(&self) -> Option<(&Self, &Arc<Self>)> {
+        let near = self.jump.as_deref()?;
+        Some((near, near.jump.as_ref()?))
+    }
+
+    fn distance(&self, ancestor: &Self) -> u64 {
+        self.parts.version.0 - ancestor.parts.version.0
+    }
+
+    /// The newest event, from this one back, that a condition holds for. The condition must hold
+    /// for all events before one that it holds for.
+    fn newest_where(&self, holds: impl Fn(&Self) -> bool) -> Option<&Self> {
+        let mut node = self;
+        while !holds(node) {
+            node = match node.jump.as_deref() {
+                Some(jump) if !holds(jump) => jump,
+                _ => node.previous.as_deref()?,
+            };
+        }
+        Some(node)
+    }
+
+    /// The event that the config stood at after this position of the log.
+    pub fn at_position(&self, position: Position) -> Option<&Self> {
+        self.newest_where(|node| node.parts.position <= position)
+    }
+
+    /// The event that the config stood at after all events of this time and before.
+    pub fn at_time(&self, time: Timestamp) -> Option<&Self> {
+        self.newest_where(|node| node.parts.recorded_at <= time)
+    }
+
+    /// The event of this version.
+    pub fn at_version(&self, version: Version) -> Option<&Self> {
+        self.newest_where(|node| node.parts.version <= version)
+            .filter(|node| node.parts.version == version)
+    }
+
+    /// The event before this one.
+    pub fn previous(&self) -> Option<&Self> {
+        self.previous.as_deref()
+    }
+
+    /// Whether the config has a value after this event.
+    pub fn is_live(&self) -> bool {
+        self.parts.change != Change::Deleted
+    }
+
+    /// Which config.
+    pub fn key(&self) -> &ConfigKey {
+        &self.parts.key
+    }
+
+    /// Where in the config's stream.
+    pub fn version(&self) -> Version {
+        self.parts.version
+    }
+
+    /// Where in the log.
+    pub fn position(&self) -> Position {
+        self.parts.position
+    }
+
+    /// The last position of the command that this event is part of.
+    pub fn command_end(&self) -> Position {
+        let part = self.parts.part;
+        let rest = part.size.saturating_sub(1).saturating_sub(part.index);
+        Position(self.parts.position.0 + u64::from(rest))
+    }
+
+    /// Whether this is the last event of its command.
+    pub fn ends_command(&self) -> bool {
+        self.parts.part.is_last()
+    }
+
+    /// Which part of its command this is.
+    pub(crate) fn part(&self) -> CommandPart {
+        self.parts.part
+    }
+
+    /// When it was recorded.
+    pub fn recorded_at(&self) -> Timestamp {
+        self.parts.recorded_at
+    }
+
+    /// When the config's first event was recorded.
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// The version of the form that it is stored in.
+    pub fn schema_version(&self) -> u32 {
+        self.parts.schema_version
+    }
+
+    /// What happened.
+    pub fn change(&self) -> Change {
+        self.parts.change
+    }
+
+    /// What the config has after the event; for a delete, what it had before.
+    pub fn content(&self) -> &Content {
+        &self.parts.content
+    }
+
+    /// The value that the config had just before; none if it had none.
+    pub fn old_value(&self) -> Option<&Value> {
+        self.previous().filter(|before| before.is_live()).map(|before| &before.parts.content.value)
+    }
+
+    /// Who asked.
+    pub fn actor(&self) -> &str {
+        self.parts.actor.as_str()
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &str {
+        self.parts.reason.as_str()
+    }
+
+    /// Under which id it was asked; empty if there is none.
+    pub fn request_id(&self) -> String {
+        self.parts.request_id.to_text()
+    }
+
+    /// The trace that the request belonged to; empty if there is none.
+    pub fn traceparent(&self) -> String {
+        self.parts.traceparent.as_ref().map(PackedTrace::to_text).unwrap_or_default()
+    }
+
+    /// The hash of the row.
+    pub fn hash(&self) -> Hash {
+        self.parts.hash
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("key", &self.parts.key)
+            .field("version", &self.parts.version)
+            .field("position", &self.parts.position)
+            .field("change", &self.parts.change)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Node {
+    /// Node by node: a list of a million versions must not need a million stack frames. The jumps
+    /// go first, while all that they lead to is still held by the list itself.
+    fn drop(&mut self) {
+        self.jump = None;
+        let mut next = self.previous.take();
+        while let Some(mut node) = next.and_then(Arc::into_inner) {
+            node.jump = None;
+            next = node.previous.take();
+        }
+    }
+}

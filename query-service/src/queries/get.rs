@@ -1,0 +1,60 @@
+//! Get: one config, now or at a moment of the past.
+
+use configapi_domain::{ConfigKey, Namespace, Position};
+use configapi_proto::{ApiError, Reason, key, v1};
+use tokio::time::Instant;
+
+use super::Moment;
+use super::selection::invalid;
+use crate::core::Core;
+use crate::freshness::Wish;
+use crate::projection::Node;
+use crate::view::View;
+use crate::wire;
+
+impl Core {
+    /// Answers a Get.
+    pub async fn get(
+        &self,
+        request: v1::GetRequest,
+        deadline: Option<Instant>,
+    ) -> Result<v1::GetResponse, ApiError> {
+        let moment = Moment::parse("at", request.at.as_ref())?;
+        let wishes = [Wish::parse(request.consistency.as_ref())?, moment.wish()];
+        let view = self.freshness.view(&wishes, deadline).await?;
+        let position = moment.resolve(&view);
+        let node = find(&view, &request.namespace, &request.name, position)?;
+        Ok(v1::GetResponse {
+            config: Some(wire::config(node, false)),
+            state: Some(view.read_state(position)),
+        })
+    }
+}
+
+/// The event that made a config what it was at a position.
+pub(super) fn find<'a>(
+    view: &'a View,
+    namespace: &str,
+    name: &str,
+    position: Position,
+) -> Result<&'a Node, ApiError> {
+    let place = if namespace.is_empty() { Namespace::DEFAULT } else { namespace };
+    // Only valid keys are held, so only one that is not found needs to be checked.
+    let newest = view.state.newest(place, name);
+    let Some(node) = newest.and_then(|newest| newest.at_position(position)) else {
+        let key = ConfigKey::parse(namespace, name).map_err(invalid)?;
+        return Err(not_found(&key, None));
+    };
+    if node.is_live() { Ok(node) } else { Err(not_found(node.key(), Some(node))) }
+}
+
+fn not_found(key: &ConfigKey, deleted: Option<&Node>) -> ApiError {
+    let Some(deleted) = deleted else {
+        return ApiError::new(Reason::ConfigNotFound, format!("{key} does not exist"));
+    };
+    let version = deleted.version();
+    let message = format!("{key} does not exist; it was deleted at version {version}");
+    ApiError::new(Reason::ConfigNotFound, message)
+        .with_metadata(key::DELETED, "true")
+        .with_metadata(key::DELETED_VERSION, version)
+}

@@ -1,0 +1,99 @@
+//! History: all events of one config.
+
+use configapi_domain::{ConfigKey, Position, Version};
+use configapi_proto::{ApiError, v1};
+use tokio::time::Instant;
+
+use super::Moment;
+use super::page::{Fingerprint, Paging, Room};
+use super::selection::invalid;
+use crate::core::Core;
+use crate::freshness::Wish;
+use crate::projection::Node;
+use crate::wire;
+
+impl Core {
+    /// Answers a History.
+    pub async fn history(
+        &self,
+        request: v1::HistoryRequest,
+        deadline: Option<Instant>,
+    ) -> Result<v1::HistoryResponse, ApiError> {
+        let key = ConfigKey::parse(&request.namespace, &request.name).map_err(invalid)?;
+        let order = order(request.order)?;
+        let fingerprint = Fingerprint::new("history")
+            .text(key.stream())
+            .number(u64::from(order == Order::NewestFirst));
+        let paging = Paging::parse(fingerprint, request.page_size, &request.page_token)?;
+        let last = paging.last_number()?;
+        let wish = Wish::parse(request.consistency.as_ref())?;
+        let (view, position) = self.view_of_page(&paging, wish, Moment::Now, deadline).await?;
+
+        let newest = view.state.newest(key.namespace(), key.name());
+        let mut events = Vec::new();
+        let mut next_page_token = String::new();
+        if let Some(newest) = newest.and_then(|newest| newest.at_position(position)) {
+            let mut room = Room::new(&paging, &self.limits);
+            let mut last_version = last;
+            for node in nodes(newest, order, last, paging.items) {
+                if !room.take(wire::event_bytes(node)) {
+                    break;
+                }
+                events.push(wire::event(node));
+                last_version = Some(node.version().0);
+            }
+            if let Some(version) = last_version.filter(|last| order.has_more(*last, newest)) {
+                let last = version.to_be_bytes();
+                next_page_token = paging.next(&view, position, Position::GENESIS, &last);
+            }
+        }
+        Ok(v1::HistoryResponse { events, next_page_token, state: Some(view.read_state(position)) })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+impl Order {
+    /// Whether there are events beyond a page that ended with this version.
+    fn has_more(self, last: u64, newest: &Node) -> bool {
+        match self {
+            Self::OldestFirst => last < newest.version().0,
+            Self::NewestFirst => last > 1,
+        }
+    }
+}
+
+fn order(number: i32) -> Result<Order, ApiError> {
+    match v1::HistoryOrder::try_from(number) {
+        Ok(v1::HistoryOrder::Unspecified | v1::HistoryOrder::OldestFirst) => Ok(Order::OldestFirst),
+        Ok(v1::HistoryOrder::NewestFirst) => Ok(Order::NewestFirst),
+        Err(_) => Err(ApiError::invalid("order", "must be one of the orders of the contract")),
+    }
+}
+
+/// At most so many events up to `newest`, in this order, after the version that the page before
+/// ended with.
+fn nodes(newest: &Node, order: Order, last: Option<u64>, items: usize) -> Vec<&Node> {
+    let walk = |from: u64| {
+        let first = newest.at_version(Version(from));
+        std::iter::successors(first, |node| node.previous())
+    };
+    match order {
+        Order::NewestFirst => {
+            let from = last.map_or(newest.version().0, |last| last.saturating_sub(1));
+            walk(from).take(items).collect()
+        }
+        Order::OldestFirst => {
+            let before = last.unwrap_or(0).min(newest.version().0);
+            let upto = before.saturating_add(items as u64).min(newest.version().0);
+            let count = usize::try_from(upto - before).unwrap_or(usize::MAX);
+            let mut nodes: Vec<_> = walk(upto).take(count).collect();
+            nodes.reverse();
+            nodes
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What the read server is told when it starts: its own flags and variables, with their defaults.
+//! Which store it reads is for whoever starts it to say.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use configapi_runtime::settings::duration;
+
+use crate::limits::Limits;
+
+const DEFAULT_SNAPSHOT_EVENTS: u64 = 100_000;
+const DEFAULT_SNAPSHOT_INTERVAL: Duration = Duration::from_mins(10);
+const DEFAULT_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 50_052);
+
+/// The settings of the read server. Flatten them into the settings of a process.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// Where queries are served
+    #[arg(
+        long = "query-addr",
+        env = "CONFIGAPI_QUERY_ADDR",
+        value_name = "ADDRESS:PORT",
+        default_value_t = DEFAULT_ADDR
+    )]
+    pub addr: SocketAddr,
+
+    /// The directory of local snapshots, which make a start fast (default: none are kept)
+    #[arg(long, env = "CONFIGAPI_SNAPSHOT_DIR", value_name = "DIRECTORY")]
+    pub snapshot_dir: Option<PathBuf>,
+
+    /// After how many events a snapshot is written
+    #[arg(
+        long,
+        env = "CONFIGAPI_SNAPSHOT_EVENTS",
+        value_name = "NUMBER",
+        default_value_t = DEFAULT_SNAPSHOT_EVENTS
+    )]
+    pub snapshot_events: u64,
+
+    /// After how long a snapshot is written if there was any event
+    #[arg(
+        long,
+        env = "CONFIGAPI_SNAPSHOT_INTERVAL",
+        value_name = "DURATION",
+        default_value = "10m",
+        value_parser = duration
+    )]
+    pub snapshot_interval: Duration,
+
+    /// How many watches may be open at once
+    #[arg(
+        long,
+        env = "CONFIGAPI_QUERY_MAX_WATCHERS",
+        value_name = "NUMBER",
+        default_value_t = Limits::default().watchers
+    )]
+    pub max_watchers: usize,
+
+    /// Limits that are not for operators to set.
+    #[arg(skip)]
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            addr: DEFAULT_ADDR,
+            snapshot_dir: None,
+            snapshot_events: DEFAULT_SNAPSHOT_EVENTS,
+            snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
+            max_watchers: Limits::default().watchers,
+            limits: Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The directory of snapshots: which ones there are, how a new one comes in whole or not at all,
+//! and how old ones go. The files hold values, so only their owner may read them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use configapi_domain::Position;
+use configapi_event_log::{Epoch, LogId};
+
+use super::SnapshotError;
+use super::file::{read_header, write};
+use crate::projection::{Anchor, State};
+
+/// How many snapshots are kept.
+const KEPT: usize = 2;
+const PREFIX: &str = "snapshot-";
+const SUFFIX: &str = ".cfgsnap";
+const UNFINISHED: &str = "unfinished.tmp";
+
+/// Where snapshots lie. Clones are the same directory.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotDir {
+    path: PathBuf,
+    /// The last position in a snapshot that is known to be good.
+    covered: Arc<AtomicU64>,
+}
+
+/// A snapshot that may be used, if the log confirms it.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub path: PathBuf,
+    pub log_id: LogId,
+    pub anchor: Anchor,
+}
+
+impl SnapshotDir {
+    /// This directory; it is made if it is not there.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)?;
+        Ok(Self { path: path.to_owned(), covered: Arc::default() })
+    }
+
+    /// The last position in a snapshot that is known to be good.
+    pub fn covered(&self) -> Position {
+        Position(self.covered.load(Ordering::Relaxed))
+    }
+
+    /// Remembers that a snapshot up to here is good.
+    pub fn set_covered(&self, position: Position) {
+        self.covered.store(position.0, Ordering::Relaxed);
+    }
+
+    /// All snapshots whose header is whole, the one that holds most first.
+    pub fn candidates(&self) -> io::Result<Vec<Candidate>> {
+        let mut candidates = Vec::new();
+        for (path, _) in self.files()? {
+            match read_header(&path) {
+                Ok(header) => {
+                    let (log_id, anchor) = (header.log_id, header.anchor);
+                    candidates.push(Candidate { path, log_id, anchor });
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "a snapshot is not valid");
+                }
+            }
+        }
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.anchor.position));
+        Ok(candidates)
+    }
+
+    /// Writes a snapshot of a state and lets go of old ones. Answers how many bytes.
+    pub fn write(&self, log_id: LogId, epoch: Epoch, state: &State) -> Result<u64, SnapshotError> {
+        let unfinished = self.path.join(UNFINISHED);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&unfinished)?;
+        let bytes = write(&file, log_id, epoch, state)?;
+        file.sync_all()?;
+        let position = state.position();
+        let name = format!("{PREFIX}{:06}-{:020}{SUFFIX}", epoch.0, position.0);
+        let path = self.path.join(name);
+        fs::rename(&unfinished, &path)?;
+        File::open(&self.path)?.sync_all()?;
+        self.set_covered(position);
+        self.let_go(&path)?;
+        Ok(bytes)
+    }
+
+    /// Removes all but the one just written and those written last before it. Not those with the
+    /// lowest positions: a log that lost its tail has snapshots that are of no use but higher.
+    fn let_go(&self, written: &Path) -> io::Result<()> {
+        let mut others = self.files()?;
+        others.retain(|(path, _)| path != written);
+        others.sort_by_key(|(_, modified)| std::cmp::Reverse(*modified));
+        for (path, _) in others.iter().skip(KEPT - 1) {
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> io::Result<Vec<(PathBuf, SystemTime)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+                files.push((entry.path(), entry.metadata()?.modified()?));
+            }
+        }
+        Ok(files)
+    }
+}

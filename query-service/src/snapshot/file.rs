@@ -1,0 +1,188 @@
+//! A whole snapshot: a header that says what it is of, all keys in order, all events by position,
+//! and a footer that counts them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+
+use configapi_domain::{ConfigKey, Position, Timestamp};
+use configapi_event_log::{Epoch, Hash, LogId};
+use uuid::Uuid;
+
+use super::SnapshotError;
+use super::blocks::{BlockReader, BlockWriter, Kind};
+use super::event::{EventsIn, EventsOut};
+use super::texts::{Input, Output};
+use crate::projection::{Anchor, Restoring, State};
+
+/// The version of the form that is written and read here.
+pub(super) const FORM: u32 = 1;
+/// A block is closed when it has this many bytes.
+const BLOCK_BYTES: usize = 1 << 20;
+/// How much is read from and written to the file at once.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// What a snapshot is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub log_id: LogId,
+    pub epoch: Epoch,
+    pub genesis: Anchor,
+    pub anchor: Anchor,
+    pub keys: u64,
+}
+
+impl Header {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Output::default();
+        out.bytes(&FORM.to_be_bytes());
+        out.bytes(self.log_id.0.as_bytes());
+        out.bytes(&self.epoch.0.to_be_bytes());
+        for anchor in [self.genesis, self.anchor] {
+            out.bytes(&anchor.position.0.to_be_bytes());
+            out.bytes(&anchor.hash.0);
+            out.bytes(&anchor.recorded_at.0.to_be_bytes());
+        }
+        out.bytes(&self.keys.to_be_bytes());
+        out.0
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut from = Input(bytes);
+        let form = u32::from_be_bytes(from.array()?);
+        if form != FORM {
+            return Err(SnapshotError::OtherForm(form));
+        }
+        let log_id = LogId(Uuid::from_bytes(from.array()?));
+        let epoch = Epoch(u64::from_be_bytes(from.array()?));
+        let (genesis, anchor) = (decode_anchor(&mut from)?, decode_anchor(&mut from)?);
+        let keys = u64::from_be_bytes(from.array()?);
+        Ok(Self { log_id, epoch, genesis, anchor, keys })
+    }
+}
+
+fn decode_anchor(from: &mut Input<'_>) -> Result<Anchor, SnapshotError> {
+    Ok(Anchor {
+        position: Position(u64::from_be_bytes(from.array()?)),
+        hash: Hash(from.array()?),
+        recorded_at: Timestamp(i64::from_be_bytes(from.array()?)),
+    })
+}
+
+/// Writes a state to a file that was just made. Answers how many bytes.
+pub(super) fn write(
+    file: &File,
+    log_id: LogId,
+    epoch: Epoch,
+    state: &State,
+) -> Result<u64, SnapshotError> {
+    let mut blocks = BlockWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file))?;
+    let counts = state.counts();
+    let keys = counts.live + counts.deleted;
+    let (genesis, anchor) = (state.genesis(), state.anchor());
+    let header = Header { log_id, epoch, genesis, anchor, keys };
+    blocks.write(Kind::Header, &header.encode())?;
+
+    let mut out = Output::default();
+    let mut numbers = HashMap::new();
+    for (node, number) in state.all().zip(0_u64..) {
+        numbers.insert(node.key().stream(), number);
+        out.text(node.key().stream());
+        close_if_full(&mut blocks, Kind::Keys, &mut out)?;
+    }
+    close(&mut blocks, Kind::Keys, &mut out)?;
+
+    let mut events = EventsOut::new(genesis.recorded_at);
+    for node in state.events_after(Position::GENESIS) {
+        let number = numbers.get(node.key().stream());
+        let number = number.ok_or(SnapshotError::Damaged("an event has no config"))?;
+        events.write(*number, node, &mut out);
+        close_if_full(&mut blocks, Kind::Events, &mut out)?;
+    }
+    close(&mut blocks, Kind::Events, &mut out)?;
+
+    out.bytes(&counts.versions.to_be_bytes());
+    close(&mut blocks, Kind::Footer, &mut out)?;
+    let (mut buffer, bytes) = blocks.finish();
+    buffer.flush()?;
+    Ok(bytes)
+}
+
+type Blocks<'a> = BlockWriter<BufWriter<&'a File>>;
+
+fn close_if_full(
+    blocks: &mut Blocks<'_>,
+    kind: Kind,
+    out: &mut Output,
+) -> Result<(), SnapshotError> {
+    if out.0.len() < BLOCK_BYTES { Ok(()) } else { close(blocks, kind, out) }
+}
+
+fn close(blocks: &mut Blocks<'_>, kind: Kind, out: &mut Output) -> Result<(), SnapshotError> {
+    if !out.0.is_empty() {
+        blocks.write(kind, &out.0)?;
+        out.0.clear();
+    }
+    Ok(())
+}
+
+/// What a snapshot is of; the rest of it is not looked at.
+pub(super) fn read_header(path: &Path) -> Result<Header, SnapshotError> {
+    open(path).map(|(header, _)| header)
+}
+
+fn open(path: &Path) -> Result<(Header, BlockReader<BufReader<File>>), SnapshotError> {
+    let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
+    let mut blocks = BlockReader::new(file)?;
+    let header = match blocks.next()? {
+        (Kind::Header, payload) => Header::decode(payload)?,
+        _ => return Err(SnapshotError::Damaged("it does not begin with a header")),
+    };
+    Ok((header, blocks))
+}
+
+/// Reads a whole snapshot. Whether the log confirms it is for the caller to find out.
+pub(crate) fn load(path: &Path) -> Result<State, SnapshotError> {
+    let (header, mut blocks) = open(path)?;
+    let mut keys: Vec<ConfigKey> = Vec::new();
+    let mut events = EventsIn::new(header.genesis.recorded_at);
+    let mut restoring = None;
+    let counted = loop {
+        match blocks.next()? {
+            (Kind::Keys, payload) if restoring.is_none() => read_keys(payload, &mut keys)?,
+            (Kind::Events, payload) => {
+                let into =
+                    restoring.get_or_insert_with(|| Restoring::new(header.genesis, keys.len()));
+                let mut from = Input(payload);
+                while !from.is_empty() {
+                    events.read(&mut from, &keys, into)?;
+                }
+            }
+            (Kind::Footer, payload) => break u64::from_be_bytes(Input(payload).array()?),
+            (Kind::Header | Kind::Keys, _) => {
+                return Err(SnapshotError::Damaged("its blocks are out of order"));
+            }
+        }
+    };
+    blocks.end()?;
+    let restoring = restoring.unwrap_or_else(|| Restoring::new(header.genesis, keys.len()));
+    let state = restoring.finish().ok_or(SnapshotError::Damaged("a config has no event"))?;
+    let is_whole = counted == state.counts().versions
+        && header.keys == keys.len() as u64
+        && header.anchor == state.anchor();
+    if is_whole { Ok(state) } else { Err(SnapshotError::Damaged("it is not what it says")) }
+}
+
+fn read_keys(payload: &[u8], keys: &mut Vec<ConfigKey>) -> Result<(), SnapshotError> {
+    let mut from = Input(payload);
+    while !from.is_empty() {
+        let key = ConfigKey::parse_stream(from.text()?)
+            .map_err(|_| SnapshotError::Damaged("a key is not one"))?;
+        if keys.last().is_some_and(|last| *last >= key) {
+            return Err(SnapshotError::Damaged("its keys are out of order"));
+        }
+        keys.push(key);
+    }
+    Ok(())
+}

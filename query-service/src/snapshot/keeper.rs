@@ -1,0 +1,107 @@
+//! Writes snapshots in the background, when enough has happened since the last one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_domain::Position;
+use tokio::time::{Instant, timeout};
+
+use super::{SnapshotDir, SnapshotError};
+use crate::board::Board;
+use crate::metrics::QueryMetrics;
+use crate::view::{Condition, View};
+
+/// When a snapshot is due.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeeperSettings {
+    /// After this many events…
+    pub events: u64,
+    /// …or after this long, if there was any event.
+    pub interval: Duration,
+}
+
+/// Between two snapshots lies at least this many times what one takes, however much happens.
+const REST_FACTOR: u32 = 10;
+
+/// The one who writes snapshots.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    dir: SnapshotDir,
+    settings: KeeperSettings,
+    board: Arc<Board>,
+    metrics: QueryMetrics,
+    written_at: Instant,
+    rest: Duration,
+    generation: u64,
+}
+
+impl Keeper {
+    pub fn new(
+        dir: SnapshotDir,
+        settings: KeeperSettings,
+        board: Arc<Board>,
+        metrics: QueryMetrics,
+    ) -> Self {
+        let (written_at, rest) = (Instant::now(), Duration::ZERO);
+        Self { dir, settings, board, metrics, written_at, rest, generation: 0 }
+    }
+
+    /// Writes snapshots for ever.
+    pub async fn run(mut self) {
+        let mut changes = self.board.changes();
+        loop {
+            let view = self.board.view();
+            if self.is_due(&view) {
+                self.write(view).await;
+            }
+            // Either something happened, or it is time to look whether a snapshot is due.
+            let _ = timeout(self.settings.interval, changes.changed()).await;
+        }
+    }
+
+    fn is_due(&mut self, view: &View) -> bool {
+        if view.condition != Condition::Serving {
+            return false;
+        }
+        if view.generation != self.generation {
+            self.generation = view.generation;
+            if self.dir.covered() > view.position() {
+                self.dir.set_covered(Position::GENESIS);
+            }
+        }
+        let fresh = view.position().0.saturating_sub(self.dir.covered().0);
+        let since = self.written_at.elapsed();
+        let is_much = fresh >= self.settings.events && since >= self.rest;
+        let is_long = fresh > 0 && since >= self.settings.interval.max(self.rest);
+        is_much || is_long
+    }
+
+    async fn write(&mut self, view: Arc<View>) {
+        let began = Instant::now();
+        let dir = self.dir.clone();
+        let position = view.position().0;
+        let written = tokio::task::spawn_blocking(move || write(&dir, &view)).await;
+        let took = began.elapsed();
+        self.written_at = Instant::now();
+        self.rest = took * REST_FACTOR;
+        match written {
+            Ok(Ok(bytes)) => {
+                self.metrics.snapshot_written(position, bytes, took);
+                tracing::info!(position, bytes, seconds = took.as_secs_f64(), "snapshot written");
+            }
+            Ok(Err(error)) => self.failed(&error.to_string()),
+            Err(_) => self.failed("the writer panicked"),
+        }
+    }
+
+    fn failed(&mut self, why: &str) {
+        self.metrics.snapshot_failures.inc();
+        self.rest = self.rest.max(self.settings.interval);
+        tracing::warn!(reason = %why, "a snapshot could not be written; going on without it");
+    }
+}
+
+fn write(dir: &SnapshotDir, view: &View) -> Result<u64, SnapshotError> {
+    let log_id = view.log.log_id.ok_or(SnapshotError::Damaged("the log is not known"))?;
+    dir.write(log_id, view.log.lineage.current(), &view.state)
+}

@@ -1,0 +1,174 @@
+//! Whose log it is, where to go on reading it, and what to do when it is no longer what it was.
+
+use std::sync::Arc;
+
+use configapi_domain::Position;
+use configapi_event_log::{
+    Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, StoredEvent, verify_link,
+};
+
+use super::Tailer;
+use super::pipeline::ask;
+use super::trouble::Trouble;
+use crate::projection::{Anchor, Projector, State};
+use crate::snapshot::{self, SnapshotDir};
+use crate::view::{Condition, LogFacts, View};
+
+impl Tailer {
+    /// Makes sure that it is known whose log it is, and that there is a place to go on from.
+    pub(super) async fn establish(&mut self) -> Result<(Arc<LogFacts>, Anchor), Trouble> {
+        if let (Some(facts), Some(anchor)) = (&self.facts, self.anchor()) {
+            return Ok((Arc::clone(facts), anchor));
+        }
+        let patience = self.limits.question_max;
+        let identity = ask(patience, self.log.identity()).await?;
+        let head = ask(patience, self.log.head()).await?;
+        let facts = Arc::new(LogFacts::from(identity));
+        if head.epoch != facts.lineage.current() {
+            return Err(Trouble::EpochChanged);
+        }
+        let known = self.board.view().log.log_id;
+        if self.projector.is_some() && known.is_some() && known != facts.log_id {
+            tracing::error!("the store holds another log than before; reading it from its start");
+            self.forget(&facts, "the log was replaced by another one and is being read anew");
+        }
+        self.target = head.position;
+        let anchor = match self.anchor() {
+            Some(anchor) => anchor,
+            None => self.begin(&facts).await?,
+        };
+        self.board.heard_of(head.position);
+        self.facts = Some(Arc::clone(&facts));
+        Ok((facts, anchor))
+    }
+
+    /// Begins with a snapshot that the log confirms, or with nothing.
+    async fn begin(&mut self, facts: &Arc<LogFacts>) -> Result<Anchor, Trouble> {
+        let state = match self.restore(facts).await? {
+            Some(state) => state,
+            None => State::empty(self.genesis().await?),
+        };
+        let anchor = state.anchor();
+        let condition = match self.generation {
+            0 => Condition::NotReady("the log is being read".into()),
+            // Why it is read once more was told when what was read before was dropped.
+            _ => self.board.view().condition.clone(),
+        };
+        self.board.publish(View {
+            state: State::empty(state.genesis()),
+            log: Arc::clone(facts),
+            condition,
+            generation: self.generation,
+        });
+        self.board.applied(anchor, state.counts());
+        self.projector = Some(Projector::new(state));
+        Ok(anchor)
+    }
+
+    async fn genesis(&self) -> Result<Anchor, Trouble> {
+        let row = self.row(Position::GENESIS).await?;
+        let row = row.filter(|row| &*row.stream == GENESIS_STREAM).ok_or_else(|| {
+            LogError::Unusable("the log does not begin with a genesis row".to_owned())
+        })?;
+        verify_link(Hash::ZERO, &row)
+            .map_err(|error| Trouble::Broken { kind: "broken_chain", why: error.to_string() })?;
+        let StoredEvent { position, hash, recorded_at, .. } = row;
+        Ok(Anchor { position, hash, recorded_at })
+    }
+
+    /// The row at a position.
+    async fn row(&self, position: Position) -> Result<Option<StoredEvent>, Trouble> {
+        let read = self.log.read(position, PageLimit::new(1, 1));
+        let page = ask(self.limits.question_max, read).await?;
+        Ok(page.events.into_iter().next().filter(|row| row.position == position))
+    }
+
+    async fn restore(&self, facts: &LogFacts) -> Result<Option<State>, Trouble> {
+        let (Some(dir), Some(log_id)) = (&self.snapshots, facts.log_id) else { return Ok(None) };
+        for candidate in newest_first(dir).await {
+            let row = self.row(candidate.anchor.position).await?;
+            let is_confirmed = candidate.log_id == log_id
+                && row.is_some_and(|row| row.hash == candidate.anchor.hash);
+            if !is_confirmed {
+                let (path, position) = (candidate.path.display(), candidate.anchor.position.0);
+                tracing::warn!(%path, position, "the log does not confirm a snapshot; discarded");
+                continue;
+            }
+            let path = candidate.path.clone();
+            let loaded = tokio::task::spawn_blocking(move || snapshot::load(&path)).await;
+            match loaded {
+                Ok(Ok(state)) if state.anchor() == candidate.anchor => {
+                    let position = state.position().0;
+                    dir.set_covered(state.position());
+                    tracing::info!(position, "going on from a snapshot");
+                    return Ok(Some(state));
+                }
+                Ok(Ok(_)) | Err(_) => {
+                    tracing::warn!(path = %candidate.path.display(), "a snapshot is not usable");
+                }
+                Ok(Err(error)) => {
+                    let path = candidate.path.display();
+                    tracing::warn!(%path, %error, "a snapshot is not valid; discarded");
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The log no longer holds what was applied last.
+    pub(super) async fn lost_anchor(
+        &mut self,
+        position: Position,
+        epoch: Epoch,
+        is_beyond_end: bool,
+    ) {
+        let known = self.board.view();
+        let is_same_epoch = epoch == known.log.lineage.current();
+        if known.log.is_standby && is_beyond_end && is_same_epoch && self.is_serving {
+            return self.is_silent("standby_behind", "the standby has not read this far yet");
+        }
+        self.metrics.trouble("anchor_gone");
+        tracing::error!(position = position.0, "the log no longer holds what was read from it");
+        self.is_serving = false;
+        let why = "the log lost events that were read from it, and is being read anew";
+        self.board.set_condition(Condition::NotReady(why.into()));
+        match ask(self.limits.question_max, self.log.identity()).await {
+            Ok(identity) => self.forget(&Arc::new(identity.into()), why),
+            // It stays known that the anchor is gone: the next step finds out again.
+            Err(Trouble::Silent { kind, why }) => self.is_silent(kind, &why),
+            Err(trouble) => tracing::warn!(?trouble, "the log does not tell whose it is"),
+        }
+    }
+
+    /// Drops all that was read, for good.
+    fn forget(&mut self, facts: &Arc<LogFacts>, why: &str) {
+        self.generation += 1;
+        self.is_serving = false;
+        self.facts = None;
+        self.began = tokio::time::Instant::now();
+        let nothing = View::initial().state;
+        self.board.forgot_all(nothing.anchor());
+        self.board.publish(View {
+            state: nothing,
+            log: Arc::clone(facts),
+            condition: Condition::NotReady(why.into()),
+            generation: self.generation,
+        });
+        if let Some(projector) = self.projector.take() {
+            // Dropping millions of events takes a while.
+            tokio::task::spawn_blocking(move || drop(projector));
+        }
+    }
+}
+
+async fn newest_first(dir: &SnapshotDir) -> Vec<snapshot::Candidate> {
+    let dir = dir.clone();
+    match tokio::task::spawn_blocking(move || dir.candidates()).await {
+        Ok(Ok(candidates)) => candidates,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the snapshots cannot be listed");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,193 @@
+//! Follows the log and puts up what it makes of it. It takes no step that the rules of the tail do
+//! not allow: what does not fit is never skipped, it ends the serving until the log is right again.
+
+mod establish;
+mod pipeline;
+mod trouble;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_domain::Position;
+use configapi_event_log::{EventLog, PageLimit, Tail};
+use tokio::time::Instant;
+
+use self::pipeline::{Batch, Pages, ask, understand};
+use self::trouble::Trouble;
+use crate::board::Board;
+use crate::limits::Limits;
+use crate::metrics::QueryMetrics;
+use crate::projection::{Anchor, Decoded, Projector};
+use crate::snapshot::SnapshotDir;
+use crate::view::{Condition, LogFacts, View};
+
+/// The one who follows the log. It alone changes what readers see.
+#[derive(Debug)]
+pub(crate) struct Tailer {
+    log: Arc<dyn EventLog>,
+    board: Arc<Board>,
+    limits: Limits,
+    metrics: QueryMetrics,
+    snapshots: Option<SnapshotDir>,
+    /// What was read so far, also while it may not be served.
+    projector: Option<Projector>,
+    /// What the store said last about whose log it is; none if it has to be asked again.
+    facts: Option<Arc<LogFacts>>,
+    /// Where the log ended when it was asked: nothing is served before that is reached.
+    target: Position,
+    generation: u64,
+    is_serving: bool,
+    /// The trouble that was told of last.
+    trouble: Option<String>,
+    began: Instant,
+}
+
+/// What a step led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// There was something new.
+    Forward,
+    /// There was nothing new.
+    Idle,
+}
+
+impl Tailer {
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        board: Arc<Board>,
+        limits: Limits,
+        metrics: QueryMetrics,
+        snapshots: Option<SnapshotDir>,
+    ) -> Self {
+        Self {
+            log,
+            board,
+            limits,
+            metrics,
+            snapshots,
+            projector: None,
+            facts: None,
+            target: Position::GENESIS,
+            generation: 0,
+            is_serving: false,
+            trouble: None,
+            began: Instant::now(),
+        }
+    }
+
+    /// Follows the log for ever.
+    pub async fn run(mut self) {
+        let mut patience = self.limits.poll_min;
+        let mut pause = Duration::ZERO;
+        loop {
+            match self.step().await {
+                Ok(step) => {
+                    pause = Duration::ZERO;
+                    patience = match step {
+                        Step::Forward => self.limits.poll_min,
+                        Step::Idle => (patience * 2).min(self.limits.poll_max),
+                    };
+                    self.wait(patience).await;
+                }
+                Err(trouble) => {
+                    self.report(&trouble).await;
+                    pause = (pause * 2).clamp(self.limits.backoff_min, self.limits.backoff_max);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the log may have grown, or somebody wants to know.
+    async fn wait(&self, patience: Duration) {
+        let beyond = self.anchor().map_or(Position::GENESIS, |anchor| anchor.position);
+        tokio::select! {
+            () = self.log.grown(beyond, patience) => {}
+            () = self.board.poked() => {}
+        }
+    }
+
+    fn anchor(&self) -> Option<Anchor> {
+        self.projector.as_ref().map(|projector| projector.state().anchor())
+    }
+
+    async fn step(&mut self) -> Result<Step, Trouble> {
+        let (facts, anchor) = self.establish().await?;
+        let tail = Tail::after(anchor.position, anchor.hash);
+        let read = self.log.read(anchor.position, PageLimit::TAIL);
+        let page = ask(self.limits.question_max, read).await?;
+        let (batch, _) = understand(tail, page)?;
+        let is_cut = batch.is_cut;
+        self.take(&facts, batch)?;
+        if is_cut {
+            self.catch_up(&facts).await?;
+        }
+        self.settle(&facts);
+        let is_new = self.anchor().is_some_and(|now| now.position > anchor.position);
+        Ok(if is_new { Step::Forward } else { Step::Idle })
+    }
+
+    /// Takes page after page while the next ones are being fetched and understood.
+    async fn catch_up(&mut self, facts: &Arc<LogFacts>) -> Result<(), Trouble> {
+        let Some(anchor) = self.anchor() else { return Ok(()) };
+        let log = Arc::clone(&self.log);
+        let mut pages = Pages::start(log, anchor, self.limits.question_max);
+        while let Some(batch) = pages.next().await {
+            self.take(facts, batch?)?;
+            if self.is_serving {
+                self.settle(facts);
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds a page in, if it is of the epoch that was established.
+    fn take(&mut self, facts: &LogFacts, batch: Batch) -> Result<(), Trouble> {
+        if batch.epoch != facts.lineage.current() {
+            self.facts = None;
+            return Err(Trouble::EpochChanged);
+        }
+        self.fold(batch.events)?;
+        if let Some(anchor) = self.anchor() {
+            self.board.heard_of(anchor.position);
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, events: Vec<Decoded>) -> Result<(), Trouble> {
+        let Some(projector) = &mut self.projector else { return Ok(()) };
+        for event in events {
+            projector.apply(event)?;
+        }
+        let state = projector.state();
+        self.board.applied(state.anchor(), state.counts());
+        Ok(())
+    }
+
+    /// Puts up what was read, if it may be served and is not up already.
+    fn settle(&mut self, facts: &Arc<LogFacts>) {
+        self.all_is_well();
+        let Some(projector) = &self.projector else { return };
+        let state = projector.state();
+        let is_complete = state.position() >= self.target && state.ends_command();
+        if !is_complete {
+            return;
+        }
+        let view = self.board.view();
+        if !self.is_serving {
+            let took = self.began.elapsed();
+            self.metrics.replayed(took);
+            let (position, seconds) = (state.position().0, took.as_secs_f64());
+            tracing::info!(position, seconds, "caught up with the log; serving reads");
+        } else if view.position() == state.position() && view.log == *facts {
+            return;
+        }
+        self.is_serving = true;
+        self.board.publish(View {
+            state: state.clone(),
+            log: Arc::clone(facts),
+            condition: Condition::Serving,
+            generation: self.generation,
+        });
+    }
+}

@@ -1,0 +1,111 @@
+//! From pages of rows to events that can be applied. In a replay, one page is fetched while another
+//! is checked and understood and a third one is applied.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_domain::Position;
+use configapi_event_log::{Epoch, EventLog, LogError, Page, PageLimit, Tail};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::trouble::Trouble;
+use crate::projection::{Anchor, Decoded};
+
+/// Pages that wait between two stages. More would only cost memory.
+const PAGES_AHEAD: usize = 1;
+
+/// A page that was checked and understood.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub events: Vec<Decoded>,
+    pub epoch: Epoch,
+    /// Whether the log goes on after this page.
+    pub is_cut: bool,
+}
+
+/// Asks the store something, for a bounded time.
+pub(super) async fn ask<T>(
+    patience: Duration,
+    question: impl Future<Output = Result<T, LogError>>,
+) -> Result<T, Trouble> {
+    match timeout(patience, question).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(LogError::Unavailable("it takes too long to answer".to_owned()).into()),
+    }
+}
+
+/// Checks a page against the place it was read from, and understands every row.
+pub(super) fn understand(mut tail: Tail, page: Page) -> Result<(Batch, Tail), Trouble> {
+    let (epoch, is_cut) = (page.epoch, page.is_cut);
+    let is_empty = page.events.is_empty();
+    let rows = tail.advance(page).map_err(|error| Trouble::of_tail(&error, epoch, is_empty))?;
+    let events = rows.iter().map(Decoded::from_row).collect::<Result<_, _>>()?;
+    Ok((Batch { events, epoch, is_cut }, tail))
+}
+
+/// The pages after an anchor, up to where the log ends.
+#[derive(Debug)]
+pub(super) struct Pages {
+    batches: mpsc::Receiver<Result<Batch, Trouble>>,
+    /// Ended when this is dropped.
+    _stages: JoinSet<()>,
+}
+
+impl Pages {
+    pub fn start(log: Arc<dyn EventLog>, anchor: Anchor, patience: Duration) -> Self {
+        let (page_sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let (batch_sender, batches) = mpsc::channel(PAGES_AHEAD);
+        let mut stages = JoinSet::new();
+        stages.spawn(fetch(log, anchor.position, patience, page_sender));
+        stages.spawn(digest(Tail::after(anchor.position, anchor.hash), pages, batch_sender));
+        Self { batches, _stages: stages }
+    }
+
+    pub async fn next(&mut self) -> Option<Result<Batch, Trouble>> {
+        self.batches.recv().await
+    }
+}
+
+async fn fetch(
+    log: Arc<dyn EventLog>,
+    mut from: Position,
+    patience: Duration,
+    pages: mpsc::Sender<Result<Page, Trouble>>,
+) {
+    loop {
+        let page = ask(patience, log.read(from, PageLimit::TAIL)).await;
+        let next = match &page {
+            Ok(page) if page.is_cut => page.events.last().map(|row| row.position),
+            Ok(_) | Err(_) => None,
+        };
+        // Whoever takes the pages may have seen enough.
+        let is_wanted = pages.send(page).await.is_ok();
+        match next {
+            Some(next) if is_wanted && next > from => from = next,
+            _ => return,
+        }
+    }
+}
+
+async fn digest(
+    mut tail: Tail,
+    mut pages: mpsc::Receiver<Result<Page, Trouble>>,
+    batches: mpsc::Sender<Result<Batch, Trouble>>,
+) {
+    while let Some(page) = pages.recv().await {
+        let understood = match page.and_then(|page| understand(tail.clone(), page)) {
+            Ok((batch, after)) => {
+                tail = after;
+                Ok(batch)
+            }
+            Err(trouble) => Err(trouble),
+        };
+        let is_last = understood.is_err();
+        if batches.send(understood).await.is_err() || is_last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What can keep the tailer from following the log, and what becomes of the readers then.
+
+use configapi_domain::Position;
+use configapi_event_log::{DecodeError, Epoch, LogError, TailError};
+
+use super::Tailer;
+use crate::projection::Unfoldable;
+use crate::view::Condition;
+
+/// Why a step was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The store does not answer, or not usefully. What was read stays true.
+    Silent { kind: &'static str, why: String },
+    /// The epoch is another one by now.
+    EpochChanged,
+    /// The log no longer holds what was applied last.
+    AnchorGone { position: Position, epoch: Epoch, is_beyond_end: bool },
+    /// The log is not what a log may be.
+    Broken { kind: &'static str, why: String },
+}
+
+impl Trouble {
+    fn broken(kind: &'static str, error: &dyn std::fmt::Display) -> Self {
+        Self::Broken { kind, why: error.to_string() }
+    }
+
+    pub fn of_tail(error: &TailError, epoch: Epoch, is_beyond_end: bool) -> Self {
+        match error {
+            TailError::AnchorGone { position } => {
+                Self::AnchorGone { position: *position, epoch, is_beyond_end }
+            }
+            TailError::Gap { .. } => Self::broken("gap", error),
+            TailError::TimeRunsBackwards { .. } => Self::broken("time_runs_backwards", error),
+            TailError::Chain(_) => Self::broken("broken_chain", error),
+        }
+    }
+}
+
+impl From<LogError> for Trouble {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Unavailable(why) => Self::Silent { kind: "unavailable", why },
+            LogError::Unusable(why) => Self::Silent { kind: "unusable", why },
+            LogError::Corrupt { .. } => Self::broken("corrupt", &error),
+        }
+    }
+}
+
+impl From<DecodeError> for Trouble {
+    fn from(error: DecodeError) -> Self {
+        let kind = match error {
+            DecodeError::UnknownType { .. } => "unknown_type",
+            DecodeError::UnknownVersion { .. } => "unknown_version",
+            DecodeError::Malformed { .. } => "malformed",
+        };
+        Self::broken(kind, &error)
+    }
+}
+
+impl From<Unfoldable> for Trouble {
+    fn from(error: Unfoldable) -> Self {
+        Self::broken("unfoldable", &error)
+    }
+}
+
+impl Tailer {
+    /// Draws the consequences of trouble, and tells of it once.
+    pub(super) async fn report(&mut self, trouble: &Trouble) {
+        match trouble {
+            Trouble::Silent { kind, why } => self.is_silent(kind, why),
+            Trouble::EpochChanged => {
+                tracing::info!("the log is in another epoch; asking whose log it is");
+            }
+            Trouble::AnchorGone { position, epoch, is_beyond_end } => {
+                self.lost_anchor(*position, *epoch, *is_beyond_end).await;
+            }
+            Trouble::Broken { kind, why } => self.is_broken(kind, why),
+        }
+    }
+
+    /// What is being served goes on being served; what is not, still is not.
+    pub(super) fn is_silent(&mut self, kind: &'static str, why: &str) {
+        self.metrics.trouble(kind);
+        self.board.heard_nothing();
+        if self.is_news(why) {
+            tracing::warn!(kind, reason = %why, "the log cannot be read");
+        }
+    }
+
+    fn is_broken(&mut self, kind: &'static str, why: &str) {
+        self.metrics.trouble(kind);
+        if self.is_news(why) {
+            tracing::error!(kind, reason = %why, "the log is broken; nothing is served any more");
+        }
+        self.is_serving = false;
+        self.facts = None;
+        self.board.set_condition(Condition::NotReady(why.into()));
+    }
+
+    fn is_news(&mut self, why: &str) -> bool {
+        let is_news = self.trouble.as_deref() != Some(why);
+        self.trouble = Some(why.to_owned());
+        is_news
+    }
+
+    /// After a step that went well.
+    pub(super) fn all_is_well(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!("the log can be followed again");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What readers see: one state of the log, whose log it is, and whether it may be served. A view
+//! never changes; a newer one takes its place.
+
+use std::sync::Arc;
+
+use configapi_domain::Position;
+use configapi_event_log::{Hash, Identity, Lineage, LogId};
+use configapi_proto::{ApiError, Reason, Token, key, timestamp_from_micros, v1};
+
+use crate::projection::{Anchor, State};
+
+/// Whether the state may be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// It may.
+    Serving,
+    /// It may not; why, for people.
+    NotReady(Arc<str>),
+}
+
+/// Whose log the state is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogFacts {
+    /// Not known before the log was reached for the first time.
+    pub log_id: Option<LogId>,
+    pub lineage: Lineage,
+    /// Whether the log is read from a standby, which may lag behind.
+    pub is_standby: bool,
+}
+
+impl From<Identity> for LogFacts {
+    fn from(identity: Identity) -> Self {
+        let Identity { log_id, lineage, is_standby, store_time: _ } = identity;
+        Self { log_id: Some(log_id), lineage, is_standby }
+    }
+}
+
+/// One state of the log, as readers see it.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub state: State,
+    pub log: Arc<LogFacts>,
+    pub condition: Condition,
+    /// Grows when a state is dropped because the log no longer is what it was read from.
+    pub generation: u64,
+}
+
+impl View {
+    /// Before anything was read.
+    pub fn initial() -> Self {
+        let nowhere = Anchor {
+            position: Position::GENESIS,
+            hash: Hash::ZERO,
+            recorded_at: configapi_domain::Timestamp::default(),
+        };
+        let log = LogFacts { log_id: None, lineage: Lineage::unbroken(), is_standby: false };
+        Self {
+            state: State::empty(nowhere),
+            log: Arc::new(log),
+            condition: Condition::NotReady("the log has not been reached yet".into()),
+            generation: 0,
+        }
+    }
+
+    /// The last position that this view holds.
+    pub fn position(&self) -> Position {
+        self.state.position()
+    }
+
+    /// The token of a position, in the epoch that the log is in now.
+    pub fn token(&self, position: Position) -> Token {
+        Token { epoch: self.log.lineage.current().0, position: position.0 }
+    }
+
+    /// The state after a position, as answers tell it.
+    pub fn read_state(&self, position: Position) -> v1::ReadState {
+        let token = self.token(position);
+        let recorded_at = self.state.event(position).map(|event| event.recorded_at());
+        v1::ReadState {
+            position: token.position,
+            epoch: token.epoch,
+            token: token.to_string(),
+            recorded_at: recorded_at.map(|at| timestamp_from_micros(at.0)),
+        }
+    }
+
+    /// Refuses if this view may not be served.
+    pub fn check(&self) -> Result<(), ApiError> {
+        match &self.condition {
+            Condition::Serving => Ok(()),
+            Condition::NotReady(why) => Err(self.unavailable(format!("not ready: {why}"))),
+        }
+    }
+
+    /// An error that tells how far this server is.
+    pub fn unavailable(&self, message: impl Into<String>) -> ApiError {
+        ApiError::new(Reason::Unavailable, message)
+            .with_metadata(key::TOKEN, self.token(self.position()))
+    }
+}

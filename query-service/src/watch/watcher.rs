@@ -1,0 +1,234 @@
+//! One watcher: a state machine that makes the next frame when its client is ready to take it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_domain::{ConfigKey, Position};
+use configapi_event_log::Epoch;
+use configapi_proto::v1::{WatchResponse, watch_response};
+use configapi_proto::{ApiError, Reason, Token, key};
+use futures_util::{Stream, stream};
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::Status;
+
+use super::scan::{Cursor, initial, scan};
+use super::seat::Seat;
+use crate::core::Core;
+use crate::queries::Selection;
+use crate::view::{LogFacts, View};
+
+/// The frames of one watch.
+pub(crate) type FrameStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
+
+/// Where a watch begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start {
+    /// With the configs as they are.
+    Initial,
+    /// With the events after this.
+    After(Cursor),
+}
+
+/// One watch. It holds no events, only its place in the log.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    core: Arc<Core>,
+    selection: Selection,
+    interval: Duration,
+    changes: watch::Receiver<()>,
+    /// The log that the cursor is a place in.
+    log: Arc<LogFacts>,
+    generation: u64,
+    cursor: Cursor,
+    stage: Stage,
+    timer: Pin<Box<Sleep>>,
+    _seat: Seat,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Nothing was sent yet.
+    Beginning { view: Arc<View>, with_initial_state: bool },
+    /// The initial state is being sent.
+    Initial { view: Arc<View>, after: Option<ConfigKey>, sent: u64, is_sent: bool },
+    /// Events are being sent.
+    Following,
+    /// The last word was said.
+    Ended,
+}
+
+impl Watcher {
+    pub fn new(
+        core: Arc<Core>,
+        seat: Seat,
+        selection: Selection,
+        interval: Duration,
+        view: Arc<View>,
+        start: Start,
+    ) -> Self {
+        let (cursor, with_initial_state) = match start {
+            Start::Initial => (Cursor::after(view.position()), true),
+            Start::After(cursor) => (cursor, false),
+        };
+        Self {
+            selection,
+            interval,
+            changes: core.board.changes(),
+            log: Arc::clone(&view.log),
+            generation: view.generation,
+            cursor,
+            stage: Stage::Beginning { view, with_initial_state },
+            timer: Box::pin(sleep_until(Instant::now() + interval)),
+            core,
+            _seat: seat,
+        }
+    }
+
+    /// The frames, each made when it is asked for.
+    pub fn into_stream(self) -> FrameStream {
+        Box::pin(stream::unfold(self, async |mut watcher| {
+            if matches!(watcher.stage, Stage::Ended) {
+                return None;
+            }
+            let frame = watcher.next().await;
+            match &frame {
+                Ok(_) => watcher.timer.as_mut().reset(Instant::now() + watcher.interval),
+                Err(_) => watcher.stage = Stage::Ended,
+            }
+            Some((frame.map_err(Status::from), watcher))
+        }))
+    }
+
+    async fn next(&mut self) -> Result<WatchResponse, ApiError> {
+        match &self.stage {
+            Stage::Beginning { view, with_initial_state } => {
+                let view = Arc::clone(view);
+                let state = Some(view.read_state(view.position()));
+                self.stage = if *with_initial_state {
+                    Stage::Initial { view, after: None, sent: 0, is_sent: false }
+                } else {
+                    Stage::Following
+                };
+                Ok(self.frame(watch_response::Frame::Started(watch_response::Started { state })))
+            }
+            Stage::Initial { .. } => self.next_initial().await,
+            Stage::Following | Stage::Ended => self.follow().await,
+        }
+    }
+
+    async fn next_initial(&mut self) -> Result<WatchResponse, ApiError> {
+        loop {
+            self.check()?;
+            let Stage::Initial { view, after, sent, is_sent } = &mut self.stage else {
+                return self.follow().await;
+            };
+            if *is_sent {
+                let (state, configs) = (Some(view.read_state(view.position())), *sent);
+                self.stage = Stage::Following;
+                let complete = watch_response::InitialStateComplete { state, configs };
+                return Ok(self.frame(watch_response::Frame::InitialStateComplete(complete)));
+            }
+            let limits = &self.core.limits;
+            let part = initial(&view.state, after.as_ref(), &self.selection, limits);
+            *is_sent = part.after.is_none();
+            *after = part.after;
+            *sent += part.configs.len() as u64;
+            if !part.configs.is_empty() {
+                let configs = watch_response::InitialConfigs { configs: part.configs };
+                return Ok(self.frame(watch_response::Frame::InitialConfigs(configs)));
+            }
+            // Nothing but deleted configs; others get their turn before more are looked at.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn follow(&mut self) -> Result<WatchResponse, ApiError> {
+        loop {
+            self.changes.mark_unchanged();
+            let view = self.check()?;
+            if view.position() > self.cursor.seen {
+                let limits = &self.core.limits;
+                let found = scan(&view.state, self.cursor, &self.selection, limits);
+                self.cursor = found.cursor;
+                if !found.events.is_empty() {
+                    let events = watch_response::Events { events: found.events };
+                    return Ok(self.frame(watch_response::Frame::Events(events)));
+                }
+                if !self.timer.is_elapsed() {
+                    tokio::task::yield_now().await;
+                    if view.position() > self.cursor.seen {
+                        continue;
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.timer.as_mut() => {
+                    let state = Some(view.read_state(view.position()));
+                    let progress = watch_response::Progress { state };
+                    return Ok(self.frame(watch_response::Frame::Progress(progress)));
+                }
+                // The board lives as long as the core, so its signs do not end.
+                _ = self.changes.changed() => {}
+            }
+        }
+    }
+
+    /// The newest view, if the watch can go on in it.
+    fn check(&mut self) -> Result<Arc<View>, ApiError> {
+        let view = self.core.board.view();
+        if view.generation != self.generation || view.log.lineage != self.log.lineage {
+            if !self.still_holds(&view) {
+                let message = "the log no longer holds what this watch has seen; begin anew";
+                return Err(self.ended(ApiError::new(Reason::LogChanged, message)));
+            }
+            self.generation = view.generation;
+            self.log = Arc::clone(&view.log);
+        }
+        view.check().map_err(|error| self.ended(error))?;
+        if self.core.board.is_ending() {
+            let message = "the server is shutting down; go on from the token on another one";
+            return Err(self.ended(ApiError::new(Reason::Unavailable, message)));
+        }
+        Ok(view)
+    }
+
+    /// Whether the cursor means the same in the log of this view. Where a state was dropped without
+    /// a new epoch, nothing tells, so it does not.
+    fn still_holds(&self, view: &View) -> bool {
+        let before = self.log.lineage.current();
+        let is_told = view.generation == self.generation || view.log.lineage.current() > before;
+        is_told
+            && view.log.log_id == self.log.log_id
+            && view.log.lineage.still_holds(before, self.cursor.safe)
+    }
+
+    fn ended(&self, mut error: ApiError) -> ApiError {
+        error.metadata.remove(key::TOKEN);
+        match self.token() {
+            Some(token) => error.with_metadata(key::TOKEN, token),
+            None => error,
+        }
+    }
+
+    /// Where the watch can be resumed; none before the initial state is complete.
+    fn token(&self) -> Option<Token> {
+        let is_initial = matches!(
+            self.stage,
+            Stage::Initial { .. } | Stage::Beginning { with_initial_state: true, .. }
+        );
+        let Epoch(epoch) = self.log.lineage.current();
+        (!is_initial).then_some(Token { epoch, position: self.cursor.safe.0 })
+    }
+
+    fn frame(&self, frame: watch_response::Frame) -> WatchResponse {
+        let token = self.token();
+        WatchResponse {
+            position: token.map_or(Position::GENESIS.0, |token| token.position),
+            token: token.map(|token| token.to_string()).unwrap_or_default(),
+            frame: Some(frame),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! A log that is cut off, edited, torn, replaced or newer than this program, under a server that
+//! reads from it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use configapi_domain::{Position, Timestamp};
+use configapi_event_log::{EventLog as _, MemoryLog, StoredEvent, seal};
+use configapi_proto::Reason;
+
+use crate::support::{
+    FaultyLog, Op, Server, Writer, at_least, eventually, key, linearizable, memory_log, reason_of,
+    token_of,
+};
+
+/// A log with two events, a server on it, and a way to break it.
+async fn running() -> (Arc<MemoryLog>, Arc<FaultyLog>, Writer, Server) {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log.clone()).await;
+    writer.set("default/a", "1").await;
+    let token = writer.set("default/a", "2").await;
+    let server = Server::ready(faulty.clone()).await;
+    assert_eq!(server.value("default/a", &token).await, "2");
+    (log, faulty, writer, server)
+}
+
+/// Tampers with the row at a position.
+fn edit(faulty: &FaultyLog, position: u64, edit: impl Fn(&mut StoredEvent) + Send + 'static) {
+    faulty.tamper(move |rows| {
+        rows.iter_mut().filter(|row| row.position == Position(position)).for_each(&edit);
+    });
+}
+
+/// The server refuses all reads, says why, and serves again once the log is mended.
+async fn is_refused_until_mended(
+    faulty: &FaultyLog,
+    writer: &mut Writer,
+    server: &Server,
+    why: &str,
+) {
+    writer.set("default/a", "3").await;
+    let token = writer.set("default/a", "4").await;
+    let told = server.until_not_ready().await;
+    assert!(told.contains(why), "{told}");
+    let status = server.get("default/a", None).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+    assert_eq!(token_of(&status).as_deref(), Some("1-2"));
+    assert_eq!(server.status().await.not_ready_reason, told);
+
+    faulty.mend();
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", &token).await, "4");
+}
+
+#[tokio::test]
+async fn an_edited_event_is_refused_until_the_log_is_right_again() {
+    let (_, faulty, mut writer, server) = running().await;
+    edit(&faulty, 3, |row| row.payload = row.payload.replace('3', "5"));
+    is_refused_until_mended(&faulty, &mut writer, &server, "hash chain breaks at position 3").await;
+}
+
+#[tokio::test]
+async fn a_missing_event_is_refused_until_the_log_is_right_again() {
+    let (_, faulty, mut writer, server) = running().await;
+    faulty.tamper(|rows| rows.retain(|row| row.position != Position(3)));
+    is_refused_until_mended(&faulty, &mut writer, &server, "position 3 is missing").await;
+}
+
+#[tokio::test]
+async fn time_that_runs_backwards_is_refused_until_the_log_is_right_again() {
+    let (_, faulty, mut writer, server) = running().await;
+    edit(&faulty, 3, |row| row.recorded_at = Timestamp(1));
+    is_refused_until_mended(&faulty, &mut writer, &server, "time runs backwards at position 3")
+        .await;
+}
+
+/// Changes a row and gives it and all that follow fitting hashes.
+fn forge(faulty: &FaultyLog, position: u64, edit: impl Fn(&mut StoredEvent) + Send + 'static) {
+    faulty.tamper(move |rows| {
+        let mut is_forged = false;
+        for at in 1..rows.len() {
+            if rows[at].position == Position(position) {
+                edit(&mut rows[at]);
+                is_forged = true;
+            }
+            if is_forged {
+                let before = rows[at - 1].hash;
+                seal(before, &mut rows[at]);
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn an_unknown_event_type_is_never_skipped() {
+    let (_, faulty, mut writer, server) = running().await;
+    forge(&faulty, 3, |row| row.event_type = "ConfigValueRenamed".into());
+    is_refused_until_mended(&faulty, &mut writer, &server, "unknown type").await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_never_skipped() {
+    let (_, faulty, mut writer, server) = running().await;
+    forge(&faulty, 3, |row| row.schema_version = 2);
+    is_refused_until_mended(&faulty, &mut writer, &server, "newer than this program").await;
+}
+
+#[tokio::test]
+async fn an_event_that_breaks_the_rules_of_its_config_is_refused() {
+    let (_, faulty, mut writer, server) = running().await;
+    forge(&faulty, 4, |row| row.payload = r#"{"value":"4","old_value":"not that"}"#.to_owned());
+    writer.set("default/a", "3").await;
+    writer.set("default/a", "4").await;
+    let told = server.until_not_ready().await;
+    assert!(told.contains("does not follow from the history of its config"), "{told}");
+}
+
+#[tokio::test]
+async fn a_store_out_of_reach_leaves_reads_alone_and_heals_by_itself() {
+    let (_, faulty, mut writer, server) = running().await;
+    faulty.cut_off(true);
+    let token = writer.set("default/a", "3").await;
+
+    let answer = server.get("default/a", None).await.unwrap();
+    assert_eq!(answer.config.unwrap().value, "2");
+    assert_eq!(answer.state.unwrap().position, 2);
+    let status = server.get("default/a", Some(linearizable())).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+    eventually("the lag is told", async || {
+        let lag = server.status().await.lag.unwrap();
+        lag.seconds > 0 || lag.nanos > 0
+    })
+    .await;
+
+    faulty.cut_off(false);
+    assert_eq!(server.value("default/a", &token).await, "3");
+    assert!(server.service.readiness().is_ok());
+}
+
+#[tokio::test]
+async fn a_store_out_of_reach_at_the_start_is_waited_for() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log);
+    faulty.cut_off(true);
+    let server = Server::start(faulty.clone(), &crate::support::quick());
+    let status = server.get("default/a", None).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+    assert!(!server.status().await.ready);
+    faulty.cut_off(false);
+    server.until_ready().await;
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_tail_is_read_anew_and_old_tokens_are_refused() {
+    let (_, faulty, mut writer, server) = running().await;
+    let lost = writer.set("default/a", "lost").await;
+    assert_eq!(server.value("default/a", &lost).await, "lost");
+
+    // A standby that had the first two events takes over, in an epoch of its own.
+    let promoted = memory_log(1);
+    let mut survivor = Writer::new(promoted.clone()).await;
+    survivor.set("default/a", "1").await;
+    survivor.set("default/a", "2").await;
+    survivor.head.epoch = promoted.begin_epoch(&survivor.head).await.unwrap();
+    let kept = survivor.set("default/b", "new").await;
+    assert_eq!(kept, "2-3");
+    faulty.replace(promoted);
+
+    eventually("the new tail is served", async || {
+        server.get("default/b", Some(at_least(&kept))).await.is_ok()
+    })
+    .await;
+    assert_eq!(server.get("default/a", None).await.unwrap().config.unwrap().value, "2");
+    let status = server.get("default/a", Some(at_least(&lost))).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::LogChanged);
+    // What was before the loss still means the same.
+    assert_eq!(server.value("default/a", "1-2").await, "2");
+}
+
+#[tokio::test]
+async fn another_log_under_the_same_address_is_never_mixed_with_the_first() {
+    let (_, faulty, _, server) = running().await;
+    let other = memory_log(2);
+    let mut writer = Writer::new(other.clone()).await;
+    writer.commit(vec![(key("default/other"), Op::Set("1".to_owned()))]).await;
+    faulty.replace(other);
+    eventually("the other log is served", async || {
+        server.service.readiness().is_ok() && server.status().await.state.unwrap().position == 1
+    })
+    .await;
+    let status = server.get("default/a", None).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::ConfigNotFound);
+}
+
+#[tokio::test]
+async fn an_epoch_that_loses_nothing_goes_unnoticed_but_for_the_tokens() {
+    let (log, _, mut writer, server) = running().await;
+    writer.head.epoch = log.begin_epoch(&writer.head).await.unwrap();
+    let token = writer.set("default/a", "3").await;
+    assert_eq!(token, "2-3");
+    let answer = server.get("default/a", Some(at_least(&token))).await.unwrap();
+    assert_eq!(answer.state.unwrap().token, "2-3");
+    assert_eq!(server.value("default/a", "1-2").await, "3");
+}
+
+#[tokio::test]
+async fn a_standby_that_is_behind_what_was_read_is_waited_for() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    faulty.is_standby.store(true, Ordering::SeqCst);
+    let mut writer = Writer::new(log.clone()).await;
+    writer.set("default/a", "1").await;
+    let token = writer.set("default/a", "2").await;
+    let server = Server::ready(faulty.clone()).await;
+    assert_eq!(server.value("default/a", &token).await, "2");
+
+    let behind = memory_log(1);
+    let mut late = Writer::new(behind.clone()).await;
+    late.set("default/a", "1").await;
+    faulty.replace(behind);
+    eventually("the silence is noticed", async || {
+        server.status().await.lag.unwrap() != prost_types::Duration::default()
+    })
+    .await;
+    assert_eq!(server.value("default/a", &token).await, "2");
+
+    late.set("default/a", "2").await;
+    let newest = late.set("default/a", "3").await;
+    assert_eq!(server.value("default/a", &newest).await, "3");
+    let status = server.get("default/a", Some(linearizable())).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+}

@@ -1,0 +1,142 @@
+//! Reads that wish to be fresh: they wait, they are told when it takes too long, and one question
+//! to the store is enough for all of them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use configapi_proto::Reason;
+use configapi_proto::v1::query_service_server::QueryService as _;
+use configapi_proto::v1::{AtTimeRequest, GetRequest, PointInTime, at_time_request, point_in_time};
+use configapi_query_service::{Limits, Settings};
+use futures_util::future::join_all;
+use tonic::Request;
+
+use crate::support::{
+    FaultyLog, Server, Writer, at_least, eventually, linearizable, memory_log, quick, reason_of,
+    token_of,
+};
+
+fn impatient() -> Settings {
+    let limits = Limits { wait_max: Duration::from_millis(50), ..quick().limits };
+    Settings { limits, ..quick() }
+}
+
+#[tokio::test]
+async fn a_read_with_a_token_waits_for_it() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let server = Server::ready(log).await;
+    let (answer, _) = tokio::join!(server.value("default/a", "1-2"), async {
+        writer.set("default/a", "1").await;
+        writer.set("default/a", "2").await
+    });
+    assert_eq!(answer, "2");
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_come_in_time_is_unavailable_with_what_there_is() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    writer.set("default/a", "1").await;
+    let server = Server::start(log, &impatient());
+    server.until_ready().await;
+    let status = server.get("default/a", Some(at_least("1-9"))).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+    assert_eq!(token_of(&status).as_deref(), Some("1-1"));
+}
+
+#[tokio::test]
+async fn a_token_of_an_epoch_that_the_log_never_had_is_refused() {
+    let server = Server::ready(memory_log(1)).await;
+    let status = server.get("default/a", Some(at_least("7-1"))).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::LogChanged);
+    let status = server.get("default/a", Some(at_least("1_1"))).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_moment_that_is_not_reached_yet_is_waited_for() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let server = Server::ready(log).await;
+    let request = AtTimeRequest {
+        at: Some(PointInTime { moment: Some(point_in_time::Moment::Position(1)) }),
+        selection: Some(at_time_request::Selection::Name("a".to_owned())),
+        ..AtTimeRequest::default()
+    };
+    let (answer, _) = tokio::join!(server.rpc.at_time(Request::new(request)), async {
+        writer.set("default/a", "1").await;
+        writer.set("default/a", "2").await
+    });
+    assert_eq!(answer.unwrap().into_inner().configs[0].value, "1");
+}
+
+#[tokio::test]
+async fn a_position_within_an_apply_means_the_whole_of_it() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let set = |name: &str| (crate::support::key(name), crate::support::Op::Set("1".to_owned()));
+    writer.commit(vec![set("default/a"), set("default/b"), set("default/c")]).await;
+    let server = Server::ready(log).await;
+    let request = GetRequest {
+        name: "c".to_owned(),
+        at: Some(PointInTime { moment: Some(point_in_time::Moment::Token("1-1".to_owned())) }),
+        ..GetRequest::default()
+    };
+    let answer = server.rpc.get(Request::new(request)).await.unwrap().into_inner();
+    assert_eq!(answer.state.unwrap().position, 3);
+}
+
+#[tokio::test]
+async fn a_linearizable_read_sees_all_that_was_written_before_it() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let server = Server::ready(log).await;
+    for round in 0..200 {
+        let value = round.to_string();
+        writer.set("default/a", &value).await;
+        let answer = server.get("default/a", Some(linearizable())).await.unwrap();
+        assert_eq!(answer.config.unwrap().value, value);
+    }
+}
+
+#[tokio::test]
+async fn one_question_answers_all_who_wait_but_none_that_came_after_it_was_asked() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    writer.set("default/a", "old").await;
+    let server = Arc::new(Server::ready(faulty.clone()).await);
+    let before = faulty.heads.load(Ordering::SeqCst);
+    faulty.close_gate();
+    let read = || {
+        let server = Arc::clone(&server);
+        async move { server.get("default/a", Some(linearizable())).await }
+    };
+
+    let first = tokio::spawn(read());
+    eventually("the first question is asked", async || {
+        faulty.heads.load(Ordering::SeqCst) == before + 1
+    })
+    .await;
+    // The first question does not know of this write, so the others must not lean on its answer.
+    writer.set("default/a", "new").await;
+    let others: Vec<_> = (0..100).map(|_| tokio::spawn(read())).collect();
+    faulty.let_heads_through(2);
+
+    first.await.unwrap().unwrap();
+    for other in join_all(others).await {
+        assert_eq!(other.unwrap().unwrap().config.unwrap().value, "new");
+    }
+    assert_eq!(faulty.heads.load(Ordering::SeqCst), before + 2);
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_when_the_server_shuts_down() {
+    let server = Server::ready(memory_log(1)).await;
+    let (answer, ()) = tokio::join!(server.get("default/a", Some(at_least("1-1"))), async {
+        server.life.begin_shutdown("the test says so");
+    });
+    assert_eq!(reason_of(&answer.unwrap_err()), Reason::Unavailable);
+}

@@ -1,0 +1,18 @@
+//! The read server from outside: what it answers, whatever the log, its callers and the disk do.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy's allowance for tests does not reach the helpers of a test binary"
+)]
+
+mod answers;
+mod broken_logs;
+mod freshness;
+mod long_chains;
+mod oracle;
+mod paging;
+mod snapshots;
+mod support;
+mod watching;

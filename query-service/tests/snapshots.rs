@@ -1,0 +1,206 @@
+//! Snapshots: as good as a replay when they are whole and the log confirms them, else not used.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use configapi_event_log::{EventLog, MemoryLog};
+use configapi_query_service::{Settings, snapshot};
+use tempfile::TempDir;
+
+use crate::support::{FaultyLog, Op, Server, Writer, eventually, key, memory_log, quick};
+
+fn settings(dir: &TempDir) -> Settings {
+    Settings {
+        snapshot_dir: Some(dir.path().to_owned()),
+        snapshot_events: 1,
+        snapshot_interval: Duration::from_millis(20),
+        ..quick()
+    }
+}
+
+fn files(dir: &TempDir) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "cfgsnap"))
+        .collect();
+    files.sort();
+    files
+}
+
+async fn fill(writer: &mut Writer, count: u64) {
+    for number in 0..count {
+        let stream = format!("ns-{}/item/{}", number % 3, number % 17);
+        let op = match number % 7 {
+            5 => Op::Delete,
+            6 => Op::Restore(None),
+            3 => Op::SetTyped(format!("{{\"n\":{number}}}"), "application/json".to_owned()),
+            2 => Op::Restore(Some(1)),
+            _ => Op::Set(format!("value {number}")),
+        };
+        let other = format!("ns-{}/item/{}", (number + 1) % 3, number % 5);
+        let second = Op::Set("constant".to_owned());
+        writer.commit(vec![(key(&stream), op), (key(&other), second)]).await;
+    }
+}
+
+/// A log, and a directory with a snapshot of all of it.
+async fn with_snapshot(count: u64) -> (Arc<MemoryLog>, Writer, TempDir, String) {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    fill(&mut writer, count).await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(log.clone(), &settings(&dir));
+    server.until_ready().await;
+    eventually("a snapshot of everything is written", async || {
+        files(&dir)
+            .iter()
+            .any(|path| snapshot::inspect(path).is_ok_and(|it| it.position == writer.head.position))
+    })
+    .await;
+    let state_hash = server.state_hash(&writer.token()).await;
+    (log, writer, dir, state_hash)
+}
+
+/// A log that tells from where it was read.
+fn counted(log: Arc<dyn EventLog>) -> (Arc<FaultyLog>, Arc<AtomicU64>) {
+    let faulty = FaultyLog::around(log);
+    let lowest = Arc::new(AtomicU64::new(u64::MAX));
+    let seen = Arc::clone(&lowest);
+    faulty.tamper(move |rows| {
+        if let Some(row) = rows.get(1) {
+            seen.fetch_min(row.position.0, Ordering::SeqCst);
+        }
+    });
+    (faulty, lowest)
+}
+
+#[tokio::test]
+async fn a_snapshot_and_the_tail_give_the_same_state_as_a_replay() {
+    let (log, mut writer, dir, _) = with_snapshot(200).await;
+    let at_snapshot = writer.head.position.0;
+    fill(&mut writer, 50).await;
+
+    let (faulty, lowest) = counted(log.clone());
+    let restored = Server::start(faulty, &settings(&dir));
+    restored.until_ready().await;
+    let replayed = Server::ready(log).await;
+    let token = writer.token();
+    assert_eq!(restored.state_hash(&token).await, replayed.state_hash(&token).await);
+    assert_eq!(lowest.load(Ordering::SeqCst), at_snapshot + 1, "the log was read from elsewhere");
+
+    // And what is written later lands on both alike.
+    fill(&mut writer, 10).await;
+    let token = writer.token();
+    assert_eq!(restored.state_hash(&token).await, replayed.state_hash(&token).await);
+}
+
+#[tokio::test]
+async fn a_snapshot_says_what_it_is_of() {
+    let (_, writer, dir, _) = with_snapshot(30).await;
+    let path = files(&dir).pop().unwrap();
+    let info = snapshot::inspect(&path).unwrap();
+    assert_eq!(info.log_id.0, uuid::Uuid::from_u128(1));
+    assert_eq!((info.position, info.hash), (writer.head.position, writer.head.hash));
+    assert_eq!(info.events, writer.written.len() as u64);
+    assert_eq!(info.bytes, fs::metadata(&path).unwrap().len());
+}
+
+#[tokio::test]
+async fn two_snapshots_are_kept_and_only_their_owner_reads_them() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(log, &settings(&dir));
+    server.until_ready().await;
+    for _ in 0..5 {
+        fill(&mut writer, 1).await;
+        server.state_hash(&writer.token()).await;
+        let position = writer.head.position;
+        eventually("a snapshot is written", async || {
+            files(&dir)
+                .last()
+                .and_then(|path| snapshot::inspect(path).ok())
+                .is_some_and(|it| it.position == position)
+        })
+        .await;
+    }
+    eventually("old ones are let go", async || files(&dir).len() == 2).await;
+    for path in files(&dir) {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    bytes
+}
+
+fn is_refused(path: &Path, bytes: &[u8]) -> bool {
+    fs::write(path, bytes).unwrap();
+    snapshot::inspect(path).is_err()
+}
+
+#[tokio::test]
+async fn no_flipped_bit_and_no_missing_byte_goes_unnoticed() {
+    let (_, _, dir, _) = with_snapshot(40).await;
+    let whole = fs::read(files(&dir).pop().unwrap()).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let path = other.path().join("damaged");
+    assert!(!is_refused(&path, &whole), "the snapshot is good as it is");
+
+    // A fixed sequence, so that a failure can be seen again.
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut draw = |below: usize| {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap() % below
+    };
+    for _ in 0..1_000 {
+        let bit = draw(whole.len() * 8);
+        assert!(is_refused(&path, &flipped(&whole, bit)), "bit {bit}");
+    }
+    for _ in 0..200 {
+        let length = draw(whole.len());
+        assert!(is_refused(&path, &whole[..length]), "cut to {length} bytes");
+    }
+    let mut longer = whole.clone();
+    longer.push(0);
+    assert!(is_refused(&path, &longer), "a byte too many");
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_costs_a_replay_and_nothing_else() {
+    let (log, writer, dir, state_hash) = with_snapshot(50).await;
+    for path in files(&dir) {
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, flipped(&bytes, bytes.len() * 5)).unwrap();
+    }
+    let (faulty, lowest) = counted(log);
+    let server = Server::start(faulty, &Settings { snapshot_events: u64::MAX, ..settings(&dir) });
+    server.until_ready().await;
+    assert_eq!(server.state_hash(&writer.token()).await, state_hash);
+    assert_eq!(lowest.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_the_log_does_not_confirm_is_not_used() {
+    let (_, _, dir, _) = with_snapshot(20).await;
+    // The same log id, but a log that went another way.
+    let other = memory_log(1);
+    let mut writer = Writer::new(other.clone()).await;
+    for number in 0..100 {
+        writer.set("default/a", &number.to_string()).await;
+    }
+    let restored = Server::start(other.clone(), &settings(&dir));
+    restored.until_ready().await;
+    let replayed = Server::ready(other).await;
+    let token = writer.token();
+    assert_eq!(restored.state_hash(&token).await, replayed.state_hash(&token).await);
+}

@@ -1,0 +1,136 @@
+//! A log that can be broken, replaced and cut off while a server reads from it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use configapi_domain::{Point, Position};
+use configapi_event_log::{
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Page, PageLimit, StoredEvent, Turn,
+};
+use tokio::sync::Semaphore;
+
+type Tamper = Box<dyn Fn(&mut Vec<StoredEvent>) + Send>;
+
+/// A log behind which another one can be put, and whose rows can be tampered with on their way.
+pub struct FaultyLog {
+    inner: Mutex<Arc<dyn EventLog>>,
+    tamper: Mutex<Option<Tamper>>,
+    is_cut_off: AtomicBool,
+    pub is_standby: AtomicBool,
+    /// How often the head was asked for.
+    pub heads: AtomicU64,
+    /// Questions for the head are answered one for each permit, once this is closed.
+    gate: Semaphore,
+    is_gated: AtomicBool,
+}
+
+impl fmt::Debug for FaultyLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyLog").finish_non_exhaustive()
+    }
+}
+
+impl FaultyLog {
+    pub fn around(inner: Arc<dyn EventLog>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(inner),
+            tamper: Mutex::new(None),
+            is_cut_off: AtomicBool::new(false),
+            is_standby: AtomicBool::new(false),
+            heads: AtomicU64::new(0),
+            gate: Semaphore::new(0),
+            is_gated: AtomicBool::new(false),
+        })
+    }
+
+    pub fn replace(&self, inner: Arc<dyn EventLog>) {
+        *self.inner.lock().unwrap() = inner;
+    }
+
+    pub fn tamper(&self, tamper: impl Fn(&mut Vec<StoredEvent>) + Send + 'static) {
+        *self.tamper.lock().unwrap() = Some(Box::new(tamper));
+    }
+
+    pub fn mend(&self) {
+        *self.tamper.lock().unwrap() = None;
+    }
+
+    pub fn cut_off(&self, is_cut_off: bool) {
+        self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
+    }
+
+    pub fn close_gate(&self) {
+        self.is_gated.store(true, Ordering::SeqCst);
+    }
+
+    pub fn let_heads_through(&self, count: usize) {
+        self.gate.add_permits(count);
+    }
+
+    fn inner(&self) -> Result<Arc<dyn EventLog>, LogError> {
+        if self.is_cut_off.load(Ordering::SeqCst) {
+            return Err(LogError::Unavailable("cut off".to_owned()));
+        }
+        Ok(Arc::clone(&self.inner.lock().unwrap()))
+    }
+}
+
+#[async_trait]
+impl EventLog for FaultyLog {
+    async fn identity(&self) -> Result<Identity, LogError> {
+        let mut identity = self.inner()?.identity().await?;
+        identity.is_standby = self.is_standby.load(Ordering::SeqCst);
+        Ok(identity)
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        self.heads.fetch_add(1, Ordering::SeqCst);
+        let head = self.inner()?.head().await;
+        if self.is_gated.load(Ordering::SeqCst) {
+            // The answer is from before the wait, as with a slow network.
+            self.gate.acquire().await.unwrap().forget();
+        }
+        head
+    }
+
+    async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        let inner = self.inner().map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        inner.append(head, events).await
+    }
+
+    async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
+        self.inner()?.take_turn().await
+    }
+
+    async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        let mut page = self.inner()?.read(from, limit).await?;
+        if let Some(tamper) = &*self.tamper.lock().unwrap() {
+            tamper(&mut page.events);
+        }
+        Ok(page)
+    }
+
+    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        self.inner()?.newest(streams).await
+    }
+
+    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
+        self.inner()?.stream_at(stream, point).await
+    }
+
+    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+        self.inner()?.requests(ids).await
+    }
+
+    async fn grown(&self, beyond: Position, patience: Duration) {
+        let inner = Arc::clone(&self.inner.lock().unwrap());
+        inner.grown(beyond, patience).await;
+    }
+
+    async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
+        self.inner()?.begin_epoch(head).await
+    }
+}
