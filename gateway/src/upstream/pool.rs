@@ -27,7 +27,9 @@ pub(super) struct Member {
     pub transport: Transport,
     client: QueryClient,
     up: AtomicBool,
-    in_flight: AtomicUsize,
+    /// Calls that are under way, and streams that are open: the one says nothing of the other.
+    calls: AtomicUsize,
+    streams: AtomicUsize,
     /// Asks for a probe at once.
     pub doubt: Notify,
 }
@@ -46,7 +48,10 @@ impl<T> Held<T> {
 }
 
 /// Counts as load on a server.
-pub(crate) struct Busy(Arc<Member>);
+pub(crate) struct Busy {
+    member: Arc<Member>,
+    lasting: bool,
+}
 
 impl Pool {
     pub fn new(transports: impl IntoIterator<Item = Transport>) -> Self {
@@ -55,7 +60,8 @@ impl Pool {
                 client: queries::client(transport.clone()),
                 transport,
                 up: AtomicBool::new(true),
-                in_flight: AtomicUsize::new(0),
+                calls: AtomicUsize::new(0),
+                streams: AtomicUsize::new(0),
                 doubt: Notify::new(),
             })
         };
@@ -87,23 +93,23 @@ impl Pool {
         let attempts = self.members.len().min(MAX_ATTEMPTS);
         let mut tried: Option<Arc<Member>> = None;
         for _ in 1..attempts {
-            let member = self.pick(None)?;
+            let member = self.pick(Q::LASTING, None)?;
             match member.ask(along, query.clone()).await {
                 Err(error) if elsewhere_perhaps(&error) => tried = Some(member),
                 other => return other,
             }
         }
-        self.pick(tried.as_ref())?.ask(along, query).await
+        self.pick(Q::LASTING, tried.as_ref())?.ask(along, query).await
     }
 
     /// The less busy of the next two that are up, or else just the next one. `not` is only picked
     /// if there is no other.
-    fn pick(&self, not: Option<&Arc<Member>>) -> Result<Arc<Member>, ApiError> {
+    fn pick(&self, lasting: bool, not: Option<&Arc<Member>>) -> Result<Arc<Member>, ApiError> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let count = self.members.len();
         let in_turn = || (0..count).map(|step| &self.members[start.wrapping_add(step) % count]);
         let other = |member: &&Arc<Member>| not.is_none_or(|not| !Arc::ptr_eq(not, member));
-        let busyness = |member: &&Arc<Member>| member.in_flight.load(Ordering::Relaxed);
+        let busyness = |member: &&Arc<Member>| member.load(lasting).load(Ordering::Relaxed);
         let best = in_turn().filter(|member| member.is_up()).filter(other).take(2);
         best.min_by_key(busyness)
             .or_else(|| in_turn().find(other))
@@ -119,7 +125,7 @@ impl Member {
         along: &Along,
         query: Q,
     ) -> Result<Held<Q::Answer>, ApiError> {
-        let busy = Busy::new(self);
+        let busy = Busy::new(self, Q::LASTING);
         let call = Q::send(self.client.clone(), along.request(query, Q::LASTING));
         let result =
             along.wait(call, ApiError::from_status, || Reason::DeadlineExceeded.into()).await;
@@ -134,6 +140,10 @@ impl Member {
             }
         }
         result.map(|answer| Held { answer, busy })
+    }
+
+    fn load(&self, lasting: bool) -> &AtomicUsize {
+        if lasting { &self.streams } else { &self.calls }
     }
 
     pub fn is_up(&self) -> bool {
@@ -154,15 +164,15 @@ fn elsewhere_perhaps(error: &ApiError) -> bool {
 }
 
 impl Busy {
-    fn new(member: &Arc<Member>) -> Self {
-        member.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(member))
+    fn new(member: &Arc<Member>, lasting: bool) -> Self {
+        member.load(lasting).fetch_add(1, Ordering::Relaxed);
+        Self { member: Arc::clone(member), lasting }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.member.load(self.lasting).fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,0 +1,96 @@
+//! Requests that depend on what is there, and requests that may be repeated.
+
+use crate::support::{Ask, TestApp};
+
+#[tokio::test]
+async fn a_reader_that_has_it_already_gets_304() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let again = app.get("/v1/config/a").header("if-none-match", "\"1\"").got().await;
+    assert_eq!((again.status, again.body.as_str()), (304, ""));
+    assert_eq!((again.header("etag"), again.header("configapi-token")), ("\"1\"", "1-1"));
+    app.set("a", "2").await;
+    let changed = app.get("/v1/config/a").header("if-none-match", "\"1\"").got().await;
+    assert_eq!((changed.status, changed.body.as_str()), (200, "2"));
+
+    for path in ["/v1/config", "/v1/config/a/history", "/v1/diff?from=0"] {
+        let tag = app.get(path).got().await.header("etag").to_owned();
+        assert_eq!(tag, "W/\"1-2\"");
+        assert_eq!(app.get(path).header("if-none-match", &tag).got().await.status, 304, "{path}");
+    }
+    app.set("b", "1").await;
+    let list = app.get("/v1/config").header("if-none-match", "W/\"1-2\"").got().await;
+    assert_eq!(list.status, 200);
+}
+
+#[tokio::test]
+async fn a_write_may_depend_on_the_version() {
+    let app = TestApp::start().await;
+    let put = |header: &'static str, tag: &'static str| {
+        app.put("/v1/config/a").header(header, tag).header("content-type", "text/plain").body("x")
+    };
+    assert_eq!(put("if-match", "*").got().await.status, 412, "nothing is there");
+    assert_eq!(put("if-match", "\"1\"").got().await.status, 412, "nothing is there");
+    assert_eq!(put("if-none-match", "*").got().await.header("etag"), "\"1\"");
+    assert_eq!(put("if-none-match", "*").got().await.status, 412);
+    assert_eq!(put("if-match", "\"1\"").got().await.header("etag"), "\"2\"");
+    assert_eq!(put("if-match", "*").got().await.header("etag"), "\"3\"");
+    assert_eq!(put("if-match", "\"abc\"").got().await.status, 412);
+    assert_eq!(put("if-match", "\"1\", \"3\"").got().await.status, 400);
+
+    let conflict = put("if-match", "\"1\"").got_json().await;
+    assert_eq!(conflict.status, 412);
+    let problem = conflict.json();
+    assert_eq!(problem["code"], "VERSION_CONFLICT");
+    assert_eq!(problem["metadata"]["expected_version"], "1");
+    assert_eq!(problem["metadata"]["actual_version"], "3");
+
+    let delete = |tag| app.delete("/v1/config/a").header("if-match", tag);
+    assert_eq!(delete("\"2\"").got().await.status, 412);
+    assert_eq!(delete("\"3\"").got().await.status, 200);
+    assert_eq!(put("if-match", "*").got().await.status, 412, "it is deleted");
+    let restore = app.post("/v1/config/a/restore").header("if-match", "\"3\"");
+    assert_eq!(restore.got().await.status, 412);
+    let restore = app.post("/v1/config/a/restore").header("if-match", "\"4\"");
+    assert_eq!(restore.got().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_makes_a_write_repeatable() {
+    let app = TestApp::start().await;
+    let put = |key: &'static str, value: &'static str| {
+        let put = app.put("/v1/config/a").header("idempotency-key", key);
+        put.header("content-type", "text/plain").body(value)
+    };
+    let first = put("k1", "1").got().await;
+    let again = put("\"k1\"", "1").got().await;
+    assert_eq!((again.status, again.header("etag")), (200, "\"1\""));
+    assert_eq!(first.header("configapi-token"), again.header("configapi-token"));
+    assert_eq!(put("k1", "2").got().await.status, 422);
+    assert_eq!(put("", "2").got().await.status, 400);
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+}
+
+#[tokio::test]
+async fn a_dry_run_checks_everything_and_writes_nothing() {
+    let app = TestApp::start().await;
+    let put = |query: &str| {
+        let put = app.put(&format!("/v1/config/a{query}")).header("content-type", "text/plain");
+        put.body("x")
+    };
+    for query in ["?dry_run=true", "?dry_run", "?dry_run=1"] {
+        let got = put(query).got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, "OK"), "{query}");
+        assert_eq!((got.header("etag"), got.header("configapi-token")), ("", ""));
+    }
+    let receipt = put("?dry_run=true").got_json().await.json();
+    assert_eq!((receipt["version"].as_u64(), receipt["token"].as_str()), (Some(1), Some("")));
+    assert_eq!(app.delete("/v1/config/a?dry_run=true").got().await.status, 404);
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    // A misspelt wish must not become a write.
+    for query in ["?dryrun=true", "?dry_run=yes", "?dry-run"] {
+        assert_eq!(put(query).got().await.status, 400, "{query}");
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    assert_eq!(put("?dry_run=false").got().await.header("etag"), "\"1\"");
+}

@@ -1,0 +1,108 @@
+//! The OpenAPI document and the page made of it: true to the routes, and complete.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{Ask, TestApp, raw};
+
+async fn description(app: &TestApp) -> Value {
+    let got = app.get("/openapi.json").got().await;
+    assert_eq!((got.status, got.header("content-type")), (200, "application/json"));
+    got.json()
+}
+
+fn operations(description: &Value) -> Vec<(String, String, Value)> {
+    let paths = description["paths"].as_object().expect("paths");
+    let all = paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().expect("methods");
+        methods.iter().map(|(method, it)| (path.clone(), method.to_uppercase(), it.clone()))
+    });
+    all.collect()
+}
+
+#[tokio::test]
+async fn the_document_lists_exactly_these_operations() {
+    let app = TestApp::start().await;
+    let listed: Vec<_> = operations(&description(&app).await)
+        .into_iter()
+        .map(|(path, method, _)| format!("{method} {path}"))
+        .collect();
+    insta::assert_snapshot!(listed.join("\n"), @"");
+}
+
+#[tokio::test]
+async fn every_described_operation_is_there_and_no_other_method_is() {
+    let app = TestApp::start().await;
+    let description = description(&app).await;
+    assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let operations = operations(&description);
+    let described: BTreeSet<_> =
+        operations.iter().map(|(path, method, _)| (path.as_str(), method.as_str())).collect();
+    for (path, _, _) in &operations {
+        let target = path
+            .replace("{name}", "a")
+            .replace("{namespace}", "default")
+            .replace("{timestamp}", "2024-01-15T10:30:00Z");
+        // A watch does not end by itself.
+        let target = if path == "/v1/watch" { format!("{target}?name=%20") } else { target };
+        for method in ["GET", "PUT", "POST", "DELETE", "PATCH"] {
+            let status = raw(app.address, method, &target).await;
+            let there = described.contains(&(path.as_str(), method));
+            assert_eq!(status != 405, there, "{method} {path}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_is_described_in_full() {
+    let app = TestApp::start().await;
+    let description = description(&app).await;
+    let mut ids = BTreeSet::new();
+    for (path, method, operation) in operations(&description) {
+        let id = operation["operationId"].as_str().expect("an id").to_owned();
+        assert!(ids.insert(id.clone()), "{id} is there twice");
+        assert!(operation["summary"].is_string(), "{method} {path} has a summary");
+        for parameter in path.split('{').skip(1).filter_map(|rest| rest.split_once('}')) {
+            let parameters = operation["parameters"].as_array().expect("parameters");
+            let found = parameters.iter().any(|it| it["name"] == parameter.0 && it["in"] == "path");
+            assert!(found, "{method} {path} describes {}", parameter.0);
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["description"].is_string(), "{method} {path}: {parameter}");
+        }
+        for (status, response) in operation["responses"].as_object().expect("responses") {
+            assert!(response["description"].is_string());
+            let problem = &response["content"]["application/problem+json"];
+            if status.as_str() >= "400" && !path.ends_with("/health") {
+                assert!(problem.is_object(), "{method} {path} {status}");
+            }
+        }
+    }
+    // Every reference leads somewhere.
+    let text = description.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = reference.split_once('"').expect("an end").0;
+        assert!(description.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_explains_every_operation_and_problem_by_itself() {
+    let app = TestApp::start().await;
+    let got = app.get("/docs").got().await;
+    assert_eq!((got.status, got.header("content-type")), (200, "text/html; charset=utf-8"));
+    let description = description(&app).await;
+    for (_, _, operation) in operations(&description) {
+        let id = operation["operationId"].as_str().expect("an id");
+        assert!(got.body.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    let codes = &description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+    for code in codes.as_array().expect("codes") {
+        let code = code.as_str().expect("a code");
+        assert!(got.body.contains(&format!("id=\"{code}\"")), "{code}");
+    }
+    for elsewhere in ["<script", "src=", "href=\"http", "@import", "url("] {
+        assert!(!got.body.contains(elsewhere), "{elsewhere}");
+    }
+}

@@ -1,0 +1,77 @@
+//! What bad and busy clients meet, while good ones are served.
+
+use std::time::Duration;
+
+use configapi_gateway::GatewayLimits;
+use configapi_runtime::connections::ConnectionLimits;
+use configapi_runtime::http::HttpLimits;
+
+use crate::support::{Ask, Raw, TestApp};
+
+fn impatient() -> HttpLimits {
+    HttpLimits {
+        header_read_timeout: Duration::from_millis(300),
+        body_pause_timeout: Duration::from_millis(300),
+        connections: ConnectionLimits {
+            first_bytes_timeout: Duration::from_millis(300),
+            ..ConnectionLimits::default()
+        },
+        ..HttpLimits::default()
+    }
+}
+
+#[tokio::test]
+async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
+    let app = TestApp::start_with(GatewayLimits::default(), impatient()).await;
+    let mut slow_header = Raw::connect(app.address).await;
+    slow_header.say("PUT /v1/config/a HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
+    let mut slow_body = Raw::connect(app.address).await;
+    let head = "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\
+        content-type: text/plain\r\n\r\nabc";
+    slow_body.say(head).await;
+    let mut idle = Vec::new();
+    for _ in 0..500 {
+        idle.push(Raw::connect(app.address).await);
+    }
+    for round in 0..50 {
+        app.set("good", &round.to_string()).await;
+    }
+    let answer = slow_body.hear_all().await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    slow_header.hear_all().await;
+    for mut connection in idle {
+        assert_eq!(connection.hear_all().await, "");
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    assert_eq!(app.get("/v1/config/good").got().await.body, "49");
+}
+
+#[tokio::test]
+async fn one_request_too_many_is_told_to_come_again() {
+    let limits = GatewayLimits { max_requests: 1, ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    let mut busy = Raw::connect(app.address).await;
+    let head = "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\
+        content-type: text/plain\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
+    busy.say(head).await;
+    // Now the request is being handled, and waits for its body.
+    busy.hear_until("100 Continue").await;
+    let refused = app.get("/v1/config/a").got_json().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+    assert_eq!(app.get("/livez").got().await.status, 200, "probes are answered all the same");
+    busy.say("abc").await;
+    assert!(busy.hear_all().await.starts_with("HTTP/1.1 200"));
+    assert_eq!(app.get("/v1/config/a").got().await.body, "abc");
+}
+
+#[tokio::test]
+async fn large_bodies_are_bounded_together() {
+    let limits = GatewayLimits { max_body_bytes_held: 1 << 20, ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    let put = |bytes| {
+        app.put("/v1/config/a").header("content-type", "text/plain").body("x".repeat(bytes))
+    };
+    assert_eq!(put(1_000_000).got().await.status, 200);
+    assert_eq!(put(1_100_000).got().await.status, 429);
+    assert_eq!(put(60_000).got().await.status, 200);
+}

@@ -1,0 +1,141 @@
+//! A whole system in one test: a log in memory, both servers, and a gateway on a port of its own.
+
+mod got;
+mod raw;
+mod servers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_command_service::CommandService;
+use configapi_command_service::clock::{Clock as _, SystemClock};
+use configapi_event_log::{EventLog, LogId, MemoryLog};
+use configapi_gateway::{Gateway, GatewayLimits, Upstreams};
+use configapi_proto::v1::query_service_server::QueryServiceServer;
+use configapi_query_service::{QueryService, Settings as QuerySettings};
+use configapi_runtime::grpc::CallLimits;
+use configapi_runtime::grpc::edge::EdgeLayer;
+use configapi_runtime::http::HttpLimits;
+use configapi_runtime::metrics::Metrics;
+use configapi_runtime::shutdown::Lifecycle;
+use reqwest::{Client, Method, RequestBuilder};
+use tokio::net::TcpListener;
+
+pub use self::got::{Ask, Got};
+pub use self::raw::{Raw, raw};
+pub use self::servers::{CommandServer, QueryServer};
+
+/// How long anything may take that is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running gateway. It ends when this is dropped.
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub life: Lifecycle,
+    client: Client,
+}
+
+impl TestApp {
+    /// A system in this process that is ready.
+    pub async fn start() -> Self {
+        Self::start_with(GatewayLimits::default(), HttpLimits::default()).await
+    }
+
+    pub async fn start_with(limits: GatewayLimits, http: HttpLimits) -> Self {
+        let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
+        let log = memory_log();
+        let commands = start_commands(Arc::clone(&log), &metrics, &life);
+        let queries = QueryService::start(&log, &QuerySettings::default(), &metrics, &life)
+            .expect("the query service starts");
+        let edge = EdgeLayer::new(CallLimits::default(), &[], &metrics);
+        let upstreams = Upstreams::in_process(
+            commands.server(),
+            Arc::new(commands.readiness()),
+            QueryServiceServer::new(queries.rpc()),
+            &edge,
+        );
+        let app = Self::before(upstreams, limits, http, metrics, life).await;
+        app.until_healthy().await;
+        app
+    }
+
+    /// A gateway before these servers, ready or not.
+    pub async fn before(
+        upstreams: Upstreams,
+        limits: GatewayLimits,
+        http: HttpLimits,
+        metrics: Metrics,
+        life: Lifecycle,
+    ) -> Self {
+        let gateway = Gateway::new(upstreams, limits, &metrics, &life);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        life.spawn(async move { gateway.serve(listener, &http).await });
+        let client = Client::builder().no_proxy().build().expect("a client");
+        Self { address, life, client }
+    }
+
+    pub async fn until_healthy(&self) {
+        eventually(async || self.get("/v1/health").got().await.status == 200).await;
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    pub fn put(&self, path: &str) -> RequestBuilder {
+        self.request(Method::PUT, path)
+    }
+
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.request(Method::POST, path)
+    }
+
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.request(Method::DELETE, path)
+    }
+
+    /// Sets a config of the default namespace, which must succeed.
+    pub async fn set(&self, name: &str, value: &str) -> Got {
+        let path = format!("/v1/config/{}", name.replace('/', "%2F"));
+        let got = self.put(&path).json(&serde_json::json!({ "value": value })).got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, "OK"), "set {name}");
+        got
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.life.abort("the test is over");
+    }
+}
+
+/// Waits until something holds.
+pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+    let asked_often = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked_often).await.expect("it holds eventually");
+}
+
+pub fn memory_log() -> Arc<dyn EventLog> {
+    let now = SystemClock.now();
+    Arc::new(MemoryLog::new(LogId::new_at(now), now))
+}
+
+pub fn start_commands(
+    log: Arc<dyn EventLog>,
+    metrics: &Metrics,
+    life: &Lifecycle,
+) -> CommandService {
+    let clock = Arc::new(SystemClock);
+    let limits = configapi_command_service::committer::Limits::default();
+    CommandService::start(log, clock, limits, metrics, life)
+}

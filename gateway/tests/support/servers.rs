@@ -1,0 +1,100 @@
+//! Servers on ports of their own, which can be killed and started again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use configapi_event_log::EventLog;
+use configapi_query_service::{QueryService, Settings as QuerySettings};
+use configapi_runtime::grpc::{self, GrpcLimits};
+use configapi_runtime::metrics::Metrics;
+use configapi_runtime::shutdown::Lifecycle;
+use http::Uri;
+use tokio::net::TcpListener;
+
+use super::start_commands;
+
+/// A command server on the network.
+pub struct CommandServer(Server);
+/// A query server on the network.
+pub struct QueryServer(Server);
+
+struct Server {
+    address: SocketAddr,
+    life: Lifecycle,
+}
+
+impl CommandServer {
+    pub async fn start(log: &Arc<dyn EventLog>, address: Option<SocketAddr>) -> Self {
+        let (listener, server, metrics) = Server::new(address).await;
+        let commands = start_commands(Arc::clone(log), &metrics, &server.life);
+        let life = server.life.clone();
+        server.life.spawn(async move {
+            commands.serve(listener, &metrics, &life).await.expect("it serves");
+        });
+        Self(server)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    pub fn url(&self) -> Uri {
+        self.0.url()
+    }
+
+    pub async fn kill(self) {
+        self.0.kill().await;
+    }
+}
+
+impl QueryServer {
+    pub async fn start(log: &Arc<dyn EventLog>, address: Option<SocketAddr>) -> Self {
+        let (listener, server, metrics) = Server::new(address).await;
+        let settings = QuerySettings::default();
+        let queries =
+            QueryService::start(log, &settings, &metrics, &server.life).expect("it starts");
+        let life = server.life.clone();
+        server.life.spawn(async move {
+            let server = queries.server(GrpcLimits::default());
+            grpc::serve(listener, server, &metrics, &life).await.expect("it serves");
+        });
+        Self(server)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    pub fn url(&self) -> Uri {
+        self.0.url()
+    }
+
+    pub async fn kill(self) {
+        self.0.kill().await;
+    }
+}
+
+impl Server {
+    async fn new(address: Option<SocketAddr>) -> (TcpListener, Self, Metrics) {
+        let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(_taken) => tokio::task::yield_now().await,
+            }
+        };
+        let address = listener.local_addr().expect("an address");
+        let server = Self { address, life: Lifecycle::default() };
+        (listener, server, Metrics::new("test", "0"))
+    }
+
+    fn url(&self) -> Uri {
+        format!("http://{}", self.address).parse().expect("a URL")
+    }
+
+    /// Drops everything at once, connections included.
+    async fn kill(self) {
+        self.life.abort("killed");
+        self.life.finish().await;
+    }
+}

@@ -1,0 +1,119 @@
+//! Servers that come and go behind the gateway.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use configapi_event_log::EventLog;
+use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
+use configapi_runtime::http::HttpLimits;
+use configapi_runtime::metrics::Metrics;
+use configapi_runtime::shutdown::Lifecycle;
+
+use crate::support::{Ask, CommandServer, QueryServer, TestApp, eventually, memory_log};
+
+/// However long a server may take, an answer comes sooner than this.
+const QUICK: Duration = Duration::from_secs(3);
+
+async fn gateway_to(commands: &CommandServer, queries: &[&QueryServer]) -> TestApp {
+    let settings = UpstreamSettings {
+        command_url: commands.url(),
+        query_url: queries.iter().map(|server| server.url()).collect(),
+    };
+    let life = Lifecycle::default();
+    let upstreams = Upstreams::remote(&settings);
+    let limits = GatewayLimits { timeout: Duration::from_secs(1), ..GatewayLimits::default() };
+    let metrics = Metrics::new("test", "0");
+    TestApp::before(upstreams, limits, HttpLimits::default(), metrics, life).await
+}
+
+async fn servers(log: &Arc<dyn EventLog>) -> (CommandServer, QueryServer) {
+    (CommandServer::start(log, None).await, QueryServer::start(log, None).await)
+}
+
+#[tokio::test]
+async fn a_command_server_that_is_gone_is_told_quickly_and_comes_back_by_itself() {
+    let log = memory_log();
+    let (commands, queries) = servers(&log).await;
+    let app = gateway_to(&commands, &[&queries]).await;
+    app.until_healthy().await;
+    app.set("a", "1").await;
+    let address = commands.address();
+    commands.kill().await;
+
+    let began = Instant::now();
+    let put = || app.put("/v1/config/a").header("content-type", "text/plain").body("2");
+    let got = put().got_json().await;
+    assert_eq!(got.status, 503, "{}", got.body);
+    assert!(!got.header("retry-after").is_empty());
+    assert!(began.elapsed() < QUICK, "{:?}", began.elapsed());
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1", "reads go on");
+    let health = app.get("/v1/health").got().await;
+    assert_eq!(health.status, 503);
+    assert_eq!(health.json()["checks"]["eventstore"], "unhealthy");
+    assert_eq!(health.json()["checks"]["projection"], "healthy");
+    assert_eq!(health.json()["checks"]["database"], "healthy");
+
+    let _commands = CommandServer::start(&log, Some(address)).await;
+    eventually(async || put().got().await.status == 200).await;
+    assert_eq!(app.get("/v1/config/a").got().await.body, "2");
+    app.until_healthy().await;
+}
+
+#[tokio::test]
+async fn a_query_server_that_is_gone_is_told_quickly_and_comes_back_by_itself() {
+    let log = memory_log();
+    let (commands, queries) = servers(&log).await;
+    let app = gateway_to(&commands, &[&queries]).await;
+    app.until_healthy().await;
+    app.set("a", "1").await;
+    let address = queries.address();
+    queries.kill().await;
+
+    let began = Instant::now();
+    let got = app.get("/v1/config/a").got_json().await;
+    assert!(matches!(got.status, 503 | 504), "{}", got.body);
+    assert!(began.elapsed() < QUICK, "{:?}", began.elapsed());
+    app.set("a", "2").await;
+    let health = app.get("/v1/health").got().await;
+    assert_eq!(health.status, 503);
+    assert_eq!(health.json()["checks"]["eventstore"], "healthy");
+    assert_eq!(health.json()["checks"]["projection"], "unhealthy");
+    eventually(async || app.get("/readyz").got().await.status == 503).await;
+
+    let _queries = QueryServer::start(&log, Some(address)).await;
+    eventually(async || app.get("/v1/config/a").got().await.status == 200).await;
+    assert_eq!(app.get("/v1/config/a").got().await.body, "2");
+    eventually(async || app.get("/readyz").got().await.status == 200).await;
+}
+
+#[tokio::test]
+async fn reads_go_to_the_servers_that_are_there() {
+    let log = memory_log();
+    let (commands, first) = servers(&log).await;
+    let second = QueryServer::start(&log, None).await;
+    let app = gateway_to(&commands, &[&first, &second]).await;
+    app.until_healthy().await;
+    app.set("a", "1").await;
+    first.kill().await;
+    for _ in 0..50 {
+        let got = app.get("/v1/config/a").got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, "1"));
+    }
+    assert_eq!(app.get("/readyz").got().await.status, 200);
+}
+
+#[tokio::test]
+async fn every_server_gets_its_share_of_reads() {
+    let log = memory_log();
+    let (commands, first) = servers(&log).await;
+    let second = QueryServer::start(&log, None).await;
+    let app = gateway_to(&commands, &[&first, &second]).await;
+    app.until_healthy().await;
+    // Of two servers, one has the watch.
+    let _watch = app.get("/v1/watch").send().await.expect("a watch");
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        seen.insert(app.get("/v1/status").got().await.json()["watchers"].as_u64());
+    }
+    assert_eq!(seen, [Some(0), Some(1)].into());
+}

@@ -1,0 +1,144 @@
+//! Watches: live, resumable, ended with the process.
+
+use std::time::Duration;
+
+use configapi_gateway::GatewayLimits;
+use configapi_runtime::http::HttpLimits;
+use reqwest::Response;
+use serde_json::Value;
+
+use crate::support::{Ask, TestApp};
+
+/// A server-sent event.
+#[derive(Debug)]
+struct Event {
+    id: Option<String>,
+    name: String,
+    data: Value,
+}
+
+/// Events as they come.
+struct Events {
+    response: Response,
+    buffer: String,
+}
+
+impl Events {
+    async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, buffer: String::new() }
+    }
+
+    /// The next event; none at the end.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((event, rest)) = self.buffer.split_once("\n\n") {
+                let field = |name: &str| {
+                    event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
+                };
+                let (id, name, data) = (field("id: "), field("event: "), field("data: "));
+                self.buffer = rest.to_owned();
+                if let (Some(name), Some(data)) = (name, data) {
+                    let data = serde_json::from_str(&data).expect("JSON");
+                    return Some(Event { id, name, data });
+                }
+                continue;
+            }
+            let chunk = self.response.chunk().await.ok().flatten()?;
+            self.buffer.push_str(std::str::from_utf8(&chunk).expect("text"));
+        }
+    }
+
+    async fn named(&mut self, name: &str) -> Event {
+        loop {
+            let event = self.next().await.expect("the watch goes on");
+            if event.name == name {
+                return event;
+            }
+            assert!(event.name == "progress" || event.name == "started", "{event:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn changes_come_live_and_a_client_that_comes_back_misses_nothing() {
+    let app = TestApp::start().await;
+    app.set("x/a", "1").await;
+    app.set("y", "1").await;
+    let mut events = Events::of(app.get("/v1/watch?prefix=x/&initial=true")).await;
+    let config = events.named("config").await;
+    assert_eq!((config.id, &config.data["name"]), (None, &"x/a".into()));
+    let complete = events.named("complete").await;
+    assert_eq!((complete.id.as_deref(), &complete.data["configs"]), (Some("1-2"), &1.into()));
+
+    app.set("x/a", "2").await;
+    let change = events.named("change").await;
+    assert_eq!(change.data["event_type"], "ConfigValueSet");
+    assert_eq!(change.data["data"]["old_value"], "1");
+    assert_eq!(change.id.as_deref(), Some("1-3"));
+    drop(events);
+
+    app.set("y", "2").await;
+    app.set("x/b", "3").await;
+    app.delete("/v1/config/x%2Fa").got().await;
+    let back = app.get("/v1/watch?prefix=x/&initial=true").header("last-event-id", "1-3");
+    let mut events = Events::of(back).await;
+    let ids = [events.named("change").await.id, events.named("change").await.id];
+    assert_eq!(ids.map(Option::unwrap), ["1-5", "1-6"]);
+}
+
+#[tokio::test]
+async fn all_of_history_can_be_watched() {
+    let app = TestApp::start().await;
+    for value in ["1", "2", "3"] {
+        app.set("a", value).await;
+    }
+    let mut events = Events::of(app.get("/v1/watch?name=a&after=0")).await;
+    for value in ["1", "2", "3"] {
+        assert_eq!(events.named("change").await.data["data"]["value"], value);
+    }
+}
+
+#[tokio::test]
+async fn an_idle_watch_shows_life() {
+    let limits =
+        GatewayLimits { heartbeat: Duration::from_millis(100), ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    app.set("a", "1").await;
+    let mut events = Events::of(app.get("/v1/watch?prefix=nothing")).await;
+    assert_eq!(events.named("progress").await.id.as_deref(), Some("1-1"));
+    app.set("a", "2").await;
+    while events.named("progress").await.id.as_deref() != Some("1-2") {}
+}
+
+#[tokio::test]
+async fn a_watch_that_cannot_begin_is_an_ordinary_refusal() {
+    let limits = GatewayLimits { max_watches: 1, ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    for path in [
+        "/v1/watch?name=a%20b",
+        "/v1/watch?name=a&prefix=b",
+        "/v1/watch?after=x",
+        "/v1/watch?after=0&initial=true",
+        "/v1/watch?initial=maybe",
+    ] {
+        assert_eq!(app.get(path).got().await.status, 400, "{path}");
+    }
+    let id = app.get("/v1/watch").header("last-event-id", "x").got().await;
+    assert_eq!(id.status, 400);
+    let _open = Events::of(app.get("/v1/watch")).await;
+    let refused = app.get("/v1/watch").got_json().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+    assert_eq!(refused.json()["code"], "LIMIT_EXCEEDED");
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_process() {
+    let app = TestApp::start().await;
+    let mut events = Events::of(app.get("/v1/watch")).await;
+    assert_eq!(events.next().await.map(|event| event.name).as_deref(), Some("started"));
+    app.life.begin_shutdown("the test wants it");
+    while events.next().await.is_some() {}
+}
