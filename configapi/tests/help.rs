@@ -32,7 +32,7 @@ fn every_command_shows_examples_and_each_can_be_typed() {
         let (_, shown) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{name}: none"));
         for line in shown.lines().map(str::trim).filter(|line| !line.is_empty()) {
             for command in line.split(['|', ';']).map(str::trim) {
-                let Some(at) = command.find("configapi ") else { continue };
+                let Some(at) = start_of(command) else { continue };
                 let words = words(&command[at..]);
                 let parsed = configapi::command().try_get_matches_from(&words);
                 assert!(parsed.is_ok(), "{command}: {words:?}: {}", parsed.unwrap_err());
@@ -41,6 +41,12 @@ fn every_command_shows_examples_and_each_can_be_typed() {
         }
     }
     assert!(examples > 40, "only {examples} examples were found");
+}
+
+/// Where the binary is called, as a word of its own.
+fn start_of(command: &str) -> Option<usize> {
+    let mut calls = command.match_indices("configapi ").map(|(at, _)| at);
+    calls.find(|at| *at == 0 || command[..*at].ends_with(' '))
 }
 
 /// A line as a shell would split it, up to where its output goes; what it would run within is one
