@@ -46,6 +46,11 @@ impl Failure {
         Self::told(EXIT_USAGE, message)
     }
 
+    /// Something that may work later.
+    pub fn try_again(message: impl Into<String>) -> Self {
+        Self::told(EXIT_TRY_AGAIN, message)
+    }
+
     /// Something that must not happen.
     pub fn fault(message: impl Into<String>) -> Self {
         Self::told(EXIT_FAULT, message)

@@ -8,6 +8,6 @@ mod commands;
 mod failure;
 mod output;
 mod serve;
-mod transfer;
+pub mod transfer;
 
 pub use cli::{command, main};

@@ -1,1 +1,22 @@
-//! The binary, driven as its users drive it.
+//! The binary, driven as its users drive it, against real servers.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails fails its test, with the place where it did"
+)]
+
+mod support;
+
+mod apply;
+mod bulk;
+mod documents;
+mod failures;
+mod forms;
+mod healthchecks;
+mod help;
+mod output;
+mod reads;
+mod transfer;
+mod watching;
+mod writes;

@@ -72,8 +72,7 @@ impl Queries {
             };
             let error = ApiError::from_status(&status);
             if !attempts.again_after(&error).await {
-                let failure = Failure::from(error);
-                return Err(where_it_is(failure, &status, &self.servers, "query"));
+                return Err(told(error, &status, &self.servers, "query"));
             }
         }
     }
@@ -129,16 +128,14 @@ impl Commands {
                     error = Reason::OutcomeUnknown.into();
                 }
                 let error = error.with_metadata(key::REQUEST_ID, request_id);
-                let failure = Failure::from(error);
-                return Err(where_it_is(failure, &status, &self.servers, "command"));
+                return Err(told(error, &status, &self.servers, "command"));
             }
         }
     }
 
     /// A failure of a stream, told like that of a call.
     pub fn failure_of(&self, status: &Status) -> Failure {
-        let failure = Failure::from(ApiError::from_command_status(status));
-        where_it_is(failure, status, &self.servers, "command")
+        told(ApiError::from_command_status(status), status, &self.servers, "command")
     }
 }
 
@@ -155,17 +152,16 @@ fn no_servers() -> Failure {
     Failure::usage("no server is named")
 }
 
-/// Adds where the server should have been, if there was none.
-fn where_it_is(failure: Failure, status: &Status, servers: &Servers, which: &str) -> Failure {
-    if !is_connect_error(status) {
-        return failure;
+/// Says where the server should have been, if there was none.
+fn told(error: ApiError, status: &Status, servers: &Servers, which: &str) -> Failure {
+    if !is_connect_error(status) || error.reason != Reason::Unavailable {
+        return error.into();
     }
     let urls: Vec<_> =
         servers.uris().iter().map(|uri| uri.to_string().trim_end_matches('/').to_owned()).collect();
-    failure.with_hint(format!(
-        "there is no {which} server at {}: `configapi serve` starts one, --{which}-url or \
-         CONFIGAPI_{}_URL says where it is",
-        urls.join(", "),
+    let message = format!("there is no {which} server at {} ({})", urls.join(", "), error.reason);
+    Failure::try_again(message).with_hint(format!(
+        "`configapi serve` starts one; --{which}-url or CONFIGAPI_{}_URL says where it is",
         which.to_uppercase()
     ))
 }

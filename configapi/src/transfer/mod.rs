@@ -51,7 +51,9 @@ impl FileForm {
 /// One config in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// Its name, within whichever namespace.
     pub name: String,
+    /// Its value.
     pub value: String,
     /// Empty if nobody said, or if the form of the file has no place for it.
     pub content_type: String,

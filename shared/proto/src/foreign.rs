@@ -13,6 +13,10 @@ pub(crate) fn query_error(status: &Status) -> ApiError {
     if caused_by::<TimeoutExpired>(status) {
         return error(Reason::DeadlineExceeded, status);
     }
+    // The transport broke, whatever code it made up for that; another connection may do better.
+    if status.source().is_some() {
+        return error(Reason::Unavailable, status);
+    }
     error(reason(status.code()), status)
 }
 

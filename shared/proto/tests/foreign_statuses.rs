@@ -65,6 +65,14 @@ fn a_command_whose_connection_broke_has_an_unknown_outcome_whatever_the_code() {
     assert_eq!(ApiError::from_command_status(&status).reason, Reason::OutcomeUnknown);
 }
 
+#[test]
+fn a_query_whose_connection_broke_is_worth_repeating_whatever_the_code() {
+    let mut status = Status::unknown("stream closed because of a broken pipe");
+    assert_eq!(ApiError::from_status(&status).reason, Reason::Internal);
+    status.set_source(std::sync::Arc::new(std::io::Error::other("broken")));
+    assert_eq!(ApiError::from_status(&status).reason, Reason::Unavailable);
+}
+
 #[tokio::test]
 async fn a_command_that_found_no_server_has_written_nothing() {
     // A listener that is bound and dropped leaves a port that refuses connections.

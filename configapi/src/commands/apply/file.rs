@@ -22,15 +22,6 @@ pub struct Changes {
     pub reason: String,
 }
 
-/// The file as an object.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    reason: String,
-    commands: Vec<Value>,
-}
-
 /// One command of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,20 +44,44 @@ pub fn parse(text: &str, name: &str, namespace: &str) -> Result<Changes, Failure
         Failure::refused(format!("{name}: {why}"))
             .with_hint("`configapi apply --help` shows what a file looks like")
     };
-    let tree = tree(text).map_err(bad)?;
-    let file = match tree {
-        Value::Array(commands) => File { reason: String::new(), commands },
-        tree => File::deserialize(tree).map_err(|error| bad(error.to_string()))?,
-    };
-    let mut commands = Vec::with_capacity(file.commands.len());
-    for (index, item) in file.commands.into_iter().enumerate() {
-        let command = Item::deserialize(item)
-            .map_err(|error| error.to_string())
+    let (items, reason) = tree(text).and_then(items).map_err(bad)?;
+    let mut commands = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let command = parse_item(item)
             .and_then(|item| command(item, namespace))
             .map_err(|why| bad(format!("command {} of the file: {why}", index + 1)))?;
         commands.push(command);
     }
-    Ok(Changes { commands, reason: file.reason })
+    Ok(Changes { commands, reason })
+}
+
+/// The commands, and the reason if there is one. Told by hand: the usual errors repeat what they
+/// found.
+fn items(tree: Value) -> Result<(Vec<Value>, String), String> {
+    let mut fields = match tree {
+        Value::Array(items) => return Ok((items, String::new())),
+        Value::Object(fields) => fields,
+        _ => return Err("must be a list of commands, or an object with `commands`".to_owned()),
+    };
+    let reason = match fields.remove("reason") {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(reason)) => reason,
+        Some(_) => return Err("`reason` must be a text".to_owned()),
+    };
+    let Some(Value::Array(items)) = fields.remove("commands") else {
+        return Err("`commands` must be a list of commands".to_owned());
+    };
+    match fields.keys().next() {
+        None => Ok((items, reason)),
+        Some(unknown) => Err(format!("`{unknown}` is neither `commands` nor `reason`")),
+    }
+}
+
+fn parse_item(item: Value) -> Result<Item, String> {
+    if !item.is_object() {
+        return Err("must be an object, such as {set: NAME, value: TEXT}".to_owned());
+    }
+    Item::deserialize(item).map_err(|error| error.to_string())
 }
 
 /// JSON if it is, else YAML.

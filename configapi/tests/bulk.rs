@@ -1,0 +1,101 @@
+//! Imports that are too large to be one change: streamed, interrupted, repeated.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::support::Servers;
+
+fn file(configs: usize, value: &str) -> String {
+    let mut file = String::from("{\n");
+    for n in 0..configs {
+        let comma = if n == 0 { "" } else { ",\n" };
+        write!(file, "{comma}  \"n{n:06}\": \"{value}{n}\"").unwrap();
+    }
+    file + "\n}\n"
+}
+
+fn events(servers: &Servers) -> u64 {
+    let status = servers.read(["status", "-o", "json"]).json();
+    status["versions"].as_u64().unwrap()
+}
+
+fn export(servers: &Servers) -> String {
+    servers.configapi(["export", "--linearizable"]).ends().succeeded().stdout
+}
+
+#[test]
+fn a_large_file_is_imported_and_exported_byte_for_byte() {
+    let servers = Servers::start();
+    let file = file(5_000, "v");
+    let import =
+        || servers.configapi(["import", "-", "-o", "json"]).stdin(file.clone()).ends().succeeded();
+    let report = import().json();
+    assert_eq!((&report["added"], &report["written"]), (&5_000.into(), &5_000.into()));
+    assert_eq!(report["as_one_change"], false);
+    let token = report["token"].as_str().unwrap();
+    let exported = servers.configapi(["export", "--token", token]).ends().succeeded().stdout;
+    assert_eq!(exported, file);
+    assert_eq!(import().json()["unchanged"], 5_000);
+    assert_eq!(events(&servers), 5_000);
+}
+
+#[test]
+fn what_was_refused_is_counted_and_named_and_the_rest_is_done() {
+    let servers = Servers::start();
+    servers.set("n000007", "x");
+    servers.configapi(["delete", "n000007"]).ends().succeeded();
+    let import = |arguments: &[&str]| {
+        let arguments = ["import", "-", "-o", "json"].iter().chain(arguments).copied();
+        servers.configapi(arguments).stdin(file(2_000, "v")).ends().failed_with(1)
+    };
+    let ended = import(&["--dry-run"]);
+    assert_eq!(
+        (&ended.json()["would_write"], &ended.json()["refused"]),
+        (&1_999.into(), &1.into())
+    );
+    assert_eq!(events(&servers), 2);
+    let ended = import(&[]);
+    assert_eq!((&ended.json()["written"], &ended.json()["refused"]), (&1_999.into(), &1.into()));
+    assert!(ended.stderr.contains("refused: n000007: "), "{ended:#?}");
+    assert_eq!(events(&servers), 2_001);
+}
+
+#[test]
+fn a_connection_that_is_cut_again_and_again_loses_nothing_and_doubles_nothing() {
+    let servers = Servers::start();
+    let cuts = [40_000, 90_000, 5_000, 70_000, 150_000];
+    let proxy = servers.proxy_cutting_after(servers.command, cuts);
+    let file = file(5_000, "v");
+    let report = servers
+        .configapi(["import", "-", "-o", "json"])
+        .env("CONFIGAPI_COMMAND_URL", &format!("http://{}", proxy.address))
+        .stdin(file.clone())
+        .ends()
+        .succeeded()
+        .json();
+    assert_eq!((&report["written"], &report["refused"]), (&5_000.into(), &0.into()), "{report}");
+    assert_eq!(export(&servers), file);
+    assert_eq!(events(&servers), 5_000);
+}
+
+#[test]
+fn an_import_that_is_killed_and_started_again_loses_nothing_and_doubles_nothing() {
+    let servers = Servers::start();
+    let text = file(20_000, "v");
+    let path = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    std::fs::write(path.path(), &text).unwrap();
+    let path = path.path().to_str().unwrap().to_owned();
+    let import = || servers.configapi(["import", &path, "-o", "json"]);
+    for beyond in [1_000, 8_000] {
+        let mut running = import().starts();
+        while events(&servers) < beyond {}
+        running.child.kill().unwrap();
+        running.child.wait().unwrap();
+    }
+    assert!(events(&servers) < 20_000, "it was killed too late to show anything");
+    let report: Value = import().ends().succeeded().json();
+    assert_eq!(report["refused"], 0, "{report}");
+    assert_eq!(export(&servers), text);
+    assert_eq!(events(&servers), 20_000);
+}

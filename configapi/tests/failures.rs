@@ -1,0 +1,95 @@
+//! Failures say what to do, end with the documented exit codes, and never tell a value.
+
+use crate::support::{Servers, configapi};
+
+#[test]
+fn a_server_that_is_not_there_is_named_with_what_to_do() {
+    let ended = configapi(["get", "a", "--query-url", "http://127.0.0.1:1"]).ends().failed_with(3);
+    assert_eq!(ended.stdout, "");
+    insta::assert_snapshot!(ended.stderr, @"
+    error: there is no query server at http://127.0.0.1:1 (UNAVAILABLE)
+      hint: `configapi serve` starts one; --query-url or CONFIGAPI_QUERY_URL says where it is
+    ");
+    let url = "http://127.0.0.1:1, http://127.0.0.1:2";
+    let ended = configapi(["delete", "a", "--command-url", url]).ends().failed_with(3);
+    insta::assert_snapshot!(ended.stderr, @"
+    error: there is no command server at http://127.0.0.1:1, http://127.0.0.1:2 (UNAVAILABLE)
+      hint: `configapi serve` starts one; --command-url or CONFIGAPI_COMMAND_URL says where it is
+    ");
+}
+
+#[test]
+fn of_several_servers_one_that_answers_is_enough() {
+    let servers = Servers::start();
+    servers.set("a", "1");
+    let urls = format!("http://127.0.0.1:1,http://{}", servers.query);
+    let ended = servers.configapi(["get", "a", "--query-url", &urls, "--linearizable"]).ends();
+    assert_eq!(ended.succeeded().stdout, "1");
+}
+
+#[test]
+fn what_cannot_be_meant_ends_with_2() {
+    for arguments in [
+        &["get"][..],
+        &["get", "a", "--at", "yesterday"],
+        &["get", "a", "--token", "1"],
+        &["get", "a", "--token", "1-1", "--linearizable"],
+        &["get", "a", "--query-url", "https://127.0.0.1:1"],
+        &["get", "a", "--query-url", "127.0.0.1:1"],
+        &["get", "a", "--timeout", "10"],
+        &["set", "a"],
+        &["set", "a", "1", "--file", "b"],
+        &["watch", "--from", "now"],
+        &["import", "--show", "10001", "a"],
+        &["healthcheck", "--url", "tcp://127.0.0.1:1"],
+        &["restore", "a", "--version", "1", "--position", "2"],
+    ] {
+        let ended = configapi(arguments.iter().copied()).ends().failed_with(2);
+        assert!(ended.stderr.contains("error:"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_is_explained() {
+    let servers = Servers::start();
+    let ended = servers.configapi(["set", "a//b", "s3cret"]).ends().failed_with(1);
+    assert!(ended.stderr.contains("INVALID_ARGUMENT"), "{ended:#?}");
+    assert!(ended.stderr.contains("name"), "{ended:#?}");
+    assert!(!ended.stderr.contains("s3cret"), "{ended:#?}");
+}
+
+#[test]
+fn what_does_not_exist_is_told_with_a_hint() {
+    let servers = Servers::start();
+    let ended = servers.configapi(["get", "nothing"]).ends().failed_with(1);
+    assert!(ended.stderr.contains("CONFIG_NOT_FOUND"), "{ended:#?}");
+    assert!(ended.stderr.contains("--namespace"), "{ended:#?}");
+}
+
+#[test]
+fn a_token_of_another_epoch_is_told_apart() {
+    let servers = Servers::start();
+    servers.set("a", "1");
+    let ended = servers.configapi(["get", "a", "--token", "9-1"]).ends().failed_with(3);
+    assert!(ended.stderr.contains("LOG_CHANGED"), "{ended:#?}");
+}
+
+#[test]
+fn waiting_ends_with_the_timeout() {
+    let servers = Servers::start();
+    let ended = servers
+        .configapi(["get", "a", "--token", "1-99", "--timeout", "300ms"])
+        .ends()
+        .failed_with(3);
+    assert!(ended.stdout.is_empty(), "{ended:#?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let ended = configapi(["set", "a", "--file", "/nowhere/at/all"]).ends().failed_with(1);
+    assert!(ended.stderr.contains("/nowhere/at/all"), "{ended:#?}");
+    let ended = configapi(["set", "a", "-"]).stdin(b"\xff".to_vec()).ends().failed_with(1);
+    assert!(ended.stderr.contains("not UTF-8"), "{ended:#?}");
+    let ended = configapi(["set", "a", "-"]).stdin(vec![b'x'; 1_000_001]).ends().failed_with(1);
+    assert!(ended.stderr.contains("longer than 1000000 bytes"), "{ended:#?}");
+}

@@ -1,0 +1,148 @@
+//! The binary as a process: arguments and stdin in; stdout, stderr and exit code out.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread;
+
+use serde_json::Value;
+
+/// The binary, not started yet. It sees none of this process's environment.
+pub struct Configapi {
+    command: Command,
+    stdin: Option<Vec<u8>>,
+}
+
+/// What a process left.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A process that goes on.
+pub struct Running {
+    pub child: Child,
+    pub stdout: BufReader<ChildStdout>,
+    pub stderr: BufReader<ChildStderr>,
+}
+
+/// The binary with these arguments.
+pub fn configapi<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Configapi {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_configapi"));
+    command.args(arguments).env_clear().env("USER", "tester");
+    Configapi { command, stdin: None }
+}
+
+impl Configapi {
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn in_directory(mut self, path: &Path) -> Self {
+        self.command.current_dir(path);
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Starts it, and lets it go on.
+    pub fn starts(mut self) -> Running {
+        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
+        if let Some(bytes) = self.stdin {
+            let mut stdin = child.stdin.take().unwrap();
+            // Whoever does not read its stdin closes it; that is its own affair.
+            thread::spawn(move || stdin.write_all(&bytes));
+        }
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Running { child, stdout, stderr }
+    }
+
+    /// Starts it, and waits for its end.
+    pub fn ends(self) -> Ended {
+        self.starts().ends()
+    }
+}
+
+impl Running {
+    /// Waits for its end.
+    pub fn ends(mut self) -> Ended {
+        let stderr = thread::spawn(move || {
+            let mut text = String::new();
+            self.stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut stdout = String::new();
+        self.stdout.read_to_string(&mut stdout).unwrap();
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        Ended { code, stdout, stderr: stderr.join().unwrap() }
+    }
+
+    /// Reads no more of its stdout, and waits for its end.
+    pub fn closes_stdout_and_ends(mut self) -> Ended {
+        drop(self.stdout);
+        let mut stderr = String::new();
+        self.stderr.read_to_string(&mut stderr).unwrap();
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        Ended { code, stdout: String::new(), stderr }
+    }
+
+    /// The next line of its stdout, without the line break.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Waits for a line of its stderr that has this in it.
+    pub fn says(&mut self, part: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "it never said {part:?}");
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+}
+
+impl Ended {
+    /// Fails the test unless it succeeded.
+    #[track_caller]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self
+    }
+
+    /// Fails the test unless it ended with this code.
+    #[track_caller]
+    pub fn failed_with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// Its stdout as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}

@@ -1,0 +1,154 @@
+//! export and import between servers and files.
+
+use crate::support::Servers;
+
+const CONFIGS: &[(&str, &str, &str)] = &[
+    ("app/name", "ConfigApi", ""),
+    ("app/theme", "{\"dark\": true}", "application/json"),
+    ("empty", "", ""),
+    ("text", "  two\r\nlines\t\"quoted\" \\ $HOME `x` # = : ! é 😀 ", ""),
+    ("zero", "007", "text/plain"),
+];
+
+fn furnished() -> Servers {
+    let servers = Servers::start();
+    for (name, value, content_type) in CONFIGS {
+        servers
+            .configapi(["set", name, "--content-type", content_type, "--", value])
+            .ends()
+            .succeeded();
+    }
+    servers
+}
+
+#[test]
+fn what_is_exported_is_imported_byte_for_byte_in_every_form() {
+    let servers = furnished();
+    let directory = tempfile::tempdir().unwrap();
+    for (namespace, file) in
+        [("one", "a.json"), ("two", "a.yaml"), ("three", "a.env"), ("four", "a.properties")]
+    {
+        let run = |arguments: &[&str]| {
+            let command = servers.configapi(arguments.iter().copied());
+            command.in_directory(directory.path()).ends().succeeded()
+        };
+        run(&["export", "--file", file, "--linearizable"]);
+        let report = run(&["import", file, "-n", namespace, "-o", "json"]).json();
+        assert_eq!(report["added"], 5, "{file}: {report}");
+        assert_eq!(report["written"], 5, "{file}: {report}");
+        assert_eq!(report["as_one_change"], true, "{file}: {report}");
+        let list = servers.read(["list", "-n", namespace, "-o", "json"]).json();
+        for (config, (name, value, content_type)) in list.as_array().unwrap().iter().zip(CONFIGS) {
+            assert_eq!(config["name"], *name);
+            assert_eq!(config["value"], *value, "{file}");
+            if file.ends_with("json") || file.ends_with("yaml") {
+                assert_eq!(config["content_type"].as_str().unwrap_or(""), *content_type);
+            }
+        }
+        // The second time there is nothing to do.
+        let report = run(&["import", file, "-n", namespace, "-o", "json"]).json();
+        assert_eq!((&report["unchanged"], &report["written"]), (&5.into(), &0.into()));
+    }
+}
+
+#[test]
+fn an_export_can_be_of_a_prefix_and_of_the_past() {
+    let servers = furnished();
+    servers.set("app/name", "renamed");
+    let export = |arguments: &[&str]| {
+        let arguments = ["export", "--linearizable"].iter().chain(arguments).copied();
+        servers.configapi(arguments).ends().succeeded().stdout
+    };
+    insta::assert_snapshot!(export(&["--prefix", "app/"]), @r#"
+    {
+      "app/name": "renamed",
+      "app/theme": {"value":"{\"dark\": true}","content_type":"application/json"}
+    }
+    "#);
+    assert_eq!(export(&["--prefix", "app/n", "--at", "5", "-F", "env"]), "app/name=ConfigApi\n");
+    assert_eq!(export(&["--prefix", "nothing"]), "{}\n");
+}
+
+#[test]
+fn forms_without_content_types_say_so_and_an_import_keeps_what_is_there() {
+    let servers = furnished();
+    let ended = servers.configapi(["export", "-F", "env", "--linearizable"]).ends().succeeded();
+    assert!(ended.stderr.contains("left out the content types of 2 configs"), "{ended:#?}");
+    let changed = ended.stdout.replace("007", "008");
+    let import = servers.configapi(["import", "-", "-F", "env", "-o", "json"]).stdin(changed);
+    let report = import.ends().succeeded().json();
+    assert_eq!((&report["changed"], &report["unchanged"]), (&1.into(), &4.into()));
+    let config = servers.read(["get", "zero", "-o", "json"]).json();
+    assert_eq!((&config["value"], &config["content_type"]), (&"008".into(), &"text/plain".into()));
+}
+
+#[test]
+fn the_differences_are_shown_first_and_a_dry_run_ends_there() {
+    let servers = furnished();
+    let file = r#"{"app/name": "New", "empty": "", "fresh": "1"}"#;
+    let import = |arguments: &[&str]| {
+        let arguments = ["import", "-"].iter().chain(arguments).copied();
+        servers.configapi(arguments).stdin(file).ends().succeeded()
+    };
+    let ended = import(&["--dry-run"]);
+    insta::assert_snapshot!(ended.stdout, @"
+    ~ default/app/name = ConfigApi -> New
+    + default/fresh = 1
+    added          1
+    changed        1
+    unchanged      1
+    would write    2
+    refused        0
+    as one change  true
+    ");
+    assert!(ended.stderr.contains("nothing was written"), "{ended:#?}");
+    assert_eq!(servers.read(["get", "app/name"]).stdout, "ConfigApi");
+    let ended = import(&["--show", "1", "-o", "json"]);
+    assert_eq!(ended.json()["written"], 2);
+    assert!(ended.stderr.contains("~ default/app/name = ConfigApi -> New"), "{ended:#?}");
+    assert!(ended.stderr.contains("and 1 more differences"), "{ended:#?}");
+    assert_eq!(servers.read(["get", "app/name"]).stdout, "New");
+}
+
+#[test]
+fn only_names_with_the_prefix_are_imported() {
+    let servers = furnished();
+    let file = r#"{"app/name": "New", "other": "1"}"#;
+    servers.configapi(["import", "-", "--prefix", "app/"]).stdin(file).ends().succeeded();
+    assert_eq!(servers.read(["get", "app/name"]).stdout, "New");
+    servers.configapi(["get", "other"]).ends().failed_with(1);
+}
+
+#[test]
+fn deleted_configs_are_refused_and_nothing_is_written() {
+    let servers = furnished();
+    servers.configapi(["delete", "zero"]).ends().succeeded();
+    let file = r#"{"zero": "1", "fresh": "1"}"#;
+    let ended = servers.configapi(["import", "-"]).stdin(file).ends().failed_with(1);
+    assert!(ended.stderr.contains("zero"), "{ended:#?}");
+    assert!(ended.stderr.contains("none of them was made"), "{ended:#?}");
+    servers.configapi(["get", "fresh", "--linearizable"]).ends().failed_with(1);
+}
+
+#[test]
+fn a_file_that_names_a_config_twice_is_refused() {
+    let servers = Servers::start();
+    let file = "a=1\nb=2\na=3\n";
+    let ended = servers.configapi(["import", "-", "-F", "env"]).stdin(file).ends().failed_with(1);
+    assert!(ended.stderr.contains("a is named twice"), "{ended:#?}");
+}
+
+#[test]
+fn a_file_is_replaced_whole_or_not_at_all() {
+    let servers = furnished();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.json");
+    std::fs::write(&path, "before").unwrap();
+    let path = path.to_str().unwrap();
+    let away = ["export", "--file", path, "--query-url", "http://127.0.0.1:1"];
+    servers.configapi(away).ends().failed_with(3);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "before");
+    servers.configapi(["export", "--file", path, "--linearizable"]).ends().succeeded();
+    assert!(std::fs::read_to_string(path).unwrap().starts_with("{\n"));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
