@@ -20,7 +20,7 @@ use crate::{
     load,
     load::Spec,
     report, suite,
-    workload::{self, Target, Workload},
+    workload::{self, Fill, Target, Workload},
 };
 
 /// Benchmarks of `ConfigApi`
@@ -153,7 +153,9 @@ fn perform(command: &Command) -> anyhow::Result<()> {
         }
         Command::Load(arguments) => make_load(arguments),
         Command::Seed { target, keys, value_bytes } => {
-            let seeding = workload::seed(target.target(), 0..*keys, *value_bytes);
+            let (keys, value_bytes) = (0..*keys, *value_bytes);
+            let fill = Fill { keys, histories: true, value_bytes };
+            let seeding = workload::seed(target.target(), fill);
             Builder::new_current_thread().enable_all().build()?.block_on(seeding)
         }
         Command::Echo { grpc_addr, rest_addr, value_bytes } => {

@@ -108,9 +108,10 @@ fn arrived(value: &str, board: &Board) {
     let now = Instant::now();
     let Some(offset) = Values::number_of(value) else { return };
     let due = board.window.begins + Duration::from_nanos(offset);
+    let mut recording = board.recording.lock().unwrap_or_else(PoisonError::into_inner);
+    recording.with_warm_up += 1;
     if board.window.holds(due) {
         board.delivered.fetch_add(1, Ordering::Relaxed);
-        let mut recording = board.recording.lock().unwrap_or_else(PoisonError::into_inner);
         recording.success(1, now.saturating_duration_since(due));
     }
 }

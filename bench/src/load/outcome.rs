@@ -23,6 +23,8 @@ pub struct Outcome {
     pub window_seconds: f64,
     /// Operations that succeeded: requests, or events where one request writes many.
     pub operations: u64,
+    /// The same, with those of the warm-up: what the whole load's CPU time was spent on.
+    pub operations_with_warm_up: u64,
     /// The same per second.
     pub per_second: f64,
     /// Requests answered with an error.
@@ -77,6 +79,7 @@ impl Outcome {
             rate_per_second: spec.rate_per_second,
             window_seconds,
             operations: recording.operations,
+            operations_with_warm_up: recording.with_warm_up,
             per_second: rounded(float(recording.operations) / window_seconds, 1),
             errors: recording.errors,
             first_error: recording.first_error.clone(),

@@ -16,6 +16,8 @@ pub(super) struct Recording {
     pub latencies_ns: Histogram<u64>,
     /// Operations answered with success; one answer may stand for many.
     pub operations: u64,
+    /// The same, with those of the warm-up.
+    pub with_warm_up: u64,
     pub errors: u64,
     pub first_error: Option<String>,
     /// Requests that were not answered before the grace was over.
@@ -27,8 +29,15 @@ pub(super) struct Recording {
 impl Recording {
     pub fn new() -> anyhow::Result<Self> {
         let latencies_ns = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)?;
-        let (operations, errors, unfinished, unsent) = (0, 0, 0, 0);
-        Ok(Self { latencies_ns, operations, errors, first_error: None, unfinished, unsent })
+        Ok(Self {
+            latencies_ns,
+            operations: 0,
+            with_warm_up: 0,
+            errors: 0,
+            first_error: None,
+            unfinished: 0,
+            unsent: 0,
+        })
     }
 
     pub fn success(&mut self, operations: u64, latency: Duration) {
@@ -51,6 +60,7 @@ impl Recording {
     pub fn add(&mut self, other: Self) -> anyhow::Result<()> {
         self.latencies_ns.add(&other.latencies_ns)?;
         self.operations += other.operations;
+        self.with_warm_up += other.with_warm_up;
         self.errors += other.errors;
         self.unfinished += other.unfinished;
         self.unsent += other.unsent;

@@ -77,15 +77,18 @@ struct Notes {
 impl Notes {
     /// Notes a request by the moment that decides whether it counts.
     fn take(&self, counts_at: Instant, since: Instant, result: &Result<Done, CallError>) {
-        if !self.window.holds(counts_at) {
-            return;
-        }
+        let counts = self.window.holds(counts_at);
         let mut recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(done) => {
-                recording.success(done.operations, done.ended.saturating_duration_since(since))
+                recording.with_warm_up += done.operations;
+                if counts {
+                    let latency = done.ended.saturating_duration_since(since);
+                    recording.success(done.operations, latency);
+                }
             }
-            Err(error) => recording.error(error),
+            Err(error) if counts => recording.error(error),
+            Err(_before_it_counts) => {}
         }
     }
 }

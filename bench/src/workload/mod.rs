@@ -15,14 +15,14 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    seed::seed,
+    seed::{Fill, seed},
     slot::{Done, Slot},
     watch::{NumberedSets, Watcher, numbered_sets, watchers},
 };
 use crate::load::{Part, Spec};
 
 /// What to ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
     /// One config, whatever state the server has.

@@ -18,13 +18,23 @@ use crate::{
 const PUTS_PER_TRANSACTION: u64 = 100;
 const SETS_PER_CHUNK: usize = 64;
 
-/// Sets the configs with these numbers once; beginning at 0, also those with a history.
-pub async fn seed(target: Target, keys: Range<u64>, value_bytes: usize) -> anyhow::Result<()> {
-    let mut values = Values::new(value_bytes, keys.start);
-    let with_history = keys.start == 0;
-    let names = keys.map(Keys::name);
-    let versions = (0..VERSIONS).flat_map(|_version| (0..VERSIONED_KEYS).map(Keys::versioned));
-    let names = names.chain(versions.filter(move |_name| with_history));
+/// What to fill a store with.
+#[derive(Debug, Clone)]
+pub struct Fill {
+    /// The numbers of the configs to set once.
+    pub keys: Range<u64>,
+    /// Whether to set those with a history too.
+    pub histories: bool,
+    /// How large the values are.
+    pub value_bytes: usize,
+}
+
+/// Fills the store behind a target.
+pub async fn seed(target: Target, fill: Fill) -> anyhow::Result<()> {
+    let mut values = Values::new(fill.value_bytes, fill.keys.start);
+    let versions = if fill.histories { VERSIONS } else { 0 };
+    let versioned = (0..versions).flat_map(|_version| (0..VERSIONED_KEYS).map(Keys::versioned));
+    let names = fill.keys.map(Keys::name).chain(versioned);
     let pairs = names.map(move |name| (name, values.next_value().to_owned()));
     match target {
         Target::Configapi { command, .. } => by_stream(command, pairs).await,
