@@ -2,7 +2,6 @@
 //! a log in memory.
 
 #![expect(clippy::expect_used, reason = "what cannot be set up cannot be measured")]
-#![expect(missing_docs, reason = "the macro makes a public item")]
 
 use std::hint::black_box;
 

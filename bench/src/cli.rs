@@ -71,27 +71,25 @@ enum Command {
 #[derive(Debug, Args)]
 struct TargetArguments {
     /// The command server's gRPC address
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
-    command_addr: SocketAddr,
+    #[arg(long = "command-addr", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
+    command: SocketAddr,
     /// The query server's gRPC address
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50052")]
-    query_addr: SocketAddr,
+    #[arg(long = "query-addr", value_name = "HOST:PORT", default_value = "127.0.0.1:50052")]
+    query: SocketAddr,
     /// Ask etcd at this address instead
-    #[arg(long, value_name = "HOST:PORT")]
-    etcd_addr: Option<SocketAddr>,
+    #[arg(long = "etcd-addr", value_name = "HOST:PORT")]
+    etcd: Option<SocketAddr>,
     /// Ask the REST gateway at this address instead
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "etcd_addr")]
-    rest_addr: Option<SocketAddr>,
+    #[arg(long = "rest-addr", value_name = "HOST:PORT", conflicts_with = "etcd")]
+    rest: Option<SocketAddr>,
 }
 
 impl TargetArguments {
     fn target(&self) -> Target {
-        match (self.etcd_addr, self.rest_addr) {
+        match (self.etcd, self.rest) {
             (Some(etcd), _) => Target::Etcd(etcd),
             (None, Some(rest)) => Target::Rest(rest),
-            (None, None) => {
-                Target::Configapi { command: self.command_addr, query: self.query_addr }
-            }
+            (None, None) => Target::Configapi { command: self.command, query: self.query },
         }
     }
 }

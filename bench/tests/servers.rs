@@ -99,7 +99,7 @@ pub fn always_refuses() -> SocketAddr {
 
 /// Accepts everything and answers nothing.
 pub fn never_answers() -> SocketAddr {
-    http_server(|_request| Answer { after: Duration::from_secs(3600), text: FINE })
+    http_server(|_request| Answer { after: Duration::from_hours(1), text: FINE })
 }
 
 /// A short load.

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use configapi_proto::v1::{
-    Config, ConfigValueSet, Event, HistoryResponse, ListResponse, ReadState,
+    Config, ConfigValueSet, Event, HistoryResponse, ListResponse,
     event::Change,
     query_service_server::{QueryServiceServer, SERVICE_NAME},
 };
@@ -22,7 +22,7 @@ use tonic::{
     server::{Grpc, NamedService, UnaryService},
 };
 
-use super::query::{EchoQueries, config, micros};
+use super::query::{EchoQueries, config, some_time, state};
 use crate::keys::{GROUP, Keys, VERSIONS, Values};
 
 /// The query service, with some of its methods answered by bytes that are ready.
@@ -114,16 +114,11 @@ impl Decoder for Raw {
     }
 }
 
-fn state() -> Option<ReadState> {
-    let token = "1-1000000".to_owned();
-    Some(ReadState { position: 1_000_000, epoch: 1, token, recorded_at: micros() })
-}
-
 fn list(value_bytes: usize) -> ListResponse {
     let mut values = Values::new(value_bytes, 0);
     let configs: Vec<Config> =
         (0..GROUP).map(|index| config(Keys::name(index), values.next_value().to_owned())).collect();
-    ListResponse { configs, next_page_token: String::new(), state: state() }
+    ListResponse { configs, next_page_token: String::new(), state: Some(state()) }
 }
 
 fn history(value_bytes: usize) -> HistoryResponse {
@@ -136,7 +131,7 @@ fn history(value_bytes: usize) -> HistoryResponse {
             version,
             namespace: "default".to_owned(),
             name: Keys::versioned(0),
-            recorded_at: micros(),
+            recorded_at: Some(some_time()),
             // A UUID, as the server assigns one.
             request_id: "0190a6d3-1c2b-7def-8a9b-0c1d2e3f4a5b".to_owned(),
             hash: vec![0x5a; 32],
@@ -150,5 +145,9 @@ fn history(value_bytes: usize) -> HistoryResponse {
             ..Event::default()
         }
     });
-    HistoryResponse { events: events.collect(), next_page_token: String::new(), state: state() }
+    HistoryResponse {
+        events: events.collect(),
+        next_page_token: String::new(),
+        state: Some(state()),
+    }
 }

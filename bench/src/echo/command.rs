@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Change, query::micros};
+use super::{Change, query::some_time};
 
 /// How many items a stream's acknowledgement stands for.
 const WINDOW: u64 = 1_024;
@@ -39,7 +39,7 @@ impl EchoCommands {
             version: 3,
             position,
             token: format!("1-{position}"),
-            recorded_at: micros(),
+            recorded_at: Some(some_time()),
             kind: EventKind::Set.into(),
             request_id: "0190a6d3-1c2b-7def-8a9b-0c1d2e3f4a5b".to_owned(),
             hash: vec![0x5a; 32],

@@ -24,8 +24,8 @@ use super::Change;
 use crate::keys::Values;
 
 /// Some time in 2026: its size is what matters.
-pub(super) fn micros() -> Option<Timestamp> {
-    Some(timestamp_from_micros(1_790_000_000_123_456))
+pub(super) fn some_time() -> Timestamp {
+    timestamp_from_micros(1_790_000_000_123_456)
 }
 
 /// A config as large as a real one.
@@ -36,15 +36,15 @@ pub(super) fn config(name: String, value: String) -> Config {
         value,
         version: 3,
         position: 100_000,
-        created_at: micros(),
-        updated_at: micros(),
+        created_at: Some(some_time()),
+        updated_at: Some(some_time()),
         ..Config::default()
     }
 }
 
-fn state() -> Option<ReadState> {
+pub(super) fn state() -> ReadState {
     let token = "1-1000000".to_owned();
-    Some(ReadState { position: 1_000_000, epoch: 1, token, recorded_at: micros() })
+    ReadState { position: 1_000_000, epoch: 1, token, recorded_at: Some(some_time()) }
 }
 
 /// Answers every question about one config with the same value.
@@ -67,7 +67,7 @@ impl QueryService for EchoQueries {
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
         let config = config(request.into_inner().name, self.value.clone());
-        Ok(Response::new(GetResponse { config: Some(config), state: state() }))
+        Ok(Response::new(GetResponse { config: Some(config), state: Some(state()) }))
     }
 
     async fn at_time(
@@ -79,7 +79,7 @@ impl QueryService for EchoQueries {
         };
         let configs = vec![config(name, self.value.clone())];
         let next_page_token = String::new();
-        Ok(Response::new(AtTimeResponse { configs, next_page_token, state: state() }))
+        Ok(Response::new(AtTimeResponse { configs, next_page_token, state: Some(state()) }))
     }
 
     async fn watch(
@@ -87,7 +87,7 @@ impl QueryService for EchoQueries {
         request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let selection = request.into_inner().selection;
-        let started = Frame::Started(Started { state: state() });
+        let started = Frame::Started(Started { state: Some(state()) });
         let started = WatchResponse { frame: Some(started), ..WatchResponse::default() };
         let changes =
             BroadcastStream::new(self.changes.subscribe()).filter_map(move |change| match change {
@@ -102,7 +102,7 @@ impl QueryService for EchoQueries {
         &self,
         _request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
-        let status = GetStatusResponse { state: state(), ready: true, ..Default::default() };
+        let status = GetStatusResponse { state: Some(state()), ready: true, ..Default::default() };
         Ok(Response::new(status))
     }
 
@@ -137,7 +137,7 @@ fn told(Change { position, name, value }: Change) -> WatchResponse {
         version: 3,
         namespace: "default".to_owned(),
         name,
-        recorded_at: micros(),
+        recorded_at: Some(some_time()),
         request_id: "0190a6d3-1c2b-7def-8a9b-0c1d2e3f4a5b".to_owned(),
         hash: vec![0x5a; 32],
         schema_version: 1,

@@ -42,11 +42,10 @@ pub(super) async fn run(
     }
     let all = async { while running.join_next().await.is_some() {} };
     let cut_off = timeout_at(window.limit(GRACE), all).await.is_err();
-    let mut notes = recording.lock().unwrap_or_else(PoisonError::into_inner);
     if cut_off {
-        notes.unfinished += u64::try_from(running.len()).unwrap_or(u64::MAX);
+        let unfinished = u64::try_from(running.len()).unwrap_or(u64::MAX);
+        recording.lock().unwrap_or_else(PoisonError::into_inner).unfinished += unfinished;
     }
-    drop(notes);
     running.shutdown().await;
     if let Some(tickets) = tickets {
         never_sent(&tickets, window, recording).await;

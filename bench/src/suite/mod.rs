@@ -158,7 +158,11 @@ impl Suite<'_> {
     }
 
     async fn measure_each(&mut self, measurements: &[Measurement], keys: u64) {
-        for measurement in measurements.iter().filter(|one| self.options.wants(one)) {
+        let anybody = |one: &Measurement| {
+            self.running.iter().any(|running| one.subjects.contains(&running.subject))
+        };
+        let wanted = measurements.iter().filter(|one| self.options.wants(one) && anybody(one));
+        for measurement in wanted {
             say(&format!("{} ({keys} configs)", measurement.title));
             let findings = measure(measurement, keys, self.running, self.options).await;
             self.results.measured.extend(findings.measured);

@@ -134,7 +134,7 @@ impl Connection {
                 Slot::Bulk(BulkStream::open(spec, place, &mut channel, &method).await?)
             }
             Workload::FanOut | Workload::RestGet | Workload::RestPut => {
-                return unknown(spec)?.pop().context("no slot");
+                return unknown(spec);
             }
         })
     }

@@ -133,7 +133,7 @@ impl Place {
     }
 }
 
-fn unknown(spec: &Spec) -> anyhow::Result<Vec<Slot>> {
+fn unknown<T>(spec: &Spec) -> anyhow::Result<T> {
     bail!("{} is nothing that {:?} can be asked for", spec.workload, spec.target)
 }
 

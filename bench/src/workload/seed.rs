@@ -67,8 +67,8 @@ async fn send_all(
     loop {
         let mut chunk = BytesMut::new();
         for (name, value) in pairs.by_ref().take(SETS_PER_CHUNK) {
-            let set = Some(SetRequest { name, value, ..SetRequest::default() });
-            frame_into(&mut chunk, &SetManyRequest { set });
+            let item = SetRequest { name, value, ..SetRequest::default() };
+            frame_into(&mut chunk, &SetManyRequest { set: Some(item) });
             sent += 1;
         }
         let is_last = chunk.is_empty();

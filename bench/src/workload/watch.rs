@@ -209,7 +209,7 @@ pub async fn watchers(spec: &Spec) -> anyhow::Result<Vec<Watcher>> {
     let (server, path) = match spec.target {
         Target::Configapi { query, .. } => (query, configapi::WATCH),
         Target::Etcd(server) => (server, etcd::WATCH),
-        Target::Rest(_) => return unknown(spec).map(|_none| Vec::new()),
+        Target::Rest(_) => return unknown(spec),
     };
     let watch = method(server, path)?;
     let mut channels = Vec::new();
@@ -234,7 +234,7 @@ pub async fn numbered_sets(spec: &Spec) -> anyhow::Result<NumberedSets> {
     let (server, path, kind): (SocketAddr, _, _) = match spec.target {
         Target::Configapi { command, .. } => (command, configapi::SET, SetKind::Configapi),
         Target::Etcd(server) => (server, etcd::PUT, SetKind::Etcd),
-        Target::Rest(_) => anyhow::bail!("there is no fan-out over REST"),
+        Target::Rest(_) => return unknown(spec),
     };
     let names = (0..FAN_OUT_KEYS).map(|index| format!("{FAN_OUT_PREFIX}{index:03}")).collect();
     let channel = Channel::connect(server).await?;
