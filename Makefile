@@ -43,6 +43,10 @@ doc: toolchain ## Build the code's documentation, warnings being errors
 demo: toolchain ## Take a tour with curl against a fresh server
 	scripts/demo
 
+.PHONY: bench
+bench: toolchain ## Measure, beside an echo server and etcd; writes bench/results (BENCH_FLAGS="--only get,set")
+	scripts/bench $(BENCH_FLAGS)
+
 .PHONY: coverage
 coverage: toolchain ## Measure which lines the tests reach
 	@if ! cargo llvm-cov --version >/dev/null 2>&1; then \
