@@ -16,8 +16,7 @@ struct Register;
 
 #[derive(Debug, Clone)]
 enum Operation {
-    /// None if the answer is not known.
-    Read(Option<Option<i64>>),
+    Read(Answer),
     Write(i64),
     /// Whether it succeeded; none if that is not known.
     CompareAndSet {
@@ -25,6 +24,12 @@ enum Operation {
         new: i64,
         succeeded: Option<bool>,
     },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Unknown,
+    Found(Option<i64>),
 }
 
 impl Model for Register {
@@ -37,7 +42,8 @@ impl Model for Register {
 
     fn step(&self, state: &Self::State, operation: &Operation) -> Option<Self::State> {
         match *operation {
-            Operation::Read(answer) => answer.is_none_or(|it| it == *state).then_some(*state),
+            Operation::Read(Answer::Unknown) => Some(*state),
+            Operation::Read(Answer::Found(found)) => (found == *state).then_some(*state),
             Operation::Write(value) => Some(Some(value)),
             Operation::CompareAndSet { expected, new, succeeded } => {
                 let succeeds = *state == Some(expected);
@@ -61,7 +67,7 @@ fn history_of(log: &str) -> Vec<Call<Operation>> {
         match words[1] {
             ":invoke" => {
                 let operation = match what {
-                    ":read" => Operation::Read(None),
+                    ":read" => Operation::Read(Answer::Unknown),
                     ":write" => Operation::Write(numbers[0]),
                     _ => Operation::CompareAndSet {
                         expected: numbers[0],
@@ -79,7 +85,7 @@ fn history_of(log: &str) -> Vec<Call<Operation>> {
                 let call = &mut calls[open.remove(process).unwrap()];
                 call.returned = Some(instant as u64);
                 match &mut call.operation {
-                    Operation::Read(answer) => *answer = Some(numbers.first().copied()),
+                    Operation::Read(answer) => *answer = Answer::Found(numbers.first().copied()),
                     Operation::Write(_) => assert_eq!(outcome, ":ok"),
                     Operation::CompareAndSet { succeeded, .. } => {
                         *succeeded = Some(outcome == ":ok");
