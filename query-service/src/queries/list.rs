@@ -112,6 +112,6 @@ pub(super) fn page(
 
 /// The key that the page before ended with.
 pub(super) fn last_key(stream: &str, selection: &Selection) -> Result<ConfigKey, ApiError> {
-    let key = ConfigKey::parse_stream(stream).map_err(|_| foreign())?;
+    let key = ConfigKey::of_stream(stream.into()).map_err(|_| foreign())?;
     if selection.matches(&key) { Ok(key) } else { Err(foreign()) }
 }

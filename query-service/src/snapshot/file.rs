@@ -177,7 +177,7 @@ pub(crate) fn load(path: &Path) -> Result<State, SnapshotError> {
 fn read_keys(payload: &[u8], keys: &mut Vec<ConfigKey>) -> Result<(), SnapshotError> {
     let mut from = Input(payload);
     while !from.is_empty() {
-        let key = ConfigKey::parse_stream(from.text()?)
+        let key = ConfigKey::of_stream(from.text()?.into())
             .map_err(|_| SnapshotError::Damaged("a key is not one"))?;
         if keys.last().is_some_and(|last| *last >= key) {
             return Err(SnapshotError::Damaged("its keys are out of order"));

@@ -28,7 +28,7 @@ pub fn memory_log(id: u128) -> Arc<MemoryLog> {
 }
 
 pub fn key(stream: &str) -> ConfigKey {
-    ConfigKey::parse_stream(stream).unwrap()
+    ConfigKey::of_stream(stream.into()).unwrap()
 }
 
 /// The only writer of a log.
