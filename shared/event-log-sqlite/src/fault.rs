@@ -1,5 +1,6 @@
 //! What a driver's error means to us. Errors are recognised here and nowhere else: by SQLite's
-//! extended result code and, for what is taken, by the words of the schema's own trigger.
+//! extended result code and, for what is taken, by the words of the schema's
+//! own trigger, or by the key that SQLite names.
 
 use configapi_event_log::domain::Position;
 use configapi_event_log::{AppendError, LogError};
@@ -24,7 +25,9 @@ pub(crate) enum Fault {
 
 /// Extended result codes of SQLite that we tell apart; the low byte is the primary code.
 mod code {
+    pub(super) const CONSTRAINT_PRIMARY_KEY: i32 = 1555;
     pub(super) const CONSTRAINT_TRIGGER: i32 = 1811;
+    pub(super) const CONSTRAINT_UNIQUE: i32 = 2067;
     pub(super) const PERMISSION: i32 = 3;
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
@@ -61,6 +64,13 @@ impl Fault {
                 Self::PositionTaken
             }
             (code::CONSTRAINT_TRIGGER, _) if text.ends_with("the request id is taken") => {
+                Self::RequestIdTaken
+            }
+            // The keys behind the trigger, should somebody have dropped it.
+            (code::CONSTRAINT_PRIMARY_KEY, _) if text.ends_with("events.position") => {
+                Self::PositionTaken
+            }
+            (code::CONSTRAINT_UNIQUE, _) if text.ends_with("events.request_id") => {
                 Self::RequestIdTaken
             }
             (_, code::CONSTRAINT | code::TOO_BIG | code::MISMATCH) => Self::Refused(text),

@@ -1,8 +1,8 @@
 //! The database itself refuses to change what happened.
 
-use configapi_event_log::EventLog;
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::Position;
+use configapi_event_log::{AppendError, EventLog};
 use configapi_event_log_sqlite::SqliteLog;
 
 use crate::suite::{InFile, NOW};
@@ -45,6 +45,28 @@ async fn events_and_epochs_are_neither_updated_nor_deleted_nor_replaced() {
     }
     let after = log.read(Position::GENESIS, configapi_event_log::PageLimit::TAIL).await.unwrap();
     assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn the_keys_hold_even_if_somebody_drops_the_triggers() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    run(&mut console(&file.path()).await, "DROP TRIGGER events_are_not_replaced").await.unwrap();
+    let stale = log.head().await.unwrap();
+    let mut rows = events(&stale, 2);
+    rows[1].request_id = Some("once".into());
+    log.append(&stale, &rows).await.unwrap();
+    assert_eq!(log.append(&stale, &rows).await, Err(AppendError::HeadMoved));
+
+    let head = log.head().await.unwrap();
+    let mut rows = events(&head, 1);
+    rows[0].request_id = Some("once".into());
+    assert_eq!(log.append(&head, &rows).await, Err(AppendError::RequestIdTaken));
+    rows[0].request_id = None;
+    rows[0].stream = "default/config/1".into();
+    let outcome = log.append(&head, &rows).await;
+    assert!(matches!(outcome, Err(AppendError::Refused(_))), "{outcome:?}");
+    assert_eq!(log.head().await.unwrap(), head);
 }
 
 #[tokio::test]
