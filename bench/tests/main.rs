@@ -1,6 +1,6 @@
 //! The benchmarks under test: that they measure what they say, and admit what they could not.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod honesty;
 mod keys;

@@ -4,20 +4,34 @@ use std::time::Duration;
 
 use clap::ValueEnum as _;
 use configapi_bench::{
-    load::{self, Spec},
+    load::{self, Outcome, Spec},
     workload::{Fill, Workload, seed},
 };
 
 use crate::servers::{Echo, spec};
 
+const LONGEST_WINDOW: Duration = Duration::from_secs(10);
+
 #[test]
 fn every_workload_gets_answers_and_no_error_from_the_echo() {
     let echo = Echo::start();
     for workload in Workload::value_variants() {
-        let outcome = load::run(&spec(*workload, echo.target(*workload))).unwrap();
+        let outcome = until_something_is_answered(&spec(*workload, echo.target(*workload)));
         assert!(outcome.is_sound(), "{outcome:?}");
         assert!(outcome.operations_with_warm_up >= outcome.operations, "{outcome:?}");
         assert!(outcome.latency_us.p50 > 0.0, "{outcome:?}");
+    }
+}
+
+/// A busy machine may not get round to a single answer within a short window.
+fn until_something_is_answered(spec: &Spec) -> Outcome {
+    let mut spec = spec.clone();
+    loop {
+        let outcome = load::run(&spec).unwrap();
+        if outcome.operations > 0 || spec.window > LONGEST_WINDOW {
+            return outcome;
+        }
+        spec.window *= 4;
     }
 }
 
@@ -46,7 +60,8 @@ fn an_open_loop_asks_as_often_as_it_was_told() {
 #[test]
 fn an_apply_counts_as_many_operations_as_it_has_sets() {
     let echo = Echo::start();
-    let outcome = load::run(&spec(Workload::Apply, echo.target(Workload::Apply))).unwrap();
+    let spec = spec(Workload::Apply, echo.target(Workload::Apply));
+    let outcome = until_something_is_answered(&spec);
     assert_eq!(outcome.operations % 100, 0, "{outcome:?}");
 }
 

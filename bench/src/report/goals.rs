@@ -18,7 +18,7 @@ pub struct Goal {
     of: Figure,
     relative_to: Option<Figure>,
     better: Better,
-    /// What must hold.
+    /// What must hold; 0 where there is only an aim.
     pub at_least: f64,
     /// What we would like to see.
     pub aim: f64,
@@ -178,9 +178,9 @@ const GOALS: &[Goal] = &[
     ratio("list of 1,000 ÷ etcd's", speed("list", Postgres), speed("list", Etcd), (2.0, 2.0)),
     ratio("list of 1,000 ÷ echo", speed("list", Postgres), speed("list", Echo), (0.0, 0.8)),
     at_most_times(
-        "list of 1,000, p50 with 1M configs ÷ with 1k",
-        Of("list-1m-keys", Postgres, P50),
-        Of("list-1k-keys", Postgres, P50),
+        "list of 1,000, p50 with many configs ÷ with 1,000",
+        Of("list-many-keys", Postgres, P50),
+        Of("list-few-keys", Postgres, P50),
         (1.3, 1.1),
     ),
     ratio("set ÷ etcd's put", speed("set", Postgres), speed("set", Etcd), (1.1, 1.3)),
@@ -228,15 +228,15 @@ const GOALS: &[Goal] = &[
     at_most("start until ready, 1,000 events", " ms", FirstStartMs, (300.0, 100.0)),
     at_most("memory of a server at rest", " MiB", FirstStartMemoryMib, (30.0, 15.0)),
     at_most_times(
-        "get, p50 with 1M configs ÷ with 1k",
-        Of("get-1m-keys", Postgres, P50),
-        Of("get-1k-keys", Postgres, P50),
+        "get, p50 with many configs ÷ with 1,000",
+        Of("get-many-keys", Postgres, P50),
+        Of("get-few-keys", Postgres, P50),
         (1.3, 1.1),
     ),
     ratio(
-        "set with 1M configs ÷ with 1k",
-        speed("set-1m-keys", Postgres),
-        speed("set-1k-keys", Postgres),
+        "set with many configs ÷ with 1,000",
+        speed("set-many-keys", Postgres),
+        speed("set-few-keys", Postgres),
         (1.0 / 1.2, 1.0),
     ),
 ];

@@ -53,7 +53,15 @@ pub(crate) fn shown(number: f64) -> String {
     if number < 100.0 {
         return format!("{number:.1}");
     }
-    let digits = format!("{number:.0}");
+    set_apart(&format!("{number:.0}"))
+}
+
+/// A count as people write it.
+pub(crate) fn grouped(count: u64) -> String {
+    set_apart(&count.to_string())
+}
+
+fn set_apart(digits: &str) -> String {
     let mut shown = String::new();
     for (place, digit) in digits.char_indices() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {

@@ -153,7 +153,7 @@ impl Measured {
         let databases: Option<Vec<f64>> = runs.iter().map(|run| run.cpu_us.database).collect();
         Some(Self {
             id: measurement.id.to_owned(),
-            title: measurement.title.to_owned(),
+            title: measurement.title(keys),
             subject,
             workload: measurement.workload,
             unit: measurement.unit,
@@ -183,10 +183,11 @@ impl Measured {
         let Self { subject, per_second, p50_us, p99_us, cpu_us, .. } = self;
         let subject = subject.title();
         let (per_second, p50, p99) = (shown(*per_second), shown(*p50_us), shown(*p99_us));
-        let CpuPerOperation { client, server, .. } = cpu_us;
+        let CpuPerOperation { client, server, database } = cpu_us;
+        let database = database.map(|time| format!(" database {time:.1}")).unwrap_or_default();
         format!(
             "{subject:24} {per_second:>9}/s  p50 {p50:>7} µs  p99 {p99:>7} µs  \
-             CPU client {client:.1} server {server:.1} µs"
+             CPU client {client:.1} server {server:.1}{database} µs"
         )
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Measured, Results, Verdict, judged, shown};
+use super::{Measured, Results, Verdict, grouped, judged, shown};
 use crate::suite::{Subject, Unit};
 
 /// The page.
@@ -83,10 +83,14 @@ fn write_goals(page: &mut String, results: &Results) -> fmt::Result {
     for (goal, measured, verdict) in judged {
         let sign = if goal.more_is_better() { "≥" } else { "≤" };
         let unit = goal.unit;
-        let (must, aim) = (shown(goal.at_least), shown(goal.aim));
+        let must = match goal.at_least {
+            0.0 => "–".to_owned(),
+            bound => format!("{sign} {}{unit}", shown(bound)),
+        };
+        let aim = shown(goal.aim);
         writeln!(
             page,
-            "| {} | {}{unit} | {sign} {must}{unit} | {sign} {aim}{unit} | {} |",
+            "| {} | {}{unit} | {must} | {sign} {aim}{unit} | {} |",
             goal.what,
             shown(measured),
             verdict.word()
@@ -160,8 +164,8 @@ fn write_starts(page: &mut String, results: &Results) -> fmt::Result {
         writeln!(
             page,
             "| {} | {} | {} ms | {} | {} MiB |",
-            shown(super::float(start.events)),
-            shown(super::float(start.configs)),
+            grouped(start.events),
+            grouped(start.configs),
             shown(start.ready_after_ms),
             shown(start.events_per_second),
             shown(start.memory_mib),

@@ -67,6 +67,15 @@ pub(super) fn load_average() -> String {
     text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
+/// Whether somebody else has been using half a core or more in the last minute.
+pub(super) fn is_busy() -> bool {
+    let load = load_average();
+    load.split(' ')
+        .next()
+        .and_then(|first| first.parse::<f64>().ok())
+        .is_some_and(|load| load >= 0.5)
+}
+
 fn unknown() -> String {
     "unknown".to_owned()
 }

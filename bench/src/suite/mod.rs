@@ -50,6 +50,9 @@ pub struct Options {
     /// How large values are
     #[arg(long, default_value_t = 128, value_name = "BYTES")]
     pub value_bytes: usize,
+    /// How many configs there are at last, for the figures that show how cost grows
+    #[arg(long, default_value_t = 1_000_000)]
+    pub many_keys: u64,
     /// Only the measurements whose names begin with one of these; no figures on growth and starts
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -108,6 +111,9 @@ async fn perform(
             value_bytes: options.value_bytes,
         },
     );
+    if conditions::is_busy() {
+        say("WARNING: this machine is busy with other things: figures will be low and noisy");
+    }
     for subject in Subject::ALL {
         match Running::start(subject, &sources).await {
             Ok(one) => running.push(one),
@@ -141,6 +147,7 @@ struct Suite<'a> {
 
 impl Suite<'_> {
     async fn measure_all(&mut self) -> anyhow::Result<()> {
+        let many_keys = self.options.many_keys.max(plan::KEYS);
         let mut filled = 0;
         if self.options.wants_growth() {
             self.fill(&mut filled, plan::FEW_KEYS, false).await?;
@@ -150,7 +157,7 @@ impl Suite<'_> {
         self.fill(&mut filled, plan::KEYS, true).await?;
         self.measure_each(plan::MAIN, filled).await;
         if self.options.wants_growth() {
-            self.fill(&mut filled, plan::MANY_KEYS, false).await?;
+            self.fill(&mut filled, many_keys, false).await?;
             self.measure_each(plan::MANY, filled).await;
             self.start_one_more().await?;
         }
@@ -163,7 +170,7 @@ impl Suite<'_> {
         };
         let wanted = measurements.iter().filter(|one| self.options.wants(one) && anybody(one));
         for measurement in wanted {
-            say(&format!("{} ({keys} configs)", measurement.title));
+            say(&measurement.title(keys));
             let findings = measure(measurement, keys, self.running, self.options).await;
             self.results.measured.extend(findings.measured);
             self.results.failures.extend(findings.failures);

@@ -49,18 +49,27 @@ const fn closed(
 const WIDE: (usize, usize) = (8, 32);
 const ONE: (usize, usize) = (1, 1);
 
-/// How many configs the store has for most of the measurements.
-pub(super) const KEYS: u64 = 100_000;
-/// How many it has at first, for the figures that show how cost grows.
+/// How many configs the store has at first, for the figures that show how cost grows.
 pub(super) const FEW_KEYS: u64 = 1_000;
-/// How many it has at last.
-pub(super) const MANY_KEYS: u64 = 1_000_000;
+/// How many it has for most of the measurements.
+pub(super) const KEYS: u64 = 100_000;
+
+impl Measurement {
+    /// What it is called, with the number of configs if that is its point.
+    pub fn title(&self, keys: u64) -> String {
+        if self.id.ends_with("-keys") {
+            format!("{}, {} configs", self.title, crate::report::grouped(keys))
+        } else {
+            self.title.to_owned()
+        }
+    }
+}
 
 /// With few configs.
 pub(super) const FEW: &[Measurement] = &[
-    closed("get-1k-keys", "get, 1k configs", Workload::Get, WIDE, &[Echo, Postgres]),
-    closed("list-1k-keys", "list of 1,000, 1k configs", Workload::List, ONE, &[Postgres]),
-    closed("set-1k-keys", "set, 1k configs", Workload::Set, WIDE, &[Postgres]),
+    closed("get-few-keys", "get", Workload::Get, WIDE, &[Echo, Postgres]),
+    closed("list-few-keys", "list of 1,000", Workload::List, ONE, &[Postgres]),
+    closed("set-few-keys", "set", Workload::Set, WIDE, &[Postgres]),
 ];
 
 /// With as many configs as a large installation has.
@@ -103,7 +112,7 @@ pub(super) const MAIN: &[Measurement] = &[
 
 /// With very many configs.
 pub(super) const MANY: &[Measurement] = &[
-    closed("get-1m-keys", "get, 1M configs", Workload::Get, WIDE, &[Echo, Postgres]),
-    closed("list-1m-keys", "list of 1,000, 1M configs", Workload::List, ONE, &[Postgres]),
-    closed("set-1m-keys", "set, 1M configs", Workload::Set, WIDE, &[Postgres]),
+    closed("get-many-keys", "get", Workload::Get, WIDE, &[Echo, Postgres]),
+    closed("list-many-keys", "list of 1,000", Workload::List, ONE, &[Postgres]),
+    closed("set-many-keys", "set", Workload::Set, WIDE, &[Postgres]),
 ];
