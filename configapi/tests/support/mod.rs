@@ -10,8 +10,7 @@ use configapi_command_service::CommandService;
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
 use configapi_event_log::{EventLog, LogId, MemoryLog};
-use configapi_query_service::{QueryService, Settings};
-use configapi_runtime::grpc::{self, GrpcLimits};
+use configapi_query_service::{QueryService, QuerySettings};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::net::TcpListener;
@@ -111,10 +110,9 @@ async fn serve(life: Lifecycle) -> (SocketAddr, SocketAddr) {
         let (metrics, life) = (metrics.clone(), life.clone());
         tokio::spawn(async move { command.serve(listener, &metrics, &life).await });
     }
-    let query = QueryService::start(log, &Settings::default(), &metrics, &life).unwrap();
+    let query = QueryService::start(log, &QuerySettings::default(), &metrics, &life).unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let query_address = listener.local_addr().unwrap();
-    let server = query.server(GrpcLimits::default());
-    tokio::spawn(async move { grpc::serve(listener, server, &metrics, &life).await });
+    tokio::spawn(async move { query.serve(listener, &metrics, &life).await });
     (command_address, query_address)
 }
