@@ -16,6 +16,8 @@ pub(crate) struct Target {
     pub namespace: String,
     pub name: String,
     pub timestamp: String,
+    /// Whether the query asks for all namespaces, which only some routes allow.
+    pub all_namespaces: bool,
 }
 
 impl FromRequestParts<App> for Target {
@@ -50,19 +52,15 @@ impl Target {
                     return Err(ApiError::invalid("namespace", "must be said only once").into());
                 }
                 self.namespace = namespace(&value)?;
+                self.all_namespaces = value == ALL_NAMESPACES;
             }
         }
         Ok(())
     }
 
-    /// Whether all namespaces are meant, which only some routes allow.
-    pub fn all_namespaces(&self) -> bool {
-        self.namespace == ALL_NAMESPACES
-    }
-
     /// The namespace as the contract wants it beside `all_namespaces`.
     pub fn one_namespace(&self) -> String {
-        if self.all_namespaces() { String::new() } else { self.namespace.clone() }
+        if self.all_namespaces { String::new() } else { self.namespace.clone() }
     }
 }
 

@@ -6,6 +6,31 @@ use serde_json::Value;
 
 use crate::support::{Ask, TestApp, raw};
 
+/// Everything that the document describes. A route that is added here is a promise.
+const OPERATIONS: [&str; 21] = [
+    "GET /docs",
+    "GET /openapi.json",
+    "POST /v1/apply",
+    "GET /v1/config",
+    "DELETE /v1/config/{name}",
+    "GET /v1/config/{name}",
+    "PUT /v1/config/{name}",
+    "GET /v1/config/{name}/at/{timestamp}",
+    "GET /v1/config/{name}/history",
+    "POST /v1/config/{name}/restore",
+    "GET /v1/diff",
+    "GET /v1/health",
+    "GET /v1/namespaces/{namespace}/config",
+    "DELETE /v1/namespaces/{namespace}/config/{name}",
+    "GET /v1/namespaces/{namespace}/config/{name}",
+    "PUT /v1/namespaces/{namespace}/config/{name}",
+    "GET /v1/namespaces/{namespace}/config/{name}/at/{timestamp}",
+    "GET /v1/namespaces/{namespace}/config/{name}/history",
+    "POST /v1/namespaces/{namespace}/config/{name}/restore",
+    "GET /v1/status",
+    "GET /v1/watch",
+];
+
 async fn description(app: &TestApp) -> Value {
     let got = app.get("/openapi.json").got().await;
     assert_eq!((got.status, got.header("content-type")), (200, "application/json"));
@@ -28,7 +53,7 @@ async fn the_document_lists_exactly_these_operations() {
         .into_iter()
         .map(|(path, method, _)| format!("{method} {path}"))
         .collect();
-    insta::assert_snapshot!(listed.join("\n"), @"");
+    assert_eq!(listed, OPERATIONS);
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ pub(crate) async fn at_time(
     format: Format,
     asked: Asked,
 ) -> Answer {
-    let Target { namespace, name, timestamp } = target;
+    let Target { namespace, name, timestamp, .. } = target;
     let time = moment::time(&timestamp).ok_or_else(invalid_time)?;
     let at = Some(PointInTime { moment: Some(Moment::Time(time)) });
     let answer = app.ask(&asked, GetRequest { namespace, name, at, consistency: None }).await?;

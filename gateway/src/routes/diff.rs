@@ -94,7 +94,7 @@ pub(crate) async fn diff(
         from: point(params.from.as_deref(), "from")?,
         to: point(params.to.as_deref(), "to")?,
         namespace: target.one_namespace(),
-        all_namespaces: target.all_namespaces(),
+        all_namespaces: target.all_namespaces,
         prefix: params.prefix,
         page_size: page.size()?,
         ..DiffRequest::default()

@@ -94,7 +94,7 @@ pub(crate) async fn list(
     uri: Uri,
     asked: Asked,
 ) -> Answer {
-    let all_namespaces = target.all_namespaces();
+    let all_namespaces = target.all_namespaces;
     let query = ListRequest {
         namespace: target.one_namespace(),
         all_namespaces,

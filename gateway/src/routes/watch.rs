@@ -84,7 +84,7 @@ pub(crate) async fn watch(
     let heartbeat = app.limits.heartbeat;
     let request = WatchRequest {
         namespace: target.one_namespace(),
-        all_namespaces: target.all_namespaces(),
+        all_namespaces: target.all_namespaces,
         start: start(&asked.headers, params.after.as_deref(), params.initial)?,
         selection: selection(params.name, params.prefix)?,
         progress_interval: prost_types::Duration::try_from(heartbeat).ok(),

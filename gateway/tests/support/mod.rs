@@ -46,7 +46,7 @@ impl TestApp {
         let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
         let log = memory_log();
         let commands = start_commands(Arc::clone(&log), &metrics, &life);
-        let queries = QueryService::start(&log, &QuerySettings::default(), &metrics, &life)
+        let queries = QueryService::start(log, &QuerySettings::default(), &metrics, &life)
             .expect("the query service starts");
         let edge = EdgeLayer::new(CallLimits::default(), &[], &metrics);
         let upstreams = Upstreams::in_process(

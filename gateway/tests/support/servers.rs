@@ -51,8 +51,8 @@ impl QueryServer {
     pub async fn start(log: &Arc<dyn EventLog>, address: Option<SocketAddr>) -> Self {
         let (listener, server, metrics) = Server::new(address).await;
         let settings = QuerySettings::default();
-        let queries =
-            QueryService::start(log, &settings, &metrics, &server.life).expect("it starts");
+        let queries = QueryService::start(Arc::clone(log), &settings, &metrics, &server.life)
+            .expect("it starts");
         let life = server.life.clone();
         server.life.spawn(async move {
             let server = queries.server(GrpcLimits::default());
