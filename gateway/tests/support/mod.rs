@@ -12,8 +12,7 @@ use configapi_command_service::CommandService;
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_event_log::{EventLog, LogId, MemoryLog};
 use configapi_gateway::{Gateway, GatewayLimits, Upstreams};
-use configapi_proto::v1::query_service_server::QueryServiceServer;
-use configapi_query_service::{QueryService, Settings as QuerySettings};
+use configapi_query_service::{QueryService, QuerySettings};
 use configapi_runtime::grpc::CallLimits;
 use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::http::HttpLimits;
@@ -52,7 +51,7 @@ impl TestApp {
         let upstreams = Upstreams::in_process(
             commands.server(),
             Arc::new(commands.readiness()),
-            QueryServiceServer::new(queries.rpc()),
+            queries.server(),
             &edge,
         );
         let app = Self::before(upstreams, limits, http, metrics, life).await;

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use configapi_event_log::EventLog;
-use configapi_query_service::{QueryService, Settings as QuerySettings};
-use configapi_runtime::grpc::{self, GrpcLimits};
+use configapi_query_service::{QueryService, QuerySettings};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use http::Uri;
@@ -55,8 +54,7 @@ impl QueryServer {
             .expect("it starts");
         let life = server.life.clone();
         server.life.spawn(async move {
-            let server = queries.server(GrpcLimits::default());
-            grpc::serve(listener, server, &metrics, &life).await.expect("it serves");
+            queries.serve(listener, &metrics, &life).await.expect("it serves");
         });
         Self(server)
     }
