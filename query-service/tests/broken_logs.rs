@@ -179,6 +179,35 @@ async fn a_log_that_lost_its_tail_is_read_anew_and_old_tokens_are_refused() {
 }
 
 #[tokio::test]
+async fn a_lost_tail_is_refused_until_a_new_epoch_says_so() {
+    let (log, faulty, mut writer, server) = running().await;
+    let lost = writer.set("default/a", "lost").await;
+    assert_eq!(server.value("default/a", &lost).await, "lost");
+    let restored = memory_log(1);
+    let mut survivor = Writer::new(restored.clone()).await;
+    survivor.set("default/a", "1").await;
+    faulty.replace(restored.clone());
+    let told = server.until_not_ready().await;
+    eventually("the reason is told", async || {
+        server.service.readiness()().is_err_and(|why| why.contains("no new epoch says so"))
+    })
+    .await;
+    assert!(told.contains("lost events") || told.contains("no longer holds"), "{told}");
+
+    // Brought back, it is served as before; lost for good, it is read anew.
+    faulty.replace(log);
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", &lost).await, "lost");
+    faulty.replace(restored.clone());
+    server.until_not_ready().await;
+    restored.begin_epoch(&survivor.head).await.unwrap();
+    server.until_ready().await;
+    assert_eq!(server.get("default/a", None).await.unwrap().config.unwrap().value, "1");
+    let status = server.get("default/a", Some(at_least(&lost))).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::LogChanged);
+}
+
+#[tokio::test]
 async fn another_log_under_the_same_address_is_never_mixed_with_the_first() {
     let (_, faulty, _, server) = running().await;
     let other = memory_log(2);

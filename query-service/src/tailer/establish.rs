@@ -127,17 +127,29 @@ impl Tailer {
         if known.log.is_standby && is_beyond_end && is_same_epoch && self.is_serving {
             return self.is_silent("standby_behind", "the standby has not read this far yet");
         }
-        self.metrics.trouble("anchor_gone");
-        tracing::error!(position = position.0, "the log no longer holds what was read from it");
-        self.is_serving = false;
+        // Whatever the reason is, nothing of this may be served until it is known.
         let why = "the log lost events that were read from it, and is being read anew";
+        self.is_serving = false;
         self.board.set_condition(Condition::NotReady(why.into()));
-        match ask(self.limits.question_max, self.log.identity()).await {
-            Ok(identity) => self.forget(&Arc::new(identity.into()), why),
-            // It stays known that the anchor is gone: the next step finds out again.
-            Err(Trouble::Silent { kind, why }) => self.is_silent(kind, &why),
-            Err(trouble) => tracing::warn!(?trouble, "the log does not tell whose it is"),
+        let facts = match ask(self.limits.question_max, self.log.identity()).await {
+            Ok(identity) => LogFacts::from(identity),
+            // That the anchor is gone is found out again by the next step.
+            Err(Trouble::Silent { kind, why }) => return self.is_silent(kind, &why),
+            Err(_) => return,
+        };
+        let is_declared = facts.log_id != known.log.log_id
+            || facts.lineage.current() > known.log.lineage.current();
+        if is_declared {
+            self.metrics.trouble("anchor_gone");
+            tracing::error!(position = position.0, "the log lost its tail; reading it anew");
+            return self.forget(&Arc::new(facts), why);
         }
+        // What was lost without a new epoch would give tokens a second meaning.
+        let why = format!(
+            "the log no longer holds the event at position {position}, and no new epoch says so; \
+             an operator has to bring it back or begin a new epoch"
+        );
+        self.is_broken("anchor_gone", &why);
     }
 
     /// Drops all that was read, for good.

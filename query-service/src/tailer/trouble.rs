@@ -88,7 +88,8 @@ impl Tailer {
         }
     }
 
-    fn is_broken(&mut self, kind: &'static str, why: &str) {
+    /// Nothing is served any more until the log is right again. What was read is kept until then.
+    pub(super) fn is_broken(&mut self, kind: &'static str, why: &str) {
         self.metrics.trouble(kind);
         if self.is_news(why) {
             tracing::error!(kind, reason = %why, "the log is broken; nothing is served any more");
