@@ -2,6 +2,7 @@
 //! tests of the whole system; it knows the wire and the command line, nothing inside.
 
 mod binaries;
+pub mod chaos;
 pub mod checkers;
 mod clients;
 mod process;
