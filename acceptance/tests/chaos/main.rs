@@ -1,0 +1,6 @@
+//! The harness's own tools under test: what breaks others must itself be sound.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod ambiguous_commit;
+mod postgres_wire;
+mod proxy;
