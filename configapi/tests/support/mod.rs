@@ -1,7 +1,9 @@
 //! Servers of one's own for each test, and the binary to talk to them.
 
 mod binary;
+pub mod database;
 mod proxy;
+mod serving;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tokio::runtime::Runtime;
 
 pub use self::binary::{Configapi, Ended, Running, configapi};
 pub use self::proxy::Proxy;
+pub use self::serving::Serving;
 
 /// A command server and a query server on one log in memory.
 pub struct Servers {
