@@ -8,7 +8,7 @@ use configapi_acceptance::checkers::log::{EpochStart, Row};
 use serde_json::json;
 
 use crate::bugs::Bug;
-use configapi_acceptance::Random;
+use crate::random::Random;
 
 /// What one command did to one config.
 #[derive(Debug, Clone)]
