@@ -4,7 +4,7 @@
 use configapi_acceptance::checkers::history::{Answer, Found, Place, Selection};
 
 use crate::bugs::Bug;
-use crate::random::Random;
+use configapi_acceptance::Random;
 use crate::simulated_log::{Configs, Moment, SimulatedLog, truncate};
 
 #[derive(Default)]

@@ -8,7 +8,7 @@ use configapi_acceptance::checkers::history::{
 use configapi_acceptance::checkers::log::Log;
 
 use crate::bugs::Bug;
-use crate::random::Random;
+use configapi_acceptance::Random;
 use crate::simulated_log::SimulatedLog;
 use crate::simulated_replica::Replica;
 use crate::simulated_watch::Watcher;
