@@ -13,6 +13,7 @@ use crate::commands::{
     restore, set, status, watch,
 };
 use crate::failure::Failure;
+use crate::operator::{backup, migrate, restore_backup, snapshot, verify};
 use crate::serve;
 
 /// The configuration store that never forgets.
@@ -41,6 +42,9 @@ Exit codes:
   3   not now: the servers are away, full or too slow; a repeat may help
   70  a fault in the software";
 
+/// The commands that are told a store.
+const OPENS_STORE: [&str; 5] = ["serve", "verify", "backup", "restore-backup", "migrate"];
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::ServeArguments),
@@ -58,15 +62,22 @@ enum Command {
     Import(import::ImportArguments),
     Status(status::StatusArguments),
     Healthcheck(healthcheck::HealthcheckArguments),
+    Verify(verify::VerifyArguments),
+    Backup(backup::BackupArguments),
+    RestoreBackup(restore_backup::RestoreBackupArguments),
+    Migrate(migrate::MigrateArguments),
+    Snapshot(snapshot::SnapshotArguments),
     Completions(completions::CompletionsArguments),
     Man(manual::ManualArguments),
 }
 
 /// Does what the arguments of this process say.
 pub fn main() -> ExitCode {
-    // Wrong arguments, help and the version end the process here. A server's log gets one line.
-    let is_server = std::env::args_os().nth(1).is_some_and(|command| command == "serve");
-    let cli = if is_server { settings::parse_or_exit() } else { Cli::parse() };
+    // Wrong arguments, help and the version end the process here. What opens a store gets one line
+    // that never repeats what it was given: the URL of a store may hold a password.
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    let opens_store = OPENS_STORE.iter().any(|command| first == **command);
+    let cli = if opens_store { settings::parse_or_exit() } else { Cli::parse() };
     match run(cli.command) {
         Ok(code) => code,
         Err(failure) => failure.report(),
@@ -102,6 +113,11 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Import(arguments) => return block_on(import::run(arguments)),
         Command::Status(arguments) => return block_on(status::run(arguments)),
         Command::Healthcheck(arguments) => return block_on(healthcheck::run(arguments)),
+        Command::Verify(arguments) => block_on(verify::run(arguments)),
+        Command::Backup(arguments) => block_on(backup::run(arguments)),
+        Command::RestoreBackup(arguments) => block_on(restore_backup::run(arguments)),
+        Command::Migrate(arguments) => block_on(migrate::run(arguments)),
+        Command::Snapshot(arguments) => snapshot::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => manual::run(&arguments),
     }

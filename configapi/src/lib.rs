@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod commands;
 mod failure;
+mod operator;
 mod output;
 mod serve;
 pub mod transfer;

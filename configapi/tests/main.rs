@@ -15,6 +15,7 @@ mod failures;
 mod forms;
 mod healthchecks;
 mod help;
+mod operating;
 mod output;
 mod reads;
 mod transfer;

@@ -28,6 +28,9 @@ pub(crate) const REASON: HeaderName = HeaderName::from_static("configapi-reason"
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
+/// `wait=0` means not to wait for anything, but an answer takes its time all the same.
+const MIN_WAIT: Duration = Duration::from_millis(200);
+
 /// What a request says beside its path and body.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -44,7 +47,7 @@ impl FromRequestParts<App> for Asked {
             parts.extensions.get::<RequestId>().cloned().unwrap_or_else(RequestId::generate);
         let headers = std::mem::take(&mut parts.headers);
         let patience = wait(&headers)
-            .map_or(app.limits.timeout, |wait| wait.clamp(Duration::ZERO, app.limits.max_wait));
+            .map_or(app.limits.timeout, |wait| wait.clamp(MIN_WAIT, app.limits.max_wait));
         let along = Along::of(&headers, request_id, Instant::now() + patience);
         let level = parts.uri.query().map_or(Ok(Level::default()), level)?;
         let token = match headers.get(TOKEN) {

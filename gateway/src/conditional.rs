@@ -23,16 +23,22 @@ impl Precondition {
     /// The precondition of a write.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         match (single(headers, &IF_MATCH)?, single(headers, &IF_NONE_MATCH)?) {
-            (None, None) => Ok(Self::None),
+            // A list of no tags is matched by nothing, so that nothing stands against the write.
+            (None, None | Some("")) => Ok(Self::None),
             (Some("*"), None) => Ok(Self::Exists),
             (Some(tag), None) => match version_of(tag) {
                 Some(version) => Ok(Self::Version(version)),
-                // Well-formed or not, no version of any config ever had this tag.
-                None => Err(failed("If-Match names no version that a config can have")),
+                // No version of any config ever had this tag.
+                None if is_tag(tag) => {
+                    Err(failed("If-Match names no version that a config can have"))
+                }
+                None => Err(invalid_header(&IF_MATCH, "must be an entity tag such as \"3\", or *")),
             },
             (None, Some("*")) => Ok(Self::Version(0)),
-            (None, Some(_)) => Err(invalid_header(&IF_NONE_MATCH, "must be * on a write")),
-            (Some(_), Some(_)) => Err(invalid_header(&IF_NONE_MATCH, "does not go with If-Match")),
+            (Some(_), Some("*")) => {
+                Err(failed("If-Match and If-None-Match: * cannot hold at the same time"))
+            }
+            (_, Some(_)) => Err(invalid_header(&IF_NONE_MATCH, "must be * on a write")),
         }
     }
 
@@ -89,6 +95,16 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     }
 }
 
+/// Whether a text is an entity tag, as RFC 9110 writes them, or a list of none.
+fn is_tag(text: &str) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    let opaque = text.strip_prefix("W/").unwrap_or(text);
+    let opaque = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    opaque.is_some_and(|opaque| !opaque.contains('"'))
+}
+
 /// A weak tag does not match in a precondition, as RFC 9110 has it.
 fn version_of(tag: &str) -> Option<u64> {
     let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
@@ -109,10 +125,12 @@ mod tests {
         let of = |value| Precondition::of(&headers(IF_MATCH, value));
         assert_eq!(of("\"3\"").unwrap(), Precondition::Version(3));
         assert_eq!(of("*").unwrap(), Precondition::Exists);
-        for value in ["3", "\"0\"", "\"03\"", "\"abc\"", "W/\"3\"", "\"\"", "\"-1\""] {
+        for value in ["\"0\"", "\"03\"", "\"abc\"", "W/\"3\"", "\"\"", "\"-1\"", ""] {
             assert_eq!(of(value).unwrap_err().status(), 412, "{value}");
         }
-        assert_eq!(of("\"3\", \"4\"").unwrap_err().status(), 400);
+        for value in ["3", "\"", "{}", "\"3\", \"4\"", "\"3\"x"] {
+            assert_eq!(of(value).unwrap_err().status(), 400, "{value}");
+        }
     }
 
     #[test]

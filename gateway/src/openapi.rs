@@ -53,6 +53,7 @@ pub(crate) fn description() -> Value {
         }
     }
     add_problem_schemas(&mut document);
+    be_strict(&mut document);
     document
 }
 
@@ -76,7 +77,38 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     if operation.get("requestBody").is_some() {
         add_statuses(operation, &OF_BODIES);
     }
+    for parameter in members(operation, "parameters") {
+        never_null(&mut parameter["schema"]);
+    }
     word_problems(operation);
+}
+
+/// A parameter that is left out is not there; there is no null in URLs and headers.
+fn never_null(schema: &mut Value) {
+    if let Some(types) = schema.get("type").and_then(Value::as_array) {
+        let only = types.iter().find(|kind| *kind != "null").cloned();
+        schema["type"] = only.unwrap_or_default();
+    }
+    if let Some(choices) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        choices.retain(|choice| choice["type"] != "null");
+        if let [only] = choices.as_mut_slice() {
+            *schema = only.take();
+        }
+    }
+}
+
+/// The members of an array that may be there.
+fn members<'a>(value: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    value.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+/// What the code refuses although its types do not show it.
+fn be_strict(document: &mut Value) {
+    let schemas = &mut document["components"]["schemas"];
+    for command in members(&mut schemas["Command"], "oneOf") {
+        command["additionalProperties"] = false.into();
+    }
+    schemas["RestoreTarget"]["maxProperties"] = 1.into();
 }
 
 /// The same operation for any namespace.
@@ -101,7 +133,7 @@ fn namespace_parameter(place: &str, or_all: bool) -> Value {
 }
 
 fn add_parameter(operation: &mut Value, parameter: Value) {
-    match operation["parameters"].as_array_mut() {
+    match operation.get_mut("parameters").and_then(Value::as_array_mut) {
         Some(parameters) => parameters.insert(0, parameter),
         None => operation["parameters"] = Value::Array(vec![parameter]),
     }

@@ -18,6 +18,7 @@ use crate::conditional::{self, Precondition};
 use crate::freshness::{Level, Wish};
 use crate::json;
 use crate::problem::Problem;
+use crate::routes::Flag;
 use crate::upstream::Command;
 
 /// What the query of a write may say. Anything else is refused: a misspelt `dry_run` must not
@@ -28,6 +29,7 @@ use crate::upstream::Command;
 pub(crate) struct WriteParams {
     /// Check everything, write nothing, and answer as if it had been written.
     #[serde(default, deserialize_with = "flag")]
+    #[param(value_type = Option<Flag>, inline)]
     pub dry_run: bool,
     #[serde(rename = "namespace", default)]
     #[param(ignore)]

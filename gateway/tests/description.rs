@@ -1,4 +1,4 @@
-//! The OpenAPI document and the page made of it: true to the routes, and complete.
+//! The `OpenAPI` document and the page made of it: true to the routes, and complete.
 
 use std::collections::BTreeSet;
 
@@ -106,6 +106,7 @@ async fn every_operation_is_described_in_full() {
     }
     // Every reference leads somewhere.
     let text = description.to_string();
+    assert!(!text.contains(":null"), "nothing is described as null");
     for reference in text.split("\"$ref\":\"#").skip(1) {
         let pointer = reference.split_once('"').expect("an end").0;
         assert!(description.pointer(pointer).is_some(), "{pointer}");

@@ -39,7 +39,8 @@ impl Events {
                     event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
                 };
                 let (id, name, data) = (field("id: "), field("event: "), field("data: "));
-                self.buffer = rest.to_owned();
+                let rest = String::from(rest);
+                self.buffer = rest;
                 if let (Some(name), Some(data)) = (name, data) {
                     let data = serde_json::from_str(&data).expect("JSON");
                     return Some(Event { id, name, data });

@@ -7,7 +7,7 @@ use anyhow::Result;
 use tonic::transport::{Channel, Endpoint};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
-const PULSE: Duration = Duration::from_millis(1_000);
+const PULSE: Duration = Duration::from_secs(1);
 const PULSE_LIMIT: Duration = Duration::from_millis(1_500);
 
 /// A connection that is made when it is needed, and again when it is lost.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, raw_sql};
+use sqlx::{ConnectOptions, Row, raw_sql};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -114,7 +114,8 @@ impl Cluster {
     /// A connection straight to it.
     pub async fn connect(&self) -> Result<PgConnection> {
         let options: PgConnectOptions = Self::url(self.port).parse()?;
-        let connecting = timeout(CONNECT_LIMIT, options.disable_statement_logging().connect());
+        let options = options.disable_statement_logging();
+        let connecting = timeout(CONNECT_LIMIT, options.connect());
         Ok(connecting.await.context("the database does not answer")??)
     }
 
@@ -165,26 +166,21 @@ impl Cluster {
         Ok(u64::try_from(row.try_get_unchecked::<i64, _>(0)?)?)
     }
 
-    /// A standby that follows this cluster asynchronously.
-    pub async fn create_standby(&self, name: &str) -> Result<Self> {
+    /// A standby that follows this cluster asynchronously, through any port that leads to it.
+    pub async fn create_standby(&self, name: &str, port: u16) -> Result<Self> {
         let data = self.programs.workplace.join(format!("chaos-{}-{name}", std::process::id()));
-        let (data_text, port) = (data.display().to_string(), self.port.to_string());
+        let (data_text, port) = (data.display().to_string(), port.to_string());
         let from = ["--host=127.0.0.1", "--port", &port, "--username=postgres"];
-        let to = ["--pgdata", &data_text, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"];
+        let to =
+            ["--pgdata", &data_text, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"];
         self.programs.run("pg_basebackup", &[&from[..], &to].concat()).await?;
         Self::start_on(self.programs.clone(), data).await
     }
 
-    /// Lets a standby apply what comes, or not. What comes is kept either way, but a standby that
-    /// does not receive loses it.
-    pub async fn receive(&self, is_receiving: bool) -> Result<()> {
-        let setting = if is_receiving { "RESET" } else { "SET" };
-        let value = if is_receiving { "" } else { " = ''" };
-        let sql = format!("ALTER SYSTEM {setting} primary_conninfo{value}");
-        let mut connection = self.connect().await?;
-        raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
-        raw_sql("SELECT pg_reload_conf()").execute(&mut connection).await?;
-        Ok(())
+    /// Ends it for good and removes its data.
+    pub async fn destroy(mut self) -> Result<()> {
+        self.stop(Stop::Immediate).await?;
+        Ok(std::fs::remove_dir_all(&self.data)?)
     }
 
     /// Whether a standby receives at the moment.
@@ -216,7 +212,8 @@ fn spawn(programs: &Programs, data: &Path, port: u16) -> Result<Child> {
     let mut command = programs.command("postgres");
     command.arg("-D").arg(data).args(["-p", &port.to_string()]);
     let sockets = format!("unix_socket_directories={}", programs.workplace.display());
-    for setting in ["listen_addresses=127.0.0.1", "max_connections=200", "wal_level=replica", &sockets]
+    for setting in
+        ["listen_addresses=127.0.0.1", "max_connections=200", "wal_level=replica", &sockets]
     {
         command.args(["-c", setting]);
     }

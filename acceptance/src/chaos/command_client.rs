@@ -110,22 +110,44 @@ async fn send_grpc(
                 Action::Set(value) => {
                     let value = value.clone();
                     let set = v1::SetRequest {
-                        namespace, name, value, expected_version, request_id, ..Default::default()
+                        namespace,
+                        name,
+                        value,
+                        expected_version,
+                        request_id,
+                        ..Default::default()
                     };
-                    client.set(timed(set)).await.map(|it| it.into_inner().receipt.into_iter().collect())
+                    client
+                        .set(timed(set))
+                        .await
+                        .map(|it| it.into_inner().receipt.into_iter().collect())
                 }
                 Action::Delete => {
                     let delete = v1::DeleteRequest {
-                        namespace, name, expected_version, request_id, ..Default::default()
+                        namespace,
+                        name,
+                        expected_version,
+                        request_id,
+                        ..Default::default()
                     };
-                    client.delete(timed(delete)).await.map(|it| it.into_inner().receipt.into_iter().collect())
+                    client
+                        .delete(timed(delete))
+                        .await
+                        .map(|it| it.into_inner().receipt.into_iter().collect())
                 }
                 Action::RestoreLast | Action::RestoreVersion(_) => {
                     let restore = v1::RestoreRequest {
-                        namespace, name, target: target(action), expected_version, request_id,
+                        namespace,
+                        name,
+                        target: target(action),
+                        expected_version,
+                        request_id,
                         ..Default::default()
                     };
-                    client.restore(timed(restore)).await.map(|it| it.into_inner().receipt.into_iter().collect())
+                    client
+                        .restore(timed(restore))
+                        .await
+                        .map(|it| it.into_inner().receipt.into_iter().collect())
                 }
             }
         }
@@ -155,10 +177,9 @@ fn target(action: &Action) -> Option<v1::RestoreTarget> {
 fn part_of_apply(asked: &Command) -> v1::Command {
     let (namespace, name) = name_of(&asked.key);
     let action = match &asked.action {
-        Action::Set(value) => command::Action::Set(v1::SetAction {
-            value: value.clone(),
-            ..Default::default()
-        }),
+        Action::Set(value) => {
+            command::Action::Set(v1::SetAction { value: value.clone(), ..Default::default() })
+        }
         Action::Delete => command::Action::Delete(v1::DeleteAction {}),
         Action::RestoreLast | Action::RestoreVersion(_) => {
             command::Action::Restore(v1::RestoreAction { target: target(&asked.action) })

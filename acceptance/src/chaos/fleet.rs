@@ -65,6 +65,12 @@ impl Server {
         self.is_running()
     }
 
+    /// Whether it is stopped in the middle of whatever it does.
+    pub fn is_frozen(&self) -> bool {
+        let state = self.stat("stat").and_then(|text| Some(text.rsplit_once(") ")?.1.to_owned()));
+        state.is_some_and(|state| state.starts_with('T'))
+    }
+
     fn stat(&self, file: &str) -> Option<String> {
         let id = self.process.as_ref()?.running_id()?;
         std::fs::read_to_string(format!("/proc/{id}/{file}")).ok()
@@ -100,8 +106,6 @@ pub struct Fleet {
     pub queries: Vec<Server>,
     /// The gateway.
     pub gateway: Server,
-    /// What was said by the processes.
-    pub folder: PathBuf,
 }
 
 impl Fleet {
@@ -116,7 +120,7 @@ impl Fleet {
             queries.push(query_server(&cluster, folder, number).await?);
         }
         let gateway = gateway(folder, &commands[0], &queries[0]).await?;
-        let mut fleet = Self { cluster, commands, queries, gateway, folder: folder.to_owned() };
+        let mut fleet = Self { cluster, commands, queries, gateway };
         for server in fleet.servers_mut() {
             server.start();
         }
@@ -125,10 +129,7 @@ impl Fleet {
 
     /// All servers of the house.
     pub fn servers_mut(&mut self) -> impl Iterator<Item = &mut Server> {
-        self.commands
-            .iter_mut()
-            .chain(&mut self.queries)
-            .chain(std::iter::once(&mut self.gateway))
+        self.commands.iter_mut().chain(&mut self.queries).chain(std::iter::once(&mut self.gateway))
     }
 
     /// All servers of the house.

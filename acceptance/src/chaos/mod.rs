@@ -23,6 +23,6 @@ mod writers;
 
 use channel::channel;
 
-pub use report::Report;
+pub use report::{Report, Verdict};
 pub use run::{Plan, run};
 pub use scenario::{SCENARIOS, Scenario};

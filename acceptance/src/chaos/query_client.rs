@@ -47,13 +47,16 @@ impl QueryClient {
                 Selection::Prefix(prefix) => self.list(prefix, wish, at).await,
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .unwrap_or_else(|_| Err("no answer".to_owned()))
     }
 
     async fn get(&mut self, key: &str, wish: Wish, at: Option<u64>) -> Result<Answer, String> {
         let (namespace, name) = key.split_once('/').unwrap_or(("default", key));
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let get = v1::GetRequest { namespace, name, at: moment(at), consistency: consistency(wish) };
+        let get =
+            v1::GetRequest { namespace, name, at: moment(at), consistency: consistency(wish) };
         match self.grpc.get(timed(get)).await {
             Ok(response) => {
                 let response = response.into_inner();

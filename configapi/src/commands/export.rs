@@ -1,6 +1,6 @@
 //! `configapi export`: a whole namespace, or all with a prefix, as a file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -81,6 +81,10 @@ pub async fn run(arguments: ExportArguments) -> Result<(), Failure> {
     let out = BufWriter::with_capacity(BUFFER_BYTES, draft);
     let out = write(&queries, request, form, out).await?;
     let draft = out.into_inner().map_err(|error| cannot(error.into_error()))?;
+    // A new file is for its owner alone: values may be secret. One that was there stays as open.
+    if let Ok(before) = fs::metadata(&path) {
+        draft.as_file().set_permissions(before.permissions()).map_err(cannot)?;
+    }
     draft.as_file().sync_all().map_err(cannot)?;
     draft.persist(&path).map_err(|error| cannot(error.error))?;
     Ok(())

@@ -19,3 +19,5 @@ pub mod set;
 mod source;
 pub mod status;
 pub mod watch;
+
+pub use self::records::hex;

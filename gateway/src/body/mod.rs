@@ -4,6 +4,7 @@
 mod json_error;
 mod multipart;
 pub(crate) mod value;
+pub(crate) mod whole;
 
 use std::error::Error;
 

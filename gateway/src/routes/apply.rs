@@ -9,12 +9,12 @@ use http::HeaderValue;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::params::WriteHeaders;
+use super::params::{Name, WriteHeaders};
 use super::restore::Target;
 use crate::answers::{ReceiptView, ReceiptsView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
-use crate::body::{self, MAX_APPLY_BODY_BYTES};
+use crate::body::{self, MAX_APPLY_BODY_BYTES, whole};
 use crate::json;
 use crate::problem::Problem;
 use crate::writes::{About, WriteParams};
@@ -41,10 +41,10 @@ enum CommandBody {
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
         /// The name of the config.
-        #[schema(pattern = "^[A-Za-z0-9_-]+$", max_length = 256)]
+        #[schema(value_type = Name, inline)]
         name: String,
         /// The version that the config must be at; 0: it must never have existed.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "whole::optional")]
         expected_version: Option<u64>,
         /// The value.
         #[schema(pattern = "^[^\\u0000]*$", max_length = 1_000_000)]
@@ -61,10 +61,10 @@ enum CommandBody {
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
         /// The name of the config.
-        #[schema(pattern = "^[A-Za-z0-9_-]+$", max_length = 256)]
+        #[schema(value_type = Name, inline)]
         name: String,
         /// The version that the config must be at.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "whole::optional")]
         expected_version: Option<u64>,
     },
     /// Bring a config back or roll it back.
@@ -74,10 +74,10 @@ enum CommandBody {
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
         /// The name of the config.
-        #[schema(pattern = "^[A-Za-z0-9_-]+$", max_length = 256)]
+        #[schema(value_type = Name, inline)]
         name: String,
         /// The version that the config must be at.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "whole::optional")]
         expected_version: Option<u64>,
         /// What to go back to; the last value of a deleted config if it is left out.
         #[serde(default)]

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::list::point;
 use super::params::{
-    ConditionHeaders, CreationHeaders, FreshnessParams, NamePath, ReadHeaders, WriteHeaders,
+    ConditionHeaders, CreationHeaders, FreshnessParams, Moment, NamePath, ReadHeaders, WriteHeaders,
 };
 use crate::accepts::Format;
 use crate::answers::{ReceiptView, RecordView};
@@ -20,6 +20,7 @@ use crate::asked::{Asked, Params};
 use crate::body;
 use crate::body::value::ValueBody;
 use crate::reads::token_header;
+use crate::routes::Flag;
 use crate::target::Target;
 use crate::writes::{About, WriteParams};
 use crate::{conditional, json, writes};
@@ -33,7 +34,7 @@ const VALUE_TYPE: HeaderName = HeaderName::from_static("configapi-content-type")
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReadParams {
     /// The moment to look at: a time, a position, or a token. Without it, now.
-    #[param(pattern = "^20[0-9]{2}-0[1-9]-[0-2][1-8]T[0-1][0-9]:[0-5][0-9]:[0-5][0-9]Z$")]
+    #[param(value_type = Option<Moment>, inline)]
     at: Option<String>,
 }
 
@@ -105,6 +106,7 @@ pub(super) fn shown(answer: GetResponse, asked: &Asked, format: Format) -> Answe
 pub(crate) struct SetParams {
     /// Check everything, write nothing, and answer as if it had been written.
     #[serde(default, deserialize_with = "crate::asked::flag")]
+    #[param(value_type = Option<Flag>, inline)]
     dry_run: bool,
     /// What kind of text the value is, for bodies that do not say it themselves.
     #[param(max_length = 255, pattern = "^[ -~]*$")]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::list::point;
-use super::params::{FreshnessParams, ReadHeaders};
+use super::params::{FreshnessParams, Moment, ReadHeaders};
 use crate::answers::{DiffEntryView, DiffView, StateView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
@@ -20,13 +20,10 @@ use crate::target::Target;
 #[into_params(parameter_in = Query)]
 pub(crate) struct DiffParams {
     /// The moment to compare from: a time, a position, or a token.
-    #[param(
-        required,
-        pattern = "^20[0-9]{2}-0[1-9]-[0-2][1-8]T[0-1][0-9]:[0-5][0-9]:[0-5][0-9]Z$"
-    )]
+    #[param(value_type = Moment, inline)]
     from: Option<String>,
     /// The moment to compare to; without it, now. It may be earlier.
-    #[param(pattern = "^20[0-9]{2}-0[1-9]-[0-2][1-8]T[0-1][0-9]:[0-5][0-9]:[0-5][0-9]Z$")]
+    #[param(value_type = Option<Moment>, inline)]
     to: Option<String>,
     /// Only configs whose names begin with this text.
     #[serde(default)]

@@ -7,11 +7,10 @@ use http::Uri;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::params::{FreshnessParams, ReadHeaders};
+use super::params::{FreshnessParams, Moment, ReadHeaders};
 use crate::answers::{NameAndValue, RecordView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
-use crate::moment;
 use crate::paging::{self, PageParams, Paged, Writer};
 use crate::problem::Problem;
 use crate::target::Target;
@@ -25,7 +24,7 @@ pub(crate) struct ListParams {
     #[param(max_length = 256, pattern = "^[A-Za-z0-9_./-]*$")]
     prefix: String,
     /// The moment to look at: a time, a position, or a token. Without it, now.
-    #[param(pattern = "^20[0-9]{2}-0[1-9]-[0-2][1-8]T[0-1][0-9]:[0-5][0-9]:[0-5][0-9]Z$")]
+    #[param(value_type = Option<Moment>, inline)]
     at: Option<String>,
     /// How each config looks: `brief` is name and value, `full` is everything.
     #[serde(default)]
@@ -127,7 +126,7 @@ pub(super) fn point(
     field: &'static str,
 ) -> Result<Option<configapi_proto::v1::PointInTime>, Problem> {
     let Some(text) = text else { return Ok(None) };
-    match moment::point(text) {
+    match crate::moment::point(text) {
         Some(point) => Ok(Some(point)),
         None => Err(ApiError::invalid(
             field,

@@ -17,6 +17,7 @@ use axum::middleware;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
+pub(crate) use self::params::Flag;
 use crate::app::App;
 use crate::edge;
 

@@ -14,6 +14,7 @@ use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag};
 use crate::health::{self, Health, Verdict};
 use crate::json::{self, JSON, with_type};
+use crate::routes::Flag;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// The page needs nothing but itself.
@@ -49,6 +50,7 @@ pub(crate) async fn health(State(app): State<App>, asked: Asked) -> Answer {
 pub(crate) struct StatusParams {
     /// Also tell a digest of all that the server holds, which takes longer.
     #[serde(default, deserialize_with = "flag")]
+    #[param(value_type = Option<Flag>, inline)]
     state_hash: bool,
 }
 

@@ -3,7 +3,51 @@
 
 #![expect(dead_code, reason = "describes what is read elsewhere")]
 
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+/// Parts of a name: anything that is not empty, `.` or `..`.
+const NAME: &str = "^([A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*|[.]{3,})\
+    (/([A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*|[.]{3,}))*$";
+const TOKEN: &str = "^(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})$";
+const POSITION: &str = "^[0-9]{1,19}$";
+
+fn text(pattern: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))
+}
+
+/// Makes a type whose only use is to have this schema.
+macro_rules! described {
+    ($($(#[$about:meta])* $name:ident = $schema:expr;)+) => {
+        $($(#[$about])* pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema.into()
+            }
+        }
+
+        impl ToSchema for $name {})+
+    };
+}
+
+described! {
+    /// The name of a config.
+    Name = text(NAME).min_length(Some(1)).max_length(Some(256));
+    /// An epoch and a position.
+    TokenText = text(TOKEN);
+    /// A token or a position.
+    TokenOrPosition = AnyOfBuilder::new().item(text(TOKEN)).item(text(POSITION));
+    /// A time, a position, or a token. No pattern says that better than words.
+    Moment = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .examples(["2024-01-15T10:30:00Z", "1042", "1-1042"]);
+    /// A flag: `?dry_run`, `?dry_run=true`, `?dry_run=1`.
+    Flag = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["", "true", "false", "1", "0"]));
+}
 
 /// Which config.
 #[derive(IntoParams)]
@@ -11,11 +55,7 @@ use utoipa::{IntoParams, ToSchema};
 pub(crate) struct NamePath {
     /// The name of the config: 1 to 256 bytes of `A-Z a-z 0-9 _ - .` and `/`, where no part between
     /// slashes is empty, `.` or `..`. A `/` travels as `%2F`.
-    #[param(
-        min_length = 1,
-        max_length = 256,
-        pattern = "^([A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*|[.]{3,})(/([A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*|[.]{3,}))*$"
-    )]
+    #[param(value_type = Name, inline)]
     name: String,
 }
 
@@ -43,14 +83,14 @@ enum ConsistencyParam {
 #[into_params(parameter_in = Header)]
 pub(crate) struct ReadHeaders {
     /// Answer 304 if the entity tag is still one of these.
-    #[param(rename = "If-None-Match", pattern = "^[\\x21-\\x7e]*$")]
+    #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,
     /// Wait until the answer includes this token's write: what an earlier answer said in the same
     /// header.
-    #[param(rename = "ConfigApi-Token", pattern = "^1-0$", example = "1-0")]
+    #[param(rename = "ConfigApi-Token", value_type = Option<TokenText>, inline, example = "1-1042")]
     token: Option<String>,
     /// `wait=N`: wait at most N seconds.
-    #[param(rename = "Prefer", pattern = "^wait=[1-5]$", example = "wait=5")]
+    #[param(rename = "Prefer", example = "wait=5")]
     prefer: Option<String>,
 }
 
@@ -60,18 +100,13 @@ pub(crate) struct ReadHeaders {
 pub(crate) struct WriteHeaders {
     /// Makes the command repeatable: 1 to 128 visible ASCII characters. A repeat with the same key
     /// gets the first answer and writes nothing.
-    #[param(
-        rename = "Idempotency-Key",
-        pattern = "^[A-Za-z0-9_.:-]+$",
-        min_length = 1,
-        max_length = 128
-    )]
+    #[param(rename = "Idempotency-Key", pattern = "^[!-~]+$", min_length = 1, max_length = 128)]
     idempotency_key: Option<String>,
     /// Who asks for the change, for the record: up to 256 bytes.
-    #[param(rename = "ConfigApi-Actor", pattern = "^[!-~]*$", max_length = 256)]
+    #[param(rename = "ConfigApi-Actor", pattern = "^([!-~]([ -~]*[!-~])?)?$", max_length = 256)]
     actor: Option<String>,
     /// Why, for the record: up to 1,024 bytes.
-    #[param(rename = "ConfigApi-Reason", pattern = "^[!-~]*$", max_length = 1024)]
+    #[param(rename = "ConfigApi-Reason", pattern = "^([!-~]([ -~]*[!-~])?)?$", max_length = 1024)]
     reason: Option<String>,
 }
 
@@ -80,7 +115,7 @@ pub(crate) struct WriteHeaders {
 #[into_params(parameter_in = Header)]
 pub(crate) struct ConditionHeaders {
     /// Only if the config is at this version, as in the header `ETag`; `*`: only if it exists.
-    #[param(rename = "If-Match", pattern = "^(\"[1-9][0-9]{0,9}\"|[*])$", example = "\"3\"")]
+    #[param(rename = "If-Match", pattern = "^(\"[1-9][0-9]{0,18}\"|[*])$", example = "\"3\"")]
     if_match: Option<String>,
 }
 
@@ -88,7 +123,7 @@ pub(crate) struct ConditionHeaders {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct CreationHeaders {
-    /// `*`: only if the config never existed. Does not go with `If-Match`.
+    /// `*`: only if the config never existed.
     #[param(rename = "If-None-Match", pattern = "^[*]$", example = "*")]
     if_none_match: Option<String>,
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use configapi_proto::ApiError;
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{RestoreRequest, RestoreTarget};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::params::{ConditionHeaders, NamePath, WriteHeaders};
@@ -13,7 +13,7 @@ use crate::accepts::Format;
 use crate::answers::ReceiptView;
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
-use crate::body::{self, MAX_RESTORE_BODY_BYTES};
+use crate::body::{self, MAX_RESTORE_BODY_BYTES, whole};
 use crate::moment;
 use crate::problem::Problem;
 use crate::target::Target as ConfigTarget;
@@ -26,13 +26,22 @@ use crate::writes::{self, About, WriteParams};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Target {
     /// The value of this version.
-    #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "whole::present")]
+    #[schema(minimum = 1, nullable = false)]
     pub version: Option<u64>,
     /// The value that the config had at this time.
-    #[schema(format = DateTime)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(format = DateTime, nullable = false)]
     pub at: Option<String>,
     /// The value that the config had at this position of the log.
+    #[serde(default, deserialize_with = "whole::present")]
+    #[schema(nullable = false)]
     pub position: Option<u64>,
+}
+
+/// A text that is there; null would be a second way to say nothing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 impl Target {

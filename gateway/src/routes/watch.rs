@@ -12,11 +12,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::params::FreshnessParams;
+use super::params::{FreshnessParams, Name, TokenOrPosition, TokenText};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag, invalid_header};
 use crate::json::with_type;
 use crate::problem::Problem;
+use crate::routes::Flag;
 use crate::sse;
 use crate::target::Target;
 
@@ -30,16 +31,17 @@ const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
 #[into_params(parameter_in = Query)]
 pub(crate) struct WatchParams {
     /// Only this config. It need not exist yet.
-    #[param(min_length = 1, max_length = 256, pattern = "^[A-Za-z0-9_-]+$")]
+    #[param(value_type = Option<Name>, inline)]
     name: Option<String>,
     /// Only configs whose names begin with this text. Does not go with `name`.
     #[param(max_length = 256, pattern = "^[A-Za-z0-9_./-]*$")]
     prefix: Option<String>,
     /// Begin after this token or position; 0 means all of history. Without it, now.
-    #[param(pattern = "^0$", example = "0")]
+    #[param(value_type = Option<TokenOrPosition>, inline)]
     after: Option<String>,
     /// Begin with the configs as they are. Does not go with `after`.
     #[serde(default, deserialize_with = "flag")]
+    #[param(value_type = Option<Flag>, inline)]
     initial: bool,
 }
 
@@ -49,7 +51,7 @@ pub(crate) struct WatchParams {
 #[expect(dead_code, reason = "describes what `start` reads")]
 pub(crate) struct ResumeHeader {
     /// The id of the last event received: go on after it. Goes before `after` and `initial`.
-    #[param(rename = "Last-Event-ID", pattern = "^1-0$", example = "1-0")]
+    #[param(rename = "Last-Event-ID", value_type = Option<TokenText>, inline)]
     last_event_id: Option<String>,
 }
 

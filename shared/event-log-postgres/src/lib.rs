@@ -25,4 +25,4 @@ mod wake;
 
 pub use log::PostgresLog;
 pub use options::Access;
-pub use schema::migrate;
+pub use schema::{begin, migrate};

@@ -26,11 +26,21 @@ const CREATE_SCHEMA: &str = "
 /// number of processes. The role must own the schema `configapi`, or may create it; the servers'
 /// own roles need no more than `grants.sql` gives them.
 pub async fn migrate(url: &str) -> Result<(), LogError> {
+    prepare(url, None).await
+}
+
+/// As [`migrate`], for a log that has its id and its beginning from elsewhere: from a backup. A
+/// database that holds a log already is refused.
+pub async fn begin(url: &str, log_id: LogId, began_at: Timestamp) -> Result<(), LogError> {
+    prepare(url, Some(genesis(log_id, began_at))).await
+}
+
+async fn prepare(url: &str, genesis: Option<StoredEvent>) -> Result<(), LogError> {
     let target = Target::parse(url, Access::ReadWrite)?;
     let connect = timeout(CONNECT_BOUND, target.options.connect());
     let mut connection =
         connect.await.map_err(|_| Trouble::timed_out("connecting"))?.map_err(Trouble::from)?;
-    let outcome = bring_up_to_date(&mut connection).await;
+    let outcome = bring_up_to_date(&mut connection, genesis).await;
     // It was only needed for this; the server cleans up if it does not hear the farewell.
     let _ = connection.close().await;
     outcome.map_err(LogError::from)
@@ -52,7 +62,7 @@ pub(crate) async fn ensure(connection: &mut PgConnection, access: Access) -> Res
              server, or {advice}"
         )));
     }
-    match bring_up_to_date(connection).await {
+    match bring_up_to_date(connection, None).await {
         Err(Trouble::Unusable(why)) => Err(Trouble::Unusable(format!("{why}; {advice}"))),
         outcome => outcome,
     }
@@ -86,13 +96,17 @@ async fn version(connection: &mut PgConnection) -> Result<Option<usize>, Trouble
     }
 }
 
-/// All of it in one transaction, under the lock that appends take too.
-async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), Trouble> {
+/// All of it in one transaction, under the lock that appends take too. With a genesis row, only a
+/// log that begins now is right.
+async fn bring_up_to_date(
+    connection: &mut PgConnection,
+    genesis: Option<StoredEvent>,
+) -> Result<(), Trouble> {
     let steps = async {
         let timeline = timeline(connection).await?;
         let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK_KEY})");
         raw_sql(AssertSqlSafe(begin)).execute(&mut *connection).await?;
-        let outcome = apply_missing(connection, &timeline).await;
+        let outcome = apply_missing(connection, &timeline, genesis).await;
         let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
         raw_sql(end).execute(&mut *connection).await?;
         outcome
@@ -100,7 +114,11 @@ async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), Trouble> 
     timeout(MIGRATE_BOUND, steps).await.map_err(|_| Trouble::timed_out("migrating"))?
 }
 
-async fn apply_missing(connection: &mut PgConnection, timeline: &str) -> Result<(), Trouble> {
+async fn apply_missing(
+    connection: &mut PgConnection,
+    timeline: &str,
+    mut genesis: Option<StoredEvent>,
+) -> Result<(), Trouble> {
     raw_sql("SAVEPOINT looked").execute(&mut *connection).await?;
     let found = version(connection).await;
     if matches!(found, Ok(None)) {
@@ -108,6 +126,9 @@ async fn apply_missing(connection: &mut PgConnection, timeline: &str) -> Result<
         raw_sql(CREATE_SCHEMA).execute(&mut *connection).await?;
     }
     let found = found?;
+    if genesis.is_some() && found.is_some() {
+        return Err(Trouble::Unusable("the database holds a log already".to_owned()));
+    }
     // Somebody may have been faster, with whichever program.
     if check(found)? {
         return Ok(());
@@ -118,21 +139,33 @@ async fn apply_missing(connection: &mut PgConnection, timeline: &str) -> Result<
             format!("INSERT INTO configapi.schema_versions (version) VALUES ({})", index + 1);
         raw_sql(AssertSqlSafe(record)).execute(&mut *connection).await?;
         if index == 0 {
-            start_log(connection, timeline).await?;
+            let genesis = match genesis.take() {
+                Some(genesis) => genesis,
+                None => new_genesis(connection).await?,
+            };
+            start_log(connection, timeline, &genesis).await?;
         }
         tracing::info!(version = index + 1, "brought the log's schema up to date");
     }
     Ok(())
 }
 
-/// Writes the genesis row and the first epoch of a new log.
-async fn start_log(connection: &mut PgConnection, timeline: &str) -> Result<(), Trouble> {
+/// The genesis row of a log that begins now, by the database's clock.
+async fn new_genesis(connection: &mut PgConnection) -> Result<StoredEvent, Trouble> {
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-    let row = raw_sql(sql).fetch_one(&mut *connection).await?;
+    let row = raw_sql(sql).fetch_one(connection).await?;
     let now: String = row.try_get_unchecked(0)?;
     let now = now.parse().map_err(|_| Trouble::NotNow("the database has no clock".to_owned()))?;
-    let genesis = genesis(LogId::new_at(Timestamp(now)), Timestamp(now));
-    raw_sql(AssertSqlSafe(insert_genesis(&genesis))).execute(&mut *connection).await?;
+    Ok(genesis(LogId::new_at(Timestamp(now)), Timestamp(now)))
+}
+
+/// Writes the genesis row and the first epoch of a new log.
+async fn start_log(
+    connection: &mut PgConnection,
+    timeline: &str,
+    genesis: &StoredEvent,
+) -> Result<(), Trouble> {
+    raw_sql(AssertSqlSafe(insert_genesis(genesis))).execute(&mut *connection).await?;
     sqlx::query("INSERT INTO configapi.epochs (epoch, first_position, timeline) VALUES (1, 1, $1)")
         .bind(timeline)
         .persistent(false)

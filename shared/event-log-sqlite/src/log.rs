@@ -36,12 +36,37 @@ impl SqliteLog {
     /// Opens the log in this file for writing, and for reading. A file that is not there is made,
     /// with its directory; a log that begins here is given a new id, and begins `now`.
     pub async fn open(path: &Path, now: Timestamp) -> Result<Arc<Self>, LogError> {
+        let (log, _) = Self::prepare(path, LogId::new_at(now), now).await?;
+        Ok(log)
+    }
+
+    /// Begins a log that has its id and its beginning from elsewhere: from a backup. A file that
+    /// holds a log already is refused.
+    pub async fn begin(
+        path: &Path,
+        log_id: LogId,
+        began_at: Timestamp,
+    ) -> Result<Arc<Self>, LogError> {
+        match Self::prepare(path, log_id, began_at).await? {
+            (log, true) => Ok(log),
+            (_, false) => {
+                Err(LogError::Unusable(format!("{} holds a log already", path.display())))
+            }
+        }
+    }
+
+    /// Opens the log for writing; whether it begins here.
+    async fn prepare(
+        path: &Path,
+        log_id: LogId,
+        began_at: Timestamp,
+    ) -> Result<(Arc<Self>, bool), LogError> {
         let place = Place::new(path);
         place.make_directory().await?;
         let writer = place.writer().await?;
-        schema::prepare(&writer, &place, LogId::new_at(now), now).await?;
+        let is_new = schema::prepare(&writer, &place, log_id, began_at).await?;
         let readers = place.readers().await?;
-        Ok(Self::of(Some(writer), readers))
+        Ok((Self::of(Some(writer), readers), is_new))
     }
 
     /// Opens the log in this file for reading only, beside another process that writes. Makes

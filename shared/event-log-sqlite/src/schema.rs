@@ -25,16 +25,16 @@ enum Found {
 }
 
 /// Makes or updates the schema, under the lock that all writers need. Only a log that begins here
-/// gets this id and time.
+/// gets this id and time; whether it does is the answer.
 pub(crate) async fn prepare(
     pool: &SqlitePool,
     place: &Place,
     log_id: LogId,
     now: Timestamp,
-) -> Result<(), LogError> {
+) -> Result<bool, LogError> {
     let mut connection = pool.acquire().await.map_err(|error| log_error(&error))?;
     if found(&mut connection, place).await? == Found::Log(MIGRATIONS.len()) {
-        return Ok(());
+        return Ok(false);
     }
     let mut transaction =
         connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| log_error(&error))?;
@@ -53,7 +53,8 @@ pub(crate) async fn prepare(
     }
     let version = format!("PRAGMA user_version = {}", MIGRATIONS.len());
     run(&mut transaction, AssertSqlSafe(version)).await?;
-    transaction.commit().await.map_err(|error| log_error(&error))
+    transaction.commit().await.map_err(|error| log_error(&error))?;
+    Ok(done == 0)
 }
 
 /// For readers: the file must hold a log that this program knows.

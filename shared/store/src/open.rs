@@ -73,3 +73,20 @@ pub async fn migrate(url: &StoreUrl, now: Timestamp) -> Result<(), LogError> {
         StoreUrl::Sqlite(_) | StoreUrl::Memory => open(url, Access::Write, now).await.map(|_| ()),
     }
 }
+
+/// Begins a log in an empty store, with an id and a beginning that it has from elsewhere: from a
+/// backup. A store that holds a log already is refused.
+pub async fn begin(
+    url: &StoreUrl,
+    log_id: LogId,
+    began_at: Timestamp,
+) -> Result<Arc<dyn EventLog>, LogError> {
+    Ok(match url {
+        StoreUrl::Memory => Arc::new(MemoryLog::new(log_id, began_at)),
+        StoreUrl::Sqlite(path) => SqliteLog::begin(path, log_id, began_at).await?,
+        StoreUrl::Postgres(target) => {
+            configapi_event_log_postgres::begin(target.expose(), log_id, began_at).await?;
+            return open(url, Access::Write, began_at).await;
+        }
+    })
+}

@@ -1,9 +1,9 @@
 //! Store URLs, and that each opens the log that it names.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-use configapi_event_log::LogError;
 use configapi_event_log::domain::{Position, Timestamp};
-use configapi_store::{Access, StoreUrl, open};
+use configapi_event_log::{LogError, LogId};
+use configapi_store::{Access, StoreUrl, begin, open};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
@@ -66,4 +66,18 @@ async fn a_log_in_a_file_is_made_by_its_writer_only() {
     let reader = open(&url, Access::Read, NOW).await.unwrap();
     assert_eq!(reader.identity().await.unwrap(), writer.identity().await.unwrap());
     assert_eq!(reader.head().await.unwrap().position, Position::GENESIS);
+}
+
+#[tokio::test]
+async fn a_log_that_begins_from_elsewhere_has_that_beginning_and_begins_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreUrl::Sqlite(directory.path().join("log.db"));
+    let log_id = LogId::new_at(Timestamp(1));
+    let log = begin(&store, log_id, NOW).await.unwrap();
+    assert_eq!(log.identity().await.unwrap().log_id, log_id);
+    assert_eq!(log.head().await.unwrap().recorded_at, NOW);
+    let again = begin(&store, log_id, NOW).await;
+    assert!(matches!(again, Err(LogError::Unusable(_))), "{again:?}");
+    let opened = open(&store, Access::Write, Timestamp(2)).await.unwrap();
+    assert_eq!(opened.identity().await.unwrap().log_id, log_id);
 }

@@ -1,0 +1,126 @@
+//! `configapi backup`: a whole log as one file, from any store, beside running servers.
+
+pub mod form;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use configapi_event_log::domain::Position;
+use configapi_event_log::{EventLog, Head, Identity, PageLimit, Tail};
+use tempfile::NamedTempFile;
+
+use self::form::{BackupWriter, Header};
+use super::store::{StoreArguments, progress};
+use crate::failure::Failure;
+use crate::output::terminal::say;
+
+/// Bytes that wait to be written together.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Write the whole log to one file, from any store
+///
+/// Up to the head as it is when the backup begins; servers may go on writing. The chain is checked
+/// on the way, and the file bears a checksum over all of it. It is JSON lines, holds every value
+/// there ever was, and is only complete when its name is there.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  configapi backup configapi-backup.jsonl
+  configapi backup --store postgres://configapi@localhost/configapi backup.jsonl
+  configapi backup - | zstd > backup.jsonl.zst")]
+pub struct BackupArguments {
+    /// The file; - is stdout
+    file: PathBuf,
+
+    #[command(flatten)]
+    store: StoreArguments,
+}
+
+pub async fn run(arguments: BackupArguments) -> Result<(), Failure> {
+    let BackupArguments { file, store } = arguments;
+    let log = store.open_for_reading().await?;
+    // The head first: epochs that begin later are of later positions.
+    let head = log.head().await.map_err(|error| store.failure(&error))?;
+    let identity = log.identity().await.map_err(|error| store.failure(&error))?;
+    let task = Backup { log: &*log, store: &store, head, identity };
+    if file.as_os_str() == "-" {
+        let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
+        task.write(out, Failure::from).await?.flush()?;
+    } else {
+        task.write_file(&file).await?;
+    }
+    say(&format!("backed up {} events, up to {}", head.position, head.hash));
+    Ok(())
+}
+
+struct Backup<'a> {
+    log: &'a dyn EventLog,
+    store: &'a StoreArguments,
+    head: Head,
+    identity: Identity,
+}
+
+impl Backup<'_> {
+    /// Under its name only when it is complete and on the disk.
+    async fn write_file(&self, path: &Path) -> Result<(), Failure> {
+        let cannot = |error| Failure::io(&format!("cannot write {}", path.display()), &error);
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        let draft: NamedTempFile<File> = tempfile::Builder::new()
+            .prefix(".configapi-backup-")
+            .tempfile_in(directory)
+            .map_err(cannot)?;
+        let out = self.write(BufWriter::with_capacity(BUFFER_BYTES, draft), cannot).await?;
+        let draft = out.into_inner().map_err(|error| cannot(error.into_error()))?;
+        draft.as_file().sync_all().map_err(cannot)?;
+        draft.persist(path).map_err(|error| cannot(error.error))?;
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(cannot)
+    }
+
+    async fn write<W: Write>(
+        &self,
+        out: W,
+        cannot: impl Fn(io::Error) -> Failure,
+    ) -> Result<W, Failure> {
+        let header = Header::new(&self.identity, &self.head);
+        let mut writer = BackupWriter::new(out, &header).map_err(&cannot)?;
+        let bar = progress(self.head.position.0);
+        let mut tail: Option<Tail> = None;
+        loop {
+            let from = tail.as_ref().map_or(Position::GENESIS, Tail::position);
+            if tail.is_some() && from >= self.head.position {
+                break;
+            }
+            let page = self.log.read(from, PageLimit::TAIL).await;
+            let page = page.map_err(|error| self.store.failure(&error))?;
+            if page.epoch != self.head.epoch {
+                return Err(Failure::try_again("the log began a new epoch meanwhile"));
+            }
+            let tail = match (&mut tail, page.events.first()) {
+                (Some(tail), _) => tail,
+                (None, None) => return Err(self.bad("position 0 is missing")),
+                (tail @ None, Some(genesis)) => {
+                    writer.write(genesis).map_err(&cannot)?;
+                    tail.insert(Tail::after(genesis.position, genesis.hash))
+                }
+            };
+            let rows = tail.advance(page).map_err(|error| self.bad(&error.to_string()))?;
+            if rows.is_empty() && tail.position() < self.head.position {
+                return Err(self.bad("the log ends before its head"));
+            }
+            for row in rows.iter().filter(|row| row.position <= self.head.position) {
+                writer.write(row).map_err(&cannot)?;
+            }
+            bar.set_position(tail.position().0);
+        }
+        bar.finish_and_clear();
+        writer.finish().map_err(cannot)
+    }
+
+    fn bad(&self, why: &str) -> Failure {
+        Failure::refused(format!("{}: {why}", self.store.store))
+            .with_hint("no backup was written; `configapi verify` says more")
+    }
+}

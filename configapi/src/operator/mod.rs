@@ -1,0 +1,9 @@
+//! The tools of an operator, which work on a store itself and not through the servers. They read
+//! beside running servers; only what says so writes.
+
+pub mod backup;
+pub mod migrate;
+pub mod restore_backup;
+pub mod snapshot;
+mod store;
+pub mod verify;

@@ -1,0 +1,217 @@
+//! `configapi restore-backup`: a backup as a log again, in any empty store.
+
+use std::fs::File;
+use std::io::{BufReader, Seek as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use configapi_event_log::{AppendError, Epoch, EventLog, Head, LogError, StoredEvent};
+use configapi_store::{Access, begin, open};
+
+use super::backup::form::{BackupReader, BadBackup};
+use super::store::{StoreArguments, now, progress};
+use crate::arguments::OutputArguments;
+use crate::failure::Failure;
+use crate::output::{Printer, Record};
+
+/// Bytes that are read together.
+const BUFFER_BYTES: usize = 1 << 20;
+/// About the most rows of one append.
+const BATCH_ROWS: usize = 2_000;
+/// About the most bytes of one append.
+const BATCH_BYTES: usize = 4 << 20;
+/// The most epochs that are begun to get past those of a backup.
+const MAX_EPOCHS: u64 = 10_000;
+
+/// Make a log of a backup, in an empty store
+///
+/// The same log: same id, positions, times and hashes, whichever store it came from, so this is
+/// also the way from SQLite to Postgres. The whole file is checked before anything is written. At
+/// the end a new epoch begins: what was written after the backup is lost, and tokens and watches
+/// that saw it are told `LOG_CHANGED` instead of being given other events under the same positions.
+/// A store that holds a log already, even an empty one, is refused.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  configapi restore-backup backup.jsonl --store sqlite:/var/lib/configapi/log.db
+  configapi restore-backup backup.jsonl --store postgres://owner@localhost/configapi
+  configapi restore-backup backup.jsonl --store sqlite:log.db --resume")]
+pub struct RestoreBackupArguments {
+    /// The file
+    file: PathBuf,
+
+    /// Go on with a restore that was interrupted; no server may be writing
+    #[arg(long)]
+    resume: bool,
+
+    #[command(flatten)]
+    store: StoreArguments,
+
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
+    let RestoreBackupArguments { file, resume, store, output } = arguments;
+    store.must_last()?;
+    let mut backup = Backup::open(&file)?;
+    backup.check()?;
+    let reader = backup.reader()?;
+    let (log_id, began_at) = reader.beginning();
+    let log = if resume {
+        open(&store.store, Access::Write, now()).await
+    } else {
+        begin(&store.store, log_id, began_at).await
+    };
+    let log = log.map_err(|error| match error {
+        LogError::Unusable(_) if !resume => store.failure(&error).with_hint(
+            "choose an empty store; or --resume, if a restore of this backup was interrupted",
+        ),
+        error => store.failure(&error),
+    })?;
+    let head = Restore { log, store: &store, backup: &backup }.run(reader).await?;
+    let record = Record::new()
+        .with("store", store.store.to_string())
+        .with("log_id", log_id.to_string())
+        .with("epoch", head.epoch.0)
+        .with("head_position", head.position.0)
+        .with("head_hash", head.hash.to_string());
+    Ok(Printer::new(output.format()).one(&record, &["head_position"])?)
+}
+
+/// The file.
+struct Backup<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Backup<'a> {
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        let file = File::open(path)
+            .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
+        Ok(Self { path, file })
+    }
+
+    /// Reads all of it, to its checksum.
+    fn check(&mut self) -> Result<(), Failure> {
+        let mut reader = self.reader()?;
+        let bar = progress(reader.header().head_position().0).with_message("checking");
+        while let Some(row) = reader.next().map_err(|error| self.bad(&error))? {
+            bar.set_position(row.position.0);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Reads it from the beginning.
+    fn reader(&self) -> Result<BackupReader<BufReader<&File>>, Failure> {
+        let mut file = &self.file;
+        file.rewind().map_err(|error| self.bad(&error.into()))?;
+        let input = BufReader::with_capacity(BUFFER_BYTES, file);
+        BackupReader::new(input).map_err(|error| self.bad(&error))
+    }
+
+    fn bad(&self, error: &BadBackup) -> Failure {
+        Failure::refused(format!("{}: {error}", self.path.display()))
+            .with_hint("the file is not a whole backup; use another")
+    }
+}
+
+struct Restore<'a> {
+    log: Arc<dyn EventLog>,
+    store: &'a StoreArguments,
+    backup: &'a Backup<'a>,
+}
+
+impl Restore<'_> {
+    async fn run(&self, mut reader: BackupReader<BufReader<&File>>) -> Result<Head, Failure> {
+        let lineage = reader.header().lineage();
+        let mut head = self.established(&reader).await?;
+        let bar = progress(reader.header().head_position().0);
+        // What is there already must be what the backup holds.
+        let (resume_at, mut is_same) = (head.position, head.position.0 == 0);
+        let mut batch: Vec<StoredEvent> = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = reader.next().map_err(|error| self.backup.bad(&error))? {
+            if row.position <= resume_at {
+                is_same |= row.position == resume_at && row.hash == head.hash;
+                continue;
+            }
+            if !is_same {
+                return Err(self.another());
+            }
+            for start in lineage.epochs().iter().filter(|it| it.first_position == row.position) {
+                self.append(&mut head, &mut batch).await?;
+                self.reach(&mut head, start.epoch).await?;
+            }
+            bytes += row.weight_bytes();
+            let is_whole = row.ends_command();
+            batch.push(row);
+            if is_whole && (batch.len() >= BATCH_ROWS || bytes >= BATCH_BYTES) {
+                bytes = 0;
+                self.append(&mut head, &mut batch).await?;
+                bar.set_position(head.position.0);
+            }
+        }
+        if !is_same {
+            return Err(self.another());
+        }
+        self.append(&mut head, &mut batch).await?;
+        // All that the backup knew, and one more: from here on positions have another meaning than
+        // they had in the log that went on after the backup.
+        self.reach(&mut head, lineage.current()).await?;
+        self.reach(&mut head, Epoch(lineage.current().0 + 1)).await?;
+        bar.finish_and_clear();
+        Ok(head)
+    }
+
+    /// The head of the log that is restored to, which must be this log.
+    async fn established(&self, reader: &BackupReader<BufReader<&File>>) -> Result<Head, Failure> {
+        let found =
+            async { Ok::<_, LogError>((self.log.identity().await?, self.log.head().await?)) };
+        let (identity, head) = found.await.map_err(|error| self.store.failure(&error))?;
+        let is_finished = head.epoch > reader.header().lineage().current();
+        if identity.log_id != reader.beginning().0 || is_finished {
+            return Err(self.another());
+        }
+        Ok(head)
+    }
+
+    /// Appends the batch, and empties it.
+    async fn append(&self, head: &mut Head, batch: &mut Vec<StoredEvent>) -> Result<(), Failure> {
+        let Some(last) = batch.last() else { return Ok(()) };
+        let (position, hash, recorded_at) = (last.position, last.hash, last.recorded_at);
+        let failure = match self.log.append(head, batch).await {
+            Ok(()) => {
+                batch.clear();
+                *head = Head { position, hash, recorded_at, epoch: head.epoch };
+                return Ok(());
+            }
+            Err(AppendError::Unavailable(why) | AppendError::Unknown(why)) => {
+                Failure::try_again(format!("{}: {why}", self.store.store))
+            }
+            Err(error) => Failure::refused(format!("{}: {error}", self.store.store)),
+        };
+        Err(failure.with_hint("--resume goes on where this ended"))
+    }
+
+    /// Begins epochs until this one is reached.
+    async fn reach(&self, head: &mut Head, epoch: Epoch) -> Result<(), Failure> {
+        let mut begun = 0;
+        while head.epoch < epoch {
+            begun += 1;
+            if begun > MAX_EPOCHS {
+                return Err(Failure::refused("the backup has more epochs than can be"));
+            }
+            let next = self.log.begin_epoch(head).await;
+            head.epoch = next.map_err(|error| self.store.failure(&error))?;
+        }
+        Ok(())
+    }
+
+    fn another(&self) -> Failure {
+        Failure::refused(format!("{} holds another log than the backup", self.store.store))
+            .with_hint("nothing was written to it; choose an empty store")
+    }
+}

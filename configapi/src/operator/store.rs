@@ -1,0 +1,72 @@
+//! Opening a store, and telling its troubles.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use configapi_event_log::domain::Timestamp;
+use configapi_event_log::{EventLog, LogError};
+use configapi_store::{Access, StoreUrl, open};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::failure::Failure;
+
+/// Which store.
+#[derive(Debug, Clone, Args)]
+pub struct StoreArguments {
+    /// Where the log is kept: `postgres://user@host/database` or `sqlite:path`
+    #[arg(
+        long,
+        env = "CONFIGAPI_STORE",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "sqlite:data/configapi.db"
+    )]
+    pub store: StoreUrl,
+}
+
+impl StoreArguments {
+    /// Opens the log for reading; nothing is made and nothing is changed.
+    pub async fn open_for_reading(&self) -> Result<Arc<dyn EventLog>, Failure> {
+        self.must_last()?;
+        open(&self.store, Access::Read, now()).await.map_err(|error| self.failure(&error))
+    }
+
+    /// A log in memory would be gone before anybody could use it.
+    pub fn must_last(&self) -> Result<(), Failure> {
+        match self.store {
+            StoreUrl::Memory => Err(Failure::usage("memory: is no store for this")
+                .with_hint("name a store that lasts: postgres://… or sqlite:path")),
+            StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// What went wrong with this store.
+    pub fn failure(&self, error: &LogError) -> Failure {
+        let message = format!("{}: {error}", self.store);
+        match error {
+            LogError::Unavailable(_) => Failure::try_again(message)
+                .with_hint("is it running, and is CONFIGAPI_STORE or --store what you mean?"),
+            LogError::Corrupt { .. } | LogError::Unusable(_) => Failure::refused(message),
+        }
+    }
+}
+
+/// Now, in UTC.
+pub fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// A time as RFC 3339, in UTC; none if it cannot be written so.
+pub fn written(time: Timestamp) -> Option<String> {
+    jiff::Timestamp::from_microsecond(time.0).ok().map(|time| time.to_string())
+}
+
+/// A bar on stderr, if that is a terminal, of so many events.
+pub fn progress(events: u64) -> ProgressBar {
+    const TEMPLATE: &str = "{bar:40} {human_pos}/{human_len} events ({per_sec}, {eta} left)";
+    let style =
+        ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(events).with_style(style)
+}

@@ -1,0 +1,190 @@
+//! `configapi verify`: proof that nobody edited the past. Reads the whole log from the store and
+//! trusts nothing but the hashes.
+
+use std::str::FromStr;
+
+use clap::Args;
+use configapi_event_log::domain::Position;
+use configapi_event_log::{
+    EventLog, Hash, Head, LogError, PageLimit, StoredEvent, Tail, TailError, decode, log_id_of,
+};
+
+use super::store::{StoreArguments, progress, written};
+use crate::arguments::OutputArguments;
+use crate::failure::Failure;
+use crate::output::{Printer, Record};
+
+/// Prove from the store itself that nobody edited the past
+///
+/// Recomputes every hash of the chain and reads every event. Names the first bad row and exits with
+/// 1 if there is one. The hash of the head stands for all of the past: keep it elsewhere, and give
+/// it to a later run with --expect, and a log that was rewritten as a whole is found out too.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  configapi verify
+  configapi verify --store postgres://configapi@localhost/configapi
+  configapi verify --from 1000000
+  configapi verify --output raw >> heads.txt
+  configapi verify --expect 1042=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+pub struct VerifyArguments {
+    /// Begin at this position, whose row is believed
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    from: u64,
+
+    /// The hash that a position had before: POSITION=HASH, as `--output raw` prints it
+    #[arg(long, value_name = "POSITION=HASH")]
+    expect: Option<KnownHash>,
+
+    #[command(flatten)]
+    store: StoreArguments,
+
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+/// The hash that a position is known to have had.
+#[derive(Debug, Clone, Copy)]
+struct KnownHash {
+    position: Position,
+    hash: Hash,
+}
+
+/// A text that is not a position and a hash.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("must be a position and 64 hexadecimal digits, such as 1042=9f86…")]
+struct NotAKnownHash;
+
+impl FromStr for KnownHash {
+    type Err = NotAKnownHash;
+
+    fn from_str(text: &str) -> Result<Self, NotAKnownHash> {
+        let (position, digits) = text.split_once('=').ok_or(NotAKnownHash)?;
+        let hash = parse_hash(digits).ok_or(NotAKnownHash)?;
+        Ok(Self { position: Position(position.parse().map_err(|_| NotAKnownHash)?), hash })
+    }
+}
+
+/// Reads 64 hexadecimal digits.
+pub fn parse_hash(digits: &str) -> Option<Hash> {
+    let mut hash = [0; 32];
+    if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (index, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(Hash(hash))
+}
+
+/// Why a log does not hold.
+enum Bad {
+    Store(LogError),
+    Row(String),
+}
+
+pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
+    let VerifyArguments { from, expect, store, output } = arguments;
+    let log = store.open_for_reading().await?;
+    let from = Position(from);
+    let outcome = async {
+        let head = log.head().await.map_err(Bad::Store)?;
+        if head.position < from {
+            let message = format!("the log ends at position {}, before {from}", head.position);
+            return Err(Bad::Row(message));
+        }
+        let events = verify(&*log, from, head, expect).await?;
+        let identity = log.identity().await.map_err(Bad::Store)?;
+        Ok((head, events, identity))
+    };
+    let (head, events, identity) = match outcome.await {
+        Ok(found) => found,
+        Err(Bad::Store(error)) => return Err(store.failure(&error)),
+        Err(Bad::Row(why)) => {
+            return Err(Failure::refused(format!("{}: {why}", store.store)).with_hint(
+                "serve nothing from this log; docs/runbook.md says how to restore a backup",
+            ));
+        }
+    };
+    let record = Record::new()
+        .with("verified", true)
+        .with("log_id", identity.log_id.to_string())
+        .with("epoch", head.epoch.0)
+        .with("events", events)
+        .with("from_position", from.0)
+        .with("head_position", head.position.0)
+        .with("head_hash", head.hash.to_string())
+        .with("known", format!("{}={}", head.position, head.hash))
+        .maybe("head_recorded_at", written(head.recorded_at));
+    Ok(Printer::new(output.format()).one(&record, &["known"])?)
+}
+
+/// Follows the chain up to the head; answers how many events were looked at.
+async fn verify(
+    log: &dyn EventLog,
+    from: Position,
+    head: Head,
+    expect: Option<KnownHash>,
+) -> Result<u64, Bad> {
+    let bar = progress(head.position.0.saturating_sub(from.0));
+    let first = log.read(from, PageLimit::TAIL).await.map_err(Bad::Store)?;
+    let Some(anchor) = first.events.first().filter(|row| row.position == from) else {
+        return Err(Bad::Row(format!("position {from} is missing")));
+    };
+    if from == Position::GENESIS && log_id_of(anchor).is_none() {
+        return Err(Bad::Row("the genesis row at position 0 is not as it was written".to_owned()));
+    }
+    check(anchor, expect)?;
+    let mut tail = Tail::after(from, anchor.hash);
+    let mut page = Some(first);
+    while tail.position() < head.position {
+        let next = match page.take() {
+            Some(page) => page,
+            None => log.read(tail.position(), PageLimit::TAIL).await.map_err(Bad::Store)?,
+        };
+        let rows = tail.advance(next).map_err(|error| Bad::Row(told(&error)))?;
+        if rows.is_empty() {
+            let message = format!("the log ends at position {}, before its head", tail.position());
+            return Err(Bad::Row(message));
+        }
+        for row in &rows {
+            check(row, expect)?;
+        }
+        bar.set_position(tail.position().0.saturating_sub(from.0));
+    }
+    bar.finish_and_clear();
+    if let Some(known) = expect.filter(|known| known.position > tail.position()) {
+        return Err(Bad::Row(format!("position {} is no longer in the log", known.position)));
+    }
+    Ok(tail.position().0.saturating_sub(from.0))
+}
+
+/// A row by itself: is it an event that can be read, and has it the hash that it had?
+fn check(row: &StoredEvent, expect: Option<KnownHash>) -> Result<(), Bad> {
+    if let Some(known) = expect.filter(|known| known.position == row.position)
+        && known.hash != row.hash
+    {
+        let KnownHash { position, hash } = known;
+        let message = format!(
+            "position {position} holds {}, which once held {hash}: history was rewritten",
+            row.hash
+        );
+        return Err(Bad::Row(message));
+    }
+    if row.position == Position::GENESIS {
+        return Ok(());
+    }
+    match decode(row) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Bad::Row(format!("position {} cannot be read: {error}", row.position))),
+    }
+}
+
+fn told(error: &TailError) -> String {
+    match error {
+        TailError::AnchorGone { position } => {
+            format!("the row at position {position} changed while the log was read")
+        }
+        error => error.to_string(),
+    }
+}

@@ -1,0 +1,69 @@
+//! `configapi serve` as its users start it, on a store and on ports of its own.
+
+use super::binary::{Configapi, Running, configapi};
+
+/// All servers in one process, until it is dropped.
+pub struct Serving {
+    running: Running,
+    command: String,
+    query: String,
+}
+
+impl Serving {
+    /// Starts them, and waits until they serve.
+    pub fn start(store: &str) -> Self {
+        Self::start_with(store, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(store: &str, more: &[&str]) -> Self {
+        let any = "127.0.0.1:0";
+        let arguments = [
+            "serve",
+            "--store",
+            store,
+            "--command-addr",
+            any,
+            "--query-addr",
+            any,
+            "--gateway-addr",
+            any,
+            "--log",
+            "warn",
+        ];
+        let mut running = configapi(arguments.iter().chain(more).copied()).starts();
+        let (mut command, mut query) = (String::new(), String::new());
+        while query.is_empty() {
+            let line = running.line();
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some("commands"), Some(address)) => address.clone_into(&mut command),
+                (Some("queries"), Some(address)) => address.clone_into(&mut query),
+                (None, _) => panic!("serve has ended: {:#?}", running.ends()),
+                _ => {}
+            }
+        }
+        for address in [&command, &query] {
+            let url = format!("grpc://{address}");
+            let is_ready =
+                (0..50).any(|_| configapi(["healthcheck", "--url", &url]).ends().code == 0);
+            assert!(is_ready, "{address} does not serve");
+        }
+        Self { running, command, query }
+    }
+
+    /// The binary, told where these servers are.
+    pub fn configapi<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Configapi {
+        configapi(arguments)
+            .env("CONFIGAPI_COMMAND_URL", &format!("http://{}", self.command))
+            .env("CONFIGAPI_QUERY_URL", &format!("http://{}", self.query))
+    }
+}
+
+impl Drop for Serving {
+    /// Asks it to end, and waits until it has: whoever comes next has the store for itself.
+    fn drop(&mut self) {
+        self.running.signal("TERM");
+        self.running.child.wait().unwrap();
+    }
+}
