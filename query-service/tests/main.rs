@@ -16,4 +16,5 @@ mod over_the_wire;
 mod paging;
 mod snapshots;
 mod support;
+mod watch_ends;
 mod watching;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use configapi_domain::ConfigKey;
-use configapi_event_log::{EventLog as _, Recorded};
-use configapi_proto::Reason;
+use configapi_event_log::Recorded;
 use configapi_proto::v1::{
     Config, WatchRequest, WatchResponse, watch_request, watch_request::InitialState, watch_response,
 };
@@ -12,13 +11,11 @@ use configapi_query_service::{Limits, QuerySettings};
 use proptest::prelude::*;
 
 use crate::oracle;
-use crate::support::{
-    FaultyLog, Frames, Op, Server, Writer, at_least, key, memory_log, quick, reason_of, token_of,
-};
+use crate::support::{Frames, Op, Server, Writer, at_least, key, memory_log, quick};
 
 const STREAMS: [&str; 5] = ["default/a", "default/ab", "default/b", "other/a", "other/c"];
 
-fn after_position(position: u64) -> WatchRequest {
+pub fn after_position(position: u64) -> WatchRequest {
     WatchRequest {
         all_namespaces: true,
         start: Some(watch_request::Start::AfterPosition(position)),
@@ -350,87 +347,6 @@ async fn an_idle_watch_shows_life_and_its_marks_are_complete() {
             break;
         }
     }
-}
-
-#[tokio::test]
-async fn a_shutdown_ends_a_watch_with_the_token_to_go_on_from() {
-    let log = memory_log(1);
-    let mut writer = Writer::new(log.clone()).await;
-    let token = writer.set("default/a", "1").await;
-    let server = Server::ready(log).await;
-    let mut frames = server.watch(after_position(0)).await.unwrap();
-    frames.started().await;
-    frames.events().await;
-    server.life.begin_shutdown("the test says so");
-    let status = frames.end().await;
-    assert_eq!(reason_of(&status), Reason::Unavailable);
-    assert_eq!(token_of(&status), Some(token));
-}
-
-#[tokio::test]
-async fn a_broken_log_ends_a_watch_with_the_last_safe_token() {
-    let log = memory_log(1);
-    let faulty = FaultyLog::around(log.clone());
-    let mut writer = Writer::new(log).await;
-    let token = writer.set("default/a", "1").await;
-    let server = Server::ready(faulty.clone()).await;
-    let mut frames = server.watch(after_position(0)).await.unwrap();
-    frames.started().await;
-    frames.events().await;
-    faulty.tamper(|rows| rows.iter_mut().skip(1).for_each(|row| row.payload.push(' ')));
-    writer.set("default/a", "2").await;
-    let status = frames.end().await;
-    assert_eq!(reason_of(&status), Reason::Unavailable);
-    assert_eq!(token_of(&status), Some(token));
-}
-
-#[tokio::test]
-async fn a_lost_tail_ends_a_watch_that_has_seen_it() {
-    let log = memory_log(1);
-    let faulty = FaultyLog::around(log.clone());
-    let mut writer = Writer::new(log).await;
-    writer.set("default/a", "1").await;
-    let lost = writer.set("default/a", "lost").await;
-    let server = Server::ready(faulty.clone()).await;
-    let mut frames = server.watch(after_position(0)).await.unwrap();
-    frames.started().await;
-    while frames.events().await.1.token != lost {}
-
-    let promoted = memory_log(1);
-    let mut survivor = Writer::new(promoted.clone()).await;
-    survivor.set("default/a", "1").await;
-    survivor.head.epoch = promoted.begin_epoch(&survivor.head).await.unwrap();
-    let token = survivor.set("default/a", "2").await;
-    faulty.replace(promoted);
-    let status = frames.end().await;
-    // Either it learns at once that its place is gone, or first that the server reads anew.
-    assert!(matches!(reason_of(&status), Reason::LogChanged | Reason::Unavailable), "{status:?}");
-
-    server.until_ready().await;
-    server.value("default/a", &token).await;
-    let mut resumed = after_position(0);
-    resumed.start = Some(watch_request::Start::AfterToken(lost));
-    let Err(status) = server.watch(resumed).await else { panic!("the lost tail is gone") };
-    assert_eq!(reason_of(&status), Reason::LogChanged);
-    let mut kept = after_position(0);
-    kept.start = Some(watch_request::Start::AfterToken("1-1".to_owned()));
-    let mut frames = server.watch(kept).await.unwrap();
-    frames.started().await;
-    assert_eq!(frames.events().await.1.token, token);
-}
-
-#[tokio::test]
-async fn no_more_watches_than_allowed_are_open_at_once() {
-    let settings = QuerySettings { query_max_watchers: 2, ..quick() };
-    let server = Server::start(memory_log(1), &settings);
-    server.until_ready().await;
-    let first = server.watch(WatchRequest::default()).await.unwrap();
-    let _second = server.watch(WatchRequest::default()).await.unwrap();
-    let Err(status) = server.watch(WatchRequest::default()).await else { panic!("too many") };
-    assert_eq!(reason_of(&status), Reason::LimitExceeded);
-    assert_eq!(server.status().await.watchers, 2);
-    drop(first);
-    assert!(server.watch(WatchRequest::default()).await.is_ok());
 }
 
 #[tokio::test]
