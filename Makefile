@@ -6,7 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
-scripts := scripts/with-postgres scripts/demo scripts/fuzz-rest $(wildcard scripts/bench scripts/lib/*.sh) .ci/run
+scripts := scripts/with-postgres scripts/demo scripts/fuzz-rest $(wildcard scripts/bench scripts/chaos scripts/lib/*.sh) .ci/run
 
 .PHONY: help
 help: ## List the commands
@@ -50,6 +50,14 @@ bench: toolchain ## Measure, beside an echo server and etcd; writes bench/result
 .PHONY: fuzz-rest
 fuzz-rest: toolchain ## Fuzz the REST API against its own description (FUZZ_MINUTES=5)
 	scripts/fuzz-rest $(FUZZ_MINUTES)
+
+.PHONY: chaos
+chaos: toolchain ## Break everything on purpose and check every promise (CHAOS_FLAGS="--short")
+	scripts/chaos $(CHAOS_FLAGS)
+
+.PHONY: chaos-soak
+chaos-soak: toolchain ## The same again and again with other seeds (HOURS=8)
+	scripts/chaos --hours $(or $(HOURS),8) $(CHAOS_FLAGS)
 
 .PHONY: coverage
 coverage: toolchain ## Measure which lines the tests reach

@@ -1,7 +1,7 @@
 //! Where the programs under test are. They are built before the first one is started, so that a
 //! test never meets yesterday's.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -38,9 +38,14 @@ pub fn path_of(binary: Binary) -> PathBuf {
 /// Builds the programs in the profile that the tests were built in, and says where they are.
 #[expect(clippy::expect_used, reason = "without the programs there is no test")]
 fn build() -> PathBuf {
-    // …/target/<profile>/deps/<this test>
+    // …/target/<profile>/deps/<this test>, or …/target/<profile>/<this program>
     let test = std::env::current_exe().expect("a test knows where it is");
-    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let folder = test.parent().expect("a program lies in a folder");
+    if !folder.ends_with("deps") {
+        // Built with the programs that it starts.
+        return folder.to_owned();
+    }
+    let folder = folder.parent().expect("tests lie in target/<profile>/deps");
     let mut cargo = Command::new(env!("CARGO"));
     // The whole workspace, so that features, and with them what is built, are the same as in any
     // other build.

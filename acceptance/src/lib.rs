@@ -6,11 +6,13 @@ pub mod chaos;
 pub mod checkers;
 mod clients;
 mod process;
+mod random;
 mod system;
 mod wait;
 
 pub use binaries::{Binary, path_of};
 pub use clients::Rest;
 pub use process::Process;
+pub use random::Random;
 pub use system::{AllInOne, Servers};
 pub use wait::{WAIT_LIMIT, eventually};

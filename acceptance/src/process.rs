@@ -73,6 +73,11 @@ impl Process {
         self.child.id().expect("the program is running")
     }
 
+    /// Its process id, unless it has been seen to end.
+    pub fn running_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Asks it to end, as an operator would.
     pub async fn terminate(&self) {
         self.signal("TERM").await;

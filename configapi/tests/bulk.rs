@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::support::Servers;
+use crate::support::{Limit, Servers};
 
 fn file(configs: usize, value: &str) -> String {
     let mut file = String::from("{\n");
@@ -65,7 +65,7 @@ fn what_was_refused_is_counted_and_named_and_the_rest_is_done() {
 fn a_connection_that_is_cut_again_and_again_loses_nothing_and_doubles_nothing() {
     let servers = Servers::start();
     let cuts = [40_000, 90_000, 5_000, 70_000, 150_000];
-    let proxy = servers.proxy_cutting_after(servers.command, cuts);
+    let proxy = servers.proxy(servers.command, cuts.map(Limit::CutAfter));
     let file = file(5_000, "v");
     let report = servers
         .configapi(["import", "-", "-o", "json"])
@@ -87,13 +87,17 @@ fn an_import_that_is_killed_and_started_again_loses_nothing_and_doubles_nothing(
     std::fs::write(path.path(), &text).unwrap();
     let path = path.path().to_str().unwrap().to_owned();
     let import = || servers.configapi(["import", &path, "-o", "json"]);
-    for beyond in [1_000, 8_000] {
-        let mut running = import().starts();
-        while events(&servers) < beyond {}
+    for bytes in [300_000, 900_000] {
+        // It comes so far and no further, so it is killed in the middle however fast it is.
+        let proxy = servers.proxy(servers.command, [Limit::StallAfter(bytes)]);
+        let url = format!("http://{}", proxy.address);
+        let before = events(&servers);
+        let mut running = import().env("CONFIGAPI_COMMAND_URL", &url).starts();
+        while events(&servers) == before {}
         running.child.kill().unwrap();
         running.child.wait().unwrap();
     }
-    assert!(events(&servers) < 20_000, "it was killed too late to show anything");
+    assert!(events(&servers) < 20_000, "it was not killed in the middle");
     let report: Value = import().ends().succeeded().json();
     assert_eq!(report["refused"], 0, "{report}");
     assert_eq!(export(&servers), text);

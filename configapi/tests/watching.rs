@@ -73,7 +73,7 @@ fn a_watch_can_begin_with_the_configs_as_they_are() {
 #[test]
 fn a_watch_goes_on_by_itself_where_it_was_when_the_connection_is_lost() {
     let servers = Servers::start();
-    let proxy = servers.proxy(servers.query);
+    let proxy = servers.proxy(servers.query, []);
     let url = format!("http://{}", proxy.address);
     let watch = ["watch", "-o", "json", "--query-url", &url, "--from", "0"];
     let mut watch = servers.configapi(watch).starts();

@@ -1,6 +1,6 @@
 //! set, delete and restore.
 
-use crate::support::Servers;
+use crate::support::{Limit, Servers};
 
 #[test]
 fn what_is_set_is_there_exactly_as_it_was_given() {
@@ -110,7 +110,7 @@ fn what_is_deleted_comes_back_only_on_purpose() {
 fn a_write_whose_connection_is_cut_is_repeated_and_written_once() {
     let servers = Servers::start();
     // Cut after the request has gone out at the latest; the repeat has a way that holds.
-    let proxy = servers.proxy_cutting_after(servers.command, [1_200, 1_200]);
+    let proxy = servers.proxy(servers.command, [Limit::CutAfter(1_200); 2]);
     let value = "x".repeat(1_500);
     let ended = servers
         .configapi(["set", "a", &value, "-o", "json"])

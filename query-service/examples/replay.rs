@@ -43,9 +43,11 @@ async fn main() {
 
     let before = resident_bytes();
     let dir = tempfile::tempdir().unwrap();
+    let cpu = cpu_seconds();
     let (service, took) = start(log.clone(), dir.path(), 1).await;
+    let cpu = cpu_seconds() - cpu;
     let rate = versions as f64 / took.as_secs_f64();
-    println!("replayed in {took:.2?}: {rate:.0} events/s");
+    println!("replayed in {took:.2?} ({cpu:.2} s on CPUs): {rate:.0} events/s");
     let held = resident_bytes().saturating_sub(before);
     println!("holds {:.0} bytes for each version", held as f64 / versions as f64);
     find(&service, configs).await;
@@ -61,9 +63,10 @@ async fn main() {
         }
     };
     drop(service);
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), cpu_seconds());
     let info = snapshot::inspect(&path).unwrap();
-    println!("snapshot of {} bytes read in {:.2?}", info.bytes, began.elapsed());
+    let (took, cpu) = (began.elapsed(), cpu_seconds() - cpu);
+    println!("snapshot of {} bytes read in {took:.2?} ({cpu:.2} s on CPUs)", info.bytes);
     let (service, took) = start(log, dir.path(), u64::MAX).await;
     println!("started from the snapshot in {took:.2?}");
     assert_eq!(hash, state_hash(&service).await, "the snapshot holds something else");
@@ -101,13 +104,15 @@ async fn state_hash(service: &QueryService) -> String {
 async fn find(service: &QueryService, configs: u64) {
     const ROUNDS: u32 = 200_000;
     let rpc = service.rpc();
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), cpu_seconds());
     for round in 0..u64::from(ROUNDS) {
         let name = config_name(round.wrapping_mul(0x9E37_79B9_7F4A_7C15) % configs);
         let request = GetRequest { name, ..GetRequest::default() };
         black_box(rpc.get(Request::new(request)).await.unwrap());
     }
-    println!("a Get takes {:.0?} without the network", began.elapsed() / ROUNDS);
+    let (took, cpu) = (began.elapsed() / ROUNDS, cpu_seconds() - cpu);
+    let micros = cpu * 1e6 / f64::from(ROUNDS);
+    println!("a Get takes {took:.1?} without the network ({micros:.1} µs on CPUs)");
 }
 
 fn config_name(number: u64) -> String {
@@ -170,4 +175,13 @@ fn resident_bytes() -> u64 {
     let kibibytes: u64 =
         line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or_default();
     kibibytes * 1024
+}
+
+/// What the process used of all CPUs so far. On a busy machine this tells more than the clock.
+fn cpu_seconds() -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
+    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
+    (ticks(12).unwrap_or_default() + ticks(13).unwrap_or_default()) / TICKS_PER_SECOND
 }

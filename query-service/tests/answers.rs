@@ -194,6 +194,7 @@ async fn a_config_that_was_deleted_says_so() {
     assert_eq!(error.reason, Reason::ConfigNotFound);
     assert_eq!(error.metadata.get("deleted").map(String::as_str), Some("true"));
     assert_eq!(error.metadata.get("deleted_version").map(String::as_str), Some("2"));
+    assert_eq!(error.metadata.get("token"), Some(&token.clone()));
     let never = server.get("default/other", None).await.unwrap_err();
     assert_eq!(configapi_proto::ApiError::from_status(&never).metadata.get("deleted"), None);
 }

@@ -2,5 +2,27 @@
 //! go on, and judges what they saw. It knows the wire, the command line and the table of events,
 //! nothing inside.
 
+mod channel;
+pub mod cluster;
+mod command_client;
+mod fleet;
+mod nemesis;
+mod ports;
 pub mod postgres_wire;
 pub mod proxy;
+mod query_client;
+mod readers;
+mod recorder;
+mod recovery;
+mod report;
+mod run;
+mod scenario;
+mod stored_log;
+mod watchers;
+mod writers;
+
+use channel::channel;
+
+pub use report::{Report, Verdict};
+pub use run::{Plan, run};
+pub use scenario::{SCENARIOS, Scenario};

@@ -1,4 +1,4 @@
-//! As much of PostgreSQL's protocol as it takes to know when a client asks for a commit of events:
+//! As much of Postgres's protocol as it takes to know when a client asks for a commit of events:
 //! a statement of its own that inserts them, or the COMMIT of a transaction that did. It never
 //! changes what it sees.
 

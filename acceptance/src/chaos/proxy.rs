@@ -64,6 +64,8 @@ struct Shared {
     commit_cut: watch::Sender<Option<CommitCut>>,
     cuts: AtomicU64,
     connections: AtomicU64,
+    refusals: AtomicU64,
+    held_back: AtomicU64,
 }
 
 impl Proxy {
@@ -79,6 +81,8 @@ impl Proxy {
             commit_cut: watch::Sender::new(None),
             cuts: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+            held_back: AtomicU64::new(0),
         });
         let listening = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, listening })
@@ -131,6 +135,16 @@ impl Proxy {
         self.shared.cuts.load(Ordering::Relaxed)
     }
 
+    /// How many connections were refused.
+    pub fn refusals(&self) -> u64 {
+        self.shared.refusals.load(Ordering::Relaxed)
+    }
+
+    /// How many pieces of data had to wait.
+    pub fn pieces_held_back(&self) -> u64 {
+        self.shared.held_back.load(Ordering::Relaxed)
+    }
+
     /// How many connections were made.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
@@ -148,6 +162,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         if shared.behaviour.borrow().refuses {
+            shared.refusals.fetch_add(1, Ordering::Relaxed);
             let _ = client.set_zero_linger();
             continue;
         }
@@ -252,6 +267,9 @@ impl Shared {
     async fn hold_back(&self, bytes: usize, swallows: impl Fn(&Behaviour) -> bool) {
         let mut behaviour = self.behaviour.subscribe();
         // What is swallowed is not lost to TCP: it arrives once the network is whole again.
+        if swallows(&behaviour.borrow()) {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
+        }
         let _ = behaviour.wait_for(|it| !swallows(it)).await;
         let (delay, rate) = {
             let behaviour = behaviour.borrow();
@@ -260,6 +278,7 @@ impl Shared {
         let paced = (bytes as u64 * 1_000_000).checked_div(rate).unwrap_or_default();
         let wait = delay + Duration::from_micros(paced);
         if !wait.is_zero() {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(wait).await;
         }
     }

@@ -27,6 +27,13 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) {
             }),
         }
     }
+    for read in &evidence.history.reads {
+        let Wish::AtLeast(token) = read.wish else { continue };
+        let is_false_alarm = read.failure == "LOG_CHANGED" && !log.is_lost(token);
+        findings.expect(Check::TokenRead, !is_false_alarm, || {
+            format!("{} said that {token:?} is gone; it is not", read.server)
+        });
+    }
     sessions_never_go_back(evidence, findings);
     past_is_immutable(&evidence.history.reads, findings);
 }

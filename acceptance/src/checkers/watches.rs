@@ -58,7 +58,14 @@ impl<'a> Follower<'a> {
                 self.settle(frame, *complete, findings);
             }
             Frame::Progress { complete } => self.settle(frame, *complete, findings),
-            Frame::Ended { .. } => self.pending.clear(),
+            Frame::Ended { reason } => {
+                let is_false_alarm = reason == "LOG_CHANGED"
+                    && self.safe.is_some_and(|safe| !self.log.is_lost(safe));
+                findings.expect(Check::WatchExact, !is_false_alarm, || {
+                    format!("watch {} was told that {:?} is gone; it is not", self.watch, self.safe)
+                });
+                self.pending.clear();
+            }
         }
     }
 
@@ -83,6 +90,15 @@ impl<'a> Follower<'a> {
         });
         if self.log.is_lost(complete) {
             self.forget_lost(complete);
+            return;
+        }
+        if self.log.is_lost(safe) {
+            findings.add(
+                Check::WatchExact,
+                format!("watch {} was not told that {safe:?} is gone", self.watch),
+            );
+            self.pending.clear();
+            self.safe = Some(complete);
             return;
         }
         self.on_border(complete, findings);

@@ -1,4 +1,4 @@
-//! The look into PostgreSQL's protocol, on bytes as drivers send them.
+//! The look into Postgres's protocol, on bytes as drivers send them.
 
 use configapi_acceptance::chaos::postgres_wire::{CommitRequest, Frontend};
 

@@ -6,7 +6,6 @@ mod bugs;
 mod jepsen;
 mod linearizability;
 mod mutants;
-mod random;
 mod simulated_log;
 mod simulated_replica;
 mod simulated_watch;

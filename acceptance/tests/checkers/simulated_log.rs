@@ -8,7 +8,7 @@ use configapi_acceptance::checkers::log::{EpochStart, Row};
 use serde_json::json;
 
 use crate::bugs::Bug;
-use crate::random::Random;
+use configapi_acceptance::Random;
 
 /// What one command did to one config.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@
 use configapi_acceptance::checkers::history::{Answer, Found, Place, Selection};
 
 use crate::bugs::Bug;
-use crate::random::Random;
 use crate::simulated_log::{Configs, Moment, SimulatedLog, truncate};
+use configapi_acceptance::Random;
 
 #[derive(Default)]
 pub struct Replica {

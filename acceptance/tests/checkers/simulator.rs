@@ -8,10 +8,10 @@ use configapi_acceptance::checkers::history::{
 use configapi_acceptance::checkers::log::Log;
 
 use crate::bugs::Bug;
-use crate::random::Random;
 use crate::simulated_log::SimulatedLog;
 use crate::simulated_replica::Replica;
 use crate::simulated_watch::Watcher;
+use configapi_acceptance::Random;
 
 const WRITERS: u32 = 5;
 const READERS: u32 = 5;

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 pub use self::binary::{Configapi, Ended, Running, configapi};
-pub use self::proxy::Proxy;
+pub use self::proxy::{Limit, Proxy};
 pub use self::serving::Serving;
 
 /// A command server and a query server on one log in memory.
@@ -73,18 +73,9 @@ impl Servers {
             .to_owned()
     }
 
-    /// A way to a server that can be cut.
-    pub fn proxy(&self, to: SocketAddr) -> Proxy {
-        Proxy::start(self.runtime.handle(), to)
-    }
-
-    /// The same, where each connection in turn is cut after so many bytes to the server.
-    pub fn proxy_cutting_after(
-        &self,
-        to: SocketAddr,
-        bytes: impl IntoIterator<Item = u64>,
-    ) -> Proxy {
-        Proxy::cutting_after(self.runtime.handle(), to, bytes)
+    /// A way to a server, whose connections in turn meet these limits.
+    pub fn proxy(&self, to: SocketAddr, limits: impl IntoIterator<Item = Limit>) -> Proxy {
+        Proxy::start(self.runtime.handle(), to, limits)
     }
 }
 

@@ -1,11 +1,23 @@
 //! A way to a server that can be cut, to see what a client does then.
 
+use std::future::pending;
 use std::net::{SocketAddr, TcpListener as StdListener};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+
+/// What happens to a connection after so many bytes to the server.
+#[derive(Debug, Clone, Copy)]
+pub enum Limit {
+    /// Nothing.
+    None,
+    /// It is cut.
+    CutAfter(u64),
+    /// It stays, but nothing more gets through to the server.
+    StallAfter(u64),
+}
 
 /// A way to a server.
 pub struct Proxy {
@@ -14,29 +26,23 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Opens the way.
-    pub fn start(runtime: &Handle, to: SocketAddr) -> Self {
-        Self::cutting_after(runtime, to, None)
-    }
-
-    /// Opens the way; each connection in turn is cut after so many bytes to the server, while there
-    /// are such numbers.
-    pub fn cutting_after(
+    /// Opens the way; each connection in turn meets its limit, while there are limits.
+    pub fn start(
         runtime: &Handle,
         to: SocketAddr,
-        bytes: impl IntoIterator<Item = u64>,
+        limits: impl IntoIterator<Item = Limit>,
     ) -> Self {
         let listener = StdListener::bind(("127.0.0.1", 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (cuts, _) = watch::channel(0);
-        let mut limits: Vec<_> = bytes.into_iter().collect();
+        let mut limits: Vec<_> = limits.into_iter().collect();
         limits.reverse();
         let all_cuts = cuts.clone();
         runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((client, _)) = listener.accept().await {
-                let limit = limits.pop().unwrap_or(u64::MAX);
+                let limit = limits.pop().unwrap_or(Limit::None);
                 let mut cut = all_cuts.subscribe();
                 tokio::spawn(async move {
                     tokio::select! {
@@ -55,13 +61,23 @@ impl Proxy {
     }
 }
 
-async fn carry(client: TcpStream, to: SocketAddr, limit: u64) {
+async fn carry(client: TcpStream, to: SocketAddr, limit: Limit) {
     let Ok(server) = TcpStream::connect(to).await else { return };
     let (client_reads, mut client_writes) = client.into_split();
     let (mut server_reads, mut server_writes) = server.into_split();
-    let mut limited = client_reads.take(limit);
+    let (bytes, stalls) = match limit {
+        Limit::None => (u64::MAX, false),
+        Limit::CutAfter(bytes) => (bytes, false),
+        Limit::StallAfter(bytes) => (bytes, true),
+    };
+    let there = async {
+        let _ = copy(&mut client_reads.take(bytes), &mut server_writes).await;
+        if stalls {
+            pending::<()>().await;
+        }
+    };
     tokio::select! {
-        _ = copy(&mut limited, &mut server_writes) => {}
+        () = there => {}
         _ = copy(&mut server_reads, &mut client_writes) => {}
     }
     let _ = client_writes.shutdown().await;

@@ -1,9 +1,11 @@
 //! Folds events into a state, one after the other. While nobody else holds the state, it is changed
 //! in place, which is what makes a replay fast.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use configapi_domain::{Actor, Content, ContentType, Position, ReasonText};
+use configapi_domain::{Actor, ConfigKey, Content, ContentType, Position, ReasonText};
 
 use super::check::{Unfoldable, follows};
 use super::decoded::Decoded;
@@ -16,6 +18,8 @@ use super::state::{Anchor, State};
 pub struct Projector {
     state: State,
     texts: Texts,
+    /// The newest events of the configs that a replay has touched; none outside of one.
+    replay: Option<HashMap<ConfigKey, Arc<Node>>>,
 }
 
 /// The texts that many events share.
@@ -39,12 +43,27 @@ impl Texts {
 impl Projector {
     /// Goes on from a state.
     pub fn new(state: State) -> Self {
-        Self { state, texts: Texts::default() }
+        Self { state, texts: Texts::default(), replay: None }
     }
 
-    /// The state so far.
+    /// The state so far; within a replay it lacks the configs that the replay has touched.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// From now on many events will be folded in before anybody looks at a config: they are found
+    /// by hash, and put in order once, at the end.
+    pub fn begin_replay(&mut self) {
+        self.replay.get_or_insert_default();
+    }
+
+    /// Makes the state whole again.
+    pub fn end_replay(&mut self) {
+        let mut touched: Vec<_> = self.replay.take().unwrap_or_default().into_iter().collect();
+        touched.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (key, newest) in touched {
+            self.state.insert(key, newest);
+        }
     }
 
     /// Folds in the next event. After an error the state is as it was.
@@ -53,26 +72,50 @@ impl Projector {
             let problem = "its position is not the next one";
             return Err(Unfoldable { position: event.parts.position, problem });
         }
-        let node = if let Some(newest) = self.state.newest_mut(&event.parts.key) {
-            follows(Some(newest), &event)?;
-            let mut parts = event.parts;
-            parts.key = newest.key().clone();
-            parts.content = shared_content(newest, parts.change, parts.content);
-            self.texts.share(&mut parts);
-            let node = Arc::new(Node::after(Some(Arc::clone(newest)), parts));
+        let node = if let Some(replay) = &mut self.replay {
+            let state = &self.state;
+            match replay.entry(event.parts.key.clone()) {
+                Entry::Occupied(mut newest) => {
+                    let node = next(Some(newest.get()), event, &mut self.texts)?;
+                    newest.insert(Arc::clone(&node));
+                    node
+                }
+                Entry::Vacant(slot) => {
+                    let key = slot.key();
+                    let newest = state.newest(key.namespace(), key.name());
+                    let node = next(newest, event, &mut self.texts)?;
+                    slot.insert(Arc::clone(&node));
+                    node
+                }
+            }
+        } else if let Some(newest) = self.state.newest_mut(&event.parts.key) {
+            let node = next(Some(newest), event, &mut self.texts)?;
             *newest = Arc::clone(&node);
             node
         } else {
-            follows(None, &event)?;
-            let mut parts = event.parts;
-            self.texts.share(&mut parts);
-            let node = Arc::new(Node::after(None, parts));
-            self.state.insert(Arc::clone(&node));
+            let node = next(None, event, &mut self.texts)?;
+            self.state.insert(node.key().clone(), Arc::clone(&node));
             node
         };
         self.state.push(&node);
         Ok(())
     }
+}
+
+/// The node of an event after the newest one of its config, if it follows from it.
+fn next(
+    newest: Option<&Arc<Node>>,
+    event: Decoded,
+    texts: &mut Texts,
+) -> Result<Arc<Node>, Unfoldable> {
+    follows(newest.map(|newest| &**newest), &event)?;
+    let mut parts = event.parts;
+    if let Some(newest) = newest {
+        parts.key = newest.key().clone();
+        parts.content = shared_content(newest, parts.change, parts.content);
+    }
+    texts.share(&mut parts);
+    Ok(Arc::new(Node::after(newest.cloned(), parts)))
 }
 
 /// The same content, in memory that is in use already if it can be.
@@ -123,7 +166,8 @@ impl Restoring {
     pub fn finish(self) -> Option<State> {
         let mut state = self.state;
         for newest in self.newest {
-            state.insert(newest?);
+            let newest = newest?;
+            state.insert(newest.key().clone(), newest);
         }
         Some(state)
     }

@@ -42,6 +42,7 @@ pub struct State {
     configs: OrdMap<ConfigKey, Arc<Node>>,
     /// The event at position 1 comes first.
     events: Vector<Arc<Node>>,
+    known: u64,
     live: u64,
     live_by_namespace: OrdMap<Arc<str>, u64>,
 }
@@ -53,6 +54,7 @@ impl State {
             genesis,
             configs: OrdMap::new(),
             events: Vector::new(),
+            known: 0,
             live: 0,
             live_by_namespace: OrdMap::new(),
         }
@@ -87,10 +89,9 @@ impl State {
 
     /// How much it holds.
     pub fn counts(&self) -> Counts {
-        let configs = self.configs.len() as u64;
         Counts {
             live: self.live,
-            deleted: configs - self.live,
+            deleted: self.known - self.live,
             versions: self.events.len() as u64,
             namespaces: self.live_by_namespace.len() as u64,
         }
@@ -157,13 +158,14 @@ impl State {
         self.configs.get_mut(key)
     }
 
-    /// Takes in the configs of a snapshot, in the order of keys.
-    pub(super) fn insert(&mut self, newest: Arc<Node>) {
-        self.configs.insert(newest.key().clone(), newest);
+    /// Holds this as the newest event of its config.
+    pub(super) fn insert(&mut self, key: ConfigKey, newest: Arc<Node>) {
+        self.configs.insert(key, newest);
     }
 
     /// Counts an event that is known to be the next.
     pub(super) fn push(&mut self, node: &Arc<Node>) {
+        self.known += u64::from(node.previous().is_none());
         let was_live = node.previous().is_some_and(Node::is_live);
         match (was_live, node.is_live()) {
             (false, true) => self.came_to_life(node.key().namespace()),

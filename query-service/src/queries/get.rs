@@ -1,7 +1,7 @@
 //! Get: one config, now or at a moment of the past.
 
 use configapi_domain::{ConfigKey, Namespace, Position};
-use configapi_proto::{ApiError, Reason, key, v1};
+use configapi_proto::{ApiError, Reason, Token, key, v1};
 use tokio::time::Instant;
 
 use super::Moment;
@@ -43,18 +43,25 @@ pub(super) fn find<'a>(
     let newest = view.state.newest(place, name);
     let Some(node) = newest.and_then(|newest| newest.at_position(position)) else {
         let key = ConfigKey::parse(namespace, name).map_err(invalid)?;
-        return Err(not_found(&key, None));
+        return Err(not_found(&key, None, view.token(position)));
     };
-    if node.is_live() { Ok(node) } else { Err(not_found(node.key(), Some(node))) }
+    if node.is_live() {
+        Ok(node)
+    } else {
+        Err(not_found(node.key(), Some(node), view.token(position)))
+    }
 }
 
-fn not_found(key: &ConfigKey, deleted: Option<&Node>) -> ApiError {
+/// An answer like any other: it too states the place that it is about.
+fn not_found(key: &ConfigKey, deleted: Option<&Node>, at: Token) -> ApiError {
     let Some(deleted) = deleted else {
-        return ApiError::new(Reason::ConfigNotFound, format!("{key} does not exist"));
+        return ApiError::new(Reason::ConfigNotFound, format!("{key} does not exist"))
+            .with_metadata(key::TOKEN, at);
     };
     let version = deleted.version();
     let message = format!("{key} does not exist; it was deleted at version {version}");
     ApiError::new(Reason::ConfigNotFound, message)
+        .with_metadata(key::TOKEN, at)
         .with_metadata(key::DELETED, "true")
         .with_metadata(key::DELETED_VERSION, version)
 }

@@ -117,18 +117,33 @@ impl Tailer {
         let read = self.log.read(anchor.position, PageLimit::TAIL);
         let page = ask(self.limits.question_max, read).await?;
         let (batch, _) = understand(tail, page)?;
-        let is_cut = batch.is_cut;
-        self.take(&facts, batch)?;
-        if is_cut {
-            self.catch_up(&facts).await?;
+        if batch.is_cut {
+            self.catch_up(&facts, batch).await?;
+        } else {
+            self.take(&facts, batch)?;
         }
         self.settle(&facts);
         let is_new = self.anchor().is_some_and(|now| now.position > anchor.position);
         Ok(if is_new { Step::Forward } else { Step::Idle })
     }
 
+    /// Takes this page and all that follow. Before anything is served, this is a replay.
+    async fn catch_up(&mut self, facts: &Arc<LogFacts>, first: Batch) -> Result<(), Trouble> {
+        if let Some(projector) = self.projector.as_mut().filter(|_| !self.is_serving) {
+            projector.begin_replay();
+        }
+        let caught_up = match self.take(facts, first) {
+            Ok(()) => self.take_pages(facts).await,
+            Err(trouble) => Err(trouble),
+        };
+        if let Some(projector) = &mut self.projector {
+            projector.end_replay();
+        }
+        caught_up
+    }
+
     /// Takes page after page while the next ones are being fetched and understood.
-    async fn catch_up(&mut self, facts: &Arc<LogFacts>) -> Result<(), Trouble> {
+    async fn take_pages(&mut self, facts: &Arc<LogFacts>) -> Result<(), Trouble> {
         let Some(anchor) = self.anchor() else { return Ok(()) };
         let log = Arc::clone(&self.log);
         let mut pages = Pages::start(log, anchor, self.limits.question_max);

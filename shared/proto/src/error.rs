@@ -37,7 +37,8 @@ pub mod key {
     pub const NAMESPACE: &str = "namespace";
     /// The name of the config.
     pub const NAME: &str = "name";
-    /// The token that the server has reached, or that a watch can be resumed from.
+    /// The token that the server has reached, that a watch can be resumed from, or that a
+    /// `CONFIG_NOT_FOUND` is about.
     pub const TOKEN: &str = "token";
     /// The id to repeat a command with.
     pub const REQUEST_ID: &str = "request_id";
