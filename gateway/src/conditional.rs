@@ -22,9 +22,10 @@ pub(crate) enum Precondition {
 impl Precondition {
     /// The precondition of a write.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        match (single(headers, &IF_MATCH)?, single(headers, &IF_NONE_MATCH)?) {
-            // A list of no tags is matched by nothing, so that nothing stands against the write.
-            (None, None | Some("")) => Ok(Self::None),
+        // A list of no tags is matched by nothing, so nothing stands against the write.
+        let none_of = single(headers, &IF_NONE_MATCH)?.filter(|tags| !tags.is_empty());
+        match (single(headers, &IF_MATCH)?, none_of) {
+            (None, None) => Ok(Self::None),
             (Some("*"), None) => Ok(Self::Exists),
             (Some(tag), None) => match version_of(tag) {
                 Some(version) => Ok(Self::Version(version)),
@@ -137,6 +138,7 @@ mod tests {
     fn a_star_says_that_nothing_may_be_there() {
         let of = |value| Precondition::of(&headers(IF_NONE_MATCH, value));
         assert_eq!(of("*").unwrap(), Precondition::Version(0));
+        assert_eq!(of("").unwrap(), Precondition::None);
         assert_eq!(of("\"3\"").unwrap_err().status(), 400);
     }
 

@@ -46,6 +46,8 @@ async fn a_value_may_come_as_a_multipart_form() {
     assert_eq!((&record["value"], &record["content_type"]), (&"x\ny".into(), &"a/b".into()));
     let without = format!("{}--{boundary}--\r\n", part("other", "x"));
     assert_eq!(put(without).got().await.status, 400);
+    let other = format!("{}{}--{boundary}--\r\n", part("value", "x"), part("other", "x"));
+    assert_eq!(put(other).got().await.status, 400);
     assert_eq!(put("nonsense".to_owned()).got().await.status, 400);
 }
 

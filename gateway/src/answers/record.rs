@@ -8,6 +8,7 @@ use crate::moment::Time;
 
 /// A config as lists have always shown it.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NameAndValue<'a> {
     /// The namespace; only there if all namespaces were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]

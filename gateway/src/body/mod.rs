@@ -2,7 +2,7 @@
 //! content type.
 
 mod json_error;
-mod multipart;
+pub(crate) mod multipart;
 pub(crate) mod value;
 pub(crate) mod whole;
 

@@ -6,21 +6,33 @@ use bytes::Bytes;
 use configapi_proto::ApiError;
 use futures_util::stream;
 use multer::Multipart;
+use utoipa::ToSchema;
 
 use super::value::{NewValue, from_utf8, missing};
 use crate::problem::Problem;
 
-/// A form has a value, perhaps a content type, and whatever else a browser adds.
-const MAX_FIELDS: usize = 16;
+/// The forms' fields, for the API's description. Names from elsewhere could hold anything, so that
+/// fields that are not known are refused here.
+#[derive(ToSchema)]
+#[schema(as = ValueForm)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+pub(crate) struct ValueForm {
+    /// The value: text of 0 to 1,000,000 bytes without NUL.
+    #[schema(pattern = "^[^\\u0000]*$", max_length = 1_000_000)]
+    value: String,
+    /// What kind of text the value is, such as `application/json`. It is kept, not checked.
+    #[schema(pattern = "^[ -~]*$", max_length = 255, nullable = false)]
+    content_type: Option<String>,
+}
 
 pub(super) async fn value(content_type: &str, body: Bytes) -> Result<NewValue, Problem> {
     let boundary = multer::parse_boundary(content_type)
         .map_err(|_| ApiError::invalid("body", "needs a boundary in its Content-Type"))?;
     let whole = stream::iter([Ok::<_, Infallible>(body)]);
     let mut form = Multipart::new(whole, boundary);
-    let (mut value, mut content_type) = (None, String::new());
-    for _ in 0..MAX_FIELDS {
-        let Some(field) = form.next_field().await.map_err(broken)? else { break };
+    let (mut value, mut content_type) = (None, None);
+    while let Some(field) = form.next_field().await.map_err(broken)? {
         let name = field.name().map(str::to_owned);
         let bytes = field.bytes().await.map_err(broken)?;
         match name.as_deref() {
@@ -28,10 +40,14 @@ pub(super) async fn value(content_type: &str, body: Bytes) -> Result<NewValue, P
                 return Err(ApiError::invalid("value", "must be said only once").into());
             }
             Some("value") => value = Some(from_utf8(bytes)?),
-            Some("content_type") => content_type = from_utf8(bytes)?,
-            _ => {}
+            Some("content_type") if content_type.is_some() => {
+                return Err(ApiError::invalid("content_type", "must be said only once").into());
+            }
+            Some("content_type") => content_type = Some(from_utf8(bytes)?),
+            _ => return Err(ApiError::invalid("body", "has a field that is not known").into()),
         }
     }
+    let content_type = content_type.unwrap_or_default();
     Ok(NewValue { value: value.ok_or_else(missing)?, content_type })
 }
 

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::params::{Name, WriteHeaders};
+use super::params::{WriteHeaders, name};
 use super::restore::Target;
 use crate::answers::{ReceiptView, ReceiptsView};
 use crate::app::{Answer, App};
@@ -21,7 +21,10 @@ use crate::writes::{About, WriteParams};
 
 /// Commands that become one change.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = Apply)]
+#[schema(as = Apply, example = json!({"commands": [
+    {"action": "set", "name": "billing/limit", "value": "3"},
+    {"action": "set", "namespace": "payments", "name": "limit", "value": "5"},
+]}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyBody {
     /// The commands, in order. Later ones see what earlier ones did.
@@ -41,7 +44,7 @@ enum CommandBody {
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
         /// The name of the config.
-        #[schema(value_type = Name, inline)]
+        #[schema(schema_with = name)]
         name: String,
         /// The version that the config must be at; 0: it must never have existed.
         #[serde(default, deserialize_with = "whole::optional")]
@@ -61,7 +64,7 @@ enum CommandBody {
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
         /// The name of the config.
-        #[schema(value_type = Name, inline)]
+        #[schema(schema_with = name)]
         name: String,
         /// The version that the config must be at.
         #[serde(default, deserialize_with = "whole::optional")]
@@ -74,7 +77,7 @@ enum CommandBody {
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
         /// The name of the config.
-        #[schema(value_type = Name, inline)]
+        #[schema(schema_with = name)]
         name: String,
         /// The version that the config must be at.
         #[serde(default, deserialize_with = "whole::optional")]

@@ -11,13 +11,15 @@ use utoipa::IntoParams;
 
 use super::list::point;
 use super::params::{
-    ConditionHeaders, CreationHeaders, FreshnessParams, Moment, NamePath, ReadHeaders, WriteHeaders,
+    ConditionHeaders, CreationHeaders, FreshnessParams, Moment, NamePath, ReadHeaders, ValueText,
+    WriteHeaders,
 };
 use crate::accepts::Format;
 use crate::answers::{ReceiptView, RecordView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
 use crate::body;
+use crate::body::multipart::ValueForm;
 use crate::body::value::ValueBody;
 use crate::reads::token_header;
 use crate::routes::Flag;
@@ -132,9 +134,9 @@ pub(crate) struct SetParams {
     ),
     request_body(content(
         (ValueBody = "application/json"),
-        (String = "text/plain"),
+        (ValueText = "text/plain"),
         (ValueBody = "application/x-www-form-urlencoded"),
-        (ValueBody = "multipart/form-data"),
+        (ValueForm = "multipart/form-data"),
     ), description = "The value"),
     responses(
         (status = 200, description = "The config has the value", content(

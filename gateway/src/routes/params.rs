@@ -35,6 +35,8 @@ macro_rules! described {
 described! {
     /// The name of a config.
     Name = text(NAME).min_length(Some(1)).max_length(Some(256));
+    /// A value as it is.
+    ValueText = text("^[^\\u0000]*$").max_length(Some(1_000_000));
     /// An epoch and a position.
     TokenText = text(TOKEN);
     /// A token or a position.
@@ -47,6 +49,15 @@ described! {
     Flag = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(["", "true", "false", "1", "0"]));
+}
+
+/// The name of a config, for bodies.
+pub(super) fn name() -> RefOr<Schema> {
+    text(NAME)
+        .min_length(Some(1))
+        .max_length(Some(256))
+        .description(Some("The name of the config."))
+        .into()
 }
 
 /// Which config.
