@@ -65,6 +65,10 @@ pub enum Fault {
     CutAnswer,
     /// A network between two is bad for a while. Which, and how, is drawn by lot.
     Network(Duration),
+    /// The power of the database's machine is cut: what was not synced is gone.
+    CutPower,
+    /// The same with a database that does not sync. That must be noticed, or nothing would be.
+    CutPowerUnsynced,
     /// An asynchronous standby that lost the tail takes over.
     PromoteStandby,
 }
@@ -114,5 +118,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("restart-command", Fault::Restart(Role::Command), 10, 0),
     Scenario::new("restart-query", Fault::Restart(Role::Query), 10, 0),
     Scenario::new("network", Fault::Network(Duration::from_millis(1_500)), 30, 0),
+    Scenario::new("power-cut", Fault::CutPower, 10, 0),
+    Scenario::new("power-cut-seen", Fault::CutPowerUnsynced, 1, 0),
     Scenario::new("promote-standby", Fault::PromoteStandby, 5, 0),
 ];
