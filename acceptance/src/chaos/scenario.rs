@@ -100,13 +100,13 @@ impl Scenario {
 /// All scenarios.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("kill-command", Fault::Kill(Role::Command), 50, 8),
-    Scenario::new("kill-query", Fault::Kill(Role::Query), 50, 6),
-    Scenario::new("kill-gateway", Fault::Kill(Role::Gateway), 25, 0),
+    Scenario::new("kill-query", Fault::Kill(Role::Query), 30, 6),
+    Scenario::new("kill-gateway", Fault::Kill(Role::Gateway), 15, 0),
     Scenario::new("kill-database", Fault::Database(Stop::Kill), 20, 0),
     Scenario::new("database-immediate", Fault::Database(Stop::Immediate), 20, 5),
     Scenario::new("database-fast", Fault::Database(Stop::Fast), 5, 0),
     Scenario::new("commit-cut", Fault::CutCommit, 100, 15),
-    Scenario::new("answer-cut", Fault::CutAnswer, 100, 0),
+    Scenario::new("answer-cut", Fault::CutAnswer, 60, 0),
     Scenario::new(
         "sessions-terminated",
         Fault::TerminateSessions { times: 6, every: Duration::from_millis(500) },
