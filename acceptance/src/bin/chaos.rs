@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match run_all(&arguments).await {
-        Ok(Verdict::Green) => ExitCode::SUCCESS,
+        Ok(Verdict::Green | Verdict::Skipped) => ExitCode::SUCCESS,
         Ok(Verdict::Violated) => ExitCode::from(1),
         Ok(Verdict::Void) => ExitCode::from(2),
         Err(error) => {

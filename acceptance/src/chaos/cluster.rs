@@ -14,11 +14,14 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::ports::free_port;
+use super::power::Disk;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Where the data is on a disk of its own.
+const DATA: &str = "data";
 
 /// How a server is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,13 @@ impl Programs {
         command
     }
 
+    async fn initdb(&self, data: &Path) -> Result<()> {
+        let data = data.display().to_string();
+        let arguments = ["--pgdata", &data, "--username=postgres", "--encoding=UTF8"];
+        let settings = ["--locale=C", "--auth=trust"];
+        self.run("initdb", &[&arguments[..], &settings].concat()).await
+    }
+
     async fn run(&self, program: &str, arguments: &[&str]) -> Result<()> {
         let output = self.command(program).args(arguments).output().await?;
         ensure!(
@@ -79,6 +89,18 @@ pub struct Cluster {
     data: PathBuf,
     port: u16,
     server: Child,
+    storage: Storage,
+    /// Goes last: the server writes to it.
+    disk: Option<Disk>,
+}
+
+/// What a cluster does to keep what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// It waits until it is on the disk.
+    Synced,
+    /// It trusts that the power will not go: only to show that the harness would notice.
+    NotSynced,
 }
 
 impl Cluster {
@@ -86,19 +108,86 @@ impl Cluster {
     pub async fn create(name: &str) -> Result<Self> {
         let programs = Programs::find()?;
         let data = programs.workplace.join(format!("chaos-{}-{name}", std::process::id()));
-        let data_text = data.display().to_string();
-        let arguments =
-            ["--pgdata", &data_text, "--username=postgres", "--encoding=UTF8", "--locale=C"];
-        programs.run("initdb", &[&arguments[..], &["--auth=trust", "--no-sync"]].concat()).await?;
-        Self::start_on(programs, data).await
+        programs.initdb(&data).await?;
+        Self::start_on(programs, data, Storage::Synced, None).await
     }
 
-    async fn start_on(programs: Programs, data: PathBuf) -> Result<Self> {
+    /// Makes an empty cluster on a disk of its own, whose power can be cut, and starts it.
+    pub async fn create_on_disk(name: &str, storage: Storage) -> Result<Self> {
+        let programs = Programs::find()?;
+        let name = format!("disk-{}-{name}", std::process::id());
+        let disk = Disk::create(&programs.workplace, &name)?;
+        if let Some((user, group)) = programs.user {
+            chown(disk.folder(), Some(user), Some(group))?;
+        }
+        programs.initdb(&disk.folder().join(DATA)).await?;
+        Self::start_on_disk(disk, storage).await
+    }
+
+    /// Starts a cluster that is on a disk already.
+    pub async fn start_on_disk(disk: Disk, storage: Storage) -> Result<Self> {
+        let data = disk.folder().join(DATA);
+        Self::start_on(Programs::find()?, data, storage, Some(disk)).await
+    }
+
+    async fn start_on(
+        programs: Programs,
+        data: PathBuf,
+        storage: Storage,
+        disk: Option<Disk>,
+    ) -> Result<Self> {
         let port = free_port()?;
-        let server = spawn(&programs, &data, port)?;
-        let mut cluster = Self { programs, data, port, server };
+        let server = spawn(&programs, &data, port, storage)?;
+        let mut cluster = Self { programs, data, port, server, storage, disk };
         cluster.wait_until_it_answers().await?;
         Ok(cluster)
+    }
+
+    /// Whether this machine can cut the power of a disk.
+    pub fn can_cut_power() -> Result<bool> {
+        Ok(Disk::is_possible(&Programs::find()?.workplace))
+    }
+
+    /// The disk that it is on, if that is its own.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// What it does to keep what it was given.
+    pub fn storage(&self) -> Storage {
+        self.storage
+    }
+
+    /// All of its processes, the first one first.
+    fn processes(&self) -> Vec<String> {
+        let Some(first) = self.server.id() else { return Vec::new() };
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"));
+        let children = children.unwrap_or_default();
+        let children = children.split_whitespace().map(str::to_owned);
+        std::iter::once(first.to_string()).chain(children).collect()
+    }
+
+    async fn signal_all(&self, signal: &str) -> Result<bool> {
+        // Twice: the first process may have had another just before it was stopped.
+        let mut was_sent = false;
+        for _ in 0..2 {
+            let processes = self.processes();
+            let sent = Command::new("kill").arg(signal).args(&processes).output().await?;
+            was_sent |= !processes.is_empty() && sent.status.success();
+        }
+        Ok(was_sent)
+    }
+
+    /// Stops all of its processes in the middle of whatever they do.
+    pub async fn freeze(&self) -> Result<bool> {
+        self.signal_all("-STOP").await
+    }
+
+    /// Ends all of its processes at once.
+    pub async fn kill_all(&mut self) -> Result<()> {
+        self.signal_all("-KILL").await?;
+        timeout(STOP_LIMIT, self.server.wait()).await.context("the database does not stop")??;
+        Ok(())
     }
 
     /// The port it listens on.
@@ -135,7 +224,7 @@ impl Cluster {
 
     /// Starts it again and waits until it answers.
     pub async fn start(&mut self) -> Result<()> {
-        self.server = spawn(&self.programs, &self.data, self.port)?;
+        self.server = spawn(&self.programs, &self.data, self.port, self.storage)?;
         self.wait_until_it_answers().await
     }
 
@@ -144,7 +233,7 @@ impl Cluster {
         while Instant::now() < give_up_at {
             // After a kill -9 it refuses to start until the last of its processes has noticed.
             if self.server.try_wait()?.is_some() {
-                self.server = spawn(&self.programs, &self.data, self.port)?;
+                self.server = spawn(&self.programs, &self.data, self.port, self.storage)?;
             }
             if let Ok(mut connection) = self.connect().await
                 && raw_sql("SELECT 1").execute(&mut connection).await.is_ok()
@@ -174,7 +263,7 @@ impl Cluster {
         let to =
             ["--pgdata", &data_text, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"];
         self.programs.run("pg_basebackup", &[&from[..], &to].concat()).await?;
-        Self::start_on(self.programs.clone(), data).await
+        Self::start_on(self.programs.clone(), data, Storage::Synced, None).await
     }
 
     /// Ends it for good and removes its data.
@@ -204,7 +293,7 @@ fn log_of(data: &Path) -> PathBuf {
     data.with_extension("log")
 }
 
-fn spawn(programs: &Programs, data: &Path, port: u16) -> Result<Child> {
+fn spawn(programs: &Programs, data: &Path, port: u16, storage: Storage) -> Result<Child> {
     let log = std::fs::File::options().create(true).append(true).open(log_of(data))?;
     if let Some((user, group)) = programs.user {
         chown(log_of(data), Some(user), Some(group))?;
@@ -216,6 +305,9 @@ fn spawn(programs: &Programs, data: &Path, port: u16) -> Result<Child> {
         ["listen_addresses=127.0.0.1", "max_connections=200", "wal_level=replica", &sockets]
     {
         command.args(["-c", setting]);
+    }
+    if storage == Storage::NotSynced {
+        command.args(["-c", "fsync=off"]);
     }
     command.stdout(log.try_clone()?).stderr(log);
     Ok(command.spawn()?)

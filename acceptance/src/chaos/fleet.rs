@@ -109,10 +109,9 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts everything. Logs and snapshots go to `folder`.
-    pub async fn start(folder: &Path, name: &str) -> Result<Self> {
+    /// Starts everything in front of a database. Logs and snapshots go to `folder`.
+    pub async fn start(folder: &Path, cluster: Cluster) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let cluster = Cluster::create(name).await?;
         let mut commands = Vec::new();
         let mut queries = Vec::new();
         for number in 1..=2 {
@@ -125,6 +124,14 @@ impl Fleet {
             server.start();
         }
         Ok(fleet)
+    }
+
+    /// Sends everybody to where the database is now.
+    pub fn lead_to_cluster(&self) {
+        for proxy in self.servers().filter_map(|server| server.database.as_ref()) {
+            proxy.lead_to(([127, 0, 0, 1], self.cluster.port()).into());
+            proxy.reset();
+        }
     }
 
     /// All servers of the house.

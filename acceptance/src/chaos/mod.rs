@@ -2,6 +2,7 @@
 //! go on, and judges what they saw. It knows the wire, the command line and the table of events,
 //! nothing inside.
 
+mod blindness;
 mod channel;
 pub mod cluster;
 mod command_client;
@@ -9,6 +10,7 @@ mod fleet;
 mod nemesis;
 mod ports;
 pub mod postgres_wire;
+mod power;
 pub mod proxy;
 mod query_client;
 mod readers;

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::cluster::Stop;
 use super::fleet::{Fleet, Server};
+use super::power::cut_power;
 use super::proxy::{Behaviour, CommitCut, Proxy};
 use super::recorder::Recorder;
 use super::scenario::{Fault, Harm, Role, Way};
@@ -71,6 +72,7 @@ pub async fn strike(
             let (way, harm) = (WAYS[random.index(WAYS.len())], HARMS[random.index(HARMS.len())]);
             network(fleet, way, harm, time, random).await
         }
+        Fault::CutPower | Fault::CutPowerUnsynced => cut_power(fleet, random, recorder).await?,
         Fault::PromoteStandby => promote_standby(fleet, random, recorder).await?,
     })
 }
@@ -184,19 +186,11 @@ async fn promote_standby(
     old.stop(Stop::Immediate).await?;
     fleet.cluster.promote().await.context("promotion")?;
     let kept = stored_log::head(&fleet.cluster).await?;
-    lead_to(fleet, fleet.cluster.port());
+    fleet.lead_to_cluster();
     // Reads about the past shall not be about a past that is gone.
     recorder.forget_beyond(Place { epoch: u64::MAX, position: kept });
     old.destroy().await?;
     Ok(kept < head_before)
-}
-
-/// Sends everybody to the database on another port.
-fn lead_to(fleet: &Fleet, port: u16) {
-    for proxy in fleet.servers().filter_map(|server| server.database.as_ref()) {
-        proxy.lead_to(([127, 0, 0, 1], port).into());
-        proxy.reset();
-    }
 }
 
 /// Undoes whatever is still bad.

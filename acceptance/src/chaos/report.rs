@@ -30,8 +30,12 @@ pub struct Report {
     pub findings: Findings,
     /// What else was wrong: no recovery, no agreement, no end of growth.
     pub other: Vec<String>,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
     /// Why the run says nothing.
     pub void: Option<String>,
+    /// Why there was none: something that this machine does not allow.
+    pub skipped: Option<String>,
 }
 
 /// What a report comes to.
@@ -39,6 +43,8 @@ pub struct Report {
 pub enum Verdict {
     /// Every promise was kept.
     Green,
+    /// It cannot be run on this machine.
+    Skipped,
     /// The run says nothing.
     Void,
     /// A promise was broken.
@@ -59,7 +65,9 @@ impl Report {
             convergence: Duration::ZERO,
             findings: Findings::default(),
             other: Vec::new(),
+            notes: Vec::new(),
             void: None,
+            skipped: None,
         }
     }
 
@@ -78,6 +86,7 @@ impl Report {
     /// What it comes to.
     pub fn verdict(&self) -> Verdict {
         match (self.violations(), &self.void) {
+            (0, None) if self.skipped.is_some() => Verdict::Skipped,
             (0, None) => Verdict::Green,
             (0, Some(_)) => Verdict::Void,
             _ => Verdict::Violated,
@@ -99,6 +108,7 @@ impl Report {
     /// Everything that is worth more words than a line of the table.
     pub fn details(&self) -> Vec<String> {
         let void = self.void.iter().map(|why| format!("{}: void: {why}", self.scenario));
+        let skipped = self.skipped.iter().map(|why| format!("{}: {why}", self.scenario));
         let other = self.other.iter().map(|what| format!("{}: P11: {what}", self.scenario));
         let told = self.findings.told().iter().map(|it| format!("{}: {it}", self.scenario));
         let undecided = self
@@ -106,6 +116,7 @@ impl Report {
             .undecided
             .iter()
             .map(|key| format!("{}: the search came to no verdict about {key}", self.scenario));
+        let notes = self.notes.iter().map(|note| format!("{}: {note}", self.scenario));
         let lost = (self.findings.lost_and_said_so > 0).then(|| {
             let lost = self.findings.lost_and_said_so;
             format!(
@@ -113,7 +124,13 @@ impl Report {
                 self.scenario
             )
         });
-        void.chain(other).chain(told).chain(undecided).chain(lost).collect()
+        void.chain(skipped)
+            .chain(other)
+            .chain(told)
+            .chain(undecided)
+            .chain(notes)
+            .chain(lost)
+            .collect()
     }
 }
 
@@ -121,6 +138,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict() {
             Verdict::Green => "green",
+            Verdict::Skipped => "SKIPPED",
             Verdict::Void => "VOID",
             Verdict::Violated => "VIOLATED",
         };

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::blindness;
+use super::cluster::{Cluster, Storage};
 use super::command_client::CommandClient;
 use super::fleet::Fleet;
 use super::nemesis::{heal, strike};
@@ -19,7 +21,7 @@ use super::readers::Reader;
 use super::recorder::{Load, Recorder};
 use super::recovery::recovered;
 use super::report::Report;
-use super::scenario::Scenario;
+use super::scenario::{Fault, Scenario};
 use super::stored_log;
 use super::watchers::Watcher;
 use super::writers::Writer;
@@ -60,10 +62,21 @@ pub struct Plan {
 /// Runs a scenario. An error means that the harness itself failed.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let mut report = Report::new(plan.scenario.name, plan.cycles, plan.seed);
-    let mut fleet = Fleet::start(&plan.folder, plan.scenario.name).await?;
-    let recorder = Arc::new(Recorder::default());
-    let first = recovered(&fleet, &recorder, u64::MAX).await.context("the system does not start");
-    first.with_context(|| format!("its logs are in {}", plan.folder.display()))?;
+    let fault = plan.scenario.fault;
+    if matches!(fault, Fault::CutPower | Fault::CutPowerUnsynced) && !Cluster::can_cut_power()? {
+        report.skipped = Some("no file system can be mounted here; run it as root".to_owned());
+        return Ok(report);
+    }
+    let name = plan.scenario.name;
+    let cluster = match fault {
+        Fault::CutPowerUnsynced => {
+            blindness::check(plan, &mut report).await?;
+            return Ok(report);
+        }
+        Fault::CutPower => Cluster::create_on_disk(name, Storage::Synced).await?,
+        _ => Cluster::create(name).await?,
+    };
+    let (mut fleet, recorder) = start(plan, cluster).await?;
     let workload = Workload::start(&fleet, &recorder, plan.seed)?;
     strike_again_and_again(plan, &mut fleet, &recorder, &mut report).await?;
     heal(&fleet);
@@ -92,6 +105,15 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     let Fleet { cluster, .. } = fleet;
     cluster.destroy().await?;
     Ok(report)
+}
+
+/// Starts everything and waits until it works.
+pub(super) async fn start(plan: &Plan, cluster: Cluster) -> Result<(Fleet, Arc<Recorder>)> {
+    let fleet = Fleet::start(&plan.folder, cluster).await?;
+    let recorder = Arc::new(Recorder::default());
+    let first = recovered(&fleet, &recorder, u64::MAX).await.context("the system does not start");
+    first.with_context(|| format!("its logs are in {}", plan.folder.display()))?;
+    Ok((fleet, recorder))
 }
 
 async fn strike_again_and_again(
@@ -127,7 +149,7 @@ async fn strike_again_and_again(
 }
 
 /// Waits until enough was done; tells whether that happened in time.
-async fn is_busy(recorder: &Recorder) -> bool {
+pub(super) async fn is_busy(recorder: &Recorder) -> bool {
     let before = recorder.load();
     let is_enough = || {
         let now = recorder.load();
@@ -143,7 +165,7 @@ async fn is_busy(recorder: &Recorder) -> bool {
 }
 
 /// All clients.
-struct Workload {
+pub(super) struct Workload {
     writing: JoinSet<()>,
     watching: JoinSet<()>,
     stop_writing: watch::Sender<bool>,
@@ -153,7 +175,7 @@ struct Workload {
 }
 
 impl Workload {
-    fn start(fleet: &Fleet, recorder: &Arc<Recorder>, seed: u64) -> Result<Self> {
+    pub(super) fn start(fleet: &Fleet, recorder: &Arc<Recorder>, seed: u64) -> Result<Self> {
         let (stop_writing, stop_watching) = (watch::Sender::new(false), watch::Sender::new(false));
         let (mut writing, mut watching) = (JoinSet::new(), JoinSet::new());
         let random = Random::new(!seed);

@@ -65,6 +65,10 @@ pub enum Fault {
     CutAnswer,
     /// A network between two is bad for a while. Which, and how, is drawn by lot.
     Network(Duration),
+    /// The power of the database's machine is cut: what was not synced is gone.
+    CutPower,
+    /// The same with a database that does not sync. That must be noticed, or nothing would be.
+    CutPowerUnsynced,
     /// An asynchronous standby that lost the tail takes over.
     PromoteStandby,
 }
@@ -96,13 +100,13 @@ impl Scenario {
 /// All scenarios.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("kill-command", Fault::Kill(Role::Command), 50, 8),
-    Scenario::new("kill-query", Fault::Kill(Role::Query), 50, 6),
-    Scenario::new("kill-gateway", Fault::Kill(Role::Gateway), 25, 0),
+    Scenario::new("kill-query", Fault::Kill(Role::Query), 30, 6),
+    Scenario::new("kill-gateway", Fault::Kill(Role::Gateway), 15, 0),
     Scenario::new("kill-database", Fault::Database(Stop::Kill), 20, 0),
     Scenario::new("database-immediate", Fault::Database(Stop::Immediate), 20, 5),
     Scenario::new("database-fast", Fault::Database(Stop::Fast), 5, 0),
     Scenario::new("commit-cut", Fault::CutCommit, 100, 15),
-    Scenario::new("answer-cut", Fault::CutAnswer, 100, 0),
+    Scenario::new("answer-cut", Fault::CutAnswer, 60, 0),
     Scenario::new(
         "sessions-terminated",
         Fault::TerminateSessions { times: 6, every: Duration::from_millis(500) },
@@ -114,5 +118,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("restart-command", Fault::Restart(Role::Command), 10, 0),
     Scenario::new("restart-query", Fault::Restart(Role::Query), 10, 0),
     Scenario::new("network", Fault::Network(Duration::from_millis(1_500)), 30, 0),
+    Scenario::new("power-cut", Fault::CutPower, 10, 0),
+    Scenario::new("power-cut-seen", Fault::CutPowerUnsynced, 1, 0),
     Scenario::new("promote-standby", Fault::PromoteStandby, 5, 0),
 ];

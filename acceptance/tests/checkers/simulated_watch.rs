@@ -52,8 +52,10 @@ impl Watcher {
     /// Whether what it has seen is gone with a lost tail.
     fn is_cut_off(&self, world: &World) -> bool {
         let newest = world.log.epochs.last().unwrap();
-        self.safe
-            .is_some_and(|safe| safe.epoch < newest.epoch && safe.position >= newest.first_position)
+        !world.has(Bug::WatchNotToldOfTheLoss)
+            && self.safe.is_some_and(|safe| {
+                safe.epoch < newest.epoch && safe.position >= newest.first_position
+            })
     }
 
     fn begin(&mut self, world: &mut World) {

@@ -50,7 +50,11 @@ pub struct World {
 /// Runs the system for a while. Some seeds lose the tail of the log in between.
 pub fn simulate(seed: u64, bug: Option<Bug>) -> Evidence {
     let loses_tail = match bug {
-        Some(Bug::NonInclusiveTailAcrossPromotion | Bug::UnannouncedLossOfTheTail) => true,
+        Some(
+            Bug::NonInclusiveTailAcrossPromotion
+            | Bug::UnannouncedLossOfTheTail
+            | Bug::WatchNotToldOfTheLoss,
+        ) => true,
         Some(_) => false,
         None => seed.is_multiple_of(3),
     };
@@ -275,7 +279,8 @@ impl World {
             Wish::AtLeast(token) => {
                 let epoch = self.log.epochs.last().unwrap();
                 let is_lost = token.epoch < epoch.epoch && token.position >= epoch.first_position;
-                if is_lost || token.position > head {
+                let is_false_alarm = is_stale(Bug::FalseAlarm) && self.random.percent(3);
+                if is_lost || is_false_alarm || token.position > head {
                     "LOG_CHANGED".clone_into(&mut read.failure);
                     return;
                 }
