@@ -10,7 +10,7 @@ scripts := scripts/with-postgres scripts/demo scripts/fuzz-rest $(wildcard scrip
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: toolchain ## Build and start everything in one process, with data in data/
@@ -42,6 +42,12 @@ doc: toolchain ## Build the code's documentation, warnings being errors
 .PHONY: demo
 demo: toolchain ## Take a tour with curl against a fresh server
 	scripts/demo
+
+.PHONY: docs-examples
+docs-examples: toolchain ## Run the examples in README.md and docs/, each as it is printed there
+	@command -v python3 >/dev/null || { \
+		echo "python3 is missing: the examples in the documents cannot be run" >&2; exit 1; }
+	scripts/examples-in-docs
 
 .PHONY: bench
 bench: toolchain ## Measure, beside an echo server and etcd; writes bench/results (BENCH_FLAGS="--only get,set")
