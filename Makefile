@@ -49,6 +49,12 @@ docs-examples: toolchain ## Run the examples in README.md and docs/, each as it 
 		echo "python3 is missing: the examples in the documents cannot be run" >&2; exit 1; }
 	scripts/examples-in-docs
 
+.PHONY: examples
+examples: toolchain ## Run the clients in examples/ against a fresh server
+	@command -v python3 >/dev/null || { \
+		echo "python3 is missing: it starts the examples in every language" >&2; exit 1; }
+	scripts/examples
+
 .PHONY: bench
 bench: toolchain ## Measure, beside an echo server and etcd; writes bench/results (BENCH_FLAGS="--only get,set")
 	scripts/bench $(BENCH_FLAGS)
