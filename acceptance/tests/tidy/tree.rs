@@ -40,11 +40,13 @@ fn collect(root: &Path, folder: &Path, texts: &mut Vec<Text>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        // In a second worktree .git is a file, which says where the first one is.
+        let is_ours = !matches!(&*name, "target" | ".git" | "data" | "node_modules" | ".venv");
+        if !is_ours {
+            continue;
+        }
         if path.is_dir() {
-            let is_ours = !matches!(&*name, "target" | ".git" | "data" | "node_modules" | ".venv");
-            if is_ours {
-                collect(root, &path, texts);
-            }
+            collect(root, &path, texts);
         } else if let Ok(content) = fs::read_to_string(&path) {
             let path = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
             texts.push(Text { path, content });
