@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Requests are many small allocations that are freed by another thread than made them; this one
+/// is made for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     configapi::main()
 }

@@ -12,6 +12,11 @@ use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use tokio::net::TcpListener;
 
+/// Requests are many small allocations that are freed by another thread than made them; this one
+/// is made for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SERVICE: &str = "configapi-gateway";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -14,6 +14,11 @@ use configapi_runtime::{http, settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
+/// Requests are many small allocations that are freed by another thread than made them; this one
+/// is made for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// ConfigApi's read server: follows the log and answers questions about it from memory

@@ -2,6 +2,7 @@
 //! share what did not change. It does no I/O and reads no clock.
 
 mod check;
+mod configs;
 mod decoded;
 mod digest;
 mod intern;

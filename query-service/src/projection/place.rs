@@ -14,7 +14,7 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use super::node::Node;
 
 /// A place in the order of keys; it need not be a valid key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Place<'a> {
     pub namespace: &'a str,
     pub name: &'a str,

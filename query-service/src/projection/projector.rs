@@ -61,8 +61,8 @@ impl Projector {
     pub fn end_replay(&mut self) {
         let mut touched: Vec<_> = self.replay.take().unwrap_or_default().into_iter().collect();
         touched.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        for (key, newest) in touched {
-            self.state.insert(key, newest);
+        for (_, newest) in touched {
+            self.state.insert(newest);
         }
     }
 
@@ -88,13 +88,11 @@ impl Projector {
                     node
                 }
             }
-        } else if let Some(newest) = self.state.newest_mut(&event.parts.key) {
-            let node = next(Some(newest), event, &mut self.texts)?;
-            *newest = Arc::clone(&node);
-            node
         } else {
-            let node = next(None, event, &mut self.texts)?;
-            self.state.insert(node.key().clone(), Arc::clone(&node));
+            let key = &event.parts.key;
+            let newest = self.state.newest(key.namespace(), key.name());
+            let node = next(newest, event, &mut self.texts)?;
+            self.state.insert(Arc::clone(&node));
             node
         };
         self.state.push(&node);
@@ -166,8 +164,7 @@ impl Restoring {
     pub fn finish(self) -> Option<State> {
         let mut state = self.state;
         for newest in self.newest {
-            let newest = newest?;
-            state.insert(newest.key().clone(), newest);
+            state.insert(newest?);
         }
         Some(state)
     }

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use configapi_domain::{ConfigKey, Position, Timestamp};
+use configapi_domain::{Position, Timestamp};
 use configapi_event_log::Hash;
 use imbl::{OrdMap, Vector};
 
+use super::configs::Configs;
 use super::digest;
 use super::node::Node;
 use super::place::{Matching, Place};
@@ -39,7 +40,7 @@ pub struct Counts {
 #[derive(Debug, Clone)]
 pub struct State {
     genesis: Anchor,
-    configs: OrdMap<ConfigKey, Arc<Node>>,
+    configs: Configs,
     /// The event at position 1 comes first.
     events: Vector<Arc<Node>>,
     known: u64,
@@ -52,7 +53,7 @@ impl State {
     pub fn empty(genesis: Anchor) -> Self {
         Self {
             genesis,
-            configs: OrdMap::new(),
+            configs: Configs::default(),
             events: Vector::new(),
             known: 0,
             live: 0,
@@ -99,7 +100,7 @@ impl State {
 
     /// The newest event of one config.
     pub fn newest(&self, namespace: &str, name: &str) -> Option<&Arc<Node>> {
-        self.configs.get(&Place { namespace, name })
+        self.configs.newest(Place { namespace, name })
     }
 
     /// The newest event of every config that matches, in the order of keys.
@@ -109,12 +110,12 @@ impl State {
         prefix: &'a str,
         after: Option<Place<'_>>,
     ) -> Matching<'a> {
-        Matching::new(&self.configs, namespace, prefix, after)
+        self.configs.matching(namespace, prefix, after)
     }
 
     /// The newest event of every config, in the order of keys.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.configs.values()
+        self.configs.all()
     }
 
     /// The event at a position; none at 0 and beyond the end.
@@ -153,14 +154,9 @@ impl State {
         digest::of(self)
     }
 
-    /// The place where the newest event of a config is held, if it has one.
-    pub(super) fn newest_mut(&mut self, key: &ConfigKey) -> Option<&mut Arc<Node>> {
-        self.configs.get_mut(key)
-    }
-
     /// Holds this as the newest event of its config.
-    pub(super) fn insert(&mut self, key: ConfigKey, newest: Arc<Node>) {
-        self.configs.insert(key, newest);
+    pub(super) fn insert(&mut self, newest: Arc<Node>) {
+        self.configs.insert(newest);
     }
 
     /// Counts an event that is known to be the next.
