@@ -9,6 +9,7 @@
 mod support;
 
 mod apply;
+mod auditing;
 mod bulk;
 mod documents;
 mod failures;
