@@ -19,6 +19,7 @@ mod help;
 mod operating;
 mod output;
 mod reads;
+mod tracing;
 mod transfer;
 mod watching;
 mod writes;
