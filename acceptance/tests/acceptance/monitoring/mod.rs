@@ -1,6 +1,7 @@
 //! What a running system tells its operators: its metrics, and the dashboard and alerts made of
 //! them.
 
+mod deploy;
 mod exposition;
 
 use configapi_acceptance::{AllInOne, Rest};
