@@ -20,7 +20,7 @@ use configapi_domain::{
     RequestId, Timestamp, Value, Version,
 };
 use configapi_event_log::{CommandPart, Draft, EventLog, LogId, MemoryLog, encode, seal};
-use configapi_proto::v1::query_service_server::QueryService as _;
+use configapi_proto::v1::query_service_client::QueryServiceClient;
 use configapi_proto::v1::{GetRequest, GetStatusRequest};
 use configapi_query_service::{QueryService, QuerySettings, snapshot};
 use configapi_runtime::metrics::Metrics;
@@ -97,18 +97,19 @@ async fn start(
 
 async fn state_hash(service: &QueryService) -> String {
     let request = GetStatusRequest { with_state_hash: true, consistency: None };
-    let status = service.rpc().get_status(Request::new(request)).await.unwrap().into_inner();
+    let mut client = QueryServiceClient::new(service.server());
+    let status = client.get_status(Request::new(request)).await.unwrap().into_inner();
     status.state_hash.expect("it was asked for")
 }
 
 async fn find(service: &QueryService, configs: u64) {
     const ROUNDS: u32 = 200_000;
-    let rpc = service.rpc();
+    let mut client = QueryServiceClient::new(service.server());
     let (began, cpu) = (Instant::now(), cpu_seconds());
     for round in 0..u64::from(ROUNDS) {
         let name = config_name(round.wrapping_mul(0x9E37_79B9_7F4A_7C15) % configs);
         let request = GetRequest { name, ..GetRequest::default() };
-        black_box(rpc.get(Request::new(request)).await.unwrap());
+        black_box(client.get(Request::new(request)).await.unwrap());
     }
     let (took, cpu) = (began.elapsed() / ROUNDS, cpu_seconds() - cpu);
     let micros = cpu * 1e6 / f64::from(ROUNDS);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use configapi_proto::v1::query_service_server::QueryService as Rpc;
 use configapi_proto::v1::{
     AtTimeRequest, AtTimeResponse, DiffRequest, DiffResponse, GetRequest, GetResponse,
     GetStatusRequest, GetStatusResponse, HistoryRequest, HistoryResponse, ListRequest,
@@ -13,8 +12,21 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use self::generated::query_service_server::QueryService as Rpc;
 use crate::core::Core;
 use crate::watch::FrameStream;
+use crate::wire::Encoded;
+
+/// The server half of the contract, with answers in their encoded form.
+#[expect(
+    clippy::pedantic,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated from the contract"
+)]
+pub mod generated {
+    tonic::include_proto!("configapi.v1");
+}
 
 /// The read server's gRPC service.
 #[derive(Debug, Clone)]
@@ -63,12 +75,18 @@ impl About {
 impl Rpc for QueryRpc {
     type WatchStream = FrameStream;
 
-    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+    async fn get(
+        &self,
+        request: Request<GetRequest>,
+    ) -> Result<Response<Encoded<GetResponse>>, Status> {
         let about = About::of(&request);
         Ok(about.answer(self.core.get(request.into_inner(), about.deadline).await?))
     }
 
-    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+    async fn list(
+        &self,
+        request: Request<ListRequest>,
+    ) -> Result<Response<Encoded<ListResponse>>, Status> {
         let about = About::of(&request);
         Ok(about.answer(self.core.list(request.into_inner(), about.deadline).await?))
     }
@@ -76,7 +94,7 @@ impl Rpc for QueryRpc {
     async fn history(
         &self,
         request: Request<HistoryRequest>,
-    ) -> Result<Response<HistoryResponse>, Status> {
+    ) -> Result<Response<Encoded<HistoryResponse>>, Status> {
         let about = About::of(&request);
         Ok(about.answer(self.core.history(request.into_inner(), about.deadline).await?))
     }
@@ -84,12 +102,15 @@ impl Rpc for QueryRpc {
     async fn at_time(
         &self,
         request: Request<AtTimeRequest>,
-    ) -> Result<Response<AtTimeResponse>, Status> {
+    ) -> Result<Response<Encoded<AtTimeResponse>>, Status> {
         let about = About::of(&request);
         Ok(about.answer(self.core.at_time(request.into_inner(), about.deadline).await?))
     }
 
-    async fn diff(&self, request: Request<DiffRequest>) -> Result<Response<DiffResponse>, Status> {
+    async fn diff(
+        &self,
+        request: Request<DiffRequest>,
+    ) -> Result<Response<Encoded<DiffResponse>>, Status> {
         let about = About::of(&request);
         Ok(about.answer(self.core.diff(request.into_inner(), about.deadline).await?))
     }

@@ -18,6 +18,7 @@ mod watch;
 mod wire;
 
 pub use grpc::QueryRpc;
+pub use grpc::generated::query_service_server::QueryServiceServer;
 pub use limits::Limits;
 pub use service::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, QueryService, SnapshotDirError};
 pub use settings::QuerySettings;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use configapi_event_log::EventLog;
 use configapi_proto::FILE_DESCRIPTOR_SET;
-use configapi_proto::v1::query_service_server::{QueryServiceServer, SERVICE_NAME};
 use configapi_runtime::grpc::{self, ENCODINGS, GrpcLimits, GrpcServer, Health, ServeError};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
@@ -18,6 +17,7 @@ use tonic::service::Routes;
 use crate::board::Board;
 use crate::core::Core;
 use crate::grpc::QueryRpc;
+use crate::grpc::generated::query_service_server::{QueryServiceServer, SERVICE_NAME};
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
 use crate::settings::QuerySettings;
@@ -84,17 +84,12 @@ impl QueryService {
 
     /// The service, to be called within this process.
     pub fn server(&self) -> QueryServiceServer<QueryRpc> {
-        let service = QueryServiceServer::new(self.rpc())
+        let service = QueryServiceServer::new(QueryRpc::new(Arc::clone(&self.core)))
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .max_encoding_message_size(MAX_ANSWER_BYTES);
         ENCODINGS.into_iter().fold(service, |service, encoding| {
             service.accept_compressed(encoding).send_compressed(encoding)
         })
-    }
-
-    /// The handlers, without anything around them.
-    pub fn rpc(&self) -> QueryRpc {
-        QueryRpc::new(Arc::clone(&self.core))
     }
 
     /// Says, whenever asked, whether reads are served, and if not, why not.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use configapi_domain::ConfigKey;
 use configapi_event_log::Recorded;
-use configapi_proto::v1::query_service_server::QueryService as _;
+
 use configapi_proto::v1::{
     AtTimeRequest, DiffRequest, GetRequest, HistoryOrder, HistoryRequest, ListRequest, PointInTime,
     at_time_request, point_in_time,
@@ -103,7 +103,7 @@ async fn check_gets(server: &Server, log: &[Recorded], position: u64, end: u64) 
         let at = Some(at_position(position));
         let request =
             GetRequest { namespace: namespace.clone(), name: name.clone(), at, consistency: None };
-        let answer = server.rpc.get(Request::new(request)).await;
+        let answer = server.client.clone().get(Request::new(request)).await;
         match (expected.get(&(namespace, name)), answer) {
             (Some(config), Ok(answer)) => {
                 let answer = answer.into_inner();
@@ -145,7 +145,8 @@ async fn check_lists(server: &Server, log: &[Recorded], at: PointInTime, end: u6
             selection: Some(at_time_request::Selection::Prefix(prefix.to_owned())),
             ..AtTimeRequest::default()
         };
-        let answer = server.rpc.at_time(Request::new(request)).await.unwrap().into_inner();
+        let answer =
+            server.client.clone().at_time(Request::new(request)).await.unwrap().into_inner();
         let matching: Vec<_> =
             expected.values().filter(|it| it.name.starts_with(prefix)).cloned().collect();
         assert_eq!(answer.configs, matching, "all, {prefix}, {at:?}");
@@ -159,7 +160,7 @@ async fn check_diff(server: &Server, log: &[Recorded], from: u64, to: u64) {
         all_namespaces: true,
         ..DiffRequest::default()
     };
-    let answer = server.rpc.diff(Request::new(request)).await.unwrap().into_inner();
+    let answer = server.client.clone().diff(Request::new(request)).await.unwrap().into_inner();
     let (from, to) = (oracle::command_end(log, from), oracle::command_end(log, to));
     assert_eq!(answer.entries, oracle::diff(log, from, to), "{from} to {to}");
     assert_eq!(answer.from_state.unwrap().position, from);

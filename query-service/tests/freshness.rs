@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use configapi_proto::Reason;
-use configapi_proto::v1::query_service_server::QueryService as _;
+
 use configapi_proto::v1::{AtTimeRequest, GetRequest, PointInTime, at_time_request, point_in_time};
 use configapi_query_service::{Limits, QuerySettings};
 use futures_util::future::join_all;
@@ -65,7 +65,8 @@ async fn a_moment_that_is_not_reached_yet_is_waited_for() {
         selection: Some(at_time_request::Selection::Name("a".to_owned())),
         ..AtTimeRequest::default()
     };
-    let (answer, _) = tokio::join!(server.rpc.at_time(Request::new(request)), async {
+    let mut client = server.client.clone();
+    let (answer, _) = tokio::join!(client.at_time(Request::new(request)), async {
         writer.set("default/a", "1").await;
         writer.set("default/a", "2").await
     });
@@ -84,7 +85,7 @@ async fn a_position_within_an_apply_means_the_whole_of_it() {
         at: Some(PointInTime { moment: Some(point_in_time::Moment::Token("1-1".to_owned())) }),
         ..GetRequest::default()
     };
-    let answer = server.rpc.get(Request::new(request)).await.unwrap().into_inner();
+    let answer = server.client.clone().get(Request::new(request)).await.unwrap().into_inner();
     assert_eq!(answer.state.unwrap().position, 3);
 }
 

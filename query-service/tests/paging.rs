@@ -1,7 +1,7 @@
 //! Answers in pages: all about one position, whatever is written meanwhile, and none too large.
 
 use configapi_proto::Reason;
-use configapi_proto::v1::query_service_server::QueryService as _;
+
 use configapi_proto::v1::{DiffRequest, HistoryRequest, ListRequest, PointInTime, point_in_time};
 use prost::Message as _;
 use tonic::Request;
@@ -111,7 +111,13 @@ async fn a_page_of_large_values_fits_into_four_mebibytes() {
     let mut request = HistoryRequest { name: "hot".to_owned(), ..HistoryRequest::default() };
     let mut versions = Vec::new();
     loop {
-        let page = server.rpc.history(Request::new(request.clone())).await.unwrap().into_inner();
+        let page = server
+            .client
+            .clone()
+            .history(Request::new(request.clone()))
+            .await
+            .unwrap()
+            .into_inner();
         assert!(page.encoded_len() < 4 << 20);
         versions.extend(page.events.iter().map(|event| event.version));
         if page.next_page_token.is_empty() {
@@ -140,7 +146,13 @@ async fn histories_and_differences_come_in_pages_too() {
     };
     let mut versions = Vec::new();
     loop {
-        let page = server.rpc.history(Request::new(request.clone())).await.unwrap().into_inner();
+        let page = server
+            .client
+            .clone()
+            .history(Request::new(request.clone()))
+            .await
+            .unwrap()
+            .into_inner();
         versions.extend(page.events.iter().map(|event| event.version));
         if page.next_page_token.is_empty() {
             break;
@@ -162,7 +174,13 @@ async fn histories_and_differences_come_in_pages_too() {
         };
         let mut entries = Vec::new();
         loop {
-            let page = server.rpc.diff(Request::new(request.clone())).await.unwrap().into_inner();
+            let page = server
+                .client
+                .clone()
+                .diff(Request::new(request.clone()))
+                .await
+                .unwrap()
+                .into_inner();
             assert_eq!(page.from_state.unwrap().position, from);
             assert_eq!(page.to_state.unwrap().position, to);
             entries.extend(page.entries);

@@ -58,8 +58,8 @@ fn event(hasher: &mut Sha256, node: &Node) {
     text(hasher, node.content().content_type.as_ref().map_or("", |kind| kind.as_str()));
     text(hasher, node.actor());
     text(hasher, node.reason());
-    text(hasher, &node.request_id());
-    text(hasher, &node.traceparent());
+    node.with_request_id(|id| text(hasher, id));
+    node.with_traceparent(|trace| text(hasher, trace));
 }
 
 fn text(hasher: &mut Sha256, text: &str) {

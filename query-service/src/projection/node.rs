@@ -181,14 +181,17 @@ impl Node {
         self.parts.reason.as_str()
     }
 
-    /// Under which id it was asked; empty if there is none.
-    pub fn request_id(&self) -> String {
-        self.parts.request_id.to_text()
+    /// Shows under which id it was asked; empty if there is none.
+    pub fn with_request_id<T>(&self, see: impl FnOnce(&str) -> T) -> T {
+        self.parts.request_id.with_text(see)
     }
 
-    /// The trace that the request belonged to; empty if there is none.
-    pub fn traceparent(&self) -> String {
-        self.parts.traceparent.as_ref().map(PackedTrace::to_text).unwrap_or_default()
+    /// Shows the trace that the request belonged to; empty if there is none.
+    pub fn with_traceparent<T>(&self, see: impl FnOnce(&str) -> T) -> T {
+        match &self.parts.traceparent {
+            Some(trace) => trace.with_text(see),
+            None => see(""),
+        }
     }
 
     /// The hash of the row.

@@ -24,11 +24,14 @@ impl PackedRequestId {
         }
     }
 
-    pub fn to_text(&self) -> String {
+    /// Shows what was packed, empty if there is nothing.
+    pub fn with_text<T>(&self, see: impl FnOnce(&str) -> T) -> T {
         match self {
-            Self::Absent => String::new(),
-            Self::Uuid(bytes) => Uuid::from_bytes(*bytes).hyphenated().to_string(),
-            Self::Text(id) => id.as_str().to_owned(),
+            Self::Absent => see(""),
+            Self::Uuid(bytes) => {
+                see(Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+            }
+            Self::Text(id) => see(id.as_str()),
         }
     }
 }
@@ -66,17 +69,17 @@ impl PackedTrace {
         &self.0
     }
 
-    pub fn to_text(&self) -> String {
-        let mut text = String::with_capacity(55);
-        text.push_str("00");
-        for (at, byte) in self.0.iter().enumerate() {
-            if matches!(at, 0 | 16 | 24) {
-                text.push('-');
-            }
-            text.push(digit(byte >> 4));
-            text.push(digit(byte & 15));
+    /// Shows what was packed.
+    pub fn with_text<T>(&self, see: impl FnOnce(&str) -> T) -> T {
+        let mut text = *b"00-                                -                -  ";
+        let (trace, rest) = text[3..].split_at_mut(32);
+        let (span, flags) = rest[1..].split_at_mut(16);
+        let digits = trace.iter_mut().chain(span).chain(&mut flags[1..]);
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        for (place, nibble) in digits.zip(nibbles) {
+            *place = digit(nibble);
         }
-        text
+        see(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -87,8 +90,8 @@ fn nibble(digit: u8) -> u8 {
     }
 }
 
-fn digit(nibble: u8) -> char {
-    char::from(b"0123456789abcdef"[usize::from(nibble & 15)])
+fn digit(nibble: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(nibble & 15)]
 }
 
 #[cfg(test)]
@@ -105,11 +108,11 @@ mod tests {
             "deploy-42",
         ] {
             let id = RequestId::parse(text).unwrap();
-            assert_eq!(PackedRequestId::pack(Some(id)).to_text(), text);
+            PackedRequestId::pack(Some(id)).with_text(|unpacked| assert_eq!(unpacked, text));
         }
         let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let trace = TraceParent::parse(text).unwrap();
-        assert_eq!(PackedTrace::pack(&trace).unwrap().to_text(), text);
+        PackedTrace::pack(&trace).unwrap().with_text(|unpacked| assert_eq!(unpacked, text));
     }
 
     #[test]

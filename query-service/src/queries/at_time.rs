@@ -8,7 +8,7 @@ use super::page::{Fingerprint, Paging};
 use super::{Moment, Selection, get, list};
 use crate::core::Core;
 use crate::freshness::Wish;
-use crate::wire;
+use crate::wire::{self, Answer, Encoded, Items};
 
 impl Core {
     /// Answers an `AtTime`.
@@ -16,7 +16,7 @@ impl Core {
         &self,
         request: v1::AtTimeRequest,
         deadline: Option<Instant>,
-    ) -> Result<v1::AtTimeResponse, ApiError> {
+    ) -> Result<Encoded<v1::AtTimeResponse>, ApiError> {
         let v1::AtTimeRequest { namespace, all_namespaces, .. } = &request;
         let moment = Moment::parse_required("at", request.at.as_ref())?;
         let (selection, text) = match &request.selection {
@@ -34,13 +34,14 @@ impl Core {
         let paging = Paging::parse(fingerprint, request.page_size, &request.page_token)?;
         let wish = Wish::parse(request.consistency.as_ref())?;
         let (view, position) = self.view_of_page(&paging, wish, moment, deadline).await?;
-        let state = Some(view.read_state(position));
+        let state = view.read_state(position);
         if let Some(key) = selection.key() {
             let node = get::find(&view, key.namespace(), key.name(), position)?;
-            let configs = vec![wire::config(node, false)];
-            return Ok(v1::AtTimeResponse { configs, next_page_token: String::new(), state });
+            let mut configs = Items::default();
+            configs.push(&wire::Config { node, keys_only: false });
+            return Ok(Answer::of(configs).message(3, &state).finish());
         }
         let page = list::page(&view, position, &selection, &paging, false, &self.limits)?;
-        Ok(v1::AtTimeResponse { configs: page.configs, next_page_token: page.next, state })
+        Ok(Answer::of(page.configs).text(2, &page.next).message(3, &state).finish())
     }
 }

@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::freshness::Wish;
 use crate::projection::{Node, Place};
 use crate::view::View;
-use crate::wire;
+use crate::wire::{self, Answer, Encoded, Items};
 
 /// Moments with at most this many events between them are close together.
 const CLOSE_EVENTS: u64 = 10_000;
@@ -25,7 +25,7 @@ impl Core {
         &self,
         request: v1::DiffRequest,
         deadline: Option<Instant>,
-    ) -> Result<v1::DiffResponse, ApiError> {
+    ) -> Result<Encoded<v1::DiffResponse>, ApiError> {
         let selection =
             Selection::prefix(&request.namespace, request.all_namespaces, &request.prefix)?;
         let from = Moment::parse_required("from", request.from.as_ref())?;
@@ -50,12 +50,11 @@ impl Core {
         let mut page = Page::new(&view, span, Room::new(&paging, &self.limits));
         let is_whole = page.fill(&selection, after.as_ref());
         let next_page_token = if is_whole { String::new() } else { page.next(&paging) };
-        Ok(v1::DiffResponse {
-            entries: page.entries,
-            next_page_token,
-            from_state: Some(view.read_state(span.from)),
-            to_state: Some(view.read_state(span.to)),
-        })
+        Ok(Answer::of(page.entries)
+            .text(2, &next_page_token)
+            .message(3, &view.read_state(span.from))
+            .message(4, &view.read_state(span.to))
+            .finish())
     }
 }
 
@@ -89,13 +88,13 @@ struct Page<'a> {
     view: &'a View,
     span: Span,
     room: Room,
-    entries: Vec<v1::DiffEntry>,
+    entries: Items,
     last: Option<&'a ConfigKey>,
 }
 
 impl<'a> Page<'a> {
     fn new(view: &'a View, span: Span, room: Room) -> Self {
-        Self { view, span, room, entries: Vec::new(), last: None }
+        Self { view, span, room, entries: Items::default(), last: None }
     }
 
     /// Compares configs until the page is full or there are no more. Answers whether there are no
@@ -139,13 +138,7 @@ impl<'a> Page<'a> {
             if !self.room.take(bytes.sum::<usize>() + newest.key().stream().len()) {
                 return false;
             }
-            self.entries.push(v1::DiffEntry {
-                namespace: newest.key().namespace().to_owned(),
-                name: newest.key().name().to_owned(),
-                kind: kind.into(),
-                from: from.map(|node| wire::config(node, false)),
-                to: to.map(|node| wire::config(node, false)),
-            });
+            self.entries.push(&wire::DiffEntry { newest, kind, from, to });
         }
         self.last = Some(newest.key());
         self.room.look()

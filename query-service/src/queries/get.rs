@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::freshness::Wish;
 use crate::projection::Node;
 use crate::view::View;
-use crate::wire;
+use crate::wire::{self, Answer, Encoded};
 
 impl Core {
     /// Answers a Get.
@@ -18,16 +18,16 @@ impl Core {
         &self,
         request: v1::GetRequest,
         deadline: Option<Instant>,
-    ) -> Result<v1::GetResponse, ApiError> {
+    ) -> Result<Encoded<v1::GetResponse>, ApiError> {
         let moment = Moment::parse("at", request.at.as_ref())?;
         let wishes = [Wish::parse(request.consistency.as_ref())?, moment.wish()];
         let view = self.freshness.view(&wishes, deadline).await?;
         let position = moment.resolve(&view);
         let node = find(&view, &request.namespace, &request.name, position)?;
-        Ok(v1::GetResponse {
-            config: Some(wire::config(node, false)),
-            state: Some(view.read_state(position)),
-        })
+        Ok(Answer::with_capacity(wire::config_bytes(node, false) + wire::STATE_BYTES)
+            .message(1, &wire::Config { node, keys_only: false })
+            .message(2, &view.read_state(position))
+            .finish())
     }
 }
 

@@ -10,7 +10,7 @@ use super::selection::invalid;
 use crate::core::Core;
 use crate::freshness::Wish;
 use crate::projection::Node;
-use crate::wire;
+use crate::wire::{self, Answer, Encoded, Items};
 
 impl Core {
     /// Answers a History.
@@ -18,7 +18,7 @@ impl Core {
         &self,
         request: v1::HistoryRequest,
         deadline: Option<Instant>,
-    ) -> Result<v1::HistoryResponse, ApiError> {
+    ) -> Result<Encoded<v1::HistoryResponse>, ApiError> {
         let key = ConfigKey::parse(&request.namespace, &request.name).map_err(invalid)?;
         let order = order(request.order)?;
         let fingerprint = Fingerprint::new("history")
@@ -30,7 +30,7 @@ impl Core {
         let (view, position) = self.view_of_page(&paging, wish, Moment::Now, deadline).await?;
 
         let newest = view.state.newest(key.namespace(), key.name());
-        let mut events = Vec::new();
+        let mut events = Items::default();
         let mut next_page_token = String::new();
         if let Some(newest) = newest.and_then(|newest| newest.at_position(position)) {
             let mut room = Room::new(&paging, &self.limits);
@@ -39,7 +39,7 @@ impl Core {
                 if !room.take(wire::event_bytes(node)) {
                     break;
                 }
-                events.push(wire::event(node));
+                events.push(&wire::Event(node));
                 last_version = Some(node.version().0);
             }
             if let Some(version) = last_version.filter(|last| order.has_more(*last, newest)) {
@@ -47,7 +47,10 @@ impl Core {
                 next_page_token = paging.next(&view, position, Position::GENESIS, &last);
             }
         }
-        Ok(v1::HistoryResponse { events, next_page_token, state: Some(view.read_state(position)) })
+        Ok(Answer::of(events)
+            .text(2, &next_page_token)
+            .message(3, &view.read_state(position))
+            .finish())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::freshness::Wish;
 use crate::limits::Limits;
 use crate::projection::Place;
 use crate::view::View;
-use crate::wire;
+use crate::wire::{self, Answer, Encoded, Items};
 
 impl Core {
     /// Answers a List.
@@ -19,7 +19,7 @@ impl Core {
         &self,
         request: v1::ListRequest,
         deadline: Option<Instant>,
-    ) -> Result<v1::ListResponse, ApiError> {
+    ) -> Result<Encoded<v1::ListResponse>, ApiError> {
         let selection =
             Selection::prefix(&request.namespace, request.all_namespaces, &request.prefix)?;
         let moment = Moment::parse("at", request.at.as_ref())?;
@@ -31,11 +31,10 @@ impl Core {
         let wish = Wish::parse(request.consistency.as_ref())?;
         let (view, position) = self.view_of_page(&paging, wish, moment, deadline).await?;
         let page = page(&view, position, &selection, &paging, request.keys_only, &self.limits)?;
-        Ok(v1::ListResponse {
-            configs: page.configs,
-            next_page_token: page.next,
-            state: Some(view.read_state(position)),
-        })
+        Ok(Answer::of(page.configs)
+            .text(2, &page.next)
+            .message(3, &view.read_state(position))
+            .finish())
     }
 
     /// The view that a page is read from, and the position that it is about.
@@ -65,7 +64,7 @@ impl Fingerprint {
 
 /// A page of configs.
 pub(super) struct Page {
-    pub configs: Vec<v1::Config>,
+    pub configs: Items,
     pub next: String,
 }
 
@@ -80,7 +79,7 @@ pub(super) fn page(
 ) -> Result<Page, ApiError> {
     let after = paging.last_text()?.map(|stream| last_key(stream, selection)).transpose()?;
     let mut room = Room::new(paging, limits);
-    let mut configs = Vec::with_capacity(paging.items.min(limits.page_visits).min(1_000));
+    let mut configs = Items::default();
     let mut last = None;
     let is_newest = position == view.position();
     let matching = view.state.matching(
@@ -92,7 +91,7 @@ pub(super) fn page(
         let node = if is_newest { Some(&**newest) } else { newest.at_position(position) };
         let has_room = match node.filter(|node| node.is_live()) {
             Some(node) if room.take(wire::config_bytes(node, keys_only)) => {
-                configs.push(wire::config(node, keys_only));
+                configs.push(&wire::Config { node, keys_only });
                 true
             }
             Some(_) => false,

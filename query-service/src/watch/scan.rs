@@ -2,12 +2,11 @@
 //! with the end of a command, unless one command alone is too large for a frame.
 
 use configapi_domain::{ConfigKey, Position};
-use configapi_proto::v1;
 
 use crate::limits::Limits;
 use crate::projection::{Place, State};
 use crate::queries::Selection;
-use crate::wire;
+use crate::wire::{self, Items};
 
 /// A place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,37 +27,37 @@ impl Cursor {
 /// What matched.
 #[derive(Debug)]
 pub(super) struct Scan {
-    pub events: Vec<v1::Event>,
+    pub events: Items,
     pub cursor: Cursor,
 }
 
 /// Looks at the events after the cursor.
 pub(super) fn scan(state: &State, from: Cursor, selection: &Selection, limits: &Limits) -> Scan {
-    let mut events = Vec::new();
+    let mut events = Items::default();
     let mut bytes = 0;
     let mut cursor = from;
-    let mut whole_events = 0;
+    let mut whole_events = events.mark();
     for (visits, node) in state.events_after(from.seen).enumerate() {
         if visits >= limits.frame_visits && cursor.seen == cursor.safe {
             break;
         }
         if selection.matches(node.key()) {
             bytes += wire::event_bytes(node);
-            let is_full = events.len() >= limits.frame_items || bytes > limits.frame_bytes;
-            if is_full && whole_events > 0 {
+            let is_full = events.count() >= limits.frame_items || bytes > limits.frame_bytes;
+            if is_full && whole_events.count > 0 {
                 events.truncate(whole_events);
                 cursor.seen = cursor.safe;
                 break;
             }
-            if is_full && !events.is_empty() {
+            if is_full && events.count() > 0 {
                 break;
             }
-            events.push(wire::event(node));
+            events.push(&wire::Event(node));
         }
         cursor.seen = node.position();
         if node.ends_command() {
             cursor.safe = cursor.seen;
-            whole_events = events.len();
+            whole_events = events.mark();
         }
     }
     Scan { events, cursor }
@@ -67,7 +66,7 @@ pub(super) fn scan(state: &State, from: Cursor, selection: &Selection, limits: &
 /// A part of the initial state.
 #[derive(Debug)]
 pub(super) struct InitialPart {
-    pub configs: Vec<v1::Config>,
+    pub configs: Items,
     /// Where to go on; none if this was the last part.
     pub after: Option<ConfigKey>,
 }
@@ -81,10 +80,13 @@ pub(super) fn initial(
 ) -> InitialPart {
     if let Some(key) = selection.key() {
         let newest = state.newest(key.namespace(), key.name()).filter(|node| node.is_live());
-        let configs = newest.map(|node| wire::config(node, false)).into_iter().collect();
+        let mut configs = Items::default();
+        if let Some(node) = newest {
+            configs.push(&wire::Config { node, keys_only: false });
+        }
         return InitialPart { configs, after: None };
     }
-    let mut configs = Vec::new();
+    let mut configs = Items::default();
     let mut bytes = 0;
     let mut last = None;
     let (namespace, prefix) = (selection.namespace(), selection.name_prefix());
@@ -95,11 +97,11 @@ pub(super) fn initial(
         }
         if node.is_live() {
             bytes += wire::config_bytes(node, false);
-            let is_full = configs.len() >= limits.frame_items || bytes > limits.frame_bytes;
-            if is_full && !configs.is_empty() {
+            let is_full = configs.count() >= limits.frame_items || bytes > limits.frame_bytes;
+            if is_full && configs.count() > 0 {
                 return InitialPart { configs, after: last };
             }
-            configs.push(wire::config(node, false));
+            configs.push(&wire::Config { node, keys_only: false });
         }
         last = Some(node.key().clone());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use configapi_domain::{ConfigKey, Position};
 use configapi_event_log::Epoch;
-use configapi_proto::v1::{WatchResponse, watch_response};
+use configapi_proto::v1::{ReadState, WatchResponse};
 use configapi_proto::{ApiError, Reason, Token, key};
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
@@ -18,9 +18,19 @@ use super::seat::Seat;
 use crate::core::Core;
 use crate::queries::Selection;
 use crate::view::{LogFacts, View};
+use crate::wire::{Answer, Encoded, Message, Sink};
 
 /// The frames of one watch.
-pub(crate) type FrameStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
+pub(crate) type FrameStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
+type Frame = Encoded<WatchResponse>;
+
+// The kinds of frames, by their field in `WatchResponse`.
+const STARTED: u32 = 3;
+const INITIAL_CONFIGS: u32 = 4;
+const INITIAL_STATE_COMPLETE: u32 = 5;
+const EVENTS: u32 = 6;
+const PROGRESS: u32 = 7;
 
 /// Where a watch begins.
 #[derive(Debug, Clone, Copy)]
@@ -101,50 +111,48 @@ impl Watcher {
         }))
     }
 
-    async fn next(&mut self) -> Result<WatchResponse, ApiError> {
+    async fn next(&mut self) -> Result<Frame, ApiError> {
         match &self.stage {
             Stage::Beginning { view, with_initial_state } => {
                 let view = Arc::clone(view);
-                let state = Some(view.read_state(view.position()));
+                let about = About::of(&view);
                 self.stage = if *with_initial_state {
                     Stage::Initial { view, after: None, sent: 0, is_sent: false }
                 } else {
                     Stage::Following
                 };
-                Ok(self.frame(watch_response::Frame::Started(watch_response::Started { state })))
+                Ok(self.frame(STARTED, &about))
             }
             Stage::Initial { .. } => self.next_initial().await,
             Stage::Following | Stage::Ended => self.follow().await,
         }
     }
 
-    async fn next_initial(&mut self) -> Result<WatchResponse, ApiError> {
+    async fn next_initial(&mut self) -> Result<Frame, ApiError> {
         loop {
             self.check()?;
             let Stage::Initial { view, after, sent, is_sent } = &mut self.stage else {
                 return self.follow().await;
             };
             if *is_sent {
-                let (state, configs) = (Some(view.read_state(view.position())), *sent);
+                let complete = About { configs: *sent, ..About::of(view) };
                 self.stage = Stage::Following;
-                let complete = watch_response::InitialStateComplete { state, configs };
-                return Ok(self.frame(watch_response::Frame::InitialStateComplete(complete)));
+                return Ok(self.frame(INITIAL_STATE_COMPLETE, &complete));
             }
             let limits = &self.core.limits;
             let part = initial(&view.state, after.as_ref(), &self.selection, limits);
             *is_sent = part.after.is_none();
             *after = part.after;
-            *sent += part.configs.len() as u64;
-            if !part.configs.is_empty() {
-                let configs = watch_response::InitialConfigs { configs: part.configs };
-                return Ok(self.frame(watch_response::Frame::InitialConfigs(configs)));
+            *sent += part.configs.count() as u64;
+            if part.configs.count() > 0 {
+                return Ok(self.frame(INITIAL_CONFIGS, &part.configs));
             }
             // Nothing but deleted configs; others get their turn before more are looked at.
             tokio::task::yield_now().await;
         }
     }
 
-    async fn follow(&mut self) -> Result<WatchResponse, ApiError> {
+    async fn follow(&mut self) -> Result<Frame, ApiError> {
         loop {
             self.changes.mark_unchanged();
             let view = self.check()?;
@@ -152,9 +160,8 @@ impl Watcher {
                 let limits = &self.core.limits;
                 let found = scan(&view.state, self.cursor, &self.selection, limits);
                 self.cursor = found.cursor;
-                if !found.events.is_empty() {
-                    let events = watch_response::Events { events: found.events };
-                    return Ok(self.frame(watch_response::Frame::Events(events)));
+                if found.events.count() > 0 {
+                    return Ok(self.frame(EVENTS, &found.events));
                 }
                 if view.position() > self.cursor.seen && Instant::now() < self.timer.deadline() {
                     // Nothing matched so far; others get their turn before more is looked at.
@@ -165,9 +172,7 @@ impl Watcher {
             tokio::select! {
                 biased;
                 () = self.timer.as_mut() => {
-                    let state = Some(view.read_state(view.position()));
-                    let progress = watch_response::Progress { state };
-                    return Ok(self.frame(watch_response::Frame::Progress(progress)));
+                    return Ok(self.frame(PROGRESS, &About::of(&view)));
                 }
                 // The board lives as long as the core, so its signs do not end.
                 _ = self.changes.changed() => {}
@@ -222,12 +227,32 @@ impl Watcher {
         (!is_initial).then_some(Token { epoch, position: self.cursor.safe.0 })
     }
 
-    fn frame(&self, frame: watch_response::Frame) -> WatchResponse {
+    fn frame(&self, kind: u32, content: &impl Message) -> Frame {
         let token = self.token();
-        WatchResponse {
-            position: token.map_or(Position::GENESIS.0, |token| token.position),
-            token: token.map(|token| token.to_string()).unwrap_or_default(),
-            frame: Some(frame),
-        }
+        Answer::default()
+            .number(1, token.map_or(Position::GENESIS.0, |token| token.position))
+            .text(2, &token.map(|token| token.to_string()).unwrap_or_default())
+            .message(kind, content)
+            .finish()
+    }
+}
+
+/// What the frames that hold no items say: which state they are about, and how many configs were
+/// sent, if any were.
+struct About {
+    state: ReadState,
+    configs: u64,
+}
+
+impl About {
+    fn of(view: &View) -> Self {
+        Self { state: view.read_state(view.position()), configs: 0 }
+    }
+}
+
+impl Message for About {
+    fn write(&self, out: &mut impl Sink) {
+        out.message(1, &self.state);
+        out.number(2, self.configs);
     }
 }

@@ -5,26 +5,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_event_log::EventLog;
-use configapi_proto::v1::query_service_server::QueryService as _;
+use configapi_proto::v1::query_service_client::QueryServiceClient;
 use configapi_proto::v1::{
     Consistency, Event, GetRequest, GetResponse, GetStatusRequest, GetStatusResponse,
     HistoryRequest, ListRequest, ListResponse, WatchRequest, WatchResponse, consistency,
     watch_response,
 };
 use configapi_proto::{ApiError, Reason};
-use configapi_query_service::{Limits, QueryRpc, QueryService, QuerySettings};
+use configapi_query_service::{Limits, QueryRpc, QueryService, QueryServiceServer, QuerySettings};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use futures_util::StreamExt as _;
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 
 /// How long a test waits for what has to happen soon.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Calls the server without a network.
+pub type Client = QueryServiceClient<QueryServiceServer<QueryRpc>>;
+
 /// A server, with short waits so that tests of them are fast.
 pub struct Server {
     pub service: QueryService,
-    pub rpc: QueryRpc,
+    pub client: Client,
     pub life: Lifecycle,
 }
 
@@ -46,7 +49,7 @@ impl Server {
         let life = Lifecycle::default();
         let metrics = Metrics::new("query", "test");
         let service = QueryService::start(log, settings, &metrics, &life).unwrap();
-        Self { rpc: service.rpc(), service, life }
+        Self { client: QueryServiceClient::new(service.server()), service, life }
     }
 
     pub async fn until_ready(&self) {
@@ -66,7 +69,7 @@ impl Server {
         let (namespace, name) = stream.split_once('/').unwrap();
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let request = GetRequest { namespace, name, at: None, consistency };
-        Ok(self.rpc.get(Request::new(request)).await?.into_inner())
+        Ok(self.client.clone().get(Request::new(request)).await?.into_inner())
     }
 
     /// The value of a config, not older than a token.
@@ -76,34 +79,40 @@ impl Server {
     }
 
     pub async fn list(&self, request: ListRequest) -> Result<ListResponse, Status> {
-        Ok(self.rpc.list(Request::new(request)).await?.into_inner())
+        Ok(self.client.clone().list(Request::new(request)).await?.into_inner())
     }
 
     pub async fn history(&self, request: HistoryRequest) -> Result<Vec<Event>, Status> {
-        Ok(self.rpc.history(Request::new(request)).await?.into_inner().events)
+        Ok(self.client.clone().history(Request::new(request)).await?.into_inner().events)
     }
 
     pub async fn status(&self) -> GetStatusResponse {
-        self.rpc.get_status(Request::new(GetStatusRequest::default())).await.unwrap().into_inner()
+        self.client
+            .clone()
+            .get_status(Request::new(GetStatusRequest::default()))
+            .await
+            .unwrap()
+            .into_inner()
     }
 
     /// The digest of all that the server holds at a token or later.
     pub async fn state_hash(&self, token: &str) -> String {
         let request =
             GetStatusRequest { with_state_hash: true, consistency: Some(at_least(token)) };
-        let status = self.rpc.get_status(Request::new(request)).await.unwrap().into_inner();
+        let status =
+            self.client.clone().get_status(Request::new(request)).await.unwrap().into_inner();
         status.state_hash.unwrap()
     }
 
     pub async fn watch(&self, request: WatchRequest) -> Result<Frames, Status> {
-        let stream = self.rpc.watch(Request::new(request)).await?.into_inner();
+        let stream = self.client.clone().watch(Request::new(request)).await?.into_inner();
         Ok(Frames { stream })
     }
 }
 
 /// The frames of a watch.
 pub struct Frames {
-    stream: <QueryRpc as configapi_proto::v1::query_service_server::QueryService>::WatchStream,
+    stream: Streaming<WatchResponse>,
 }
 
 impl Frames {

@@ -1,0 +1,149 @@
+//! Whole answers, written and ready to be sent.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use bytes::{Buf, BufMut};
+use prost::DecodeError;
+use prost::encoding::{DecodeContext, WireType, skip_field};
+
+use super::fields::{Message, Sink};
+
+/// A message of the contract in its encoded form.
+pub struct Encoded<M> {
+    bytes: Vec<u8>,
+    form: PhantomData<fn() -> M>,
+}
+
+impl<M> fmt::Debug for Encoded<M> {
+    /// Without what is in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoded").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl<M> Encoded<M> {
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether all its fields are left out.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+impl<M> Default for Encoded<M> {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), form: PhantomData }
+    }
+}
+
+impl<M> prost::Message for Encoded<M> {
+    fn encode_raw(&self, buffer: &mut impl BufMut) {
+        buffer.put_slice(&self.bytes);
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// A server reads no answers; what is not read is passed over.
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        skip_field(wire_type, tag, buffer, context)
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+    }
+}
+
+/// An answer while it is written: its fields, in the order of their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Answer(Vec<u8>);
+
+impl Answer {
+    /// One that will take about so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// With the items of a page as its first field.
+    pub fn of(items: Items) -> Self {
+        Self(items.bytes)
+    }
+
+    /// With this text.
+    pub fn text(mut self, field: u32, text: &str) -> Self {
+        self.0.text(field, text);
+        self
+    }
+
+    /// With this number.
+    pub fn number(mut self, field: u32, number: u64) -> Self {
+        self.0.number(field, number);
+        self
+    }
+
+    /// With this message.
+    pub fn message(mut self, field: u32, message: &impl Message) -> Self {
+        self.0.message(field, message);
+        self
+    }
+
+    /// The answer as a message of this form.
+    pub fn finish<M>(self) -> Encoded<M> {
+        Encoded { bytes: self.0, form: PhantomData }
+    }
+}
+
+/// The items of a page or a frame while they are written: a repeated field, number 1.
+#[derive(Debug, Default)]
+pub(crate) struct Items {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Items {
+    /// One more.
+    pub fn push(&mut self, item: &impl Message) {
+        self.bytes.message(1, item);
+        self.count += 1;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// A place to go back to.
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), count: self.count }
+    }
+
+    /// Forgets what was pushed after this mark.
+    pub fn truncate(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.count = mark.count;
+    }
+}
+
+impl Message for Items {
+    fn write(&self, out: &mut impl Sink) {
+        out.raw(&self.bytes);
+    }
+}
+
+/// How much was pushed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mark {
+    bytes: usize,
+    pub count: usize,
+}
