@@ -11,6 +11,7 @@ use configapi_command_service::{CommandService, CommandSettings};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
+use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{http, settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
@@ -39,6 +40,9 @@ struct Settings {
 
     #[command(flatten)]
     log: LogSettings,
+
+    #[command(flatten)]
+    trace: TraceSettings,
 }
 
 #[tokio::main]
@@ -55,7 +59,11 @@ async fn main() -> ExitCode {
     }
     let life = Lifecycle::default();
     match run(settings, life.clone()).await {
-        Ok(()) => life.finish().await.into(),
+        Ok(()) => {
+            let exit = life.finish().await;
+            trace::finish().await;
+            exit.into()
+        }
         Err(error) => {
             tracing::error!(error = %telemetry::chain(&*error), "the server cannot start");
             ExitCode::FAILURE
@@ -69,6 +77,7 @@ async fn run(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     life.watch_signals()?;
     let metrics = Metrics::new("command-service", VERSION);
+    trace::init(&settings.trace, "configapi-command-service", VERSION, &metrics)?;
     let listener = TcpListener::bind(settings.command.command_addr).await?;
     let opening = open_patiently(&settings.store, Access::Write, || SystemClock.now());
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };

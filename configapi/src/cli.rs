@@ -13,7 +13,7 @@ use crate::commands::{
     restore, set, status, watch,
 };
 use crate::failure::Failure;
-use crate::operator::{backup, migrate, restore_backup, snapshot, verify};
+use crate::operator::{audit, backup, migrate, restore_backup, snapshot, verify};
 use crate::serve;
 
 /// The configuration store that never forgets.
@@ -43,7 +43,7 @@ Exit codes:
   70  a fault in the software";
 
 /// The commands that are told a store.
-const OPENS_STORE: [&str; 5] = ["serve", "verify", "backup", "restore-backup", "migrate"];
+const OPENS_STORE: [&str; 6] = ["serve", "verify", "audit", "backup", "restore-backup", "migrate"];
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -63,6 +63,7 @@ enum Command {
     Status(status::StatusArguments),
     Healthcheck(healthcheck::HealthcheckArguments),
     Verify(verify::VerifyArguments),
+    Audit(audit::AuditArguments),
     Backup(backup::BackupArguments),
     RestoreBackup(restore_backup::RestoreBackupArguments),
     Migrate(migrate::MigrateArguments),
@@ -114,6 +115,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Status(arguments) => return block_on(status::run(arguments)),
         Command::Healthcheck(arguments) => return block_on(healthcheck::run(arguments)),
         Command::Verify(arguments) => block_on(verify::run(arguments)),
+        Command::Audit(arguments) => block_on(audit::run(arguments)),
         Command::Backup(arguments) => block_on(backup::run(arguments)),
         Command::RestoreBackup(arguments) => block_on(restore_backup::run(arguments)),
         Command::Migrate(arguments) => block_on(migrate::run(arguments)),

@@ -10,14 +10,18 @@ use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
 use configapi_command_service::{CommandService, CommandSettings};
 use configapi_gateway::{Gateway, GatewaySettings, Upstreams};
+use configapi_proto::FILE_DESCRIPTOR_SET;
+use configapi_proto::v1::command_service_server::SERVICE_NAME as COMMAND_SERVICE;
+use configapi_proto::v1::query_service_server::SERVICE_NAME as QUERY_SERVICE;
 use configapi_query_service::{QueryService, QuerySettings};
-use configapi_runtime::grpc::CallLimits;
 use configapi_runtime::grpc::edge::EdgeLayer;
+use configapi_runtime::grpc::{CallLimits, methods};
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::settings;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
+use configapi_runtime::trace::{self, TraceSettings};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
@@ -52,6 +56,9 @@ pub struct ServeArguments {
 
     #[command(flatten)]
     log: LogSettings,
+
+    #[command(flatten)]
+    trace: TraceSettings,
 }
 
 const HELP: &str = "\
@@ -78,7 +85,11 @@ pub async fn run(arguments: ServeArguments) -> ExitCode {
     };
     let life = Lifecycle::default();
     match start(&arguments, listeners, &life).await {
-        Ok(()) => life.finish().await.into(),
+        Ok(()) => {
+            let exit = life.finish().await;
+            trace::finish().await;
+            exit.into()
+        }
         Err(error) => {
             tracing::error!(error = %telemetry::chain(&*error), "the servers cannot start");
             ExitCode::FAILURE
@@ -105,6 +116,7 @@ async fn start(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     life.watch_signals()?;
     let metrics = Metrics::new(SERVICE, VERSION);
+    trace::init(&arguments.trace, SERVICE, VERSION, &metrics)?;
     let opening = open_patiently(&arguments.store, Access::Write, || SystemClock.now());
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
     let log = log?;
@@ -117,8 +129,8 @@ async fn start(
         life,
     );
     let queries = QueryService::start(log, &arguments.query, &metrics, life)?;
-    // Calls from the gateway are counted where they come in, by route; here all together.
-    let edge = EdgeLayer::new(CallLimits::default(), &[], &metrics);
+    let methods = methods(FILE_DESCRIPTOR_SET, &[COMMAND_SERVICE, QUERY_SERVICE])?;
+    let edge = EdgeLayer::new(CallLimits::default(), &methods, &metrics);
     let commands_ready = Arc::new(commands.readiness());
     let upstreams =
         Upstreams::in_process(commands.server(), commands_ready, queries.server(), &edge);

@@ -9,6 +9,7 @@
 mod support;
 
 mod apply;
+mod auditing;
 mod bulk;
 mod documents;
 mod failures;
@@ -18,6 +19,7 @@ mod help;
 mod operating;
 mod output;
 mod reads;
+mod tracing;
 mod transfer;
 mod watching;
 mod writes;

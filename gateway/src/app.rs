@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use configapi_runtime::metrics::Metrics;
+use configapi_runtime::metrics::prometheus_client::encoding::EncodeLabelSet;
 use configapi_runtime::metrics::prometheus_client::metrics::counter::Counter;
+use configapi_runtime::metrics::prometheus_client::metrics::family::Family;
 use configapi_runtime::metrics::prometheus_client::metrics::gauge::Gauge;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::sync::Semaphore;
@@ -37,8 +39,15 @@ pub(crate) struct Inner {
 
 /// What the gateway counts beside its requests.
 pub(crate) struct Meter {
-    pub shed: Counter,
+    pub requests_shed: Counter,
+    pub watches_shed: Counter,
     pub watches_open: Gauge,
+}
+
+/// What was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShedLabel {
+    kind: &'static str,
 }
 
 /// What is made once and served as it is.
@@ -99,14 +108,16 @@ impl fmt::Debug for App {
 
 impl Meter {
     fn register(metrics: &Metrics) -> Self {
-        let (shed, watches_open) = (Counter::default(), Gauge::default());
+        let shed = Family::<ShedLabel, Counter>::default();
+        let watches_open = Gauge::default();
         metrics.register(|registry| {
             let refused = "Requests and watches refused because as many as allowed were open";
             registry.register("configapi_gateway_shed", refused, shed.clone());
             let open = "Watches that are open";
             registry.register("configapi_gateway_watches", open, watches_open.clone());
         });
-        Self { shed, watches_open }
+        let of = |kind| shed.get_or_create_owned(&ShedLabel { kind });
+        Self { requests_shed: of("request"), watches_shed: of("watch"), watches_open }
     }
 }
 

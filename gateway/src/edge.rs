@@ -46,7 +46,7 @@ async fn handled(app: &App, from: &From, request: Request, next: Next) -> Respon
     // Held until the answer begins; long answers are bounded by their connections.
     let place = app.requests.try_acquire();
     if place.is_err() && !NEVER_SHED.contains(&request.uri().path()) {
-        app.meter.shed.inc();
+        app.meter.requests_shed.inc();
         return Problem::from(Reason::LimitExceeded).into_response();
     }
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {

@@ -10,6 +10,7 @@ use configapi_runtime::metrics::Metrics;
 use configapi_runtime::settings;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
+use configapi_runtime::trace::{self, TraceSettings};
 use tokio::net::TcpListener;
 
 /// Requests are many small allocations that are freed by another thread than made them; this one
@@ -30,6 +31,8 @@ struct Settings {
     upstreams: UpstreamSettings,
     #[command(flatten)]
     log: LogSettings,
+    #[command(flatten)]
+    trace: TraceSettings,
     /// Where metrics and probes are served beside the gateway's own address
     #[arg(long, env = "CONFIGAPI_ADMIN_ADDR", value_name = "HOST:PORT")]
     admin_addr: Option<SocketAddr>,
@@ -48,6 +51,8 @@ async fn run(settings: Settings) -> Result<ExitCode, String> {
     let life = Lifecycle::default();
     life.watch_signals().map_err(|error| format!("{SERVICE}: no signals: {error}"))?;
     let metrics = Metrics::new(SERVICE, VERSION);
+    trace::init(&settings.trace, SERVICE, VERSION, &metrics)
+        .map_err(|error| format!("{SERVICE}: {}", telemetry::chain(&error)))?;
     let listener = bind("--gateway-addr", settings.gateway.gateway_addr).await?;
     let admin_listener = match settings.admin_addr {
         Some(address) => Some(bind("--admin-addr", address).await?),
@@ -64,7 +69,9 @@ async fn run(settings: Settings) -> Result<ExitCode, String> {
         gateway.serve(listener, &HttpLimits::default()).await;
         Ok::<_, std::convert::Infallible>(())
     });
-    Ok(life.finish().await.into())
+    let exit = life.finish().await;
+    trace::finish().await;
+    Ok(exit.into())
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, String> {

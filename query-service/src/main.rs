@@ -10,6 +10,7 @@ use configapi_query_service::{QueryService, QuerySettings};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
+use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{http, settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
@@ -38,6 +39,9 @@ struct Settings {
 
     #[command(flatten)]
     log: LogSettings,
+
+    #[command(flatten)]
+    trace: TraceSettings,
 }
 
 #[tokio::main]
@@ -54,7 +58,11 @@ async fn main() -> ExitCode {
     }
     let life = Lifecycle::default();
     match run(settings, life.clone()).await {
-        Ok(()) => life.finish().await.into(),
+        Ok(()) => {
+            let exit = life.finish().await;
+            trace::finish().await;
+            exit.into()
+        }
         Err(error) => {
             tracing::error!(error = %telemetry::chain(&*error), "the server cannot start");
             ExitCode::FAILURE
@@ -68,6 +76,7 @@ async fn run(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     life.watch_signals()?;
     let metrics = Metrics::new("query-service", VERSION);
+    trace::init(&settings.trace, "configapi-query-service", VERSION, &metrics)?;
     let listener = TcpListener::bind(settings.query.query_addr).await?;
     // A reader begins no log, so there is no time at which one would begin.
     let opening = open_patiently(&settings.store, Access::Read, Timestamp::default);

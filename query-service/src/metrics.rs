@@ -42,6 +42,22 @@ struct KindLabel {
     kind: &'static str,
 }
 
+/// All kinds of trouble that a tailer has.
+const TROUBLE_KINDS: [&str; 12] = [
+    "anchor_gone",
+    "broken_chain",
+    "corrupt",
+    "gap",
+    "malformed",
+    "standby_behind",
+    "time_runs_backwards",
+    "unavailable",
+    "unfoldable",
+    "unknown_type",
+    "unknown_version",
+    "unusable",
+];
+
 impl QueryMetrics {
     /// Makes the metrics and registers them.
     pub fn register(registry: &mut Registry) -> Self {
@@ -61,6 +77,10 @@ impl QueryMetrics {
         add(registry, "head_questions", questions, &all.head_questions);
         let trouble = "Times that the log could not be followed, by kind";
         add(registry, "tailer_errors", trouble, &all.trouble);
+        // A counter that is not there before its first count hides that count from rates.
+        for kind in TROUBLE_KINDS {
+            let _ = all.trouble.get_or_create(&KindLabel { kind });
+        }
         all.register_units(registry);
         all
     }

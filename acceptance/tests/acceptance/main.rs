@@ -6,5 +6,6 @@
 )]
 
 mod lifecycle;
+mod monitoring;
 mod surfaces;
 mod tour;

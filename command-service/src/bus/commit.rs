@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
+use configapi_domain::TraceParent;
 use configapi_proto::ApiError;
+use configapi_runtime::trace;
 use tower::Service;
 
 use super::Call;
@@ -39,7 +41,12 @@ impl Service<Call<Submission>> for Commit {
             let is_keyed = submission.request.is_some();
             let is_group = submission.wishes.len() > 1;
             let id = submission.provenance.request_id.clone();
+            let trace = submission.provenance.traceparent.clone();
+            let span = trace::within("commit", trace.as_ref().map(TraceParent::as_str));
             let answer = queue.submit(submission).await;
+            if let Some(span) = span {
+                span.end(answer.is_err());
+            }
             answer.map_err(|refusal| api_error(refusal, is_group, id.filter(|_| is_keyed)))
         })
     }

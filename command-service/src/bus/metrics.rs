@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Instant;
 
-use configapi_proto::ApiError;
+use configapi_proto::{ApiError, Reason};
 use pin_project_lite::pin_project;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -71,6 +71,10 @@ struct Meter {
 impl MetricsLayer {
     pub fn new(command: &'static str, metrics: &BusMetrics) -> Self {
         let seconds = metrics.seconds.get_or_create(&CommandLabel { command }).clone();
+        // A counter that is not there before its first count hides that count from rates.
+        for reason in Reason::ALL.map(Reason::as_str) {
+            let _ = metrics.refused.get_or_create(&RefusalLabel { command, reason });
+        }
         Self { meter: Meter { command, seconds, refused: metrics.refused.clone() } }
     }
 }

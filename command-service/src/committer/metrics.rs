@@ -8,10 +8,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::{Limits, Refusal};
+
 /// Handles to the committer's metrics. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct CommitterMetrics {
     queue_depth: Gauge,
+    queue_limit: Gauge<u64, AtomicU64>,
+    serving: Gauge,
+    log_refused: Gauge,
     batch_commands: Histogram,
     commit_seconds: Histogram,
     events: Counter,
@@ -25,6 +30,9 @@ impl CommitterMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             queue_depth: Gauge::default(),
+            queue_limit: Gauge::default(),
+            serving: Gauge::default(),
+            log_refused: Gauge::default(),
             batch_commands: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             events: Counter::default(),
@@ -37,6 +45,7 @@ impl CommitterMetrics {
             "Commands that wait for the committer",
             metrics.queue_depth.clone(),
         );
+        metrics.register_state(registry);
         registry.register(
             "configapi_command_batch_commands",
             "Commands decided and committed as one group",
@@ -68,6 +77,30 @@ impl CommitterMetrics {
             metrics.ambiguous.clone(),
         );
         metrics
+    }
+
+    fn register_state(&self, registry: &mut Registry) {
+        let mut gauge = |name: &str, help: &str, gauge: &Gauge| {
+            registry.register(name, help, gauge.clone());
+        };
+        gauge("configapi_command_serving", "1 if commands can be recorded", &self.serving);
+        let refused = "1 if the log is not what it was, and nothing is written for that reason";
+        gauge("configapi_command_log_refused", refused, &self.log_refused);
+        registry.register(
+            "configapi_command_queue_limit",
+            "Commands that may wait for the committer",
+            self.queue_limit.clone(),
+        );
+    }
+
+    pub(super) fn limits(&self, limits: &Limits) {
+        self.queue_limit.set(limits.queue_submissions as u64);
+    }
+
+    pub(super) fn health(&self, trouble: Option<&Refusal>) {
+        let is_refused = matches!(trouble, Some(Refusal::LogChanged | Refusal::Broken(_)));
+        self.serving.set(i64::from(trouble.is_none()));
+        self.log_refused.set(i64::from(is_refused));
     }
 
     pub(super) fn queued(&self) {

@@ -45,6 +45,7 @@ impl Committer {
         limits: Limits,
         metrics: CommitterMetrics,
     ) -> Self {
+        metrics.limits(&limits);
         let (queue, receiver) = CommitQueue::new(&limits, metrics.clone());
         let (health_sender, health) = watch::channel(StoreHealth::Starting);
         let worker = Worker {
@@ -166,6 +167,7 @@ impl Worker {
     }
 
     fn report(&self, trouble: Option<Refusal>) {
+        self.metrics.health(trouble.as_ref());
         let now = match trouble {
             None => StoreHealth::Up,
             Some(refusal) => StoreHealth::Down(refusal.to_string()),

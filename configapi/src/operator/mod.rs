@@ -1,6 +1,7 @@
 //! The tools of an operator, which work on a store itself and not through the servers. They read
 //! beside running servers; only what says so writes.
 
+pub mod audit;
 pub mod backup;
 pub mod migrate;
 pub mod restore_backup;

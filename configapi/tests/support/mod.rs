@@ -4,6 +4,7 @@ mod binary;
 pub mod database;
 mod proxy;
 mod serving;
+pub mod stored;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

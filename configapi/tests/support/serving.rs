@@ -7,6 +7,8 @@ pub struct Serving {
     running: Running,
     command: String,
     query: String,
+    /// Where the gateway listens: `http://host:port`.
+    pub gateway: String,
 }
 
 impl Serving {
@@ -32,11 +34,12 @@ impl Serving {
             "warn",
         ];
         let mut running = configapi(arguments.iter().chain(more).copied()).starts();
-        let (mut command, mut query) = (String::new(), String::new());
+        let (mut command, mut query, mut gateway) = (String::new(), String::new(), String::new());
         while query.is_empty() {
             let line = running.line();
             let mut words = line.split_whitespace();
             match (words.next(), words.next()) {
+                (Some("REST"), Some(address)) => address.clone_into(&mut gateway),
                 (Some("commands"), Some(address)) => address.clone_into(&mut command),
                 (Some("queries"), Some(address)) => address.clone_into(&mut query),
                 (None, _) => panic!("serve has ended: {:#?}", running.ends()),
@@ -49,7 +52,13 @@ impl Serving {
                 (0..50).any(|_| configapi(["healthcheck", "--url", &url]).ends().code == 0);
             assert!(is_ready, "{address} does not serve");
         }
-        Self { running, command, query }
+        Self { running, command, query, gateway }
+    }
+
+    /// Asks it to end; answers its exit code.
+    pub fn ends(mut self) -> Option<i32> {
+        self.running.signal("TERM");
+        self.running.child.wait().unwrap().code()
     }
 
     /// The binary, told where these servers are.
@@ -63,7 +72,9 @@ impl Serving {
 impl Drop for Serving {
     /// Asks it to end, and waits until it has: whoever comes next has the store for itself.
     fn drop(&mut self) {
-        self.running.signal("TERM");
-        self.running.child.wait().unwrap();
+        if self.running.child.try_wait().unwrap().is_none() {
+            self.running.signal("TERM");
+            self.running.child.wait().unwrap();
+        }
     }
 }

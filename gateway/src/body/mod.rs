@@ -106,7 +106,7 @@ async fn all(app: &App, body: Body, max_bytes: usize) -> Result<Bytes, Problem> 
     let held = if bytes > SMALL_BODY_BYTES {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         Some(app.body_kib.try_acquire_many(kib).map_err(|_| {
-            app.meter.shed.inc();
+            app.meter.requests_shed.inc();
             Problem::from(Reason::LimitExceeded)
         })?)
     } else {

@@ -80,7 +80,7 @@ pub(crate) async fn watch(
     asked: Asked,
 ) -> Answer {
     let place = app.watches.clone().try_acquire_owned().map_err(|_| {
-        app.meter.shed.inc();
+        app.meter.watches_shed.inc();
         Problem::from(Reason::LimitExceeded)
     })?;
     let heartbeat = app.limits.heartbeat;

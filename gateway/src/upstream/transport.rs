@@ -8,9 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use configapi_runtime::grpc::edge::EdgeLayer;
-use http::{Request, Response};
+use configapi_runtime::trace::{self, Span, TRACEPARENT};
+use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
@@ -81,7 +83,21 @@ impl Service<Request<Body>> for Transport {
         }
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answering {
+    fn call(&mut self, mut request: Request<Body>) -> Answering {
+        if let Some(span) = begin_span(&mut request) {
+            let answering = self.send(request);
+            return Box::pin(async move {
+                let answer = answering.await;
+                span.end_call(code_of(&answer), false);
+                answer
+            });
+        }
+        self.send(request)
+    }
+}
+
+impl Transport {
+    fn send(&mut self, request: Request<Body>) -> Answering {
         match self {
             Self::Remote(channel) => {
                 let answering = channel.call(request);
@@ -90,4 +106,23 @@ impl Service<Request<Body>> for Transport {
             Self::Local(service) => service.call(request),
         }
     }
+}
+
+/// A span of a call, within which the server does what it does.
+fn begin_span(request: &mut Request<Body>) -> Option<Span> {
+    let parent = trace::sent_in(request.headers()).and_then(|sent| sent.to_str().ok());
+    // Ours are the only paths that come here.
+    let name = || request.uri().path().trim_start_matches('/').to_owned();
+    let mut span = trace::client(name, parent)?;
+    span.set("rpc.system", "grpc");
+    if let Some(traceparent) = span.traceparent() {
+        request.headers_mut().insert(TRACEPARENT, traceparent);
+    }
+    Some(span)
+}
+
+/// How a call went, as far as the head of its answer tells: failures are told there.
+fn code_of(answer: &Result<Response<Body>, BoxError>) -> Code {
+    let told = |headers: &HeaderMap| Status::from_header_map(headers).map(|status| status.code());
+    answer.as_ref().map_or(Code::Unavailable, |answer| told(answer.headers()).unwrap_or(Code::Ok))
 }

@@ -21,6 +21,7 @@ use self::edge::EdgeLayer;
 pub use self::{
     health::Health,
     limits::{CallLimits, GrpcLimits, Http2Limits},
+    reflection::{Method, methods},
 };
 use crate::{connections, metrics::Metrics, shutdown::Lifecycle};
 

@@ -88,6 +88,16 @@ impl Described {
     }
 }
 
+/// All methods of these services, for an edge around them where nobody listens.
+pub fn methods(
+    descriptors: &'static [u8],
+    services: &[&str],
+) -> Result<Vec<Method>, prost::DecodeError> {
+    let mut methods = Vec::new();
+    methods_of(&FileDescriptorSet::decode(descriptors)?, services, &mut methods);
+    Ok(methods)
+}
+
 fn methods_of(set: &FileDescriptorSet, served: &[&str], methods: &mut Vec<Method>) {
     for file in &set.file {
         for service in &file.service {

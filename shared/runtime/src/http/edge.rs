@@ -25,9 +25,12 @@ use super::{HttpLimits, paced::Paced};
 use crate::{
     metrics::{HttpFamilies, HttpLabels, Metrics, RouteLabels, seconds},
     request_id::{REQUEST_ID, RequestId},
+    trace::{self, Span, TRACEPARENT},
 };
 
 const NO_ROUTE: &str = "none";
+/// What probes and scrapers ask all the time; it would drown the rest of the traces.
+const NOT_TRACED: [&str; 4] = ["/livez", "/readyz", "/metrics", "/v1/health"];
 
 #[derive(Debug)]
 pub(super) struct Edge {
@@ -80,6 +83,7 @@ pub(super) async fn around(
     };
     let request_id = RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
     request.extensions_mut().insert(request_id.clone());
+    let span = begin_span(&mut request, &route);
 
     let (request, too_slow) = edge.paced(request);
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
@@ -91,9 +95,28 @@ pub(super) async fn around(
     response.headers_mut().insert(REQUEST_ID, request_id.as_header().clone());
 
     let (status, took) = (response.status(), started.elapsed());
+    if let Some(mut span) = span {
+        span.set("http.response.status_code", i64::from(status.as_u16()));
+        span.end(status.is_server_error());
+    }
     log(&route, status, took, &request_id);
     edge.count(route, status, took);
     response
+}
+
+/// A span of a request, which from here on travels as the request's own trace.
+fn begin_span(request: &mut Request, route: &RouteLabels) -> Option<Span> {
+    if !trace::is_on() || NOT_TRACED.contains(&&*route.route) {
+        return None;
+    }
+    let parent = trace::sent_in(request.headers()).and_then(|sent| sent.to_str().ok());
+    let mut span = trace::server(|| format!("{} {}", route.method, route.route), parent)?;
+    span.set("http.request.method", route.method);
+    span.set("http.route", Arc::clone(&route.route));
+    if let Some(traceparent) = span.traceparent() {
+        request.headers_mut().insert(TRACEPARENT, traceparent);
+    }
+    Some(span)
 }
 
 /// The rest of the body may still come some day, so the connection is of no more use.

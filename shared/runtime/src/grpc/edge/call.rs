@@ -6,12 +6,13 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-use crate::request_id::{REQUEST_ID, RequestId};
-
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+use crate::{
+    request_id::{REQUEST_ID, RequestId},
+    trace::{self, Span},
+};
 
 /// One call, as an extension of its request. Clones are the same call.
 #[derive(Debug, Clone)]
@@ -35,9 +36,11 @@ impl Call {
         deadline: Instant,
         client_deadline: Option<Instant>,
         peer: SocketAddr,
+        span: Option<&Span>,
     ) -> Self {
         let request_id = RequestId::sent_in(headers).map_or_else(OnceLock::new, OnceLock::from);
-        let traceparent = headers.get(TRACEPARENT).filter(|sent| is_traceparent(sent)).cloned();
+        let own = span.and_then(Span::traceparent);
+        let traceparent = own.or_else(|| trace::sent_in(headers).cloned());
         Self { inner: Arc::new(Inner { deadline, client_deadline, request_id, traceparent, peer }) }
     }
 
@@ -62,7 +65,8 @@ impl Call {
         self.inner.request_id.get_or_init(RequestId::generate).as_str()
     }
 
-    /// The `traceparent` of the request, if it sent a well-formed one.
+    /// The `traceparent` of what is done for the request: its span's, if traces are on, or else the
+    /// one that it sent, if it is well-formed.
     pub fn traceparent(&self) -> Option<&str> {
         self.inner.traceparent.as_ref()?.to_str().ok()
     }
@@ -90,18 +94,4 @@ impl Call {
         self.inner.request_id.get_or_init(RequestId::generate);
         self.name_in(headers);
     }
-}
-
-/// `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`, lower case, neither id all zeros.
-fn is_traceparent(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    let hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let id = |part: &[u8]| hex(part) && part.iter().any(|byte| *byte != b'0');
-    bytes.len() == 55
-        && bytes.starts_with(b"00-")
-        && id(&bytes[3..35])
-        && bytes[35] == b'-'
-        && id(&bytes[36..52])
-        && bytes[52] == b'-'
-        && hex(&bytes[53..])
 }

@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use http::HeaderMap;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Histogram};
 use tonic::Code;
 
@@ -14,9 +15,12 @@ use super::Call;
 use crate::{
     grpc::reflection::Method,
     metrics::{CallFamilies, CodeLabels, MethodLabels, seconds},
+    trace::{self, Span},
 };
 
 const OTHER: &str = "other";
+/// The services whose calls are in traces: not those that probes and tools call all the time.
+const TRACED: &str = "configapi.";
 
 /// The meters of all methods, found by path.
 #[derive(Debug)]
@@ -64,6 +68,20 @@ impl Meter {
         }
     }
 
+    /// A span of a call with these headers, if traces are on and the method is in them.
+    pub fn begin_span(&self, headers: &HeaderMap) -> Option<Span> {
+        let MethodLabels { grpc_service: service, grpc_method: method } = &self.labels;
+        if !trace::is_on() || !service.starts_with(TRACED) {
+            return None;
+        }
+        let parent = trace::sent_in(headers).and_then(|sent| sent.to_str().ok());
+        let mut span = trace::server(|| format!("{service}/{method}"), parent)?;
+        span.set("rpc.system", "grpc");
+        span.set("rpc.service", Arc::clone(service));
+        span.set("rpc.method", Arc::clone(method));
+        Some(span)
+    }
+
     fn handled(&self, code: Code) -> Option<&Counter> {
         let slot = self.handled.get(usize::try_from(i32::from(code)).ok()?)?;
         Some(slot.get_or_init(|| {
@@ -83,12 +101,13 @@ pub(super) struct Watched {
     call: Call,
     started: Instant,
     ended: bool,
+    span: Option<Span>,
 }
 
 impl Watched {
-    pub fn new(meter: Arc<Meter>, call: Call, started: Instant) -> Self {
+    pub fn new(meter: Arc<Meter>, call: Call, started: Instant, span: Option<Span>) -> Self {
         meter.in_flight.inc();
-        Self { meter, call, started, ended: false }
+        Self { meter, call, started, ended: false, span }
     }
 
     pub fn call(&self) -> &Call {
@@ -104,6 +123,9 @@ impl Watched {
         self.meter.latency.observe(seconds(self.started.elapsed()));
         if let Some(handled) = self.meter.handled(code) {
             handled.inc();
+        }
+        if let Some(span) = self.span.take() {
+            span.end_call(code, true);
         }
         if code != Code::Ok {
             self.log(code);

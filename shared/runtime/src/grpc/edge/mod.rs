@@ -92,8 +92,10 @@ where
         let client = asked.as_ref().ok().copied().flatten();
         let allowed = client.map_or(limits.default_timeout, |asked| asked.min(limits.max_timeout));
         let client_deadline = client.and_then(|asked| arrived.checked_add(asked));
-        let call = Call::new(request.headers(), arrived + allowed, client_deadline, self.peer);
         let meter = Arc::clone(self.shared.meters.of(request.uri().path()));
+        let traced = meter.begin_span(request.headers());
+        let (headers, peer) = (request.headers(), self.peer);
+        let call = Call::new(headers, arrived + allowed, client_deadline, peer, traced.as_ref());
         let waiting = Waiting::new(&self.shared);
 
         let refused = if asked.is_err() {
@@ -109,7 +111,7 @@ where
         if !span.is_disabled() {
             span.record("request_id", call.request_id());
         }
-        let watched = Watched::new(meter, call.clone(), started);
+        let watched = Watched::new(meter, call.clone(), started, traced);
         let stage = if let Some(status) = refused {
             Stage::refused(status)
         } else {

@@ -1,0 +1,108 @@
+//! The form of the metrics, and that none is missing.
+
+use openmetrics_parser::OpenMetricsType;
+
+use super::scraped;
+
+/// What an operator must be able to see of one process that is all servers.
+const REQUIRED: &[&str] = &[
+    "configapi_build_info",
+    "configapi_command_ambiguous_commits_total",
+    "configapi_command_batch_commands_bucket",
+    "configapi_command_commit_seconds_bucket",
+    "configapi_command_events_appended_total",
+    "configapi_command_log_head_position",
+    "configapi_command_log_refused",
+    "configapi_command_queue_depth",
+    "configapi_command_queue_limit",
+    "configapi_command_races_lost_total",
+    "configapi_command_refused_total",
+    "configapi_command_seconds_bucket",
+    "configapi_command_serving",
+    "configapi_connections",
+    "configapi_gateway_shed_total",
+    "configapi_gateway_watches",
+    "configapi_query_applied_position",
+    "configapi_query_head_position",
+    "configapi_query_lag_events",
+    "configapi_query_lag_seconds",
+    "configapi_query_replay_seconds",
+    "configapi_query_serving",
+    "configapi_query_snapshot_seconds",
+    "configapi_query_tailer_errors_total",
+    "configapi_query_watchers",
+    "grpc_server_handled_total",
+    "grpc_server_handling_seconds_bucket",
+    "http_server_request_duration_seconds_bucket",
+    "http_server_requests_total",
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+];
+
+/// Ends of names that say another unit than the base one.
+const NOT_BASE_UNITS: &[&str] = &[
+    "_ms",
+    "_us",
+    "_ns",
+    "_millis",
+    "_milliseconds",
+    "_micros",
+    "_microseconds",
+    "_nanoseconds",
+    "_minutes",
+    "_hours",
+    "_kib",
+    "_mib",
+    "_kilobytes",
+    "_megabytes",
+    "_percent",
+];
+
+#[tokio::test]
+async fn a_scraper_understands_every_family_and_each_says_what_it_is() {
+    let page = scraped().await;
+    assert!(page.parsed.families.len() > 30, "{:?}", page.parsed.families.keys());
+    for (name, family) in &page.parsed.families {
+        assert!(!family.help.trim().is_empty(), "{name} has no help");
+        assert_ne!(family.family_type, OpenMetricsType::Unknown, "{name} has no type");
+        for end in NOT_BASE_UNITS {
+            assert!(!name.ends_with(end), "{name} is not in a base unit");
+        }
+        if name.contains("seconds") || name.contains("bytes") {
+            let is_base = name.ends_with("_seconds") || name.ends_with("_bytes");
+            assert!(is_base, "{name} hides its unit");
+        }
+        let help = format!("# HELP {name} ");
+        let kind = format!("# TYPE {name} ");
+        for line in [help, kind] {
+            assert_eq!(page.text.matches(&line).count(), 1, "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_live_system_tells_all_that_an_operator_must_see() {
+    let page = scraped().await;
+    let series = page.series();
+    let missing: Vec<_> = REQUIRED.iter().filter(|name| !series.contains(**name)).collect();
+    assert!(missing.is_empty(), "{missing:?} of {series:?}");
+    for (line, what) in [
+        ("configapi_command_serving 1\n", "the command server serves"),
+        ("configapi_query_serving 1\n", "the query server serves"),
+        ("configapi_command_events_appended_total 3\n", "three events"),
+        ("configapi_command_log_head_position 3\n", "at position 3"),
+        ("configapi_command_log_refused 0\n", "the log is as it should be"),
+        ("reason=\"CONFIG_NOT_FOUND\"} 1\n", "one refusal"),
+        ("grpc_method=\"Set\",grpc_code=\"OK\"} 3\n", "three Sets through the gateway"),
+    ] {
+        assert!(page.text.contains(line), "{what}: {}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn no_name_of_a_config_is_in_the_metrics() {
+    assert!(!scraped().await.text.contains("secret-name"));
+}

@@ -1,0 +1,134 @@
+//! Where an audit worker stands, in a file that is whole at any moment: it is written beside, synced
+//! and renamed. Its form is a stored form: what was released is read for ever.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use configapi_event_log::domain::Position;
+use configapi_event_log::{Epoch, Hash, LogId, Tail};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::operator::verify::parse_hash;
+
+/// What the file calls itself.
+const FORM: &str = "configapi-audit-checkpoint";
+/// The version of the form.
+const VERSION: u32 = 1;
+
+/// The event that was written last, and whose log it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The log's id, as it is written.
+    pub log_id: String,
+    /// The epoch that the log was in.
+    pub epoch: Epoch,
+    /// The place after the event.
+    pub tail: Tail,
+}
+
+impl Checkpoint {
+    /// Whether it stands in this log.
+    pub fn is_of(&self, log_id: LogId) -> bool {
+        self.log_id == log_id.to_string()
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    form: String,
+    version: u32,
+    log_id: String,
+    epoch: u64,
+    position: u64,
+    hash: String,
+}
+
+/// The file, for one worker at a time.
+#[derive(Debug)]
+pub struct CheckpointFile {
+    path: PathBuf,
+    draft: PathBuf,
+    directory: PathBuf,
+    /// Held until the process ends, however it ends.
+    _lock: File,
+}
+
+impl CheckpointFile {
+    /// Takes the checkpoint for this process.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let cannot = |error| Failure::io(&format!("cannot use {}", path.display()), &error);
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new(".")).to_owned();
+        let lock = File::create(beside(path, ".lock")).map_err(cannot)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("another worker uses {}", path.display());
+                return Err(Failure::refused(message)
+                    .with_hint("one checkpoint serves one worker; give each its own"));
+            }
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        let draft = beside(path, ".draft");
+        Ok(Self { path: path.to_owned(), draft, directory, _lock: lock })
+    }
+
+    /// What was saved last; none if nothing ever was.
+    pub fn load(&self) -> Result<Option<Checkpoint>, Failure> {
+        let shown = self.path.display();
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::io(&format!("cannot read {shown}"), &error)),
+        };
+        let checkpoint = parse(&text).ok_or_else(|| {
+            Failure::refused(format!("{shown} is not a checkpoint that this program reads"))
+        })?;
+        Ok(Some(checkpoint))
+    }
+
+    /// Saves it, durably.
+    pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        let cannot = |error| Failure::io(&format!("cannot write {}", self.path.display()), &error);
+        self.write(&text_of(checkpoint)).map_err(cannot)
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        let mut draft = File::create(&self.draft)?;
+        draft.write_all(text.as_bytes())?;
+        draft.sync_all()?;
+        fs::rename(&self.draft, &self.path)?;
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+/// The same path with something after it.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+fn text_of(checkpoint: &Checkpoint) -> String {
+    let stored = serde_json::json!({
+        "form": FORM,
+        "version": VERSION,
+        "log_id": checkpoint.log_id,
+        "epoch": checkpoint.epoch.0,
+        "position": checkpoint.tail.position().0,
+        "hash": checkpoint.tail.hash().to_string(),
+    });
+    format!("{stored}\n")
+}
+
+fn parse(text: &str) -> Option<Checkpoint> {
+    let stored: Stored = serde_json::from_str(text).ok()?;
+    let Stored { form, version, log_id, epoch, position, hash } = stored;
+    let is_ours = form == FORM && version == VERSION;
+    let hash: Hash = parse_hash(&hash).filter(|_| is_ours)?;
+    Some(Checkpoint { log_id, epoch: Epoch(epoch), tail: Tail::after(Position(position), hash) })
+}

@@ -1,0 +1,375 @@
+//! Follows the log by the rules of the tail, and hands over what is new. It takes no step that those
+//! rules do not allow, and forgets a place only for one that is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_event_log::domain::Position;
+use configapi_event_log::{
+    Epoch, EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail,
+    TailError, decode, log_id_of,
+};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::{Checkpoint, CheckpointFile};
+use super::record::Writing;
+use super::sink::{Delivery, Lines, Sink};
+use crate::failure::Failure;
+use crate::operator::store::StoreArguments;
+
+/// Records that are delivered together.
+const BATCH_RECORDS: u64 = 100;
+/// About the most bytes that are delivered together, unless one record is larger.
+const BATCH_BYTES: usize = 1 << 20;
+/// How long one question to the store may take.
+const QUESTION_MAX: Duration = Duration::from_secs(30);
+/// How long an idle log is left alone; a hint ends the wait sooner.
+const POLL: Duration = Duration::from_millis(500);
+/// The first pause after the store did not answer.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest pause after the store did not answer.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How a worker ended that was asked to, or was done.
+#[derive(Debug)]
+pub struct Ended {
+    /// The event that was written last.
+    pub position: Position,
+    /// How many records were written since the start.
+    pub records: u64,
+}
+
+/// Why a step was not taken.
+enum Trouble {
+    /// The store does not answer; it may later.
+    Silent(String),
+    /// There is no going on.
+    Fatal(Failure),
+}
+
+/// What a step led to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Forward,
+    Idle,
+    /// The worker was asked to stop, and did.
+    Stopped,
+}
+
+/// The one who follows.
+pub struct Follower {
+    log: Arc<dyn EventLog>,
+    store: StoreArguments,
+    file: CheckpointFile,
+    sink: Box<dyn Sink>,
+    include_values: bool,
+    records: u64,
+}
+
+/// Where a follower stands, and whose log it is.
+struct Place {
+    writing: Writing,
+    lineage: Lineage,
+    epoch: Epoch,
+    tail: Tail,
+}
+
+impl Place {
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            log_id: self.writing.log_id.to_string(),
+            epoch: self.epoch,
+            tail: self.tail.clone(),
+        }
+    }
+
+    /// The epoch that the event at this position was recorded in.
+    fn epoch_of(&self, position: Position) -> Epoch {
+        let starts = self.lineage.epochs().iter().rev();
+        let mut begun = starts.filter(|start| start.first_position <= position);
+        begun.next().map_or(Epoch::FIRST, |start| start.epoch)
+    }
+}
+
+impl Follower {
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        store: StoreArguments,
+        file: CheckpointFile,
+        sink: Box<dyn Sink>,
+        include_values: bool,
+    ) -> Self {
+        Self { log, store, file, sink, include_values, records: 0 }
+    }
+
+    /// Follows the log until it is asked to stop, or, with `is_once`, up to the head as it is at
+    /// the start.
+    pub async fn run(mut self, stop: &CancellationToken, is_once: bool) -> Result<Ended, Failure> {
+        let mut place: Option<Place> = None;
+        let mut target: Option<Position> = None;
+        let mut pause = PAUSE_MIN;
+        let mut is_silent = false;
+        while !stop.is_cancelled() {
+            match self.step(&mut place, &mut target, stop).await {
+                Ok(taken) => {
+                    if std::mem::take(&mut is_silent) {
+                        tracing::info!("the log can be read again");
+                    }
+                    pause = PAUSE_MIN;
+                    let position = place.as_ref().map(|place| place.tail.position());
+                    if taken == Step::Stopped || (is_once && position >= target) {
+                        break;
+                    }
+                    if let (Step::Idle, Some(position)) = (taken, position) {
+                        stop.run_until_cancelled(self.log.grown(position, POLL)).await;
+                    }
+                }
+                Err(Trouble::Fatal(failure)) => return Err(failure),
+                Err(Trouble::Silent(why)) if is_once => {
+                    return Err(Failure::try_again(format!("{}: {why}", self.store.store)));
+                }
+                Err(Trouble::Silent(reason)) => {
+                    if !std::mem::replace(&mut is_silent, true) {
+                        tracing::warn!(%reason, "the log cannot be read");
+                    }
+                    stop.run_until_cancelled(sleep(pause)).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+        let position = place.map_or(Position::GENESIS, |place| place.tail.position());
+        Ok(Ended { position, records: self.records })
+    }
+
+    async fn step(
+        &mut self,
+        place: &mut Option<Place>,
+        target: &mut Option<Position>,
+        stop: &CancellationToken,
+    ) -> Result<Step, Trouble> {
+        let place = match place {
+            Some(place) => place,
+            none @ None => {
+                *target = Some(self.ask(self.log.head()).await?.position);
+                none.insert(self.begin().await?)
+            }
+        };
+        if place.epoch != place.lineage.current() {
+            return self.enter_epoch(place, stop).await;
+        }
+        let page = self.ask(self.log.read(place.tail.position(), PageLimit::TAIL)).await?;
+        if page.epoch != place.epoch {
+            let identity = self.ask(self.log.identity()).await?;
+            self.learn(place, identity)?;
+            return Ok(Step::Forward);
+        }
+        let is_beyond_end = page.events.is_empty();
+        let mut tail = place.tail.clone();
+        match tail.advance(page) {
+            Ok(rows) if rows.is_empty() => Ok(Step::Idle),
+            Ok(rows) => self.hand_over(place, &rows, stop).await,
+            Err(TailError::AnchorGone { .. }) => self.lost_anchor(place, is_beyond_end).await,
+            Err(error) => Err(self.fatal(&error.to_string())),
+        }
+    }
+
+    /// Where to begin: where the checkpoint stands, or before the first event.
+    async fn begin(&self) -> Result<Place, Trouble> {
+        let saved = self.file.load().map_err(Trouble::Fatal)?;
+        let identity = self.ask(self.log.identity()).await?;
+        let writing = Writing { log_id: identity.log_id, include_values: self.include_values };
+        let epoch = identity.lineage.current();
+        let Some(saved) = saved else {
+            let tail = self.genesis(&identity).await?;
+            tracing::info!(log_id = %identity.log_id, "no checkpoint yet: from the first event on");
+            return Ok(Place { writing, lineage: identity.lineage, epoch, tail });
+        };
+        if !saved.is_of(identity.log_id) {
+            let id = identity.log_id;
+            return Err(
+                self.fatal(&format!("the checkpoint is of log {}, this is {id}", saved.log_id))
+            );
+        }
+        tracing::info!(log_id = %identity.log_id, position = saved.tail.position().0, "going on");
+        let lineage = Lineage::unbroken();
+        let mut place = Place { writing, lineage, epoch: saved.epoch, tail: saved.tail };
+        self.learn(&mut place, identity)?;
+        Ok(place)
+    }
+
+    async fn genesis(&self, identity: &Identity) -> Result<Tail, Trouble> {
+        let page = self.ask(self.log.read(Position::GENESIS, PageLimit::new(1, 1))).await?;
+        let genesis = page.events.first();
+        match genesis.filter(|row| log_id_of(row) == Some(identity.log_id)) {
+            Some(row) => Ok(Tail::after(row.position, row.hash)),
+            None => Err(self.fatal("the genesis row at position 0 is not as it was written")),
+        }
+    }
+
+    /// Takes up what the store says of itself now.
+    fn learn(&self, place: &mut Place, identity: Identity) -> Result<(), Trouble> {
+        if identity.log_id != place.writing.log_id {
+            return Err(self.fatal("the store holds another log than before"));
+        }
+        let current = identity.lineage.current();
+        if current >= place.epoch {
+            place.lineage = identity.lineage;
+            return Ok(());
+        }
+        let epoch = place.epoch;
+        if identity.is_standby {
+            return Err(Trouble::Silent(format!("the standby has not heard of epoch {epoch} yet")));
+        }
+        Err(self.fatal(&format!(
+            "the log is in epoch {current}, the checkpoint in {epoch}: this is an older copy"
+        )))
+    }
+
+    /// The log is in a later epoch. Tells so, goes back to where that one began if need be, and
+    /// only then goes on.
+    async fn enter_epoch(
+        &mut self,
+        place: &mut Place,
+        stop: &CancellationToken,
+    ) -> Result<Step, Trouble> {
+        let known = place.epoch;
+        let later = place.lineage.epochs().iter().filter(|start| start.epoch > known);
+        let later: Vec<EpochStart> = later.copied().collect();
+        let kept = later.iter().map(|start| start.first_position.0.saturating_sub(1)).min();
+        let mut tail = place.tail.clone();
+        if let Some(kept) = kept.map(Position).filter(|kept| *kept < tail.position()) {
+            tracing::warn!(
+                position = tail.position().0,
+                kept = kept.0,
+                "a new epoch says that the end of the log was lost; going back"
+            );
+            tail = self.walk_to(place, kept).await?;
+        }
+        let mut lines = Lines::default();
+        for start in later {
+            place.writing.epoch(start, &mut lines.bytes);
+            lines.count += 1;
+        }
+        if self.deliver(&lines, stop).await? == Delivery::GivenUp {
+            return Ok(Step::Stopped);
+        }
+        place.tail = tail;
+        place.epoch = place.lineage.current();
+        self.file.save(&place.checkpoint()).map_err(Trouble::Fatal)?;
+        Ok(Step::Forward)
+    }
+
+    /// The place after the event at a position, found along the chain from its beginning.
+    async fn walk_to(&self, place: &Place, position: Position) -> Result<Tail, Trouble> {
+        let identity = self.ask(self.log.identity()).await?;
+        if identity.log_id != place.writing.log_id {
+            return Err(self.fatal("the store holds another log than before"));
+        }
+        let mut tail = self.genesis(&identity).await?;
+        while tail.position() < position {
+            let page = self.ask(self.log.read(tail.position(), PageLimit::TAIL)).await?;
+            let rows = tail.advance(page).map_err(|error| self.fatal(&error.to_string()))?;
+            if let Some(row) = rows.iter().find(|row| row.position == position) {
+                return Ok(Tail::after(row.position, row.hash));
+            }
+            if rows.is_empty() {
+                let end = tail.position();
+                return Err(self.fatal(&format!("the log ends at {end}, before its epoch began")));
+            }
+        }
+        Ok(tail)
+    }
+
+    /// The log does not hold the event that was written last.
+    async fn lost_anchor(&self, place: &mut Place, is_beyond_end: bool) -> Result<Step, Trouble> {
+        let identity = self.ask(self.log.identity()).await?;
+        let is_same_epoch = identity.lineage.current() == place.epoch;
+        let is_late = identity.is_standby && is_beyond_end && is_same_epoch;
+        self.learn(place, identity)?;
+        if !is_same_epoch {
+            return Ok(Step::Forward);
+        }
+        if is_late {
+            return Err(Trouble::Silent("the standby has not read this far yet".to_owned()));
+        }
+        let position = place.tail.position();
+        Err(self.fatal(&format!(
+            "the log no longer holds the event at position {position} that was written as an \
+             audit record, and no new epoch says so"
+        )))
+    }
+
+    /// Delivers rows in batches, and saves the place after each.
+    async fn hand_over(
+        &mut self,
+        place: &mut Place,
+        rows: &[StoredEvent],
+        stop: &CancellationToken,
+    ) -> Result<Step, Trouble> {
+        let mut lines = Lines::default();
+        for (index, row) in rows.iter().enumerate() {
+            let bad = match decode(row) {
+                Ok(recorded) => {
+                    let epoch = place.epoch_of(row.position);
+                    place.writing.event(&recorded, epoch, &mut lines.bytes);
+                    lines.count += 1;
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            let done =
+                if bad.is_some() { index.checked_sub(1).map(|at| &rows[at]) } else { Some(row) };
+            let is_full = lines.count >= BATCH_RECORDS || lines.bytes.len() >= BATCH_BYTES;
+            let is_due = is_full || bad.is_some() || index + 1 == rows.len();
+            if let Some(done) = done.filter(|_| is_due && lines.count > 0) {
+                if self.deliver(&std::mem::take(&mut lines), stop).await? == Delivery::GivenUp {
+                    return Ok(Step::Stopped);
+                }
+                place.tail = Tail::after(done.position, done.hash);
+                self.file.save(&place.checkpoint()).map_err(Trouble::Fatal)?;
+            }
+            if let Some(error) = bad {
+                return Err(self.fatal(&error.to_string()));
+            }
+            if is_due && stop.is_cancelled() {
+                return Ok(Step::Stopped);
+            }
+        }
+        Ok(Step::Forward)
+    }
+
+    async fn deliver(
+        &mut self,
+        lines: &Lines,
+        stop: &CancellationToken,
+    ) -> Result<Delivery, Trouble> {
+        let delivery = self.sink.deliver(lines, stop).await.map_err(Trouble::Fatal)?;
+        if delivery == Delivery::Done {
+            self.records += lines.count;
+        }
+        Ok(delivery)
+    }
+
+    /// Asks the store something, for a bounded time.
+    async fn ask<T>(
+        &self,
+        question: impl Future<Output = Result<T, LogError>>,
+    ) -> Result<T, Trouble> {
+        match timeout(QUESTION_MAX, question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(LogError::Unavailable(why) | LogError::Unusable(why))) => {
+                Err(Trouble::Silent(why))
+            }
+            Ok(Err(error @ LogError::Corrupt { .. })) => Err(self.fatal(&error.to_string())),
+            Err(_) => Err(Trouble::Silent("it takes too long to answer".to_owned())),
+        }
+    }
+
+    fn fatal(&self, why: &str) -> Trouble {
+        Trouble::Fatal(
+            Failure::refused(format!("{}: {why}", self.store.store))
+                .with_hint("the checkpoint stays where it is; `configapi verify` looks at the log"),
+        )
+    }
+}

@@ -1,0 +1,150 @@
+//! `configapi audit`: follows the log and writes one audit record for every event, to stdout, a file
+//! or an HTTP endpoint. At least once, in order, none skipped; where it stands is a file that only
+//! ever says what is durable elsewhere already.
+
+mod checkpoint;
+mod follow;
+mod record;
+mod sink;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use configapi_runtime::settings;
+use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::telemetry::{self, LogSettings};
+use configapi_store::{Access, open_patiently};
+
+use self::checkpoint::CheckpointFile;
+use self::follow::{Ended, Follower};
+use self::sink::{FileSink, PostSink, PostUrl, Sink, StandardOutput};
+use super::store::{StoreArguments, now};
+use crate::failure::Failure;
+
+/// Write an audit record of every event, wherever they are kept
+///
+/// Follows the log from the checkpoint on, checks the chain on the way, and writes one line of JSON
+/// for each event: who changed what, when, why, and how long the old and the new value are. Each is
+/// written at least once, in order, and none is skipped; after a crash the last few may come again,
+/// with the same token. Stops with 1 if the log is not the one that it was, or was edited.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  configapi audit --checkpoint audit.checkpoint
+  configapi audit --checkpoint audit.checkpoint --file audit.jsonl --rotate-bytes 256MiB
+  configapi audit --checkpoint audit.checkpoint --post https://siem.example/configapi
+  configapi audit --checkpoint audit.checkpoint --file audit.jsonl --once")]
+pub struct AuditArguments {
+    /// Where it is kept what was written already; made at the first start, which begins with the
+    /// first event of the log
+    #[arg(long, env = "CONFIGAPI_AUDIT_CHECKPOINT", value_name = "PATH")]
+    checkpoint: PathBuf,
+
+    /// Append the records to this file instead of stdout
+    #[arg(long, env = "CONFIGAPI_AUDIT_FILE", value_name = "PATH", conflicts_with = "post")]
+    file: Option<PathBuf>,
+
+    /// Begin a new file before one gets larger than this; the old one is renamed to PATH.000001,
+    /// PATH.000002…
+    #[arg(
+        long,
+        env = "CONFIGAPI_AUDIT_ROTATE_BYTES",
+        value_name = "BYTES",
+        default_value = "64MiB",
+        value_parser = settings::byte_size
+    )]
+    rotate_bytes: usize,
+
+    /// How many renamed files are kept; the oldest are deleted (default: all are kept)
+    #[arg(long, env = "CONFIGAPI_AUDIT_KEEP", value_name = "FILES", requires = "file")]
+    keep: Option<usize>,
+
+    /// POST the records to this URL instead, as lines of JSON; a status of 2xx takes them over
+    #[arg(long, env = "CONFIGAPI_AUDIT_POST", value_name = "URL", hide_env_values = true)]
+    post: Option<PostUrl>,
+
+    /// How long one POST may take
+    #[arg(
+        long,
+        env = "CONFIGAPI_AUDIT_POST_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = settings::duration
+    )]
+    post_timeout: Duration,
+
+    /// A file that holds what to send as the header `Authorization`, such as `Bearer …`; read
+    /// before every POST
+    #[arg(
+        long,
+        env = "CONFIGAPI_AUDIT_POST_AUTHORIZATION_FILE",
+        value_name = "PATH",
+        requires = "post"
+    )]
+    post_authorization_file: Option<PathBuf>,
+
+    /// Write the values too, not only their lengths
+    #[arg(long, env = "CONFIGAPI_AUDIT_INCLUDE_VALUES")]
+    include_values: bool,
+
+    /// End once everything is written that was in the log at the start
+    #[arg(long)]
+    once: bool,
+
+    #[command(flatten)]
+    store: StoreArguments,
+
+    #[command(flatten)]
+    log: LogSettings,
+}
+
+pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
+    arguments.store.must_last()?;
+    telemetry::init(&arguments.log, "configapi-audit", env!("CARGO_PKG_VERSION"))
+        .map_err(|error| Failure::usage(telemetry::chain(&error).to_string()))?;
+    let life = Lifecycle::default();
+    life.watch_signals().map_err(|error| Failure::io("cannot wait for signals", &error))?;
+    let checkpoint = CheckpointFile::open(&arguments.checkpoint)?;
+    let sink = arguments.sink()?;
+    let store = arguments.store.clone();
+    let log = if arguments.once {
+        store.open_for_reading().await?
+    } else {
+        let opening = open_patiently(&store.store, Access::Read, now);
+        match life.soft().run_until_cancelled(opening).await {
+            Some(opened) => opened.map_err(|error| store.failure(&error))?,
+            None => return Ok(()),
+        }
+    };
+    let follower = Follower::new(log, store, checkpoint, sink, arguments.include_values);
+    let following = follower.run(life.soft(), arguments.once);
+    match life.hard().run_until_cancelled(following).await {
+        Some(Ok(Ended { position, records })) => {
+            tracing::info!(position = position.0, records, "ended; the checkpoint is written");
+            Ok(())
+        }
+        Some(Err(failure)) => Err(failure),
+        None => Err(Failure::try_again("it was cut off; the last records may come again")),
+    }
+}
+
+impl AuditArguments {
+    fn sink(&self) -> Result<Box<dyn Sink>, Failure> {
+        match (&self.file, &self.post) {
+            (Some(path), _) => {
+                let sink =
+                    FileSink::open(path, self.rotate_bytes as u64, self.keep).map_err(|error| {
+                        Failure::io(&format!("cannot use {}", path.display()), &error)
+                    })?;
+                Ok(Box::new(sink))
+            }
+            (None, Some(url)) => {
+                let authorization = self.post_authorization_file.clone();
+                let sink = PostSink::new(url.clone(), self.post_timeout, authorization, self.once)?;
+                Ok(Box::new(sink))
+            }
+            (None, None) => Ok(Box::new(StandardOutput)),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Records in a file: delivered once they are synced. A file that would get too large is renamed and
+//! a new one begun, between two records and never within one.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::super::checkpoint::beside;
+use super::{Delivery, Lines, Sink};
+use crate::failure::Failure;
+
+/// How much is read at once when the last whole line is looked for.
+const LOOK_BACK_BYTES: u64 = 64 << 10;
+/// How many digits the number of a renamed file has at least.
+const DIGITS: usize = 6;
+
+/// A file that is appended to.
+#[derive(Debug)]
+pub struct FileSink {
+    path: PathBuf,
+    directory: PathBuf,
+    rotate_bytes: u64,
+    keep: Option<usize>,
+    file: File,
+    bytes: u64,
+}
+
+impl FileSink {
+    /// Opens the file, and cuts off what a crash left of a line. `keep` limits how many renamed
+    /// files there are; none keeps them all.
+    pub fn open(path: &Path, rotate_bytes: u64, keep: Option<usize>) -> io::Result<Self> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new(".")).to_owned();
+        let (file, bytes) = open_at_last_line(path)?;
+        sync_directory(&directory)?;
+        Ok(Self { path: path.to_owned(), directory, rotate_bytes, keep, file, bytes })
+    }
+
+    fn write(&mut self, lines: &Lines) -> io::Result<()> {
+        for line in lines.bytes.split_inclusive(|byte| *byte == b'\n') {
+            let length = line.len() as u64;
+            if self.bytes > 0 && self.bytes + length > self.rotate_bytes {
+                self.rotate()?;
+            }
+            self.file.write_all(line)?;
+            self.bytes += length;
+        }
+        self.file.sync_data()
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        let renamed = renamed_files(&self.directory, &self.path)?;
+        let next = renamed.last().map_or(1, |(number, _)| number + 1);
+        fs::rename(&self.path, beside(&self.path, &format!(".{next:0DIGITS$}")))?;
+        (self.file, self.bytes) = open_at_last_line(&self.path)?;
+        sync_directory(&self.directory)?;
+        if let Some(keep) = self.keep {
+            // The one that was renamed just now is not in the list.
+            let surplus = (renamed.len() + 1).saturating_sub(keep);
+            for (_, old) in renamed.iter().take(surplus) {
+                fs::remove_file(old)?;
+            }
+            if keep == 0 {
+                fs::remove_file(beside(&self.path, &format!(".{next:0DIGITS$}")))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    /// Blocks while the disk does: this process has nothing else to do meanwhile.
+    async fn deliver(&mut self, lines: &Lines, _: &CancellationToken) -> Result<Delivery, Failure> {
+        self.write(lines).map_err(|error| {
+            Failure::io(&format!("cannot write {}", self.path.display()), &error)
+                .with_hint("nothing is skipped: start it again once the disk is well")
+        })?;
+        Ok(Delivery::Done)
+    }
+}
+
+/// Opens a file for appending, after its last whole line.
+fn open_at_last_line(path: &Path) -> io::Result<(File, u64)> {
+    let mut file =
+        File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let length = file.metadata()?.len();
+    let mut end = length;
+    let mut chunk = Vec::new();
+    while end > 0 {
+        let from = end.saturating_sub(LOOK_BACK_BYTES);
+        file.seek(SeekFrom::Start(from))?;
+        chunk.clear();
+        (&mut file).take(end - from).read_to_end(&mut chunk)?;
+        if let Some(last) = chunk.iter().rposition(|byte| *byte == b'\n') {
+            end = from + last as u64 + 1;
+            break;
+        }
+        end = from;
+    }
+    if end < length {
+        tracing::warn!(bytes = length - end, "cutting off a line that a crash left unfinished");
+        file.set_len(end)?;
+        file.sync_all()?;
+    }
+    file.seek(SeekFrom::Start(end))?;
+    Ok((file, end))
+}
+
+/// The files that were renamed, oldest first.
+fn renamed_files(directory: &Path, path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let Some(name) = path.file_name() else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if let Some(number) = number_of(&entry.file_name(), name) {
+            found.push((number, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn number_of(found: &OsStr, name: &OsStr) -> Option<u64> {
+    let digits = found.to_str()?.strip_prefix(name.to_str()?)?.strip_prefix('.')?;
+    let is_number = digits.len() >= DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}

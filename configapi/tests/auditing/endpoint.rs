@@ -1,0 +1,197 @@
+//! Records to an HTTP endpoint that is not always well.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use serde_json::Value;
+
+use super::{Worker, assert_whole, parsed};
+use crate::support::stored::written;
+use crate::support::{Running, Serving};
+
+/// What an endpoint does with one request.
+#[derive(Clone, Copy)]
+enum Does {
+    Answers(&'static str),
+    ClosesTheConnection,
+    NeverAnswers,
+}
+
+/// What came in: the head, the records, and whether they were taken.
+struct Got {
+    head: String,
+    records: Vec<Value>,
+    is_taken: bool,
+}
+
+/// An endpoint that does one thing after the other, and then takes everything.
+fn endpoint(listener: TcpListener, script: Vec<Does>) -> Receiver<Got> {
+    let (sender, got) = mpsc::channel();
+    thread::spawn(move || {
+        let mut script = script.into_iter();
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            while let Some((head, body)) = request(&mut stream) {
+                let does = script.next().unwrap_or(Does::Answers("204 No Content"));
+                if !answer(&mut stream, does, head, &body, &sender) {
+                    break;
+                }
+            }
+            held.push(stream);
+        }
+    });
+    got
+}
+
+fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String)> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let lower = head.to_ascii_lowercase();
+    let length = lower.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some((lower, String::from_utf8(body).unwrap()))
+}
+
+/// Answers; tells whether the connection goes on.
+fn answer(
+    stream: &mut BufReader<TcpStream>,
+    does: Does,
+    head: String,
+    body: &str,
+    got: &Sender<Got>,
+) -> bool {
+    let is_taken = matches!(does, Does::Answers(status) if status.starts_with('2'));
+    let _ = got.send(Got { head, records: parsed(body), is_taken });
+    match does {
+        Does::Answers(status) => {
+            let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            stream.get_mut().write_all(text.as_bytes()).is_ok()
+        }
+        Does::ClosesTheConnection => {
+            let _ = stream.get_mut().shutdown(std::net::Shutdown::Both);
+            false
+        }
+        Does::NeverAnswers => false,
+    }
+}
+
+fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// The records that were taken, up to the one at this position. What was not taken must come again,
+/// as it was, before anything else does.
+fn taken(got: &Receiver<Got>, last: u64) -> Vec<Value> {
+    let mut taken: Vec<Value> = Vec::new();
+    let mut refused: Option<Vec<Value>> = None;
+    while taken.last().is_none_or(|record| record["position"] != last) {
+        let Got { head, records, is_taken } = got.recv().unwrap();
+        assert!(head.contains("content-type: application/x-ndjson"), "{head}");
+        if let Some(refused) = refused.take() {
+            assert_eq!(refused, records);
+        }
+        if is_taken {
+            taken.extend(records);
+        } else {
+            refused = Some(records);
+        }
+    }
+    taken
+}
+
+fn stop(running: Running) {
+    running.signal("TERM");
+    running.ends().succeeded();
+}
+
+#[test]
+fn an_endpoint_that_fails_for_a_while_gets_every_event_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let (listener, address) = listen();
+    let script = vec![
+        Does::Answers("500 Internal Server Error"),
+        Does::Answers("503 Service Unavailable"),
+        Does::ClosesTheConnection,
+        Does::NeverAnswers,
+        Does::Answers("302 Found"),
+        Does::Answers("400 Bad Request"),
+    ];
+    let failures = script.len();
+    let got = endpoint(listener, script);
+    let worker = Worker::new(&store, directory.path());
+    let url = format!("http://{address}/audit?key=hidden");
+    let mut running = worker.configapi(&["--post", &url, "--post-timeout", "200ms"]).starts();
+    for _ in 0..failures {
+        let line = running.says("records not taken");
+        assert!(!line.contains("hidden"), "{line}");
+    }
+    let mut all = taken(&got, 7);
+    let serving = Serving::start(&store);
+    serving.configapi(["set", "late", "1"]).ends().succeeded();
+    all.extend(taken(&got, 8));
+    assert_eq!(assert_whole(&all, &store), 0);
+    stop(running);
+    assert_eq!(worker.checkpoint()["position"], 8);
+}
+
+#[test]
+fn an_endpoint_that_is_not_there_yet_gets_every_event_once_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let (listener, address) = listen();
+    drop(listener);
+    let secret = directory.path().join("secret");
+    std::fs::write(&secret, "Bearer s3cret\n").unwrap();
+    let worker = Worker::new(&store, directory.path());
+    let url = format!("http://{address}/");
+    let authorization = ["--post-authorization-file", secret.to_str().unwrap()];
+    let arguments = ["--post", &url, authorization[0], authorization[1]];
+    let mut running = worker.configapi(&arguments).starts();
+    running.says("records not taken");
+    let got = endpoint(TcpListener::bind(address).unwrap(), Vec::new());
+    let first = got.recv().unwrap();
+    assert!(first.head.contains("authorization: bearer s3cret"), "{}", first.head);
+    assert_whole(&first.records, &store);
+    running.signal("TERM");
+    let ended = running.ends().succeeded();
+    assert!(!ended.stderr.contains("s3cret"), "{ended:#?}");
+}
+
+#[test]
+fn a_worker_that_waits_for_its_endpoint_can_be_stopped_and_skips_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let (listener, address) = listen();
+    drop(listener);
+    let worker = Worker::new(&store, directory.path());
+    let url = format!("http://{address}/");
+    let mut running = worker.configapi(&["--post", &url]).starts();
+    running.says("records not taken");
+    stop(running);
+    assert!(!directory.path().join("checkpoint").exists());
+    let got = endpoint(TcpListener::bind(address).unwrap(), Vec::new());
+    worker.configapi(&["--post", &url, "--once"]).ends().succeeded();
+    assert_whole(&taken(&got, 7), &store);
+}
+
+#[test]
+fn a_url_with_a_password_is_refused_without_repeating_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = Worker::new("sqlite:log.db", directory.path());
+    for url in ["https://user:s3cret@host/", "ftp://host/s3cret", "s3cret"] {
+        let ended = worker.configapi(&["--post", url]).ends().failed_with(2);
+        assert!(ended.stderr.contains("--post"), "{ended:#?}");
+        assert!(!ended.stderr.contains("s3cret"), "{ended:#?}");
+    }
+}

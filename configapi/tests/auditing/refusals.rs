@@ -1,0 +1,171 @@
+//! Logs that a worker must not go on with, and one that it must.
+
+use std::fs;
+
+use configapi_event_log::domain::Timestamp;
+use configapi_event_log::{PageLimit, StoredEvent, seal};
+use configapi_store::{Access, StoreUrl, open};
+
+use super::{Worker, parsed, positions};
+use crate::support::stored::{tamper, written};
+use crate::support::{Ended, Serving, configapi};
+
+/// A worker that has written everything, on a log of its own.
+fn caught_up(directory: &std::path::Path) -> Worker {
+    let store = written(directory);
+    let worker = Worker::new(&store, directory);
+    worker.to_file(&["--once"]).ends().succeeded();
+    worker
+}
+
+fn on(worker: &Worker, store: &str) -> Worker {
+    Worker::new(store, &worker.directory)
+}
+
+/// Fails the test unless the worker was refused like this, and its checkpoint stayed.
+#[track_caller]
+fn assert_refused(worker: &Worker, part: &str) -> Ended {
+    let before = worker.checkpoint();
+    let ended = worker.to_file(&[]).ends();
+    assert_eq!(ended.code, 1, "{ended:#?}");
+    assert!(ended.stderr.contains(part), "{ended:#?}");
+    assert_eq!(worker.checkpoint(), before);
+    ended
+}
+
+#[test]
+fn another_log_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    let other = tempfile::tempdir().unwrap();
+    assert_refused(&on(&worker, &written(other.path())), "the checkpoint is of log");
+    assert_eq!(worker.records().len(), 7);
+}
+
+#[test]
+fn a_log_that_lost_its_tail_without_a_new_epoch_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    tamper(&worker.store, "DELETE FROM events WHERE position = 7");
+    assert_refused(&worker, "no longer holds the event at position 7");
+    // Nor does it help that another event takes its place.
+    Serving::start(&worker.store).configapi(["set", "x", "1"]).ends().succeeded();
+    assert_refused(&worker, "no longer holds the event at position 7");
+}
+
+#[test]
+fn an_edited_event_is_refused_and_none_after_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    tamper(&store, "UPDATE events SET metadata = '{\"actor\":\"nobody\"}' WHERE position = 4");
+    let worker = Worker::new(&store, directory.path());
+    let ended = worker.to_file(&[]).ends().failed_with(1);
+    assert!(ended.stderr.contains("position 4"), "{ended:#?}");
+    assert!(positions(&worker.records()).iter().all(|position| *position < 4));
+}
+
+#[test]
+fn a_missing_event_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    tamper(&store, "DELETE FROM events WHERE position = 2");
+    let worker = Worker::new(&store, directory.path());
+    let ended = worker.to_file(&[]).ends().failed_with(1);
+    assert!(ended.stderr.contains("position 2"), "{ended:#?}");
+}
+
+/// Appends an event as a program of the future would.
+fn append_unknown(store: &str) {
+    let url: StoreUrl = store.parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let log = open(&url, Access::Write, Timestamp::default()).await.unwrap();
+        let head = log.head().await.unwrap();
+        let last = log.read(head.position, PageLimit::TAIL).await.unwrap();
+        let last = last.events.into_iter().next().unwrap();
+        let mut row = StoredEvent {
+            position: head.position.next(),
+            version: last.version.next(),
+            event_type: "ConfigValueEnchanted".into(),
+            request_id: None,
+            ..last
+        };
+        seal(head.hash, &mut row);
+        log.append(&head, &[row]).await.unwrap();
+    });
+}
+
+#[test]
+fn an_event_of_an_unknown_type_stops_the_worker_after_those_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    append_unknown(&store);
+    let worker = Worker::new(&store, directory.path());
+    let ended = worker.to_file(&[]).ends().failed_with(1);
+    assert!(ended.stderr.contains("ConfigValueEnchanted"), "{ended:#?}");
+    assert_eq!(positions(&worker.records()), (1..=7).collect::<Vec<_>>());
+    assert_refused(&worker, "position 8");
+}
+
+#[test]
+fn after_a_restore_the_new_epoch_is_told_and_the_trail_goes_on_from_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    let backup = worker.path("backup.jsonl");
+    configapi(["backup", "--store", &worker.store, &backup]).ends().succeeded();
+    Serving::start(&worker.store).configapi(["set", "lost", "1"]).ends().succeeded();
+    worker.to_file(&["--once"]).ends().succeeded();
+    assert_eq!(worker.checkpoint()["position"], 8);
+
+    let restored = format!("sqlite:{}", worker.path("restored.db"));
+    configapi(["restore-backup", "--store", &restored, &backup]).ends().succeeded();
+    Serving::start(&restored).configapi(["set", "new", "1"]).ends().succeeded();
+    let moved = on(&worker, &restored);
+    moved.to_file(&["--once"]).ends().succeeded();
+    let records = moved.records();
+    let tokens: Vec<_> = records.iter().map(|record| record["token"].as_str().unwrap()).collect();
+    assert_eq!(tokens[6..], ["1-7", "1-8", "2-7", "2-8"]);
+    assert_eq!(records[8]["kind"], "LogEpochBegan");
+    assert_eq!(records[8]["first_position"], 8);
+    assert_eq!(records[9]["name"], "new");
+    // The old log is now an older copy of this one.
+    assert_refused(&worker, "an older copy");
+}
+
+#[test]
+fn one_checkpoint_serves_one_worker() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let mut running = worker.configapi(&[]).starts();
+    running.line();
+    let ended = worker.configapi(&[]).ends().failed_with(1);
+    assert!(ended.stderr.contains("another worker uses"), "{ended:#?}");
+    running.signal("KILL");
+    running.ends();
+    worker.configapi(&["--once"]).ends().succeeded();
+}
+
+#[test]
+fn a_checkpoint_that_is_none_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    let good = fs::read_to_string(worker.path("checkpoint")).unwrap();
+    let bad = ["", "{}", &good.replace("\"version\":1", "\"version\":2"), &good[..good.len() / 2]];
+    for text in bad {
+        fs::write(worker.path("checkpoint"), text).unwrap();
+        let ended = worker.configapi(&["--once"]).ends().failed_with(1);
+        assert!(ended.stderr.contains("not a checkpoint"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_store_that_is_not_there_ends_a_worker_that_runs_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = Worker::new("sqlite:/nowhere/log.db", directory.path());
+    worker.configapi(&["--once"]).ends().failed_with(3);
+    let mut waiting = worker.configapi(&[]).starts();
+    waiting.says("not there yet");
+    waiting.signal("TERM");
+    assert_eq!(parsed(&waiting.ends().succeeded().stdout).len(), 0);
+}

@@ -1,0 +1,51 @@
+//! Logs on disk: one with events of all kinds, and ways to change it behind everybody's back.
+
+use std::path::Path;
+
+use serde_json::Value;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::{Serving, configapi};
+
+/// A log with seven events of all kinds, an Apply among them; nobody writes any more.
+pub fn written(directory: &Path) -> String {
+    let store = format!("sqlite:{}", directory.join("log.db").display());
+    let serving = Serving::start(&store);
+    for (name, value) in [("a", "1"), ("b", "two\nlines \u{1}"), ("a", "3")] {
+        serving.configapi(["set", name, value]).ends().succeeded();
+    }
+    serving.configapi(["delete", "a"]).ends().succeeded();
+    let file = "- {restore: a, version: 1}\n- {set: c, value: é😀}\n";
+    serving.configapi(["apply", "-"]).stdin(file).ends().succeeded();
+    serving.configapi(["set", "d", "", "--request-id", "r1"]).ends().succeeded();
+    store
+}
+
+/// Changes the file behind everybody's back.
+pub fn tamper(store: &str, sql: &'static str) {
+    let path = store.strip_prefix("sqlite:").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = SqliteConnectOptions::new().filename(path);
+        let mut connection = options.connect().await.unwrap();
+        let triggers: Vec<(String,)> =
+            sqlx::query_as("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        for (name,) in triggers {
+            let drop = sqlx::AssertSqlSafe(format!("DROP TRIGGER {name}"));
+            sqlx::raw_sql(drop).execute(&mut connection).await.unwrap();
+        }
+        let changed = sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        assert_eq!(changed.rows_affected(), 1);
+    });
+}
+
+/// All rows of a log after genesis, as a backup has them.
+pub fn rows(store: &str) -> Vec<Value> {
+    let backup = configapi(["backup", "--store", store, "-"]).ends().succeeded().stdout;
+    let lines = backup.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|row| row["position"].as_u64() > Some(0)).collect()
+}
