@@ -1,7 +1,8 @@
 //! The inner parts that every event goes through: the stored form, the hash chain, and an append to
-//! a log in memory.
+//! a log in memory, in SQLite, and, if `DATABASE_URL` names an empty database, in PostgreSQL.
 
 #![expect(clippy::expect_used, reason = "what cannot be set up cannot be measured")]
+#![expect(clippy::print_stdout, reason = "it is a program for a terminal")]
 
 use std::hint::black_box;
 
@@ -9,28 +10,28 @@ use configapi_domain::{
     ConfigEvent, ConfigKey, Content, Position, Provenance, Timestamp, Value, Version,
 };
 use configapi_event_log::{
-    CommandPart, Draft, EventLog, Hash, LogId, MemoryLog, StoredEvent, decode, encode, seal,
-    verify_link,
+    CommandPart, Draft, Hash, Head, StoredEvent, decode, encode, seal, verify_link,
 };
+use configapi_store::{Access, StoreUrl, open};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 /// As many events as one commit under load.
 const BATCH: u64 = 256;
 
-/// Events as a writer makes them, on the head of an empty log.
-fn batch(first_hash: Hash) -> Vec<StoredEvent> {
-    let mut previous = first_hash;
+/// Events as a writer makes them, on this head.
+fn batch(head: &Head) -> Vec<StoredEvent> {
+    let mut previous = head.hash;
     let encode_one = |index| {
         let mut row = one(index);
         seal(previous, &mut row);
         previous = row.hash;
         row
     };
-    (1..=BATCH).map(encode_one).collect()
+    (head.position.0 + 1..=head.position.0 + BATCH).map(encode_one).collect()
 }
 
 fn one(position: u64) -> StoredEvent {
-    let key = ConfigKey::parse("default", &format!("bench/0000/{position:03}")).expect("a key");
+    let key = ConfigKey::parse("default", &format!("bench/0000/{position:09}")).expect("a key");
     let value = Value::parse("v".repeat(128)).expect("a value");
     let event =
         ConfigEvent::Set { content: Content::untyped(value.clone()), old_value: Some(value) };
@@ -68,21 +69,33 @@ fn chain(criterion: &mut Criterion) {
 }
 
 fn append(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    let sqlite = format!("sqlite:{}", folder.path().join("log.db").display());
+    let mut stores = vec![("memory", "memory:".to_owned()), ("SQLite", sqlite)];
+    match std::env::var("DATABASE_URL") {
+        Ok(url) => stores.push(("PostgreSQL", url)),
+        Err(_) => println!("SKIPPED: append to PostgreSQL: DATABASE_URL is not set"),
+    }
     let mut group = criterion.benchmark_group("append of 256 events");
     group.throughput(Throughput::Elements(BATCH));
-    group.bench_function("memory", |bencher| {
-        let empty = || {
-            let log = MemoryLog::new(LogId(uuid::Uuid::nil()), Timestamp(0));
-            let head = runtime.block_on(log.head()).expect("a head");
-            (log, head, batch(head.hash))
-        };
-        bencher.iter_batched(
-            empty,
-            |(log, head, events)| runtime.block_on(log.append(&head, &events)),
-            BatchSize::LargeInput,
-        );
-    });
+    for (name, url) in stores {
+        let url: StoreUrl = url.parse().expect("a store's URL");
+        let log = open(&url, Access::Write, Timestamp(0));
+        let log = runtime.block_on(log).expect("a log");
+        group.bench_function(name, |bencher| {
+            let next = || {
+                let head = runtime.block_on(log.head()).expect("a head");
+                let events = batch(&head);
+                (head, events)
+            };
+            bencher.iter_batched(
+                next,
+                |(head, events)| runtime.block_on(log.append(&head, &events)).expect("an append"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.finish();
 }
 
