@@ -13,7 +13,7 @@ use crate::commands::{
     restore, set, status, watch,
 };
 use crate::failure::Failure;
-use crate::operator::{audit, backup, migrate, restore_backup, snapshot, verify};
+use crate::operator::{audit, backup, begin_epoch, migrate, restore_backup, snapshot, verify};
 use crate::serve;
 
 /// The configuration store that never forgets.
@@ -43,7 +43,8 @@ Exit codes:
   70  a fault in the software";
 
 /// The commands that are told a store.
-const OPENS_STORE: [&str; 6] = ["serve", "verify", "audit", "backup", "restore-backup", "migrate"];
+const OPENS_STORE: [&str; 7] =
+    ["serve", "verify", "audit", "backup", "restore-backup", "begin-epoch", "migrate"];
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -66,6 +67,7 @@ enum Command {
     Audit(audit::AuditArguments),
     Backup(backup::BackupArguments),
     RestoreBackup(restore_backup::RestoreBackupArguments),
+    BeginEpoch(begin_epoch::BeginEpochArguments),
     Migrate(migrate::MigrateArguments),
     Snapshot(snapshot::SnapshotArguments),
     Completions(completions::CompletionsArguments),
@@ -118,6 +120,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(arguments) => block_on(audit::run(arguments)),
         Command::Backup(arguments) => block_on(backup::run(arguments)),
         Command::RestoreBackup(arguments) => block_on(restore_backup::run(arguments)),
+        Command::BeginEpoch(arguments) => block_on(begin_epoch::run(arguments)),
         Command::Migrate(arguments) => block_on(migrate::run(arguments)),
         Command::Snapshot(arguments) => snapshot::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),

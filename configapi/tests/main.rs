@@ -12,6 +12,7 @@ mod apply;
 mod auditing;
 mod bulk;
 mod documents;
+mod epochs;
 mod failures;
 mod forms;
 mod healthchecks;

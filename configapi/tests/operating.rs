@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::stored::{tamper, written};
 use crate::support::{Ended, Serving, configapi, database};
 
-fn on_store<'a>(command: &'a str, store: &'a str, more: &[&'a str]) -> Ended {
+pub fn on_store<'a>(command: &'a str, store: &'a str, more: &[&'a str]) -> Ended {
     let arguments = [command, "--store", store, "-o", "json"];
     configapi(arguments.iter().chain(more).copied()).ends()
 }

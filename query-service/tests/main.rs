@@ -9,6 +9,7 @@
 
 mod answers;
 mod broken_logs;
+mod foreign_bytes;
 mod freshness;
 mod long_chains;
 mod oracle;
@@ -17,4 +18,5 @@ mod paging;
 mod snapshots;
 mod support;
 mod watch_ends;
+mod watch_fleet;
 mod watching;

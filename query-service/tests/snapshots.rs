@@ -65,6 +65,12 @@ async fn with_snapshot(count: u64) -> (Arc<MemoryLog>, Writer, TempDir, String) 
     (log, writer, dir, state_hash)
 }
 
+/// The bytes of a snapshot.
+pub async fn whole_snapshot(count: u64) -> Vec<u8> {
+    let (_, _, dir, _) = with_snapshot(count).await;
+    fs::read(files(&dir).pop().unwrap()).unwrap()
+}
+
 /// A log that tells from where it was read.
 fn counted(log: Arc<dyn EventLog>) -> (Arc<FaultyLog>, Arc<AtomicU64>) {
     let faulty = FaultyLog::around(log);
@@ -149,8 +155,7 @@ fn is_refused(path: &Path, bytes: &[u8]) -> bool {
 
 #[tokio::test]
 async fn no_flipped_bit_and_no_missing_byte_goes_unnoticed() {
-    let (_, _, dir, _) = with_snapshot(40).await;
-    let whole = fs::read(files(&dir).pop().unwrap()).unwrap();
+    let whole = whole_snapshot(40).await;
     let other = tempfile::tempdir().unwrap();
     let path = other.path().join("damaged");
     assert!(!is_refused(&path, &whole), "the snapshot is good as it is");

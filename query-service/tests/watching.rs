@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use crate::oracle;
 use crate::support::{Frames, Op, Server, Writer, at_least, key, memory_log, quick};
 
-const STREAMS: [&str; 5] = ["default/a", "default/ab", "default/b", "other/a", "other/c"];
+pub const STREAMS: [&str; 5] = ["default/a", "default/ab", "default/b", "other/a", "other/c"];
 
 pub fn after_position(position: u64) -> WatchRequest {
     WatchRequest {
@@ -28,14 +28,14 @@ fn positions(log: &[Recorded], matches: impl Fn(&ConfigKey) -> bool) -> Vec<u64>
 }
 
 /// A server with frames so small that applies are spread over several of them.
-fn small_frames(frame_items: usize) -> QuerySettings {
+pub fn small_frames(frame_items: usize) -> QuerySettings {
     let limits = Limits { frame_items, frame_visits: 3, ..quick().limits };
     QuerySettings { limits, ..quick() }
 }
 
-type Filter = (WatchRequest, fn(&ConfigKey) -> bool);
+pub type Filter = (WatchRequest, fn(&ConfigKey) -> bool);
 
-fn filters() -> Vec<Filter> {
+pub fn filters() -> Vec<Filter> {
     let all = WatchRequest { all_namespaces: true, ..WatchRequest::default() };
     let prefix = |prefix: &str| Some(watch_request::Selection::Prefix(prefix.to_owned()));
     let name = |name: &str| Some(watch_request::Selection::Name(name.to_owned()));

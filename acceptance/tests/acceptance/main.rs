@@ -7,5 +7,6 @@
 
 mod lifecycle;
 mod monitoring;
+mod own_writes;
 mod surfaces;
 mod tour;

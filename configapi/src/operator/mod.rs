@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod begin_epoch;
 pub mod migrate;
 pub mod restore_backup;
 pub mod snapshot;

@@ -105,7 +105,44 @@ fn a_prefix_is_any_beginning_of_a_name() {
     assert_eq!(refused(&"p".repeat(257)), "prefix: must be at most 256 bytes, has 257");
 }
 
+/// What a name may be, said in another way than the parser says it.
+fn is_name(text: &str) -> bool {
+    let is_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
+    text.len() <= MAX_NAME_BYTES && text.bytes().all(is_byte) && text.split('/').all(is_segment)
+}
+
+fn is_namespace(text: &str) -> bool {
+    let is_byte = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    text.len() <= MAX_NAMESPACE_BYTES && text.bytes().all(is_byte)
+}
+
+/// Texts that are nearly names, and some that are.
+fn nearly_a_name() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        6 => "[A-Za-z0-9_.-]{1,4}",
+        2 => Just("/".to_owned()),
+        1 => prop::sample::select(vec![".", "..", "//", " ", "\0", "é", "%2F", "\\", "\u{202e}"])
+            .prop_map(str::to_owned),
+    ];
+    prop::collection::vec(part, 0..9).prop_map(|parts| parts.concat())
+}
+
 proptest! {
+    #[test]
+    fn a_text_is_a_name_exactly_when_the_rules_say_so(
+        name in prop_oneof![nearly_a_name(), "[a-z/]{250,260}", any::<String>()],
+        namespace in prop_oneof![Just(String::new()), "[a-z0-9A-Z_-]{1,3}", "[a-z-]{60,68}"],
+    ) {
+        let parsed = ConfigKey::parse(&namespace, &name);
+        prop_assert_eq!(parsed.is_ok(), is_name(&name) && is_namespace(&namespace));
+        if let Ok(key) = parsed {
+            prop_assert_eq!(key.name(), &name);
+            let meant = if namespace.is_empty() { Namespace::DEFAULT } else { &namespace };
+            prop_assert_eq!(key.namespace(), meant);
+        }
+    }
+
     #[test]
     fn any_text_is_a_key_or_refused_and_a_key_is_read_back(namespace in ".*", name in ".*") {
         if let Ok(key) = ConfigKey::parse(&namespace, &name) {

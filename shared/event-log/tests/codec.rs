@@ -1,7 +1,7 @@
 //! What cannot be understood is an error that names the place, never the content.
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{DecodeError, SCHEMA_VERSION, StoredEvent, decode};
+use configapi_event_log::{DecodeError, Draft, SCHEMA_VERSION, StoredEvent, decode, encode};
 use proptest::prelude::*;
 
 use crate::rows::{log, made};
@@ -143,6 +143,25 @@ fn a_traceparent_that_cannot_be_read_is_left_out() {
     assert_eq!(decode(&row).unwrap().provenance.traceparent, None);
 }
 
+/// A character taken away, put in, or put in another's place.
+fn changed(text: &str, at: prop::sample::Index, change: Option<char>, replaces: bool) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    let at = at.index(letters.len());
+    if replaces || change.is_none() {
+        letters.remove(at);
+    }
+    if let Some(letter) = change {
+        letters.insert(at, letter);
+    }
+    letters.into_iter().collect()
+}
+
+/// The value that a row's JSON gives its config, read without the codec; none for a deletion.
+fn said(row: &StoredEvent) -> Option<String> {
+    let payload: serde_json::Value = serde_json::from_str(&row.payload).unwrap();
+    payload.get("value").map(|value| value.as_str().unwrap().to_owned())
+}
+
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded_as_it_was(made in made()) {
@@ -158,6 +177,34 @@ proptest! {
         prop_assert_eq!(read.part, made.part);
         let keyed = made.request.filter(|_| made.part.index == 0);
         prop_assert_eq!(row.request_id.as_deref(), keyed.as_ref().map(|key| key.id.as_str()));
+    }
+
+    #[test]
+    fn a_row_that_was_changed_is_refused_or_read_as_what_it_says(
+        made in made(),
+        in_metadata in any::<bool>(),
+        at in any::<prop::sample::Index>(),
+        change in prop::option::of(any::<char>()),
+        replaces in any::<bool>(),
+    ) {
+        let mut row = made.encoded();
+        let text = if in_metadata { &mut row.metadata } else { &mut row.payload };
+        *text = changed(text, at, change, replaces);
+        if let Ok(read) = decode(&row) {
+            let value = read.event.content().map(|content| content.value.as_str().to_owned());
+            prop_assert_eq!(said(&row), value);
+            let written = encode(&Draft {
+                position: read.position,
+                version: read.version,
+                recorded_at: read.recorded_at,
+                key: &read.key,
+                event: &read.event,
+                provenance: &read.provenance,
+                request: read.request.as_ref(),
+                part: read.part,
+            });
+            prop_assert_eq!(decode(&written), Ok(read));
+        }
     }
 
     #[test]

@@ -1,0 +1,104 @@
+//! `begin-epoch`: a log that was restored by hand, and its readers.
+
+use std::path::Path;
+
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::operating::on_store;
+use crate::support::stored::written;
+use crate::support::{Serving, configapi, database};
+
+/// A copy of the log as it is now, made as the runbook says.
+fn copy_of(store: &str, directory: &Path) -> String {
+    let copy = directory.join("copy.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = SqliteConnectOptions::new().filename(store.strip_prefix("sqlite:").unwrap());
+        let mut connection = options.connect().await.unwrap();
+        let copy = copy.to_str().unwrap();
+        sqlx::query("VACUUM INTO ?").bind(copy).execute(&mut connection).await.unwrap();
+    });
+    format!("sqlite:{}", copy.display())
+}
+
+#[test]
+fn after_a_restore_by_hand_tokens_of_the_lost_tail_are_refused_and_the_others_hold() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let copy = copy_of(&store, directory.path());
+    let snapshots = directory.path().join("snapshots");
+    let keeps = ["--snapshot-dir", snapshots.to_str().unwrap(), "--snapshot-events", "1"];
+    let keeps = [&keeps[..], &["--snapshot-interval", "100ms"]].concat();
+    let lost = {
+        let serving = Serving::start_with(&store, &keeps);
+        let lost = serving.configapi(["set", "late", "lost", "-o", "raw"]).ends().succeeded();
+        let inspect = ["snapshot", "inspect", snapshots.to_str().unwrap(), "-o", "raw"];
+        // The reader is to keep more than the copy knows.
+        while !configapi(inspect).ends().stdout.contains("\t8\t") {}
+        lost.stdout.trim().to_owned()
+    };
+    assert_eq!(lost, "1-8");
+
+    let begun = on_store("begin-epoch", &copy, &["--yes"]).succeeded().json();
+    let told = [&begun["old_epoch"], &begun["new_epoch"], &begun["first_position"]];
+    assert_eq!(told, [1, 2, 8]);
+    assert_eq!(begun["log_id"], on_store("verify", &store, &[]).succeeded().json()["log_id"]);
+    let verified = on_store("verify", &copy, &[]).succeeded().json();
+    assert_eq!((&verified["epoch"], &verified["head_position"]), (&2.into(), &7.into()));
+
+    let serving = Serving::start_with(&copy, &keeps);
+    let token = serving.configapi(["set", "late", "new", "-o", "raw"]).ends().succeeded().stdout;
+    assert_eq!(token.trim(), "2-8");
+    let read = |token: &str| serving.configapi(["get", "late", "--token", token]).ends();
+    assert!(read(&lost).failed_with(3).stderr.contains("LOG_CHANGED"));
+    for holds in ["1-7", "2-8"] {
+        serving.configapi(["get", "b", "--token", holds]).ends().succeeded();
+    }
+    assert_eq!(read("2-8").succeeded().stdout, "new");
+    let history = serving.configapi(["history", "late", "-o", "json"]).ends().succeeded();
+    assert!(!history.stdout.contains("lost"), "{history:#?}");
+    let watch = ["watch", "--from", &lost, "--output", "json"];
+    assert!(serving.configapi(watch).ends().failed_with(3).stderr.contains("LOG_CHANGED"));
+}
+
+#[test]
+fn each_run_begins_an_epoch_and_says_which() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    for (more, old, new) in
+        [(&[][..], 1, 2), (&[], 2, 3), (&["--above", "1"], 3, 4), (&["--above", "8"], 4, 9)]
+    {
+        let more = [&["--yes"], more].concat();
+        let begun = on_store("begin-epoch", &store, &more).succeeded().json();
+        assert_eq!((&begun["old_epoch"], &begun["new_epoch"]), (&old.into(), &new.into()));
+        assert_eq!((&begun["head_position"], &begun["first_position"]), (&7.into(), &8.into()));
+    }
+}
+
+#[test]
+fn no_epoch_begins_where_nobody_said_yes_or_no_log_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let ended = on_store("begin-epoch", &store, &[]).failed_with(2);
+    assert!(ended.stderr.contains("--yes"), "{ended:#?}");
+    on_store("begin-epoch", &store, &["--yes", "--above", "1000000"]).failed_with(2);
+    assert_eq!(on_store("verify", &store, &[]).succeeded().json()["epoch"], 1);
+    on_store("begin-epoch", "memory:", &["--yes"]).failed_with(2);
+    let nowhere = directory.path().join("nowhere.db");
+    let missing = format!("sqlite:{}", nowhere.display());
+    on_store("begin-epoch", &missing, &["--yes"]).failed_with(3);
+    assert!(!nowhere.exists(), "a log was made");
+}
+
+#[test]
+fn an_epoch_begins_in_postgres_once_there_is_a_log() {
+    let database = database::create();
+    let run = || on_store("begin-epoch", &database.url, &["--yes"]);
+    run().failed_with(3);
+    on_store("migrate", &database.url, &[]).succeeded();
+    let begun = run().succeeded().json();
+    let told = [&begun["old_epoch"], &begun["new_epoch"], &begun["first_position"]];
+    assert_eq!(told, [1, 2, 1]);
+    assert_eq!(on_store("verify", &database.url, &[]).succeeded().json()["epoch"], 2);
+}
