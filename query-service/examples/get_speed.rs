@@ -1,7 +1,7 @@
 //! Measures reads over the loopback: Get against a bare tonic server that answers with a constant,
 //! and List of a thousand configs.
 //!
-//! `cargo run --release -p configapi-query-service --example throughput -- <configs> <callers>`
+//! `cargo run --release -p configapi-query-service --example get_speed -- <configs> <callers>`
 
 #![expect(
     clippy::print_stdout,
