@@ -134,7 +134,7 @@ pub(crate) struct ConditionHeaders {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct CreationHeaders {
-    /// `*`: only if the config never existed.
-    #[param(rename = "If-None-Match", pattern = "^[*]$", example = "*")]
+    /// `*`: only if the config never existed. Nothing: as if it were not there.
+    #[param(rename = "If-None-Match", pattern = "^[*]?$", example = "*")]
     if_none_match: Option<String>,
 }
