@@ -51,7 +51,7 @@ async fn a_wait_that_is_too_long_ends_before_the_callers_deadline_and_says_how_f
     Writer::new(log.clone()).await.set("default/a", "1").await;
     let mut wired = serve(log).await;
     let mut request = Request::new(GetRequest { consistency: Some(at_least("1-9")), ..get("a") });
-    request.set_timeout(Duration::from_secs(1));
+    request.set_timeout(Duration::from_secs(2));
     let status = wired.client.get(request).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(token_of(&status).as_deref(), Some("1-1"));

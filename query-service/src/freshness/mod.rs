@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::view::View;
 
 /// The most that is kept back from a deadline for the way of the answer to the caller.
-const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(50);
+const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(200);
 
 /// Gives readers a view that is as fresh as they wish.
 #[derive(Debug)]
