@@ -3,13 +3,14 @@
 
 #![expect(clippy::expect_used, reason = "what cannot be set up cannot be measured")]
 
+use std::cell::RefCell;
 use std::hint::black_box;
 
 use configapi_domain::{
     ConfigEvent, ConfigKey, Content, Position, Provenance, Timestamp, Value, Version,
 };
 use configapi_event_log::{CommandPart, Draft, Hash, StoredEvent, encode};
-use configapi_query_service::projection::{Anchor, Decoded, Projector, State};
+use configapi_query_service::projection::{Anchor, Decoded, Projector};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const NAMESPACE: &str = "default";
@@ -45,50 +46,62 @@ fn decoded(positions: std::ops::RangeInclusive<u64>, configs: u64) -> Vec<Decode
     positions.map(|at| Decoded::from_row(&row(at, configs)).expect("a row")).collect()
 }
 
-/// The state after so many events.
-fn state(events: u64, configs: u64) -> State {
+/// What has folded in so many events.
+fn projector(events: u64, configs: u64) -> Projector {
     let genesis =
         Anchor { position: Position::GENESIS, hash: Hash::ZERO, recorded_at: Timestamp(0) };
-    let mut projector = Projector::new(State::empty(genesis));
+    let mut projector = Projector::new(genesis);
     projector.begin_replay();
-    for position in 1..=events {
-        let row = row(position, configs);
-        projector.apply(Decoded::from_row(&row).expect("a row")).expect("the next event");
-    }
+    apply_to(&mut projector, decoded(1..=events, configs));
     projector.end_replay();
-    projector.state().clone()
+    projector
+}
+
+fn apply_to(projector: &mut Projector, events: Vec<Decoded>) {
+    for event in events {
+        projector.apply(event).expect("the next event");
+    }
 }
 
 fn apply(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("apply, 128-byte values");
-    group.throughput(Throughput::Elements(PAGE));
     group.sample_size(20);
     for configs in [1_000, 100_000] {
-        let before = state(configs, configs);
-        let page = || decoded(configs + 1..=configs + PAGE, configs);
-        group.bench_function(BenchmarkId::new("live", configs), |bencher| {
+        // The history goes on from one measurement to the next, as in life: a state is continued
+        // once.
+        let followed = RefCell::new(projector(configs, configs));
+        let next_page = || {
+            let next = followed.borrow().state().position().0 + 1;
+            decoded(next..=next + PAGE - 1, configs)
+        };
+        group.throughput(Throughput::Elements(PAGE));
+        group.bench_function(BenchmarkId::new("live, a state each 100", configs), |bencher| {
             bencher.iter_batched(
-                || (Projector::new(before.clone()), page()),
-                |(mut projector, events)| {
-                    for event in events {
-                        projector.apply(event).expect("the next event");
+                next_page,
+                |mut events| {
+                    let mut projector = followed.borrow_mut();
+                    while !events.is_empty() {
+                        let later = events.split_off(events.len().min(100));
+                        apply_to(&mut projector, std::mem::replace(&mut events, later));
+                        black_box(projector.state().clone());
                     }
-                    projector
                 },
-                BatchSize::LargeInput,
+                BatchSize::PerIteration,
             );
         });
+        group.throughput(Throughput::Elements(configs));
         group.bench_function(BenchmarkId::new("replay", configs), |bencher| {
             bencher.iter_batched(
-                || (Projector::new(before.clone()), page()),
-                |(mut projector, events)| {
+                || decoded(1..=configs, configs),
+                |events| {
+                    let genesis = projector(0, 1).state().genesis();
+                    let mut projector = Projector::new(genesis);
                     projector.begin_replay();
-                    for event in events {
-                        projector.apply(event).expect("the next event");
-                    }
+                    apply_to(&mut projector, events);
+                    projector.end_replay();
                     projector
                 },
-                BatchSize::LargeInput,
+                BatchSize::PerIteration,
             );
         });
     }
@@ -98,7 +111,8 @@ fn apply(criterion: &mut Criterion) {
 fn get(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("get");
     for configs in [1_000, 100_000] {
-        let state = state(configs, configs);
+        let projector = projector(configs, configs);
+        let state = projector.state();
         let names: Vec<_> = (0..configs).map(name).collect();
         let mut turn = 0;
         group.bench_function(BenchmarkId::from_parameter(configs), |bencher| {
@@ -115,7 +129,8 @@ fn get(criterion: &mut Criterion) {
 fn at_time(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("at a time in the past, of one config");
     for versions in [10, 1_000, 100_000] {
-        let state = state(versions, 1);
+        let projector = projector(versions, 1);
+        let state = projector.state();
         let mut turn = 0;
         group.bench_function(BenchmarkId::from_parameter(versions), |bencher| {
             bencher.iter(|| {

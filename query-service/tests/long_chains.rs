@@ -1,7 +1,7 @@
 //! One config with very many versions: found fast, and dropped without using up the stack.
 
 use configapi_domain::{Position, Version};
-use configapi_query_service::projection::{Anchor, Decoded, Projector, State};
+use configapi_query_service::projection::{Anchor, Decoded, Projector};
 
 use crate::support::{Op, Writer, key, memory_log};
 
@@ -16,7 +16,7 @@ async fn a_million_versions_of_one_config_are_searched_and_dropped() {
         hash: writer.head.hash,
         recorded_at: writer.head.recorded_at,
     };
-    let mut projector = Projector::new(State::empty(genesis));
+    let mut projector = Projector::new(genesis);
     // Real rows, whose numbers are then counted on: sealing a million would only test SHA-256.
     let first = writer.seal(vec![(key("default/hot"), Op::Set("1".to_owned()))]);
     writer.head.position = Position(1);

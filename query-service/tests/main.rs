@@ -11,6 +11,7 @@ mod answers;
 mod broken_logs;
 mod foreign_bytes;
 mod freshness;
+mod held_states;
 mod long_chains;
 mod oracle;
 mod over_the_wire;

@@ -1,22 +1,31 @@
-//! The newest event of every config, found in two ways: one config by hash, which is what most
-//! questions want, and many in the order of their keys. Clones are cheap and never change.
+//! All configs, found in two ways: one by hash, which is what most questions want, and many in the
+//! order of their keys. Clones are cheap and never change; what changes is in the histories.
 
 use std::hash::{Hash, Hasher};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use configapi_domain::ConfigKey;
 use equivalent::Equivalent;
-use imbl::{HashMap, OrdMap};
+use foldhash::quality::RandomState;
+use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, OrdMap};
 
-use super::node::Node;
-use super::place::{Matching, Place};
+use super::history::History;
+use super::place::Place;
 
 /// All configs that an event was ever recorded of.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Configs {
-    in_order: OrdMap<ConfigKey, Arc<Node>>,
-    by_place: HashMap<Placed, Arc<Node>>,
+    in_order: InOrder,
+    by_place: ByPlace,
 }
+
+/// Configs by hash. Only those who may write can choose keys, so a fast hash is safe enough.
+type ByPlace = GenericHashMap<Placed, Arc<History>, RandomState, DefaultSharedPtr>;
+
+/// Configs in the order of their keys.
+pub(super) type InOrder = OrdMap<ConfigKey, Arc<History>>;
 
 /// A key that is hashed as the place that it names, so that it is found without making a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,29 +44,42 @@ impl Equivalent<Placed> for Place<'_> {
 }
 
 impl Configs {
-    /// The newest event of one config.
-    pub fn newest(&self, place: Place<'_>) -> Option<&Arc<Node>> {
+    /// One config.
+    pub fn find(&self, place: Place<'_>) -> Option<&Arc<History>> {
         self.by_place.get(&place)
     }
 
-    /// The newest event of every config, in the order of keys.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.in_order.values()
+    /// All configs in the order of keys, or a part of them.
+    pub fn in_order(&self) -> &InOrder {
+        &self.in_order
     }
 
-    /// The newest event of every config that matches, in the order of keys.
-    pub fn matching<'a>(
-        &'a self,
-        namespace: Option<&'a str>,
-        prefix: &'a str,
-        after: Option<Place<'_>>,
-    ) -> Matching<'a> {
-        Matching::new(&self.in_order, namespace, prefix, after)
+    /// All of these, which are in the order of their keys. The two ways to find them are built side
+    /// by side: a start with a million configs waits for it.
+    pub fn from_sorted(configs: &[(ConfigKey, Arc<History>)]) -> Self {
+        std::thread::scope(|scope| {
+            let in_order = scope.spawn(|| configs.iter().cloned().collect());
+            let placed =
+                |(key, history): &(ConfigKey, _)| (Placed(key.clone()), Arc::clone(history));
+            let by_place = configs.iter().map(placed).collect();
+            let in_order = in_order.join().unwrap_or_else(|panic| resume_unwind(panic));
+            Self { in_order, by_place }
+        })
     }
 
-    /// Holds this as the newest event of its config.
-    pub fn insert(&mut self, newest: Arc<Node>) {
-        self.by_place.insert(Placed(newest.key().clone()), Arc::clone(&newest));
-        self.in_order.insert(newest.key().clone(), newest);
+    /// Holds a config that was not known before.
+    pub fn insert(&mut self, key: ConfigKey, history: Arc<History>) {
+        self.insert_unordered(key.clone(), Arc::clone(&history));
+        self.insert_ordered(key, history);
+    }
+
+    /// Half of [`Configs::insert`]: from now on the config is found by its key.
+    pub fn insert_unordered(&mut self, key: ConfigKey, history: Arc<History>) {
+        self.by_place.insert(Placed(key), history);
+    }
+
+    /// The other half: from now on the config is found among others.
+    pub fn insert_ordered(&mut self, key: ConfigKey, history: Arc<History>) {
+        self.in_order.insert(key, history);
     }
 }

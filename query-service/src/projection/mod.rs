@@ -1,10 +1,13 @@
-//! What the log makes of all configs, as one immutable value: a pure fold, held in structures that
-//! share what did not change. It does no I/O and reads no clock.
+//! What the log makes of all configs, as one immutable value: a pure fold. Every event is there with
+//! its position, and all that grows is shared by the states before and after: a state is what lies
+//! within its position. It does no I/O and reads no clock.
 
 mod check;
 mod configs;
 mod decoded;
 mod digest;
+mod events;
+mod history;
 mod intern;
 mod node;
 mod packed;

@@ -72,29 +72,29 @@ impl Node {
 
     /// The newest event, from this one back, that a condition holds for. The condition must hold
     /// for all events before one that it holds for.
-    fn newest_where(&self, holds: impl Fn(&Self) -> bool) -> Option<&Self> {
+    fn newest_where(self: &Arc<Self>, holds: impl Fn(&Self) -> bool) -> Option<&Arc<Self>> {
         let mut node = self;
         while !holds(node) {
-            node = match node.jump.as_deref() {
+            node = match &node.jump {
                 Some(jump) if !holds(jump) => jump,
-                _ => node.previous.as_deref()?,
+                _ => node.previous.as_ref()?,
             };
         }
         Some(node)
     }
 
     /// The event that the config stood at after this position of the log.
-    pub fn at_position(&self, position: Position) -> Option<&Self> {
+    pub fn at_position(self: &Arc<Self>, position: Position) -> Option<&Arc<Self>> {
         self.newest_where(|node| node.parts.position <= position)
     }
 
     /// The event that the config stood at after all events of this time and before.
-    pub fn at_time(&self, time: Timestamp) -> Option<&Self> {
+    pub fn at_time(self: &Arc<Self>, time: Timestamp) -> Option<&Arc<Self>> {
         self.newest_where(|node| node.parts.recorded_at <= time)
     }
 
     /// The event of this version.
-    pub fn at_version(&self, version: Version) -> Option<&Self> {
+    pub fn at_version(self: &Arc<Self>, version: Version) -> Option<&Arc<Self>> {
         self.newest_where(|node| node.parts.version <= version)
             .filter(|node| node.parts.version == version)
     }

@@ -5,12 +5,13 @@ use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use configapi_domain::ConfigKey;
+use configapi_domain::{ConfigKey, Position};
 use equivalent::{Comparable, Equivalent};
-use imbl::OrdMap;
 use imbl::ordmap::RangedIter;
 use imbl::shared_ptr::DefaultSharedPtr;
 
+use super::configs::InOrder;
+use super::history::History;
 use super::node::Node;
 
 /// A place in the order of keys; it need not be a valid key.
@@ -38,52 +39,56 @@ impl Comparable<ConfigKey> for Place<'_> {
     }
 }
 
-type Configs = OrdMap<ConfigKey, Arc<Node>>;
-
 /// The newest events of all configs of a namespace, or of all, whose names begin with a prefix; in
 /// the order of keys. Steps over whole namespaces rather than through them.
 pub(crate) struct Matching<'a> {
-    configs: &'a Configs,
-    range: RangedIter<'a, ConfigKey, Arc<Node>, DefaultSharedPtr>,
+    configs: &'a InOrder,
+    range: RangedIter<'a, ConfigKey, Arc<History>, DefaultSharedPtr>,
     namespace: Option<&'a str>,
     prefix: &'a str,
+    /// As of when.
+    position: Position,
 }
 
 impl<'a> Matching<'a> {
     /// From the beginning, or from the first key after `after`.
     pub fn new(
-        configs: &'a Configs,
+        configs: &'a InOrder,
         namespace: Option<&'a str>,
         prefix: &'a str,
         after: Option<Place<'_>>,
+        position: Position,
     ) -> Self {
         let first = Place { namespace: namespace.unwrap_or_default(), name: prefix };
         let range = match &after {
             Some(after) => from(configs, Bound::Excluded(after)),
             None => from(configs, Bound::Included(&first)),
         };
-        Self { configs, range, namespace, prefix }
+        Self { configs, range, namespace, prefix, position }
     }
 }
 
 fn from<'a>(
-    configs: &'a Configs,
+    configs: &'a InOrder,
     bound: Bound<&Place<'_>>,
-) -> RangedIter<'a, ConfigKey, Arc<Node>, DefaultSharedPtr> {
+) -> RangedIter<'a, ConfigKey, Arc<History>, DefaultSharedPtr> {
     configs.range::<_, Place<'_>>((bound, Bound::Unbounded))
 }
 
-impl<'a> Iterator for Matching<'a> {
-    type Item = &'a Arc<Node>;
+impl Iterator for Matching<'_> {
+    type Item = Arc<Node>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (key, newest) = self.range.next()?;
+            let (key, history) = self.range.next()?;
             if self.namespace.is_some_and(|namespace| namespace != key.namespace()) {
                 return None;
             }
             if key.name().starts_with(self.prefix) {
-                return Some(newest);
+                match history.within(self.position) {
+                    Some(newest) => return Some(newest),
+                    None => continue,
+                }
             }
             if self.namespace.is_some() {
                 // Names with the prefix lie together, and the range began at or among them.

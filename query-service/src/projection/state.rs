@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use configapi_domain::{Position, Timestamp};
 use configapi_event_log::Hash;
-use imbl::{OrdMap, Vector};
+use imbl::OrdMap;
 
 use super::configs::Configs;
 use super::digest;
+use super::events::Events;
+use super::history::History;
 use super::node::Node;
 use super::place::{Matching, Place};
 
@@ -42,7 +44,7 @@ pub struct State {
     genesis: Anchor,
     configs: Configs,
     /// The event at position 1 comes first.
-    events: Vector<Arc<Node>>,
+    events: Events,
     known: u64,
     live: u64,
     live_by_namespace: OrdMap<Arc<str>, u64>,
@@ -54,7 +56,7 @@ impl State {
         Self {
             genesis,
             configs: Configs::default(),
-            events: Vector::new(),
+            events: Events::new(),
             known: 0,
             live: 0,
             live_by_namespace: OrdMap::new(),
@@ -99,8 +101,8 @@ impl State {
     }
 
     /// The newest event of one config.
-    pub fn newest(&self, namespace: &str, name: &str) -> Option<&Arc<Node>> {
-        self.configs.newest(Place { namespace, name })
+    pub fn newest(&self, namespace: &str, name: &str) -> Option<Arc<Node>> {
+        self.history(Place { namespace, name })?.within(self.position())
     }
 
     /// The newest event of every config that matches, in the order of keys.
@@ -110,12 +112,12 @@ impl State {
         prefix: &'a str,
         after: Option<Place<'_>>,
     ) -> Matching<'a> {
-        self.configs.matching(namespace, prefix, after)
+        Matching::new(self.configs.in_order(), namespace, prefix, after, self.position())
     }
 
     /// The newest event of every config, in the order of keys.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.configs.all()
+    pub fn all(&self) -> impl Iterator<Item = Arc<Node>> {
+        self.matching(None, "", None)
     }
 
     /// The event at a position; none at 0 and beyond the end.
@@ -126,21 +128,13 @@ impl State {
 
     /// The events after a position, in the order of the log.
     pub fn events_after(&self, position: Position) -> impl Iterator<Item = &Arc<Node>> {
-        let first = usize::try_from(position.0).unwrap_or(usize::MAX).min(self.events.len());
-        self.events.focus().narrow(first..self.events.len()).into_iter()
+        let first = usize::try_from(position.0).unwrap_or(usize::MAX);
+        self.events.from(first)
     }
 
     /// The last position recorded at this time or before.
     pub fn position_at(&self, time: Timestamp) -> Position {
-        let later = |node: &Arc<Node>| {
-            if node.recorded_at() <= time {
-                std::cmp::Ordering::Less
-            } else {
-                std::cmp::Ordering::Greater
-            }
-        };
-        // Never `Equal`, so this is the number of events that are not later.
-        let (Ok(count) | Err(count)) = self.events.binary_search_by(later);
+        let count = self.events.count_while(|node| node.recorded_at() <= time);
         Position(count as u64)
     }
 
@@ -154,13 +148,18 @@ impl State {
         digest::of(self)
     }
 
-    /// Holds this as the newest event of its config.
-    pub(super) fn insert(&mut self, newest: Arc<Node>) {
-        self.configs.insert(newest);
+    /// All events of one config, later ones than this state's included.
+    pub(super) fn history(&self, place: Place<'_>) -> Option<&Arc<History>> {
+        self.configs.find(place)
+    }
+
+    /// The configs, to add one that has its first event.
+    pub(super) fn configs_mut(&mut self) -> &mut Configs {
+        &mut self.configs
     }
 
     /// Counts an event that is known to be the next.
-    pub(super) fn push(&mut self, node: &Arc<Node>) {
+    pub(super) fn push(&mut self, node: Arc<Node>) {
         self.known += u64::from(node.previous().is_none());
         let was_live = node.previous().is_some_and(Node::is_live);
         match (was_live, node.is_live()) {
@@ -168,7 +167,7 @@ impl State {
             (true, false) => self.went(node.key().namespace()),
             (true, true) | (false, false) => {}
         }
-        self.events.push_back(Arc::clone(node));
+        self.events.push(node);
     }
 
     fn came_to_life(&mut self, namespace: &str) {

@@ -2,6 +2,7 @@
 //! events between them, others config by config.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use configapi_domain::{ConfigKey, Position};
 use configapi_proto::{ApiError, v1};
@@ -89,7 +90,7 @@ struct Page<'a> {
     span: Span,
     room: Room,
     entries: Items,
-    last: Option<&'a ConfigKey>,
+    last: Option<ConfigKey>,
 }
 
 impl<'a> Page<'a> {
@@ -99,30 +100,30 @@ impl<'a> Page<'a> {
 
     /// Compares configs until the page is full or there are no more. Answers whether there are no
     /// more.
-    fn fill(&mut self, selection: &'a Selection, after: Option<&'a ConfigKey>) -> bool {
-        self.last = after;
+    fn fill(&mut self, selection: &Selection, after: Option<&ConfigKey>) -> bool {
+        self.last = after.cloned();
         let state = &self.view.state;
         let (earlier, later) = (self.span.from.min(self.span.to), self.span.from.max(self.span.to));
         if later.0 - earlier.0 > CLOSE_EVENTS {
             return state
                 .matching(selection.namespace(), selection.name_prefix(), after.map(Place::of))
-                .all(|newest| self.compare(newest));
+                .all(|newest| self.compare(&newest));
         }
         let between = usize::try_from(later.0 - earlier.0).unwrap_or(usize::MAX);
-        let touched: BTreeMap<&ConfigKey, &Node> = state
+        let touched: BTreeMap<&ConfigKey, &Arc<Node>> = state
             .events_after(earlier)
             .take(between)
             .filter(|node| selection.matches(node.key()))
             .filter(|node| after.is_none_or(|after| node.key() > after))
-            .map(|node| (node.key(), &**node))
+            .map(|node| (node.key(), node))
             .collect();
         touched.into_values().all(|newest| self.compare(newest))
     }
 
     /// Adds the difference of one config, if there is one and it fits. Answers whether there may
     /// be more.
-    fn compare(&mut self, newest: &'a Node) -> bool {
-        let alive = |at| newest.at_position(at).filter(|node| node.is_live());
+    fn compare(&mut self, newest: &Arc<Node>) -> bool {
+        let alive = |at| newest.at_position(at).map(|node| &**node).filter(|node| node.is_live());
         let (from, to) = (alive(self.span.from), alive(self.span.to));
         let kind = match (from, to) {
             (None, None) => None,
@@ -140,7 +141,7 @@ impl<'a> Page<'a> {
             }
             self.entries.push(&wire::DiffEntry { newest, kind, from, to });
         }
-        self.last = Some(newest.key());
+        self.last = Some(newest.key().clone());
         self.room.look()
     }
 
@@ -149,7 +150,7 @@ impl<'a> Page<'a> {
         let (direction, later, earlier) =
             if to >= from { (FORWARD, to, from) } else { (BACKWARD, from, to) };
         let mut last = vec![direction];
-        last.extend_from_slice(self.last.map_or("", |key| key.stream()).as_bytes());
+        last.extend_from_slice(self.last.as_ref().map_or("", |key| key.stream()).as_bytes());
         paging.next(self.view, later, earlier, &last)
     }
 }

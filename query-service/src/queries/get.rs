@@ -1,5 +1,7 @@
 //! Get: one config, now or at a moment of the past.
 
+use std::sync::Arc;
+
 use configapi_domain::{ConfigKey, Namespace, Position};
 use configapi_proto::{ApiError, Reason, Token, key, v1};
 use tokio::time::Instant;
@@ -24,29 +26,29 @@ impl Core {
         let view = self.freshness.view(&wishes, deadline).await?;
         let position = moment.resolve(&view);
         let node = find(&view, &request.namespace, &request.name, position)?;
-        Ok(Answer::with_capacity(wire::config_bytes(node, false) + wire::STATE_BYTES)
-            .message(1, &wire::Config { node, keys_only: false })
+        Ok(Answer::with_capacity(wire::config_bytes(&node, false) + wire::STATE_BYTES)
+            .message(1, &wire::Config { node: &node, keys_only: false })
             .message(2, &view.read_state(position))
             .finish())
     }
 }
 
 /// The event that made a config what it was at a position.
-pub(super) fn find<'a>(
-    view: &'a View,
+pub(super) fn find(
+    view: &View,
     namespace: &str,
     name: &str,
     position: Position,
-) -> Result<&'a Node, ApiError> {
+) -> Result<Arc<Node>, ApiError> {
     let place = if namespace.is_empty() { Namespace::DEFAULT } else { namespace };
     // Only valid keys are held, so only one that is not found needs to be checked.
     let newest = view.state.newest(place, name);
-    let Some(node) = newest.and_then(|newest| newest.at_position(position)) else {
+    let Some(node) = newest.as_ref().and_then(|newest| newest.at_position(position)) else {
         let key = ConfigKey::parse(namespace, name).map_err(invalid)?;
         return Err(not_found(&key, None, view.token(position)));
     };
     if node.is_live() {
-        Ok(node)
+        Ok(Arc::clone(node))
     } else {
         Err(not_found(node.key(), Some(node), view.token(position)))
     }

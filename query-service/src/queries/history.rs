@@ -1,5 +1,7 @@
 //! History: all events of one config.
 
+use std::sync::Arc;
+
 use configapi_domain::{ConfigKey, Position, Version};
 use configapi_proto::{ApiError, v1};
 use tokio::time::Instant;
@@ -32,7 +34,7 @@ impl Core {
         let newest = view.state.newest(key.namespace(), key.name());
         let mut events = Items::default();
         let mut next_page_token = String::new();
-        if let Some(newest) = newest.and_then(|newest| newest.at_position(position)) {
+        if let Some(newest) = newest.as_ref().and_then(|newest| newest.at_position(position)) {
             let mut room = Room::new(&paging, &self.limits);
             let mut last_version = last;
             for node in nodes(newest, order, last, paging.items) {
@@ -80,9 +82,9 @@ fn order(number: i32) -> Result<Order, ApiError> {
 
 /// At most so many events up to `newest`, in this order, after the version that the page before
 /// ended with.
-fn nodes(newest: &Node, order: Order, last: Option<u64>, items: usize) -> Vec<&Node> {
+fn nodes(newest: &Arc<Node>, order: Order, last: Option<u64>, items: usize) -> Vec<&Node> {
     let walk = |from: u64| {
-        let first = newest.at_version(Version(from));
+        let first = newest.at_version(Version(from)).map(|node| &**node);
         std::iter::successors(first, |node| node.previous())
     };
     match order {

@@ -1,5 +1,7 @@
 //! List: the configs that match, now or at a moment of the past.
 
+use std::sync::Arc;
+
 use configapi_domain::{ConfigKey, Position};
 use configapi_proto::{ApiError, v1};
 use tokio::time::Instant;
@@ -9,7 +11,7 @@ use super::{Moment, Selection};
 use crate::core::Core;
 use crate::freshness::Wish;
 use crate::limits::Limits;
-use crate::projection::Place;
+use crate::projection::{Node, Place};
 use crate::view::View;
 use crate::wire::{self, Answer, Encoded, Items};
 
@@ -44,7 +46,7 @@ impl Core {
         wish: Wish,
         moment: Moment,
         deadline: Option<Instant>,
-    ) -> Result<(std::sync::Arc<View>, Position), ApiError> {
+    ) -> Result<(Arc<View>, Position), ApiError> {
         if let Some(token) = &paging.token {
             let view = self.freshness.view(&[Wish::Token(token.at)], deadline).await?;
             return Ok((view, Position(token.at.position)));
@@ -88,7 +90,7 @@ pub(super) fn page(
         after.as_ref().map(Place::of),
     );
     for newest in matching {
-        let node = if is_newest { Some(&**newest) } else { newest.at_position(position) };
+        let node = if is_newest { Some(&newest) } else { newest.at_position(position) };
         let has_room = match node.filter(|node| node.is_live()) {
             Some(node) if room.take(wire::config_bytes(node, keys_only)) => {
                 configs.push(&wire::Config { node, keys_only });
@@ -101,7 +103,7 @@ pub(super) fn page(
             last = Some(newest);
         }
         if !has_room || !room.look() {
-            let last = last.map_or("", |last| last.key().stream());
+            let last = last.as_ref().map_or("", |last: &Arc<Node>| last.key().stream());
             let next = paging.next(view, position, Position::GENESIS, last.as_bytes());
             return Ok(Page { configs, next });
         }

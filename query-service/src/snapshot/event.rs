@@ -1,6 +1,8 @@
 //! One event in a snapshot. What follows from the events before it is left out: position, version,
 //! the value before, and a value that its config had already.
 
+use std::sync::Arc;
+
 use configapi_domain::{
     Actor, ConfigKey, Content, ContentType, ReasonText, RequestId, Timestamp, Value, Version,
 };
@@ -50,7 +52,7 @@ impl EventsOut {
         }
     }
 
-    pub fn write(&mut self, key: u64, node: &Node, to: &mut Output) {
+    pub fn write(&mut self, key: u64, node: &Arc<Node>, to: &mut Output) {
         let parts = node.parts();
         let content = content_mark(node);
         let (change, restored) = match parts.change {
@@ -94,7 +96,7 @@ impl EventsOut {
 }
 
 /// How the content of an event is written.
-fn content_mark(node: &Node) -> u8 {
+fn content_mark(node: &Arc<Node>) -> u8 {
     let content = node.content();
     if node.previous().is_some_and(|before| before.content() == content) {
         return AS_BEFORE;
@@ -147,7 +149,7 @@ impl EventsIn {
             RESTORED => Change::Restored(Version(from.number()?)),
             _ => return Err(UNKNOWN),
         };
-        let previous = into.newest(key_number).map(|node| &**node);
+        let previous = into.newest(key_number);
         let version = previous.map_or(Version(1), |node| node.version().next());
         let content = self.content(marks, change, previous, from)?;
         let parts = Parts {
@@ -182,7 +184,7 @@ impl EventsIn {
         &mut self,
         marks: u8,
         change: Change,
-        previous: Option<&Node>,
+        previous: Option<&Arc<Node>>,
         from: &mut Input<'_>,
     ) -> Result<Content, SnapshotError> {
         let known = match (marks & CONTENT, change) {

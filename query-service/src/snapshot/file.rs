@@ -14,7 +14,7 @@ use super::SnapshotError;
 use super::blocks::{BlockReader, BlockWriter, Kind};
 use super::event::{EventsIn, EventsOut};
 use super::texts::{Input, Output};
-use crate::projection::{Anchor, Restoring, State};
+use crate::projection::{Anchor, Projector, Restoring, State};
 
 /// The version of the form that is written and read here.
 pub(super) const FORM: u32 = 1;
@@ -87,7 +87,7 @@ pub(super) fn write(
     let mut out = Output::default();
     let mut numbers = HashMap::new();
     for (node, number) in state.all().zip(0_u64..) {
-        numbers.insert(node.key().stream(), number);
+        numbers.insert(node.key().clone(), number);
         out.text(node.key().stream());
         close_if_full(&mut blocks, Kind::Keys, &mut out)?;
     }
@@ -95,7 +95,7 @@ pub(super) fn write(
 
     let mut events = EventsOut::new(genesis.recorded_at);
     for node in state.events_after(Position::GENESIS) {
-        let number = numbers.get(node.key().stream());
+        let number = numbers.get(node.key());
         let number = number.ok_or(SnapshotError::Damaged("an event has no config"))?;
         events.write(*number, node, &mut out);
         close_if_full(&mut blocks, Kind::Events, &mut out)?;
@@ -143,7 +143,7 @@ fn open(path: &Path) -> Result<(Header, BlockReader<BufReader<File>>), SnapshotE
 }
 
 /// Reads a whole snapshot. Whether the log confirms it is for the caller to find out.
-pub(crate) fn load(path: &Path) -> Result<State, SnapshotError> {
+pub(crate) fn load(path: &Path) -> Result<Projector, SnapshotError> {
     let (header, mut blocks) = open(path)?;
     let mut keys: Vec<ConfigKey> = Vec::new();
     let mut events = EventsIn::new(header.genesis.recorded_at);
@@ -167,11 +167,12 @@ pub(crate) fn load(path: &Path) -> Result<State, SnapshotError> {
     };
     blocks.end()?;
     let restoring = restoring.unwrap_or_else(|| Restoring::new(header.genesis, keys.len()));
-    let state = restoring.finish().ok_or(SnapshotError::Damaged("a config has no event"))?;
+    let projector = restoring.finish().ok_or(SnapshotError::Damaged("a config has no event"))?;
+    let state = projector.state();
     let is_whole = counted == state.counts().versions
         && header.keys == keys.len() as u64
         && header.anchor == state.anchor();
-    if is_whole { Ok(state) } else { Err(SnapshotError::Damaged("it is not what it says")) }
+    if is_whole { Ok(projector) } else { Err(SnapshotError::Damaged("it is not what it says")) }
 }
 
 fn read_keys(payload: &[u8], keys: &mut Vec<ConfigKey>) -> Result<(), SnapshotError> {

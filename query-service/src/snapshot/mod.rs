@@ -61,8 +61,7 @@ pub struct SnapshotInfo {
 /// Reads a whole snapshot, checks every byte of it, and tells what it says about itself.
 pub fn inspect(path: &Path) -> Result<SnapshotInfo, SnapshotError> {
     let header = file::read_header(path)?;
-    let state = load(path)?;
-    let counts = state.counts();
+    let counts = load(path)?.state().counts();
     Ok(SnapshotInfo {
         path: path.to_owned(),
         bytes: std::fs::metadata(path)?.len(),

@@ -44,10 +44,11 @@ impl Tailer {
 
     /// Begins with a snapshot that the log confirms, or with nothing.
     async fn begin(&mut self, facts: &Arc<LogFacts>) -> Result<Anchor, Trouble> {
-        let state = match self.restore(facts).await? {
-            Some(state) => state,
-            None => State::empty(self.genesis().await?),
+        let projector = match self.restore(facts).await? {
+            Some(projector) => projector,
+            None => Projector::new(self.genesis().await?),
         };
+        let state = projector.state();
         let anchor = state.anchor();
         let condition = match self.generation {
             0 => Condition::NotReady("the log is being read".into()),
@@ -61,7 +62,7 @@ impl Tailer {
             generation: self.generation,
         });
         self.board.applied(anchor, state.counts());
-        self.projector = Some(Projector::new(state));
+        self.projector = Some(projector);
         Ok(anchor)
     }
 
@@ -83,7 +84,7 @@ impl Tailer {
         Ok(page.events.into_iter().next().filter(|row| row.position == position))
     }
 
-    async fn restore(&self, facts: &LogFacts) -> Result<Option<State>, Trouble> {
+    async fn restore(&self, facts: &LogFacts) -> Result<Option<Projector>, Trouble> {
         let (Some(dir), Some(log_id)) = (&self.snapshots, facts.log_id) else { return Ok(None) };
         for candidate in newest_first(dir).await {
             let row = self.row(candidate.anchor.position).await?;
@@ -97,11 +98,11 @@ impl Tailer {
             let path = candidate.path.clone();
             let loaded = tokio::task::spawn_blocking(move || snapshot::load(&path)).await;
             match loaded {
-                Ok(Ok(state)) if state.anchor() == candidate.anchor => {
-                    let position = state.position().0;
-                    dir.set_covered(state.position());
-                    tracing::info!(position, "going on from a snapshot");
-                    return Ok(Some(state));
+                Ok(Ok(projector)) if projector.state().anchor() == candidate.anchor => {
+                    let position = projector.state().position();
+                    dir.set_covered(position);
+                    tracing::info!(position = position.0, "going on from a snapshot");
+                    return Ok(Some(projector));
                 }
                 Ok(Ok(_)) | Err(_) => {
                     tracing::warn!(path = %candidate.path.display(), "a snapshot is not usable");

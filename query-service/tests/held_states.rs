@@ -1,0 +1,67 @@
+//! A state that somebody holds stays what it was, however far the log goes on.
+
+use configapi_domain::Position;
+use configapi_event_log::{EventLog as _, PageLimit};
+use configapi_query_service::projection::{Anchor, Decoded, Projector, State};
+
+use crate::support::{Op, Writer, key, memory_log};
+
+const COMMANDS: usize = 3_000;
+const KEYS: usize = 60;
+
+/// What a state said when it was new.
+struct Held {
+    state: State,
+    digest: [u8; 32],
+    /// By the number of the config: the position of its newest event.
+    newest: Vec<Option<Position>>,
+}
+
+fn newest(state: &State) -> Vec<Option<Position>> {
+    let find = |number| state.newest("default", &format!("config-{number}"));
+    (0..KEYS).map(|number| find(number).map(|node| node.position())).collect()
+}
+
+/// Some command about some configs; later ones meet configs that earlier ones did not know.
+fn ops(command: usize) -> Vec<(configapi_domain::ConfigKey, Op)> {
+    let known = 1 + command * KEYS / COMMANDS;
+    let size = 1 + command % 3;
+    let parts = (0..size).map(|part| {
+        let number = (command * 31 + part * 17) % known;
+        let op = match (command + part) % 5 {
+            0 => Op::Delete,
+            1 => Op::Restore(None),
+            _ => Op::Set(format!("value {command}/{part}")),
+        };
+        (key(&format!("default/config-{number}")), op)
+    });
+    parts.collect()
+}
+
+#[tokio::test]
+async fn a_state_that_is_held_never_changes() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let (hash, recorded_at) = (writer.head.hash, writer.head.recorded_at);
+    let mut projector = Projector::new(Anchor { position: Position::GENESIS, hash, recorded_at });
+    let mut held = Vec::new();
+    for command in 0..COMMANDS {
+        writer.commit(ops(command)).await;
+        let next = projector.state().position().next();
+        for row in log.read(next, PageLimit::TAIL).await.unwrap().events {
+            projector.apply(Decoded::from_row(&row).unwrap()).unwrap();
+        }
+        if command % 100 == 0 {
+            let state = projector.state().clone();
+            held.push(Held { digest: state.digest(), newest: newest(&state), state });
+        }
+    }
+    assert!(projector.state().position().0 > 3_000, "there is too little to look at");
+    for then in &held {
+        assert_eq!(then.state.digest(), then.digest);
+        assert_eq!(newest(&then.state), then.newest);
+        let last = then.state.position();
+        assert!(then.state.event(last.next()).is_none());
+        assert_eq!(then.state.events_after(Position::GENESIS).count() as u64, last.0);
+    }
+}
