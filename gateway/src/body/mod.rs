@@ -85,12 +85,20 @@ pub(crate) async fn json<T: DeserializeOwned>(
     let media = Media::of(headers)?;
     let bytes = all(app, body, max_bytes).await?;
     match media {
-        Media::Json => {
-            serde_json::from_slice(&bytes).map(Some).map_err(|error| json_error::problem(&error))
-        }
+        Media::Json => parse_json(&bytes).map(Some),
         _ if bytes.is_empty() => Ok(None),
         _ => Err(unsupported("Content-Type: must be application/json")),
     }
+}
+
+/// Reads JSON, which is UTF-8 in every part of it: also in the fields that nobody asks for, which
+/// the parser passes over without a look.
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let byte = error.valid_up_to() + 1;
+        ApiError::invalid("body", format!("must be valid UTF-8 (it is not from byte {byte} on)"))
+    })?;
+    serde_json::from_str(text).map_err(|error| json_error::problem(&error))
 }
 
 /// All of a body.

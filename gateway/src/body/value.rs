@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
-use super::{MAX_VALUE_BODY_BYTES, Media, all, json_error, multipart};
+use super::{MAX_VALUE_BODY_BYTES, Media, all, multipart, parse_json};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -41,9 +41,7 @@ pub(crate) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
     let bytes = all(app, body, MAX_VALUE_BODY_BYTES).await?;
     match media {
         Media::Json => {
-            let body = serde_json::from_slice(&bytes);
-            let ValueBody { value, content_type } =
-                body.map_err(|error| json_error::problem(&error))?;
+            let ValueBody { value, content_type } = parse_json(&bytes)?;
             Ok(NewValue { value: value.into_text()?, content_type })
         }
         // Without a body nobody has said anything; an empty text has to be said to be one.
