@@ -10,6 +10,9 @@ use tonic::{ConnectError, Request, Status};
 
 /// The most attempts at one call.
 const MAX_ATTEMPTS: usize = 6;
+/// The same while nobody listens: enough for a server that is just being replaced, but whoever
+/// mistyped an address hears of it within a second.
+const MAX_ATTEMPTS_TO_CONNECT: usize = 4;
 /// The wait after the first attempt that failed; it doubles with each one more.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.
@@ -19,13 +22,14 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Attempts {
     deadline: Instant,
+    servers: usize,
     backoff: Backoff,
 }
 
 impl Attempts {
-    /// The first of them. All together may take so long.
-    pub fn new(timeout: Duration) -> Self {
-        Self { deadline: Instant::now() + timeout, backoff: Backoff::default() }
+    /// The first of them, at one of so many servers. All together may take so long.
+    pub fn new(timeout: Duration, servers: usize) -> Self {
+        Self { deadline: Instant::now() + timeout, servers, backoff: Backoff::default() }
     }
 
     /// How many attempts have failed.
@@ -41,12 +45,17 @@ impl Attempts {
     }
 
     /// Waits for the next attempt, unless there is no point in one.
-    pub async fn again_after(&mut self, error: &ApiError) -> bool {
+    pub async fn again_after(&mut self, error: &ApiError, status: &Status) -> bool {
         if !error.reason.worth_repeating() || error.reason == Reason::DeadlineExceeded {
             return false;
         }
         let wait = self.backoff.next_wait(error.retry_after);
-        if self.count() >= MAX_ATTEMPTS || Instant::now() + wait >= self.deadline {
+        let most = if is_connect_error(status) {
+            MAX_ATTEMPTS_TO_CONNECT.max(self.servers)
+        } else {
+            MAX_ATTEMPTS
+        };
+        if self.count() >= most || Instant::now() + wait >= self.deadline {
             return false;
         }
         sleep(wait).await;

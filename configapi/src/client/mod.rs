@@ -63,7 +63,7 @@ impl Queries {
         query: Q,
         method: impl AsyncFn(QueryServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
-        let mut attempts = Attempts::new(self.timeout);
+        let mut attempts = Attempts::new(self.timeout, self.clients.len());
         loop {
             let client = self.client(attempts.count()).ok_or_else(no_servers)?;
             let status = match method(client, attempts.request(query.clone())).await {
@@ -71,7 +71,7 @@ impl Queries {
                 Err(status) => status,
             };
             let error = ApiError::from_status(&status);
-            if !attempts.again_after(&error).await {
+            if !attempts.again_after(&error, &status).await {
                 return Err(told(error, &status, &self.servers, "query"));
             }
         }
@@ -112,7 +112,7 @@ impl Commands {
         request_id: &str,
         method: impl AsyncFn(CommandServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
-        let mut attempts = Attempts::new(self.timeout);
+        let mut attempts = Attempts::new(self.timeout, self.clients.len());
         let mut is_unknown = false;
         loop {
             let client = self.client(attempts.count()).ok_or_else(no_servers)?;
@@ -122,7 +122,7 @@ impl Commands {
             };
             let mut error = ApiError::from_command_status(&status);
             is_unknown |= error.reason == Reason::OutcomeUnknown;
-            if !attempts.again_after(&error).await {
+            if !attempts.again_after(&error, &status).await {
                 // "Nothing was written" is about the last attempt; an earlier one may have been.
                 if is_unknown && error.reason.worth_repeating() {
                     error = Reason::OutcomeUnknown.into();
