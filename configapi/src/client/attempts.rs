@@ -12,7 +12,7 @@ use tonic::{ConnectError, Request, Status};
 const MAX_ATTEMPTS: usize = 6;
 /// The same while nobody listens: enough for a server that is just being replaced, but whoever
 /// mistyped an address hears of it within a second.
-const MAX_ATTEMPTS_TO_CONNECT: usize = 4;
+const MAX_ATTEMPTS_TO_CONNECT: usize = 3;
 /// The wait after the first attempt that failed; it doubles with each one more.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.

@@ -20,7 +20,7 @@ const NDJSON: &str = "application/x-ndjson";
 /// How long a connection may take to be made.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// The first pause after a failure.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MIN: Duration = Duration::from_millis(25);
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long a worker that shall end by itself goes on trying.
