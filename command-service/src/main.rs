@@ -1,6 +1,5 @@
 //! The write server by itself: settings in, one life, one exit code out.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,11 +7,12 @@ use clap::Parser;
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
 use configapi_command_service::{CommandService, CommandSettings};
+use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{http, settings, telemetry};
+use configapi_runtime::{settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
@@ -34,9 +34,8 @@ struct Settings {
     #[command(flatten)]
     command: CommandSettings,
 
-    /// Where metrics and probes are told (default: nowhere)
-    #[arg(long, env = "CONFIGAPI_ADMIN_ADDR", value_name = "HOST:PORT")]
-    admin_addr: Option<SocketAddr>,
+    #[command(flatten)]
+    admin: AdminSettings,
 
     #[command(flatten)]
     log: LogSettings,
@@ -83,14 +82,7 @@ async fn run(
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
     let service =
         CommandService::start(log?, Arc::new(SystemClock), Limits::default(), &metrics, &life);
-    if let Some(address) = settings.admin_addr {
-        let listener = TcpListener::bind(address).await?;
-        let (metrics, life_of_admin) = (metrics.clone(), life.clone());
-        let ready = Arc::new(service.readiness());
-        life.spawn(async move {
-            http::admin::serve(listener, &metrics, &life_of_admin, ready).await;
-        });
-    }
+    settings.admin.start(&metrics, &life, Arc::new(service.readiness())).await?;
     let life_of_server = life.clone();
     life.spawn_critical("command server", async move {
         service.serve(listener, &metrics, &life_of_server).await

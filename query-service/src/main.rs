@@ -1,17 +1,17 @@
 //! The read server by itself: settings in, one life, one exit code out.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use configapi_domain::Timestamp;
 use configapi_query_service::{QueryService, QuerySettings};
+use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{http, settings, telemetry};
+use configapi_runtime::{settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
@@ -33,9 +33,8 @@ struct Settings {
     #[command(flatten)]
     query: QuerySettings,
 
-    /// Where metrics and probes are told (default: nowhere)
-    #[arg(long, env = "CONFIGAPI_ADMIN_ADDR", value_name = "HOST:PORT")]
-    admin_addr: Option<SocketAddr>,
+    #[command(flatten)]
+    admin: AdminSettings,
 
     #[command(flatten)]
     log: LogSettings,
@@ -82,14 +81,7 @@ async fn run(
     let opening = open_patiently(&settings.store, Access::Read, Timestamp::default);
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
     let service = QueryService::start(log?, &settings.query, &metrics, &life)?;
-    if let Some(address) = settings.admin_addr {
-        let listener = TcpListener::bind(address).await?;
-        let (metrics, life_of_admin) = (metrics.clone(), life.clone());
-        let ready = Arc::new(service.readiness());
-        life.spawn(async move {
-            http::admin::serve(listener, &metrics, &life_of_admin, ready).await;
-        });
-    }
+    settings.admin.start(&metrics, &life, Arc::new(service.readiness())).await?;
     let life_of_server = life.clone();
     life.spawn_critical("query server", async move {
         service.serve(listener, &metrics, &life_of_server).await

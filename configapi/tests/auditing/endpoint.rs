@@ -13,21 +13,21 @@ use crate::support::{Running, Serving};
 
 /// What an endpoint does with one request.
 #[derive(Clone, Copy)]
-enum Does {
+pub enum Does {
     Answers(&'static str),
     ClosesTheConnection,
     NeverAnswers,
 }
 
 /// What came in: the head, the records, and whether they were taken.
-struct Got {
+pub struct Got {
     head: String,
     records: Vec<Value>,
     is_taken: bool,
 }
 
 /// An endpoint that does one thing after the other, and then takes everything.
-fn endpoint(listener: TcpListener, script: Vec<Does>) -> Receiver<Got> {
+pub fn endpoint(listener: TcpListener, script: Vec<Does>) -> Receiver<Got> {
     let (sender, got) = mpsc::channel();
     thread::spawn(move || {
         let mut script = script.into_iter();
@@ -83,7 +83,7 @@ fn answer(
     }
 }
 
-fn listen() -> (TcpListener, SocketAddr) {
+pub fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)

@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod files;
+mod metrics;
 mod refusals;
 mod restarts;
 

@@ -11,7 +11,7 @@ use promql_parser::util::{ExprVisitor, walk_expr};
 use saphyr::{LoadableYamlNode as _, Yaml};
 use serde_json::Value;
 
-use super::scraped;
+use super::{scraped, scraped_from_audit};
 
 /// What Prometheus itself tells of every target.
 const OF_PROMETHEUS: &str = "up";
@@ -90,8 +90,8 @@ async fn the_dashboard_and_the_alerts_ask_only_for_what_a_live_system_tells() {
     let alerts: Vec<_> = alerts().into_iter().map(|alert| alert.expression).collect();
     let (of_dashboard, of_alerts) = (names_in(&dashboard), names_in(&alerts));
     assert!(of_dashboard.len() > 25 && of_alerts.len() >= 10, "{of_dashboard:?} {of_alerts:?}");
-    let page = scraped().await;
-    let series = page.series();
+    let (servers, audit) = (scraped().await, scraped_from_audit().await);
+    let series: BTreeSet<_> = servers.series().union(&audit.series()).copied().collect();
     let unknown: Vec<_> = of_dashboard
         .union(&of_alerts)
         .filter(|name| *name != OF_PROMETHEUS && !series.contains(name.as_str()))

@@ -2,7 +2,7 @@
 
 use openmetrics_parser::OpenMetricsType;
 
-use super::scraped;
+use super::{Page, scraped, scraped_from_audit};
 
 /// What an operator must be able to see of one process that is all servers.
 const REQUIRED: &[&str] = &[
@@ -42,6 +42,17 @@ const REQUIRED: &[&str] = &[
     "process_start_time_seconds",
 ];
 
+/// What an operator must be able to see of an audit worker.
+const REQUIRED_OF_AUDIT: &[&str] = &[
+    "configapi_audit_delivery_failures_total",
+    "configapi_audit_lag_seconds",
+    "configapi_audit_position",
+    "configapi_audit_read_failures_total",
+    "configapi_audit_records_total",
+    "configapi_build_info",
+    "process_resident_memory_bytes",
+];
+
 /// Ends of names that say another unit than the base one.
 const NOT_BASE_UNITS: &[&str] = &[
     "_ms",
@@ -63,8 +74,13 @@ const NOT_BASE_UNITS: &[&str] = &[
 
 #[tokio::test]
 async fn a_scraper_understands_every_family_and_each_says_what_it_is() {
-    let page = scraped().await;
-    assert!(page.parsed.families.len() > 30, "{:?}", page.parsed.families.keys());
+    for page in [scraped().await, scraped_from_audit().await] {
+        assert!(page.parsed.families.len() > 10, "{:?}", page.parsed.families.keys());
+        assert_well_formed(&page);
+    }
+}
+
+fn assert_well_formed(page: &Page) {
     for (name, family) in &page.parsed.families {
         assert!(!family.help.trim().is_empty(), "{name} has no help");
         assert_ne!(family.family_type, OpenMetricsType::Unknown, "{name} has no type");
@@ -103,6 +119,16 @@ async fn a_live_system_tells_all_that_an_operator_must_see() {
 }
 
 #[tokio::test]
+async fn an_audit_worker_tells_all_that_an_operator_must_see() {
+    let page = scraped_from_audit().await;
+    let series = page.series();
+    let missing: Vec<_> = REQUIRED_OF_AUDIT.iter().filter(|it| !series.contains(**it)).collect();
+    assert!(missing.is_empty(), "{missing:?} of {series:?}");
+    assert!(page.text.contains("configapi_audit_delivery_failures_total 0\n"), "{}", page.text);
+}
+
+#[tokio::test]
 async fn no_name_of_a_config_is_in_the_metrics() {
     assert!(!scraped().await.text.contains("secret-name"));
+    assert!(!scraped_from_audit().await.text.contains("secret-name"));
 }

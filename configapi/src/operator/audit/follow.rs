@@ -12,11 +12,12 @@ use configapi_event_log::{
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::board::Board;
 use super::checkpoint::{Checkpoint, CheckpointFile};
 use super::record::Writing;
 use super::sink::{Delivery, Lines, Sink};
 use crate::failure::Failure;
-use crate::operator::store::StoreArguments;
+use crate::operator::store::{StoreArguments, now};
 
 /// Records that are delivered together.
 const BATCH_RECORDS: u64 = 100;
@@ -64,7 +65,7 @@ pub struct Follower {
     file: CheckpointFile,
     sink: Box<dyn Sink>,
     include_values: bool,
-    records: u64,
+    board: Board,
 }
 
 /// Where a follower stands, and whose log it is.
@@ -99,8 +100,9 @@ impl Follower {
         file: CheckpointFile,
         sink: Box<dyn Sink>,
         include_values: bool,
+        board: Board,
     ) -> Self {
-        Self { log, store, file, sink, include_values, records: 0 }
+        Self { log, store, file, sink, include_values, board }
     }
 
     /// Follows the log until it is asked to stop, or, with `is_once`, up to the head as it is at
@@ -117,6 +119,7 @@ impl Follower {
                         tracing::info!("the log can be read again");
                     }
                     pause = PAUSE_MIN;
+                    self.board.goes_on();
                     let position = place.as_ref().map(|place| place.tail.position());
                     if taken == Step::Stopped || (is_once && position >= target) {
                         break;
@@ -130,6 +133,7 @@ impl Follower {
                     return Err(Failure::try_again(format!("{}: {why}", self.store.store)));
                 }
                 Err(Trouble::Silent(reason)) => {
+                    self.board.not_read(&reason);
                     if !std::mem::replace(&mut is_silent, true) {
                         tracing::warn!(%reason, "the log cannot be read");
                     }
@@ -139,7 +143,7 @@ impl Follower {
             }
         }
         let position = place.map_or(Position::GENESIS, |place| place.tail.position());
-        Ok(Ended { position, records: self.records })
+        Ok(Ended { position, records: self.board.records() })
     }
 
     async fn step(
@@ -158,6 +162,7 @@ impl Follower {
         if place.epoch != place.lineage.current() {
             return self.enter_epoch(place, stop).await;
         }
+        let asked_at = now();
         let page = self.ask(self.log.read(place.tail.position(), PageLimit::TAIL)).await?;
         if page.epoch != place.epoch {
             let identity = self.ask(self.log.identity()).await?;
@@ -167,7 +172,10 @@ impl Follower {
         let is_beyond_end = page.events.is_empty();
         let mut tail = place.tail.clone();
         match tail.advance(page) {
-            Ok(rows) if rows.is_empty() => Ok(Step::Idle),
+            Ok(rows) if rows.is_empty() => {
+                self.board.complete_until(asked_at);
+                Ok(Step::Idle)
+            }
             Ok(rows) => self.hand_over(place, &rows, stop).await,
             Err(TailError::AnchorGone { .. }) => self.lost_anchor(place, is_beyond_end).await,
             Err(error) => Err(self.fatal(&error.to_string())),
@@ -192,6 +200,7 @@ impl Follower {
             );
         }
         tracing::info!(log_id = %identity.log_id, position = saved.tail.position().0, "going on");
+        self.board.stands_at(saved.tail.position());
         let lineage = Lineage::unbroken();
         let mut place = Place { writing, lineage, epoch: saved.epoch, tail: saved.tail };
         self.learn(&mut place, identity)?;
@@ -256,7 +265,7 @@ impl Follower {
         }
         place.tail = tail;
         place.epoch = place.lineage.current();
-        self.file.save(&place.checkpoint()).map_err(Trouble::Fatal)?;
+        self.save(place)?;
         Ok(Step::Forward)
     }
 
@@ -327,7 +336,8 @@ impl Follower {
                     return Ok(Step::Stopped);
                 }
                 place.tail = Tail::after(done.position, done.hash);
-                self.file.save(&place.checkpoint()).map_err(Trouble::Fatal)?;
+                self.save(place)?;
+                self.board.complete_until(done.recorded_at);
             }
             if let Some(error) = bad {
                 return Err(self.fatal(&error.to_string()));
@@ -339,6 +349,12 @@ impl Follower {
         Ok(Step::Forward)
     }
 
+    fn save(&self, place: &Place) -> Result<(), Trouble> {
+        self.file.save(&place.checkpoint()).map_err(Trouble::Fatal)?;
+        self.board.stands_at(place.tail.position());
+        Ok(())
+    }
+
     async fn deliver(
         &mut self,
         lines: &Lines,
@@ -346,7 +362,7 @@ impl Follower {
     ) -> Result<Delivery, Trouble> {
         let delivery = self.sink.deliver(lines, stop).await.map_err(Trouble::Fatal)?;
         if delivery == Delivery::Done {
-            self.records += lines.count;
+            self.board.delivered(lines.count);
         }
         Ok(delivery)
     }

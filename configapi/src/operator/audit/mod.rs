@@ -2,6 +2,7 @@
 //! or an HTTP endpoint. At least once, in order, none skipped; where it stands is a file that only
 //! ever says what is durable elsewhere already.
 
+mod board;
 mod checkpoint;
 mod follow;
 mod record;
@@ -11,16 +12,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use configapi_runtime::http::admin::AdminSettings;
+use configapi_runtime::metrics::Metrics;
 use configapi_runtime::settings;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_store::{Access, open_patiently};
 
+use self::board::Board;
 use self::checkpoint::CheckpointFile;
 use self::follow::{Ended, Follower};
 use self::sink::{FileSink, PostSink, PostUrl, Sink, StandardOutput};
 use super::store::{StoreArguments, now};
 use crate::failure::Failure;
+
+const SERVICE: &str = "configapi-audit";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Write an audit record of every event, wherever they are kept
 ///
@@ -96,17 +103,27 @@ pub struct AuditArguments {
     store: StoreArguments,
 
     #[command(flatten)]
+    admin: AdminSettings,
+
+    #[command(flatten)]
     log: LogSettings,
 }
 
 pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     arguments.store.must_last()?;
-    telemetry::init(&arguments.log, "configapi-audit", env!("CARGO_PKG_VERSION"))
+    telemetry::init(&arguments.log, SERVICE, VERSION)
         .map_err(|error| Failure::usage(telemetry::chain(&error).to_string()))?;
     let life = Lifecycle::default();
     life.watch_signals().map_err(|error| Failure::io("cannot wait for signals", &error))?;
     let checkpoint = CheckpointFile::open(&arguments.checkpoint)?;
-    let sink = arguments.sink()?;
+    let metrics = Metrics::new(SERVICE, VERSION);
+    let board = Board::register(&metrics);
+    arguments
+        .admin
+        .start(&metrics, &life, board.readiness())
+        .await
+        .map_err(|error| Failure::refused(error.to_string()))?;
+    let sink = arguments.sink(&board)?;
     let store = arguments.store.clone();
     let log = if arguments.once {
         store.open_for_reading().await?
@@ -117,7 +134,7 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
             None => return Ok(()),
         }
     };
-    let follower = Follower::new(log, store, checkpoint, sink, arguments.include_values);
+    let follower = Follower::new(log, store, checkpoint, sink, arguments.include_values, board);
     let following = follower.run(life.soft(), arguments.once);
     match life.hard().run_until_cancelled(following).await {
         Some(Ok(Ended { position, records })) => {
@@ -130,7 +147,7 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
 }
 
 impl AuditArguments {
-    fn sink(&self) -> Result<Box<dyn Sink>, Failure> {
+    fn sink(&self, board: &Board) -> Result<Box<dyn Sink>, Failure> {
         match (&self.file, &self.post) {
             (Some(path), _) => {
                 let sink =
@@ -140,8 +157,13 @@ impl AuditArguments {
                 Ok(Box::new(sink))
             }
             (None, Some(url)) => {
-                let authorization = self.post_authorization_file.clone();
-                let sink = PostSink::new(url.clone(), self.post_timeout, authorization, self.once)?;
+                let sink = PostSink::new(
+                    url.clone(),
+                    self.post_timeout,
+                    self.post_authorization_file.clone(),
+                    self.once,
+                    board.clone(),
+                )?;
                 Ok(Box::new(sink))
             }
             (None, None) => Ok(Box::new(StandardOutput)),

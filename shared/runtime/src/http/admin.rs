@@ -1,7 +1,7 @@
 //! What those who run a server ask it: metrics and probes, on an address of their own. Must never
 //! serve configs.
 
-use std::sync::Arc;
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use clap::Args;
 use http::{StatusCode, header::CONTENT_TYPE};
 use tokio::net::TcpListener;
 
@@ -24,6 +25,30 @@ const MAX_CONNECTIONS: usize = 100;
 
 /// Says whether the server can serve now, and if not, why not.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// Where a process tells its metrics and answers probes.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AdminSettings {
+    /// Where metrics and probes are told (default: nowhere)
+    #[arg(long, env = "CONFIGAPI_ADMIN_ADDR", value_name = "HOST:PORT")]
+    pub admin_addr: Option<SocketAddr>,
+}
+
+impl AdminSettings {
+    /// Listens there, if anywhere, and serves until the end is asked for.
+    pub async fn start(self, metrics: &Metrics, life: &Lifecycle, ready: Ready) -> io::Result<()> {
+        let Some(address) = self.admin_addr else { return Ok(()) };
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("--admin-addr: cannot listen on {address}: {error}"),
+            )
+        })?;
+        let (metrics, life_of_server) = (metrics.clone(), life.clone());
+        life.spawn(async move { serve(listener, &metrics, &life_of_server, ready).await });
+        Ok(())
+    }
+}
 
 #[derive(Clone)]
 struct Asked {

@@ -12,6 +12,7 @@ use reqwest::{Client, Url, redirect};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::super::board::Board;
 use super::{Delivery, Lines, Sink};
 use crate::failure::Failure;
 
@@ -66,6 +67,7 @@ pub struct PostSink {
     url: PostUrl,
     authorization: Option<PathBuf>,
     is_once: bool,
+    board: Board,
 }
 
 impl PostSink {
@@ -75,6 +77,7 @@ impl PostSink {
         timeout: Duration,
         authorization: Option<PathBuf>,
         is_once: bool,
+        board: Board,
     ) -> Result<Self, Failure> {
         let client = Client::builder()
             .connect_timeout(CONNECT_MAX)
@@ -83,7 +86,7 @@ impl PostSink {
             .user_agent(concat!("configapi-audit/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::usage(format!("cannot speak HTTP: {error}")))?;
-        Ok(Self { client, url, authorization, is_once })
+        Ok(Self { client, url, authorization, is_once, board })
     }
 
     /// Sends a batch once. An error says why nobody took it.
@@ -131,6 +134,7 @@ impl Sink for PostSink {
                 }
                 return Ok(Delivery::Done);
             };
+            self.board.not_taken(&reason);
             let records = lines.count;
             tracing::warn!(endpoint = %self.url, attempts, records, %reason, "records not taken");
             if self.is_once && began.elapsed() + pause > ONCE_MAX {
