@@ -5,8 +5,10 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# Most tests wait for servers, disks and clocks, so more of them run at once than there are cores.
+test_threads = $(or $(RUST_TEST_THREADS),$(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))))
 target_dir := $(or $(CARGO_TARGET_DIR),target)
-scripts := scripts/with-postgres scripts/demo scripts/fuzz-rest $(wildcard scripts/bench scripts/chaos scripts/lib/*.sh) .ci/run
+scripts := scripts/with-postgres scripts/demo scripts/fuzz-rest scripts/coverage $(wildcard scripts/bench scripts/chaos scripts/lib/*.sh) .ci/run
 
 .PHONY: help
 help: ## List the commands
@@ -19,7 +21,7 @@ run: toolchain ## Build and start everything in one process, with data in data/
 
 .PHONY: test
 test: toolchain ## Run all tests, with a PostgreSQL of their own (TEST_FLAGS="-p crate …")
-	scripts/with-postgres cargo test $(or $(TEST_FLAGS),--workspace)
+	RUST_TEST_THREADS=$(test_threads) scripts/with-postgres cargo test $(or $(TEST_FLAGS),--workspace)
 
 .PHONY: lint
 lint: toolchain ## Check formatting, lints, shell scripts and proto files
@@ -72,14 +74,8 @@ chaos-soak: toolchain ## The same again and again with other seeds (HOURS=8)
 	scripts/chaos --hours $(or $(HOURS),8) $(CHAOS_FLAGS)
 
 .PHONY: coverage
-coverage: toolchain ## Measure which lines the tests reach
-	@if ! cargo llvm-cov --version >/dev/null 2>&1; then \
-		echo "cargo-llvm-cov is missing: cargo install cargo-llvm-cov &&" \
-			"rustup component add llvm-tools" >&2; \
-		exit 1; \
-	fi
-	scripts/with-postgres cargo llvm-cov --workspace --html
-	@echo "see $(target_dir)/llvm-cov/html/index.html"
+coverage: toolchain ## Measure which lines the tests reach (with cargo-llvm-cov or cargo-tarpaulin)
+	scripts/coverage
 
 .PHONY: clean
 clean: toolchain ## Remove what was built; data/ is kept
