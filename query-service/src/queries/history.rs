@@ -32,7 +32,7 @@ impl Core {
         let (view, position) = self.view_of_page(&paging, wish, Moment::Now, deadline).await?;
 
         let newest = view.state.newest(key.namespace(), key.name());
-        let mut events = Items::default();
+        let mut events = Items::expecting(paging.items.min(10));
         let mut next_page_token = String::new();
         if let Some(newest) = newest.as_ref().and_then(|newest| newest.at_position(position)) {
             let mut room = Room::new(&paging, &self.limits);

@@ -81,7 +81,7 @@ pub(super) fn page(
 ) -> Result<Page, ApiError> {
     let after = paging.last_text()?.map(|stream| last_key(stream, selection)).transpose()?;
     let mut room = Room::new(paging, limits);
-    let mut configs = Items::default();
+    let mut configs = Items::expecting(paging.items);
     let mut last = None;
     let is_newest = position == view.position();
     let matching = view.state.matching(

@@ -251,7 +251,7 @@ impl About {
 }
 
 impl Message for About {
-    fn write(&self, out: &mut impl Sink) {
+    fn write(&self, out: &mut Vec<u8>) {
         out.message(1, &self.state);
         out.number(2, self.configs);
     }

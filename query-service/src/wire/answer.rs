@@ -109,13 +109,27 @@ impl Answer {
 pub(crate) struct Items {
     bytes: Vec<u8>,
     count: usize,
+    /// How many there may be, as far as is known.
+    expected: usize,
 }
 
+/// The most that is taken in advance for items that are expected.
+const MAX_RESERVED_BYTES: usize = 1 << 20;
+
 impl Items {
+    /// None yet, but there may be so many: room is made for all that are like the first one.
+    pub fn expecting(items: usize) -> Self {
+        Self { expected: items, ..Self::default() }
+    }
+
     /// One more.
     pub fn push(&mut self, item: &impl Message) {
         self.bytes.message(1, item);
         self.count += 1;
+        if self.count == 1 {
+            let rest = self.bytes.len().saturating_mul(self.expected.saturating_sub(1));
+            self.bytes.reserve(rest.min(MAX_RESERVED_BYTES));
+        }
     }
 
     /// How many there are.
@@ -136,7 +150,7 @@ impl Items {
 }
 
 impl Message for Items {
-    fn write(&self, out: &mut impl Sink) {
+    fn write(&self, out: &mut Vec<u8>) {
         out.raw(&self.bytes);
     }
 }

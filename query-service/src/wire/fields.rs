@@ -1,26 +1,24 @@
-//! Protocol Buffers, the half that writes: fields go to a sink, and there are two sinks, one that
-//! counts and one that writes, so that a message is described once and its length is always right.
+//! Protocol Buffers, the half that writes. No message is looked at twice: its length is put in front
+//! of it once it is known.
 
 /// A message that can tell its fields.
 pub(crate) trait Message {
-    /// Tells the fields, in the order of their numbers.
-    fn write(&self, out: &mut impl Sink);
+    /// How many bytes its length most likely takes: 1 up to 127 bytes, 2 up to 16,383.
+    const LENGTH_BYTES: usize = 2;
 
-    /// How many bytes the fields take.
-    fn length(&self) -> usize {
-        let mut count = Count(0);
-        self.write(&mut count);
-        count.0
-    }
+    /// Tells the fields, in the order of their numbers.
+    fn write(&self, out: &mut Vec<u8>);
 }
 
 impl<M: Message> Message for &M {
-    fn write(&self, out: &mut impl Sink) {
+    const LENGTH_BYTES: usize = M::LENGTH_BYTES;
+
+    fn write(&self, out: &mut Vec<u8>) {
         (**self).write(out);
     }
 }
 
-/// Where fields go.
+/// A buffer that fields go to.
 pub(crate) trait Sink {
     /// Bytes as they are.
     fn raw(&mut self, bytes: &[u8]);
@@ -56,14 +54,7 @@ pub(crate) trait Sink {
     }
 
     /// A message, even if it has no field.
-    fn message(&mut self, field: u32, message: &impl Message)
-    where
-        Self: Sized,
-    {
-        self.key(field, LENGTH_DELIMITED);
-        self.varint(message.length() as u64);
-        message.write(self);
-    }
+    fn message<M: Message>(&mut self, field: u32, message: &M);
 
     /// The number of a field and the kind of what follows.
     fn key(&mut self, field: u32, kind: u32) {
@@ -73,21 +64,8 @@ pub(crate) trait Sink {
 
 const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
-
-/// Counts what would be written.
-struct Count(usize);
-
-impl Sink for Count {
-    fn raw(&mut self, bytes: &[u8]) {
-        self.0 += bytes.len();
-    }
-
-    fn varint(&mut self, number: u64) {
-        // Seven bits a byte, and one byte for 0.
-        let bits = u64::BITS - (number | 1).leading_zeros();
-        self.0 += bits.div_ceil(7) as usize;
-    }
-}
+/// As many as any number takes.
+const MAX_VARINT_BYTES: usize = 10;
 
 impl Sink for Vec<u8> {
     fn raw(&mut self, bytes: &[u8]) {
@@ -101,23 +79,61 @@ impl Sink for Vec<u8> {
         }
         self.push(u8::try_from(number).unwrap_or_default());
     }
+
+    fn message<M: Message>(&mut self, field: u32, message: &M) {
+        self.key(field, LENGTH_DELIMITED);
+        let begin = self.len();
+        self.resize(begin + M::LENGTH_BYTES, 0);
+        message.write(self);
+        let end = self.len();
+        // The length is written at the end, to be taken from there to its place.
+        self.varint((end - begin - M::LENGTH_BYTES) as u64);
+        let mut length = [0; MAX_VARINT_BYTES];
+        let taken = self.len() - end;
+        length[..taken].copy_from_slice(&self[end..]);
+        self.truncate(end);
+        if taken == M::LENGTH_BYTES {
+            self[begin..begin + taken].copy_from_slice(&length[..taken]);
+        } else {
+            let place = begin..begin + M::LENGTH_BYTES;
+            self.splice(place, length[..taken].iter().copied());
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// So many bytes in a field.
+    struct Blob(usize);
+
+    impl Message for Blob {
+        fn write(&self, out: &mut Vec<u8>) {
+            out.bytes(1, &vec![b'x'; self.0]);
+        }
+    }
+
     #[test]
-    fn what_is_counted_is_what_is_written() {
-        for number in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
-            let (mut count, mut written) = (Count(0), Vec::new());
-            count.varint(number);
-            written.varint(number);
-            assert_eq!(count.0, written.len(), "{number}");
-            assert_eq!(
-                prost::decode_length_delimiter(&*written).ok(),
-                usize::try_from(number).ok()
-            );
+    fn a_message_of_any_length_is_told_with_its_length() {
+        for size in [0, 1, 125, 126, 16_379, 16_380, 16_381, 2_100_000] {
+            let (mut plain, mut told) = (Vec::new(), Vec::new());
+            Blob(size).write(&mut plain);
+            told.message(3, &Blob(size));
+            assert_eq!(told[0], 3 << 3 | 2);
+            let length = prost::decode_length_delimiter(&told[1..]).unwrap();
+            assert_eq!(length, plain.len());
+            assert_eq!(told[1 + prost::length_delimiter_len(length)..], plain);
+        }
+    }
+
+    #[test]
+    fn numbers_take_as_few_bytes_as_they_can() {
+        for number in [0, 1, 127, 128, 16_383, 16_384, usize::MAX] {
+            let mut written = Vec::new();
+            written.varint(number as u64);
+            assert_eq!(written.len(), prost::length_delimiter_len(number));
+            assert_eq!(prost::decode_length_delimiter(&*written).ok(), Some(number));
         }
     }
 }

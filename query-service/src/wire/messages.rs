@@ -15,7 +15,7 @@ pub(crate) struct Config<'a> {
 }
 
 impl Message for Config<'_> {
-    fn write(&self, out: &mut impl Sink) {
+    fn write(&self, out: &mut Vec<u8>) {
         let node = self.node;
         out.text(1, node.key().namespace());
         out.text(2, node.key().name());
@@ -36,7 +36,7 @@ impl Message for Config<'_> {
 pub(crate) struct Event<'a>(pub &'a Node);
 
 impl Message for Event<'_> {
-    fn write(&self, out: &mut impl Sink) {
+    fn write(&self, out: &mut Vec<u8>) {
         let Self(node) = self;
         out.number(1, node.position().0);
         out.number(2, node.version().0);
@@ -63,7 +63,7 @@ impl Message for Event<'_> {
 struct What<'a>(&'a Node);
 
 impl Message for What<'_> {
-    fn write(&self, out: &mut impl Sink) {
+    fn write(&self, out: &mut Vec<u8>) {
         let Self(node) = self;
         out.text(1, node.content().value.as_str());
         match node.change() {
@@ -90,7 +90,7 @@ pub(crate) struct DiffEntry<'a> {
 }
 
 impl Message for DiffEntry<'_> {
-    fn write(&self, out: &mut impl Sink) {
+    fn write(&self, out: &mut Vec<u8>) {
         out.text(1, self.newest.key().namespace());
         out.text(2, self.newest.key().name());
         out.number(3, u64::from(self.kind as u32));
@@ -103,7 +103,9 @@ impl Message for DiffEntry<'_> {
 }
 
 impl Message for v1::ReadState {
-    fn write(&self, out: &mut impl Sink) {
+    const LENGTH_BYTES: usize = 1;
+
+    fn write(&self, out: &mut Vec<u8>) {
         out.number(1, self.position);
         out.number(2, self.epoch);
         out.text(3, &self.token);
@@ -114,13 +116,17 @@ impl Message for v1::ReadState {
 }
 
 impl Message for Timestamp {
-    fn write(&self, out: &mut impl Sink) {
+    const LENGTH_BYTES: usize = 1;
+
+    fn write(&self, out: &mut Vec<u8>) {
         timestamp_from_micros(self.0).write(out);
     }
 }
 
 impl Message for prost_types::Timestamp {
-    fn write(&self, out: &mut impl Sink) {
+    const LENGTH_BYTES: usize = 1;
+
+    fn write(&self, out: &mut Vec<u8>) {
         // Negative numbers are written as the contract's language says: in 64 bits.
         out.number(1, self.seconds.cast_unsigned());
         out.number(2, i64::from(self.nanos).cast_unsigned());
