@@ -16,6 +16,8 @@ pub enum Binary {
     QueryService,
     /// The gateway by itself.
     Gateway,
+    /// The load generator of the benchmarks.
+    Bench,
 }
 
 impl Binary {
@@ -25,6 +27,7 @@ impl Binary {
             Self::CommandService => "configapi-command-service",
             Self::QueryService => "configapi-query-service",
             Self::Gateway => "configapi-gateway",
+            Self::Bench => "configapi-bench",
         }
     }
 }

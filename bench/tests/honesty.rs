@@ -47,6 +47,8 @@ fn answers_that_refuse_are_errors_and_not_operations() {
     let outcome = load::run(&spec(Workload::RestGet, target)).unwrap();
     assert_eq!(outcome.operations, 0, "{outcome:?}");
     assert!(outcome.errors > 0, "{outcome:?}");
+    assert_eq!(outcome.failures, [("503".to_owned(), outcome.errors)].into(), "{outcome:?}");
+    assert!(outcome.refusal_latency_us.unwrap().min > 0.0);
     assert!(!outcome.is_sound());
     let error = outcome.first_error.unwrap();
     assert_eq!(error, "the server answered with status 503: full");

@@ -1,5 +1,7 @@
 //! The table and the plot, from results made by hand.
 
+use std::collections::BTreeMap;
+
 use configapi_bench::{
     load::{Latency, Outcome},
     report::{
@@ -51,6 +53,8 @@ fn measured(id: &str, subject: Subject, slots: usize, per_second: f64, p50_us: f
         operations_with_warm_up: 1_200,
         per_second,
         errors: 0,
+        failures: BTreeMap::new(),
+        refusal_latency_us: None,
         first_error: None,
         unfinished: 0,
         unsent: 0,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use configapi_domain::{Point, Position};
+use configapi_domain::{Point, Position, Timestamp};
 use configapi_event_log::{
     AppendError, Epoch, EventLog, Head, Identity, LogError, Page, PageLimit, StoredEvent, Turn,
 };
@@ -35,6 +35,7 @@ struct Faults {
     poison: Mutex<Option<String>>,
     is_down: Mutex<bool>,
     falls_silent: Mutex<bool>,
+    store_time: Mutex<Option<Timestamp>>,
     appended: Mutex<Vec<usize>>,
     gate: Semaphore,
     waiting: Semaphore,
@@ -47,11 +48,17 @@ impl FaultyLog {
             poison: Mutex::default(),
             is_down: Mutex::default(),
             falls_silent: Mutex::default(),
+            store_time: Mutex::default(),
             appended: Mutex::default(),
             gate: Semaphore::new(1_000),
             waiting: Semaphore::new(0),
         };
         Arc::new(Self { inner: Mutex::new(inner), faults: Arc::new(faults) })
+    }
+
+    /// The clock of the store stands still at this time.
+    pub fn tell_time(&self, store_time: Timestamp) {
+        *self.faults.store_time.lock().unwrap() = Some(store_time);
     }
 
     /// The next appends go wrong like this.
@@ -150,7 +157,8 @@ impl Faults {
 impl EventLog for FaultyLog {
     async fn identity(&self) -> Result<Identity, LogError> {
         self.faults.check_up()?;
-        self.inner().identity().await
+        let store_time = *self.faults.store_time.lock().unwrap();
+        Ok(Identity { store_time, ..self.inner().identity().await? })
     }
 
     async fn head(&self) -> Result<Head, LogError> {

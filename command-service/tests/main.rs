@@ -7,6 +7,7 @@
 
 mod ambiguity;
 mod apply;
+mod clocks;
 mod commands;
 mod faulty_log;
 mod groups;

@@ -47,7 +47,8 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
         for scenario in SCENARIOS {
-            println!("{:<20} {:>3} cycles", scenario.name, scenario.cycles);
+            let Scenario { name, cycles, short_cycles, .. } = scenario;
+            println!("{name:<20} {cycles:>3} cycles, {short_cycles:>3} in a short run");
         }
         return ExitCode::SUCCESS;
     }
@@ -97,16 +98,13 @@ fn chosen(arguments: &Arguments) -> Result<Vec<(Scenario, u32)>> {
         let is_known = SCENARIOS.iter().any(|scenario| scenario.name == name);
         anyhow::ensure!(is_known, "there is no scenario {name}; --list names them");
     }
-    let is_asked_for = |scenario: &&Scenario| {
-        if arguments.scenarios.is_empty() {
-            !arguments.short || scenario.short_cycles > 0
-        } else {
-            arguments.scenarios.iter().any(|name| scenario.name == name)
-        }
+    let usual = |scenario: &Scenario| {
+        if arguments.short { scenario.short_cycles } else { scenario.cycles }
     };
-    let cycles = |scenario: &Scenario| {
-        let usual = if arguments.short { scenario.short_cycles } else { scenario.cycles };
-        arguments.cycles.unwrap_or(usual.max(1))
+    let is_asked_for = |scenario: &&Scenario| match &arguments.scenarios[..] {
+        [] => usual(scenario) > 0,
+        named => named.iter().any(|name| scenario.name == name),
     };
+    let cycles = |scenario: &Scenario| arguments.cycles.unwrap_or(usual(scenario).max(1));
     Ok(SCENARIOS.iter().filter(is_asked_for).map(|it| (*it, cycles(it))).collect())
 }

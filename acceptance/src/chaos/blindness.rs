@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::cluster::{Cluster, Storage};
 use super::power::cut_power;
 use super::report::Report;
-use super::run::{Plan, Workload, is_busy, start};
+use super::run::{CLIENTS, Plan, Workload, is_busy, start};
 use super::stored_log;
 use crate::Random;
 use crate::checkers::{Check, Evidence, check_all};
@@ -20,7 +20,7 @@ pub async fn check(plan: &Plan, report: &mut Report) -> Result<()> {
     if let Some(disk) = fleet.cluster.disk() {
         disk.sync()?;
     }
-    let workload = Workload::start(&fleet, &recorder, plan.seed)?;
+    let workload = Workload::start(&fleet, &recorder, plan.seed, &CLIENTS)?;
     if !is_busy(&recorder).await {
         report.void = Some("too little was done before the power was cut".to_owned());
         return Ok(());
@@ -31,7 +31,8 @@ pub async fn check(plan: &Plan, report: &mut Report) -> Result<()> {
     report.load = recorder.load();
     let log = stored_log::read(&fleet.cluster).await?;
     report.events = log.head();
-    let evidence = Evidence { history: recorder.take_history(), log, tail_may_be_lost: false };
+    let history = recorder.take_history();
+    let evidence = Evidence { history, log, tail_may_be_lost: false, not_recorded: None };
     let findings = tokio::task::spawn_blocking(move || check_all(&evidence)).await?;
     let lost = findings.count(Check::Durable);
     if lost > 0 {

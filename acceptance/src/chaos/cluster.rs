@@ -159,7 +159,7 @@ impl Cluster {
     }
 
     /// All of its processes, the first one first.
-    fn processes(&self) -> Vec<String> {
+    pub fn processes(&self) -> Vec<String> {
         let Some(first) = self.server.id() else { return Vec::new() };
         let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"));
         let children = children.unwrap_or_default();
@@ -188,6 +188,17 @@ impl Cluster {
         self.signal_all("-KILL").await?;
         timeout(STOP_LIMIT, self.server.wait()).await.context("the database does not stop")??;
         Ok(())
+    }
+
+    /// How often it gave up because it could not trust its own memory or disk any more.
+    pub fn panics(&self) -> usize {
+        let log = std::fs::read_to_string(log_of(&self.data)).unwrap_or_default();
+        log.lines().filter(|line| line.contains("PANIC:")).count()
+    }
+
+    /// A file of the harness beside its data.
+    pub fn beside(&self, ending: &str) -> PathBuf {
+        self.data.with_extension(ending)
     }
 
     /// The port it listens on.
@@ -228,7 +239,8 @@ impl Cluster {
         self.wait_until_it_answers().await
     }
 
-    async fn wait_until_it_answers(&mut self) -> Result<()> {
+    /// Waits until it answers. If it ended, it is started again.
+    pub async fn wait_until_it_answers(&mut self) -> Result<()> {
         let give_up_at = Instant::now() + START_LIMIT;
         while Instant::now() < give_up_at {
             // After a kill -9 it refuses to start until the last of its processes has noticed.

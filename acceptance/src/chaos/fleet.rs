@@ -1,13 +1,15 @@
 //! The system under test: a database, two write servers, two read servers and a gateway, each a
 //! process of its own, with a proxy on every way between them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::assembly::{Surroundings, assemble};
 use super::cluster::Cluster;
-use super::ports::free_port;
+use super::false_clock::FalseClock;
 use super::proxy::Proxy;
 use crate::{Binary, Process};
 
@@ -19,15 +21,21 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 pub struct Server {
     /// What it is called in histories and reports.
     pub name: String,
-    /// Where clients reach it.
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where clients reach it, through a proxy.
     pub edge: Proxy,
     /// How it reaches the database; none for the gateway.
     pub database: Option<Proxy>,
-    binary: Binary,
-    settings: Vec<(&'static str, String)>,
-    folder: PathBuf,
-    starts: u32,
-    process: Option<Process>,
+    /// How the gateway reaches a write server and a read server.
+    pub upstreams: Option<Upstreams>,
+    /// What it takes for the time, if that can be changed.
+    pub clock: Option<FalseClock>,
+    pub(super) binary: Binary,
+    pub(super) settings: Vec<(&'static str, String)>,
+    pub(super) folder: PathBuf,
+    pub(super) starts: u32,
+    pub(super) process: Option<Process>,
 }
 
 impl Server {
@@ -71,6 +79,11 @@ impl Server {
         state.is_some_and(|state| state.starts_with('T'))
     }
 
+    /// What it has written to its log since it was started last.
+    pub fn said(&self) -> String {
+        self.process.as_ref().map(Process::said).unwrap_or_default()
+    }
+
     fn stat(&self, file: &str) -> Option<String> {
         let id = self.process.as_ref()?.running_id()?;
         std::fs::read_to_string(format!("/proc/{id}/{file}")).ok()
@@ -79,6 +92,12 @@ impl Server {
     /// Whether there is a process.
     pub fn is_running(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.running_id().is_some())
+    }
+
+    /// All ways to and from it.
+    pub fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        let upstreams = self.upstreams.iter().flat_map(|it| [&it.command, &it.query]);
+        std::iter::once(&self.edge).chain(&self.database).chain(upstreams)
     }
 
     /// How much memory it holds.
@@ -93,6 +112,15 @@ impl Server {
         let folder = id.and_then(|id| std::fs::read_dir(format!("/proc/{id}/fd")).ok());
         folder.map_or(0, Iterator::count)
     }
+}
+
+/// The gateway's ways to the others.
+#[derive(Debug)]
+pub struct Upstreams {
+    /// To a write server.
+    pub command: Proxy,
+    /// To a read server.
+    pub query: Proxy,
 }
 
 /// All of it. It ends with its owner.
@@ -110,16 +138,12 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts everything in front of a database. Logs and snapshots go to `folder`.
-    pub async fn start(folder: &Path, cluster: Cluster) -> Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let mut commands = Vec::new();
-        let mut queries = Vec::new();
-        for number in 1..=2 {
-            commands.push(command_server(&cluster, folder, number).await?);
-            queries.push(query_server(&cluster, folder, number).await?);
-        }
-        let gateway = gateway(folder, &commands[0], &queries[0]).await?;
-        let mut fleet = Self { cluster, commands, queries, gateway };
+    pub async fn start(
+        folder: &Path,
+        cluster: Cluster,
+        surroundings: Surroundings,
+    ) -> Result<Self> {
+        let mut fleet = assemble(folder, cluster, surroundings).await?;
         for server in fleet.servers_mut() {
             server.start();
         }
@@ -143,59 +167,4 @@ impl Fleet {
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         self.commands.iter().chain(&self.queries).chain(std::iter::once(&self.gateway))
     }
-}
-
-async fn command_server(cluster: &Cluster, folder: &Path, number: u32) -> Result<Server> {
-    let name = format!("command-{number}");
-    let (address, edge, database) = ways(cluster).await?;
-    let settings = vec![
-        ("CONFIGAPI_STORE", Cluster::url(database.address().port())),
-        ("CONFIGAPI_COMMAND_ADDR", address),
-    ];
-    Ok(server(name, Binary::CommandService, settings, folder, edge, Some(database)))
-}
-
-async fn query_server(cluster: &Cluster, folder: &Path, number: u32) -> Result<Server> {
-    // Snapshots often enough for a server that is killed to find one that is being written.
-    const SNAPSHOT_EVENTS: &str = "200";
-    let name = format!("query-{number}");
-    let (address, edge, database) = ways(cluster).await?;
-    let settings = vec![
-        ("CONFIGAPI_STORE", Cluster::url(database.address().port())),
-        ("CONFIGAPI_QUERY_ADDR", address),
-        ("CONFIGAPI_SNAPSHOT_DIR", folder.join(&name).display().to_string()),
-        ("CONFIGAPI_SNAPSHOT_EVENTS", SNAPSHOT_EVENTS.to_owned()),
-    ];
-    Ok(server(name, Binary::QueryService, settings, folder, edge, Some(database)))
-}
-
-async fn gateway(folder: &Path, command: &Server, query: &Server) -> Result<Server> {
-    let port = free_port()?;
-    let edge = Proxy::start(([127, 0, 0, 1], port).into()).await?;
-    let settings = vec![
-        ("CONFIGAPI_GATEWAY_ADDR", format!("127.0.0.1:{port}")),
-        ("CONFIGAPI_COMMAND_URL", format!("http://{}", command.edge.address())),
-        ("CONFIGAPI_QUERY_URL", format!("http://{}", query.edge.address())),
-    ];
-    Ok(server("gateway".to_owned(), Binary::Gateway, settings, folder, edge, None))
-}
-
-/// An address for a server, the way to it, and its way to the database.
-async fn ways(cluster: &Cluster) -> Result<(String, Proxy, Proxy)> {
-    let port = free_port()?;
-    let edge = Proxy::start(([127, 0, 0, 1], port).into()).await?;
-    let database = Proxy::start(([127, 0, 0, 1], cluster.port()).into()).await?;
-    Ok((format!("127.0.0.1:{port}"), edge, database))
-}
-
-fn server(
-    name: String,
-    binary: Binary,
-    settings: Vec<(&'static str, String)>,
-    folder: &Path,
-    edge: Proxy,
-    database: Option<Proxy>,
-) -> Server {
-    let folder = folder.to_owned();
-    Server { name, edge, database, binary, settings, folder, starts: 0, process: None }
 }

@@ -2,12 +2,19 @@
 //! go on, and judges what they saw. It knows the wire, the command line and the table of events,
 //! nothing inside.
 
+mod assembly;
 mod blindness;
 mod channel;
+mod clock_steps;
 pub mod cluster;
 mod command_client;
+mod cuts;
+mod false_clock;
 mod fleet;
+mod full_disk;
+mod load;
 mod nemesis;
+mod overload;
 mod ports;
 pub mod postgres_wire;
 mod power;
@@ -20,6 +27,7 @@ mod report;
 mod run;
 mod scenario;
 mod stored_log;
+mod syncs;
 mod watchers;
 mod writers;
 

@@ -3,81 +3,115 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::time::{Instant, sleep};
 
+use super::clock_steps::step_clock;
 use super::cluster::Stop;
+use super::cuts::Cuts;
 use super::fleet::{Fleet, Server};
+use super::full_disk::fill_disk;
 use super::power::cut_power;
 use super::proxy::{Behaviour, CommitCut, Proxy};
 use super::recorder::Recorder;
-use super::scenario::{Fault, Harm, Role, Way};
+use super::scenario::{Fault, Role};
 use super::stored_log;
+use super::syncs::{delay_syncs, fail_sync};
 use crate::Random;
 use crate::checkers::history::Place;
 
 /// How long a fault waits for its moment.
 const MOMENT_LIMIT: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// The longest delay of a slow network, and how little goes through a thin one.
-const SLOW: Duration = Duration::from_millis(60);
-const THIN_BYTES_PER_SECOND: u64 = 40_000;
 /// How many commands are acknowledged that the standby has not seen.
 const LOST_WRITES: u64 = 20;
 
-/// The ways that can be bad.
-const WAYS: [Way; 5] = [
-    Way::Edge(Role::Command),
-    Way::Edge(Role::Query),
-    Way::Edge(Role::Gateway),
-    Way::Database(Role::Command),
-    Way::Database(Role::Query),
-];
-const HARMS: [Harm; 6] = [
-    Harm::Delay,
-    Harm::Throttle,
-    Harm::SwallowRequests,
-    Harm::SwallowAnswers,
-    Harm::SwallowBoth,
-    Harm::Refuse,
-];
-
-/// Strikes once. Tells whether it took effect.
-pub async fn strike(
-    fault: Fault,
-    fleet: &mut Fleet,
-    random: &mut Random,
-    recorder: &Recorder,
-) -> Result<bool> {
-    Ok(match fault {
-        Fault::Kill(role) => one_of(fleet, role, random).kill_and_start().await,
-        Fault::Restart(role) => one_of(fleet, role, random).restart().await,
-        Fault::Freeze(role, time) => freeze(one_of(fleet, role, random), time).await,
-        Fault::Database(how) => {
-            let was_running = fleet.cluster.stop(how).await?;
-            fleet.cluster.start().await?;
-            was_running
-        }
-        Fault::TerminateSessions { times, every } => {
-            let mut ended = 0;
-            for _ in 0..times {
-                ended += fleet.cluster.terminate_sessions().await?;
-                sleep(every).await;
-            }
-            ended > 0
-        }
-        Fault::CutCommit => cut_commit(fleet, random).await,
-        Fault::CutAnswer => cut_answer(fleet, random).await,
-        Fault::Network(time) => {
-            let (way, harm) = (WAYS[random.index(WAYS.len())], HARMS[random.index(HARMS.len())]);
-            network(fleet, way, harm, time, random).await
-        }
-        Fault::CutPower | Fault::CutPowerUnsynced => cut_power(fleet, random, recorder).await?,
-        Fault::PromoteStandby => promote_standby(fleet, random, recorder).await?,
-    })
+/// What came of one strike.
+#[derive(Debug, Default)]
+pub struct Blow {
+    /// Whether it took effect: a fault that struck nothing proves nothing.
+    pub took_effect: bool,
+    /// Which of the scenario's faults it was, if it has many.
+    pub kind: Option<String>,
+    /// What was wrong while it lasted.
+    pub wrong: Vec<String>,
 }
 
-fn one_of<'a>(fleet: &'a mut Fleet, role: Role, random: &mut Random) -> &'a mut Server {
+impl From<bool> for Blow {
+    fn from(took_effect: bool) -> Self {
+        Self { took_effect, ..Self::default() }
+    }
+}
+
+/// Who strikes. The same seed strikes alike.
+#[derive(Debug)]
+pub struct Nemesis {
+    random: Random,
+    cuts: Cuts,
+    strikes: u64,
+}
+
+impl Nemesis {
+    /// Begins with a seed.
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let cuts = Cuts::all(&mut random);
+        Self { random, cuts, strikes: 0 }
+    }
+
+    /// Strikes once.
+    pub async fn strike(
+        &mut self,
+        fault: Fault,
+        fleet: &mut Fleet,
+        recorder: &Recorder,
+    ) -> Result<Blow> {
+        let random = &mut self.random;
+        self.strikes += 1;
+        Ok(match fault {
+            Fault::Kill(role) => one_of(fleet, role, random).kill_and_start().await.into(),
+            Fault::Restart(role) => one_of(fleet, role, random).restart().await.into(),
+            Fault::Freeze(role, time) => freeze(one_of(fleet, role, random), time).await.into(),
+            Fault::Database(how) => {
+                let was_running = fleet.cluster.stop(how).await?;
+                fleet.cluster.start().await?;
+                was_running.into()
+            }
+            Fault::TerminateSessions { times, every } => {
+                let mut ended = 0;
+                for _ in 0..times {
+                    ended += fleet.cluster.terminate_sessions().await?;
+                    sleep(every).await;
+                }
+                (ended > 0).into()
+            }
+            Fault::CutCommit => cut_commit(fleet, random).await.into(),
+            Fault::CutAnswer => cut_answer(fleet, random).await.into(),
+            Fault::Network(time) => self.cuts.strike(fleet, time, random).await,
+            Fault::FillDisk(time) => fill_disk(fleet, self.strikes, time, recorder).await?,
+            Fault::DelaySync { by, time } => delay_syncs(fleet, by, time).await?,
+            Fault::FailSync => fail_sync(fleet).await?,
+            Fault::StepClock(role, time) => {
+                let is_forward = random.percent(50);
+                let server = one_of(fleet, role, random);
+                step_clock(server, role, is_forward, time, recorder).await?
+            }
+            Fault::Overload(_) => bail!("an overload is no strike"),
+            Fault::CutPower | Fault::CutPowerUnsynced => {
+                cut_power(fleet, random, recorder).await?.into()
+            }
+            Fault::PromoteStandby => promote_standby(fleet, random, recorder).await?.into(),
+        })
+    }
+
+    /// Which faults of the scenario have not taken effect, though each should have.
+    pub fn missing(&self, fault: Fault) -> Vec<String> {
+        if matches!(fault, Fault::Network(_)) { self.cuts.left() } else { Vec::new() }
+    }
+}
+
+/// One of the servers, by lot.
+pub(super) fn one_of<'a>(fleet: &'a mut Fleet, role: Role, random: &mut Random) -> &'a mut Server {
     match role {
         Role::Command => {
             let at = random.index(fleet.commands.len());
@@ -125,44 +159,6 @@ async fn cuts_after(proxy: &Proxy, before: u64) -> bool {
     proxy.cuts() > before
 }
 
-async fn network(
-    fleet: &mut Fleet,
-    way: Way,
-    harm: Harm,
-    time: Duration,
-    random: &mut Random,
-) -> bool {
-    let proxy = match way {
-        Way::Edge(role) => &one_of(fleet, role, random).edge,
-        Way::Database(role) => match &one_of(fleet, role, random).database {
-            Some(proxy) => proxy,
-            None => return false,
-        },
-    };
-    let (passed, refused) = (proxy.pieces_held_back(), proxy.refusals());
-    let swallow = |swallows_requests, swallows_answers| Behaviour {
-        swallows_requests,
-        swallows_answers,
-        ..Behaviour::default()
-    };
-    proxy.behave(match harm {
-        Harm::Delay => Behaviour { delay: SLOW, ..Behaviour::default() },
-        Harm::Throttle => {
-            Behaviour { bytes_per_second: THIN_BYTES_PER_SECOND, ..Behaviour::default() }
-        }
-        Harm::SwallowRequests => swallow(true, false),
-        Harm::SwallowAnswers => swallow(false, true),
-        Harm::SwallowBoth => swallow(true, true),
-        Harm::Refuse => Behaviour { refuses: true, ..Behaviour::default() },
-    });
-    if harm == Harm::Refuse {
-        proxy.reset();
-    }
-    sleep(time).await;
-    proxy.behave(Behaviour::default());
-    proxy.pieces_held_back() > passed || proxy.refusals() > refused
-}
-
 /// The database goes away, and a standby that has not seen the last commands takes its place.
 async fn promote_standby(
     fleet: &mut Fleet,
@@ -196,7 +192,7 @@ async fn promote_standby(
 /// Undoes whatever is still bad.
 pub fn heal(fleet: &Fleet) {
     for server in fleet.servers() {
-        for proxy in [Some(&server.edge), server.database.as_ref()].into_iter().flatten() {
+        for proxy in server.proxies() {
             proxy.behave(Behaviour::default());
             proxy.disarm();
         }

@@ -2,6 +2,7 @@
 //! the file system is in use, holds exactly what has reached the disk: what was written and never
 //! synced is not in it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,6 +56,17 @@ impl Disk {
         run("sync", &["--file-system", &self.mounted_at.display().to_string()])
     }
 
+    /// Takes all the room that is left, until its answer is dropped.
+    pub fn fill(&self) -> Result<Filling> {
+        let filling = Filling(self.mounted_at.join("filling"));
+        let mut file = std::fs::File::create(&filling.0)?;
+        for piece in [vec![1; 1 << 20], vec![1; 1 << 12]] {
+            // An error is what it is about: there is no more room for such a piece.
+            while file.write_all(&piece).is_ok() {}
+        }
+        Ok(filling)
+    }
+
     /// The disk as it would be after a loss of power at this moment, in use elsewhere.
     pub fn after_power_cut(&self, number: u64) -> Result<Self> {
         let copy = |path: &Path, end: &str| {
@@ -67,6 +79,16 @@ impl Disk {
         run("cp", &["--sparse=always", &from, &to])?;
         let mounted_at = copy(&self.mounted_at, "");
         Self::mount(image, mounted_at)
+    }
+}
+
+/// A file that takes all the room there was.
+#[derive(Debug)]
+pub struct Filling(PathBuf);
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Where all clients write down what they saw, by one clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::checkers::history::{Action, History, Line, Place, Write, WriteOutcome};
 
@@ -27,12 +28,14 @@ pub struct Known {
 #[derive(Debug)]
 pub struct Recorder {
     begun: Instant,
+    begun_at: SystemTime,
     history: Mutex<History>,
     known: Mutex<HashMap<String, Known>>,
     places: Mutex<Vec<Place>>,
     acknowledged: AtomicU64,
     answered: AtomicU64,
     delivered: AtomicU64,
+    failed: Mutex<BTreeMap<String, u64>>,
 }
 
 /// How much was done so far.
@@ -54,12 +57,14 @@ impl Default for Recorder {
     fn default() -> Self {
         Self {
             begun: Instant::now(),
+            begun_at: SystemTime::now(),
             history: Mutex::default(),
             known: Mutex::default(),
             places: Mutex::default(),
             acknowledged: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
+            failed: Mutex::default(),
         }
     }
 }
@@ -68,6 +73,15 @@ impl Recorder {
     /// Microseconds since the run began.
     pub fn now_us(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock's time of the run, up to now, and a little more on both sides.
+    pub fn wall_clock_us(&self, more: Duration) -> RangeInclusive<i64> {
+        let us = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        };
+        us(self.begun_at - more)..=us(SystemTime::now() + more)
     }
 
     /// Writes something down.
@@ -133,6 +147,16 @@ impl Recorder {
     /// Forgets the places beyond one, which are gone with a lost tail.
     pub fn forget_beyond(&self, place: Place) {
         locked(&self.places).retain(|it| it.epoch == place.epoch || it.position <= place.position);
+    }
+
+    /// Counts an attempt at a command that was not acknowledged.
+    pub fn note_failure(&self, reason: &str) {
+        *locked(&self.failed).entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// How many attempts failed for a reason.
+    pub fn failed_with(&self, reason: &str) -> u64 {
+        locked(&self.failed).get(reason).copied().unwrap_or_default()
     }
 
     /// How much was done so far.

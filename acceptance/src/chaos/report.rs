@@ -1,6 +1,7 @@
 //! What came of a scenario. A run that did too little, or whose fault never struck, is void: it
 //! says nothing, and never counts as well.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct Report {
     pub cycles: u32,
     /// How often it did.
     pub effective: u32,
+    /// How often which of the scenario's faults did.
+    pub kinds: BTreeMap<String, u32>,
     /// How much was done meanwhile.
     pub load: Load,
     /// How many events the log has at the end.
@@ -59,6 +62,7 @@ impl Report {
             seed,
             cycles,
             effective: 0,
+            kinds: BTreeMap::new(),
             load: Load::default(),
             events: 0,
             recoveries: Vec::new(),
@@ -116,6 +120,9 @@ impl Report {
             .undecided
             .iter()
             .map(|key| format!("{}: the search came to no verdict about {key}", self.scenario));
+        let kinds = self.kinds.iter().map(|(kind, count)| format!("{kind} x{count}"));
+        let kinds = kinds.collect::<Vec<_>>().join(", ");
+        let kinds = (!kinds.is_empty()).then(|| format!("{}: {kinds}", self.scenario));
         let notes = self.notes.iter().map(|note| format!("{}: {note}", self.scenario));
         let lost = (self.findings.lost_and_said_so > 0).then(|| {
             let lost = self.findings.lost_and_said_so;
@@ -128,6 +135,7 @@ impl Report {
             .chain(other)
             .chain(told)
             .chain(undecided)
+            .chain(kinds)
             .chain(notes)
             .chain(lost)
             .collect()

@@ -1,6 +1,7 @@
 //! One scenario from beginning to end: start everything, keep it busy, strike again and again,
 //! let it recover, compare what is left, and judge.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +12,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::assembly::Surroundings;
 use super::blindness;
 use super::cluster::{Cluster, Storage};
 use super::command_client::CommandClient;
+use super::cuts::Cuts;
+use super::false_clock::FalseClock;
 use super::fleet::Fleet;
-use super::nemesis::{heal, strike};
+use super::nemesis::{Nemesis, heal};
+use super::overload;
 use super::query_client::QueryClient;
 use super::readers::Reader;
 use super::recorder::{Load, Recorder};
@@ -23,14 +28,15 @@ use super::recovery::recovered;
 use super::report::Report;
 use super::scenario::{Fault, Scenario};
 use super::stored_log;
+use super::syncs;
 use super::watchers::Watcher;
 use super::writers::Writer;
 use crate::Random;
+use crate::checkers::log::Log;
 use crate::checkers::{Evidence, check_all};
 
-const WRITERS: u32 = 8;
-const READERS: u32 = 8;
-const WATCHERS: u32 = 8;
+/// Who goes on while a scenario strikes.
+pub(super) const CLIENTS: Clients = Clients { writers: 8, readers: 8, watchers: 0..8 };
 /// What must have been done between two strikes, or the run is void.
 const FLOOR: Load = Load { acknowledged: 60, answered: 60, delivered: 60 };
 /// How long that may take.
@@ -40,6 +46,8 @@ const CONVERGENCE_LIMIT: Duration = Duration::from_secs(5);
 /// How long clients may take to come to an end.
 const END_LIMIT: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How far the clock of a server may be off from the database's.
+const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// What a server may hold at the end.
 const MAX_MEMORY_BYTES: u64 = 1 << 30;
 const MAX_DESCRIPTORS: usize = 400;
@@ -63,8 +71,8 @@ pub struct Plan {
 pub async fn run(plan: &Plan) -> Result<Report> {
     let mut report = Report::new(plan.scenario.name, plan.cycles, plan.seed);
     let fault = plan.scenario.fault;
-    if matches!(fault, Fault::CutPower | Fault::CutPowerUnsynced) && !Cluster::can_cut_power()? {
-        report.skipped = Some("no file system can be mounted here; run it as root".to_owned());
+    report.skipped = cannot_be_done(fault).await?;
+    if report.skipped.is_some() {
         return Ok(report);
     }
     let name = plan.scenario.name;
@@ -73,14 +81,45 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             blindness::check(plan, &mut report).await?;
             return Ok(report);
         }
-        Fault::CutPower => Cluster::create_on_disk(name, Storage::Synced).await?,
+        Fault::Overload(time) => {
+            overload::check(plan, time, &mut report).await?;
+            return Ok(report);
+        }
+        Fault::CutPower | Fault::FillDisk(_) => {
+            Cluster::create_on_disk(name, Storage::Synced).await?
+        }
         _ => Cluster::create(name).await?,
     };
     let (mut fleet, recorder) = start(plan, cluster).await?;
-    let workload = Workload::start(&fleet, &recorder, plan.seed)?;
+    let workload = Workload::start(&fleet, &recorder, plan.seed, &CLIENTS)?;
     strike_again_and_again(plan, &mut fleet, &recorder, &mut report).await?;
     heal(&fleet);
     workload.end(&fleet, &mut report).await?;
+    check_bounds(&fleet, &mut report);
+    judge(plan, fleet, &recorder, None, &mut report).await?;
+    Ok(report)
+}
+
+/// Why this machine cannot do a fault; none if it can.
+async fn cannot_be_done(fault: Fault) -> Result<Option<String>> {
+    let (is_possible, why) = match fault {
+        Fault::CutPower | Fault::CutPowerUnsynced | Fault::FillDisk(_) => {
+            (Cluster::can_cut_power()?, "no file system can be mounted here; run it as root")
+        }
+        Fault::DelaySync { .. } | Fault::FailSync => {
+            (syncs::are_possible().await, "strace is not there, or may not be used; run it as root")
+        }
+        Fault::StepClock(..) => (
+            FalseClock::is_possible(),
+            "a clock cannot be set here; it takes Linux and a C compiler",
+        ),
+        _ => (true, ""),
+    };
+    Ok((!is_possible).then(|| why.to_owned()))
+}
+
+/// What every server may hold at the end, whatever happened.
+pub(super) fn check_bounds(fleet: &Fleet, report: &mut Report) {
     for server in fleet.servers() {
         report.expect(server.memory_bytes() < MAX_MEMORY_BYTES, || {
             format!("{} holds {} bytes of memory", server.name, server.memory_bytes())
@@ -89,27 +128,49 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             format!("{} has {} descriptors open", server.name, server.descriptors())
         });
     }
+}
+
+/// Holds what clients saw against the log that was left, and ends everything.
+pub(super) async fn judge(
+    plan: &Plan,
+    fleet: Fleet,
+    recorder: &Recorder,
+    not_recorded: Option<&'static str>,
+    report: &mut Report,
+) -> Result<()> {
     report.load = recorder.load();
     let log = stored_log::read(&fleet.cluster).await?;
     report.events = log.head();
+    judge_times(&log, recorder, report);
     let tail_may_be_lost = plan.scenario.may_lose_tail();
     let history = recorder.take_history();
     history.write_to(std::io::BufWriter::new(std::fs::File::create(
         plan.folder.join("history.jsonl"),
     )?))?;
-    let evidence = Evidence { history, log, tail_may_be_lost };
+    let evidence = Evidence { history, log, tail_may_be_lost, not_recorded };
     report.findings = tokio::task::spawn_blocking(move || check_all(&evidence)).await?;
     if tail_may_be_lost && report.void.is_none() && report.findings.lost_and_said_so == 0 {
         report.void = Some("nothing that was acknowledged was lost with the tail".to_owned());
     }
     let Fleet { cluster, .. } = fleet;
-    cluster.destroy().await?;
-    Ok(report)
+    cluster.destroy().await
+}
+
+/// Whatever the clocks of servers did, what they recorded happened during this run.
+fn judge_times(log: &Log, recorder: &Recorder, report: &mut Report) {
+    let during = recorder.wall_clock_us(CLOCK_SKEW);
+    let wrong = log.events().iter().filter(|row| !during.contains(&row.recorded_at_us)).count();
+    report.expect(wrong == 0, || format!("{wrong} events were recorded at a wrong time"));
 }
 
 /// Starts everything and waits until it works.
 pub(super) async fn start(plan: &Plan, cluster: Cluster) -> Result<(Fleet, Arc<Recorder>)> {
-    let fleet = Fleet::start(&plan.folder, cluster).await?;
+    let surroundings = match plan.scenario.fault {
+        Fault::Overload(_) => Surroundings::Bare,
+        Fault::StepClock(..) => Surroundings::FalseClocks,
+        _ => Surroundings::Proxies,
+    };
+    let fleet = Fleet::start(&plan.folder, cluster, surroundings).await?;
     let recorder = Arc::new(Recorder::default());
     let first = recovered(&fleet, &recorder, u64::MAX).await.context("the system does not start");
     first.with_context(|| format!("its logs are in {}", plan.folder.display()))?;
@@ -122,7 +183,8 @@ async fn strike_again_and_again(
     recorder: &Arc<Recorder>,
     report: &mut Report,
 ) -> Result<()> {
-    let mut random = Random::new(plan.seed);
+    let fault = plan.scenario.fault;
+    let mut nemesis = Nemesis::new(plan.seed);
     for cycle in 0..plan.cycles * TRIES_PER_CYCLE {
         if report.effective == plan.cycles {
             break;
@@ -131,8 +193,14 @@ async fn strike_again_and_again(
             report.void = Some(format!("too little was done before strike {cycle}"));
             return Ok(());
         }
-        let took_effect = strike(plan.scenario.fault, fleet, &mut random, recorder).await?;
-        report.effective += u32::from(took_effect);
+        let blow = nemesis.strike(fault, fleet, recorder).await?;
+        report.other.extend(blow.wrong);
+        if blow.took_effect {
+            report.effective += 1;
+            if let Some(kind) = blow.kind {
+                *report.kinds.entry(kind).or_default() += 1;
+            }
+        }
         let Ok(time) = recovered(fleet, recorder, u64::from(cycle)).await else {
             report.other.push(format!("no recovery after strike {cycle}"));
             return Ok(());
@@ -141,6 +209,10 @@ async fn strike_again_and_again(
     }
     if report.effective < plan.cycles {
         report.void = Some("the fault did not take effect often enough".to_owned());
+    }
+    let missing = nemesis.missing(fault);
+    if report.effective as usize >= Cuts::count() && !missing.is_empty() {
+        report.void = Some(format!("never took effect: {}", missing.join(", ")));
     }
     if !is_busy(recorder).await {
         report.void = Some("too little was done after the last strike".to_owned());
@@ -164,6 +236,15 @@ pub(super) async fn is_busy(recorder: &Recorder) -> bool {
     is_enough()
 }
 
+/// How many clients of each kind there are.
+#[derive(Debug, Clone)]
+pub(super) struct Clients {
+    pub writers: u32,
+    pub readers: u32,
+    /// The numbers of those who watch, which say what.
+    pub watchers: Range<u32>,
+}
+
 /// All clients.
 pub(super) struct Workload {
     writing: JoinSet<()>,
@@ -175,7 +256,12 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) fn start(fleet: &Fleet, recorder: &Arc<Recorder>, seed: u64) -> Result<Self> {
+    pub(super) fn start(
+        fleet: &Fleet,
+        recorder: &Arc<Recorder>,
+        seed: u64,
+        clients: &Clients,
+    ) -> Result<Self> {
         let (stop_writing, stop_watching) = (watch::Sender::new(false), watch::Sender::new(false));
         let (mut writing, mut watching) = (JoinSet::new(), JoinSet::new());
         let random = Random::new(!seed);
@@ -183,7 +269,7 @@ impl Workload {
             let servers = fleet.queries.iter();
             servers.map(|it| QueryClient::new(&it.name, it.edge.address())).collect()
         };
-        for process in 0..WRITERS {
+        for process in 0..clients.writers {
             let mut clients = Vec::new();
             for server in &fleet.commands {
                 clients.push(CommandClient::grpc(server.edge.address())?);
@@ -196,13 +282,13 @@ impl Workload {
             let writer = Writer::new(process, random, clients, Arc::clone(recorder), stop);
             writing.spawn(writer.run());
         }
-        for process in WRITERS..WRITERS + READERS {
+        for process in clients.writers..clients.writers + clients.readers {
             let (random, stop) = (random.fork(u64::from(process)), stop_writing.subscribe());
             let reader = Reader::new(process, random, queries()?, Arc::clone(recorder), stop);
             writing.spawn(reader.run());
         }
         let mut all_reached = Vec::new();
-        for number in 0..WATCHERS {
+        for number in clients.watchers.clone() {
             let reached = Arc::new(AtomicU64::new(0));
             all_reached.push(Arc::clone(&reached));
             let (random, stop) =
@@ -216,7 +302,7 @@ impl Workload {
     }
 
     /// Ends writers and readers, waits until all that follow have caught up, and ends the rest.
-    async fn end(mut self, fleet: &Fleet, report: &mut Report) -> Result<()> {
+    pub(super) async fn end(mut self, fleet: &Fleet, report: &mut Report) -> Result<()> {
         self.stop_writing.send_replace(true);
         let ended = timeout(END_LIMIT, std::mem::take(&mut self.writing).join_all()).await;
         ended.context("the clients do not come to an end")?;

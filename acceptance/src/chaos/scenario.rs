@@ -15,32 +15,6 @@ pub enum Role {
     Gateway,
 }
 
-/// Which way between two of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// From clients to a server.
-    Edge(Role),
-    /// From a server to the database.
-    Database(Role),
-}
-
-/// What a network does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Harm {
-    /// Everything takes longer.
-    Delay,
-    /// Little goes through.
-    Throttle,
-    /// Nothing arrives at the server.
-    SwallowRequests,
-    /// Nothing comes back.
-    SwallowAnswers,
-    /// Nothing arrives at either end.
-    SwallowBoth,
-    /// All connections are reset, and new ones refused.
-    Refuse,
-}
-
 /// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -63,12 +37,27 @@ pub enum Fault {
     CutCommit,
     /// A client's connection to a write server is cut within an answer.
     CutAnswer,
-    /// A network between two is bad for a while. Which, and how, is drawn by lot.
+    /// A network between two is bad for a while: every pair in every way, in turn.
     Network(Duration),
+    /// The database's disk is full for a while.
+    FillDisk(Duration),
+    /// The database waits so long for every sync, for a while.
+    DelaySync {
+        /// How long a sync takes.
+        by: Duration,
+        /// For how long.
+        time: Duration,
+    },
+    /// The disk fails to sync what the database wrote.
+    FailSync,
+    /// The wall clock of a server is an hour off for a while.
+    StepClock(Role, Duration),
     /// The power of the database's machine is cut: what was not synced is gone.
     CutPower,
     /// The same with a database that does not sync. That must be noticed, or nothing would be.
     CutPowerUnsynced,
+    /// A write server is offered more than it can take for so long.
+    Overload(Duration),
     /// An asynchronous standby that lost the tail takes over.
     PromoteStandby,
 }
@@ -80,7 +69,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// What strikes.
     pub fault: Fault,
-    /// How often.
+    /// How often; 0 is not at all.
     pub cycles: u32,
     /// How often in a short run; 0 is not at all.
     pub short_cycles: u32,
@@ -117,7 +106,24 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("freeze-query", Fault::Freeze(Role::Query, Duration::from_secs(2)), 5, 0),
     Scenario::new("restart-command", Fault::Restart(Role::Command), 10, 0),
     Scenario::new("restart-query", Fault::Restart(Role::Query), 10, 0),
-    Scenario::new("network", Fault::Network(Duration::from_millis(1_500)), 30, 0),
+    Scenario::new("network", Fault::Network(Duration::from_millis(1_200)), 42, 0),
+    Scenario::new("disk-full", Fault::FillDisk(Duration::from_secs(2)), 6, 2),
+    Scenario::new(
+        "sync-slow",
+        Fault::DelaySync { by: Duration::from_millis(400), time: Duration::from_secs(3) },
+        5,
+        0,
+    ),
+    Scenario::new("sync-failed", Fault::FailSync, 10, 2),
+    Scenario::new(
+        "clock-command",
+        Fault::StepClock(Role::Command, Duration::from_millis(1_500)),
+        10,
+        2,
+    ),
+    Scenario::new("clock-query", Fault::StepClock(Role::Query, Duration::from_millis(1_500)), 6, 0),
+    Scenario::new("overload", Fault::Overload(Duration::from_secs(30)), 2, 0),
+    Scenario::new("overload-short", Fault::Overload(Duration::from_secs(5)), 0, 2),
     Scenario::new("power-cut", Fault::CutPower, 10, 0),
     Scenario::new("power-cut-seen", Fault::CutPowerUnsynced, 1, 0),
     Scenario::new("promote-standby", Fault::PromoteStandby, 5, 0),

@@ -31,6 +31,13 @@ pub async fn head(cluster: &Cluster) -> Result<u64> {
     count(&sqlx::query(HEAD).fetch_one(&mut cluster.connect().await?).await?, 0)
 }
 
+/// How many events the configs under a prefix have.
+pub async fn count_under(cluster: &Cluster, prefix: &str) -> Result<u64> {
+    let sql = "SELECT count(*) FROM configapi.events WHERE starts_with(stream, $1)";
+    let asking = sqlx::query(sql).bind(prefix);
+    count(&asking.fetch_one(&mut cluster.connect().await?).await?, 0)
+}
+
 fn row(row: &PgRow) -> Result<Row> {
     let small = |index| Ok::<_, anyhow::Error>(u32::try_from(row.try_get::<i32, _>(index)?)?);
     Ok(Row {

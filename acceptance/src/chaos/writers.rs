@@ -89,7 +89,11 @@ impl Writer {
                 at = (at + 1) % self.clients.len();
             }
             attempts += 1;
-            match self.clients[at].send(request_id, commands).await {
+            let attempt = self.clients[at].send(request_id, commands).await;
+            if let Attempt::NotNow(reason) | Attempt::Unknown(reason) = &attempt {
+                self.recorder.note_failure(reason);
+            }
+            match attempt {
                 Attempt::Ok(receipts) => break WriteOutcome::Ok(receipts),
                 Attempt::Refused(refusal, error) => {
                     let actual = error.metadata.get(key::ACTUAL_VERSION);

@@ -28,6 +28,8 @@ pub struct Evidence {
     /// Whether acknowledged events may be gone, provided that the log says so by a new epoch: only
     /// after a standby that lagged was promoted.
     pub tail_may_be_lost: bool,
+    /// Configs whose keys begin like this were written to by others, who kept no history.
+    pub not_recorded: Option<&'static str>,
 }
 
 /// Everything that is wrong.

@@ -22,7 +22,7 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) {
         one_outcome(&evidence.log, request_id, writes, findings);
         at_most_once(&evidence.log, request_id, writes, findings);
     }
-    nothing_invented(&evidence.log, &by_request, findings);
+    nothing_invented(evidence, &by_request, findings);
 }
 
 fn durable(evidence: &Evidence, write: &Write, receipts: &[Receipt], findings: &mut Findings) {
@@ -90,8 +90,13 @@ fn at_most_once(log: &Log, request_id: &str, writes: &[&Write], findings: &mut F
     });
 }
 
-fn nothing_invented(log: &Log, by_request: &HashMap<&str, Vec<&Write>>, findings: &mut Findings) {
-    for row in log.events() {
+fn nothing_invented(
+    Evidence { log, not_recorded, .. }: &Evidence,
+    by_request: &HashMap<&str, Vec<&Write>>,
+    findings: &mut Findings,
+) {
+    let is_recorded = |row: &&Row| not_recorded.is_none_or(|it| !row.stream.starts_with(it));
+    for row in log.events().iter().filter(is_recorded) {
         let request = row.request().unwrap_or_default();
         let asked = by_request
             .get(request.as_str())

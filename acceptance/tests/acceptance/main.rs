@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod full_disk;
 mod lifecycle;
 mod monitoring;
 mod own_writes;

@@ -328,6 +328,11 @@ impl World {
             let at = rows.len() / 2;
             rows[at].metadata = rows[at].metadata.replace('}', r#","actor":"somebody"}"#);
         }
-        Evidence { history: self.history, log: Log::new(rows, self.log.epochs), tail_may_be_lost }
+        Evidence {
+            history: self.history,
+            log: Log::new(rows, self.log.epochs),
+            tail_may_be_lost,
+            not_recorded: None,
+        }
     }
 }

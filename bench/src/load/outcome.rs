@@ -1,5 +1,7 @@
 //! What came of a load, in the form in which it is printed, one line of JSON each.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
@@ -29,11 +31,17 @@ pub struct Outcome {
     pub per_second: f64,
     /// Requests answered with an error.
     pub errors: u64,
+    /// How many of these errors were which: a gRPC or HTTP status, or what went wrong instead.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
+    /// How long after they were sent requests were answered with an error; none without errors.
+    #[serde(default)]
+    pub refusal_latency_us: Option<Latency>,
     /// The first of these errors.
     pub first_error: Option<String>,
-    /// Requests not answered in time, though the load waited for them for some seconds more.
+    /// Requests sent and not answered in time, though the load waited for them for some seconds more.
     pub unfinished: u64,
-    /// Requests that were due but found the client's own queue full.
+    /// Requests that were due and never sent: the client's own queue was full, or the time over.
     pub unsent: u64,
     /// How long requests took. In an open loop from when they were due, so that a server that
     /// stalls is charged for all who would have come meanwhile.
@@ -82,6 +90,9 @@ impl Outcome {
             operations_with_warm_up: recording.with_warm_up,
             per_second: rounded(float(recording.operations) / window_seconds, 1),
             errors: recording.errors,
+            failures: recording.failures.clone(),
+            refusal_latency_us: (!recording.refusals_ns.is_empty())
+                .then(|| Latency::of(&recording.refusals_ns)),
             first_error: recording.first_error.clone(),
             unfinished: recording.unfinished,
             unsent: recording.unsent,

@@ -62,7 +62,7 @@ async fn never_sent(tickets: &Tickets, window: Window, recording: &Mutex<Recordi
     while let Some(due) = tickets.next().await {
         if window.holds(due) {
             let mut recording = recording.lock().unwrap_or_else(PoisonError::into_inner);
-            recording.unfinished += 1;
+            recording.unsent += 1;
             recording.latency(due.elapsed());
         }
     }
@@ -74,19 +74,28 @@ struct Notes {
 }
 
 impl Notes {
-    /// Notes a request by the moment that decides whether it counts.
-    fn take(&self, counts_at: Instant, since: Instant, result: &Result<Done, CallError>) {
+    /// Notes a request by the moment that decides whether it counts. Success is timed from when it
+    /// was due, a refusal from when it was sent: that is the server's doing alone.
+    fn take(
+        &self,
+        counts_at: Instant,
+        due: Instant,
+        sent: Instant,
+        result: &Result<Done, CallError>,
+    ) {
         let counts = self.window.holds(counts_at);
         let mut recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(done) => {
                 recording.with_warm_up += done.operations;
                 if counts {
-                    let latency = done.ended.saturating_duration_since(since);
+                    let latency = done.ended.saturating_duration_since(due);
                     recording.success(done.operations, latency);
                 }
             }
-            Err(error) if counts => recording.error(error),
+            Err(error) if counts => {
+                recording.failure(error, sent.elapsed());
+            }
             Err(_before_it_counts) => {}
         }
     }
@@ -97,7 +106,7 @@ async fn closed(mut slot: Slot, notes: Notes) {
     while began < notes.window.until {
         let result = slot.perform().await;
         let now = result.as_ref().map_or_else(|_error| Instant::now(), |done| done.ended);
-        notes.take(now, began, &result);
+        notes.take(now, began, began, &result);
         began = now;
         if result.is_err() {
             tokio::time::sleep(PAUSE_AFTER_ERROR).await;
@@ -108,7 +117,8 @@ async fn closed(mut slot: Slot, notes: Notes) {
 
 async fn open(mut slot: Slot, tickets: Tickets, notes: Notes) {
     while let Some(due) = tickets.next().await {
+        let sent = Instant::now();
         let result = slot.perform().await;
-        notes.take(due, due, &result);
+        notes.take(due, due, sent, &result);
     }
 }

@@ -31,6 +31,10 @@ impl Worker {
         let mut turn = self.take_turn_if_patient(batch).await?;
         let Some(head) = self.head else { return Ok(Step::Lost) };
         let Some(mut knowledge) = self.load(batch).await? else { return Ok(Step::Forward) };
+        // It may have been set while we waited for the store.
+        if self.is_clock_in_doubt() {
+            return Ok(Step::Lost);
+        }
         let Plan { rows, mut verdicts, changed } =
             plan(batch.group(), head, self.now(), self.limits.commit_bytes, &mut knowledge);
         let recalled = self.recall_refused(batch, &mut verdicts).await?;

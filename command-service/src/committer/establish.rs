@@ -15,6 +15,7 @@ impl Worker {
         if let Some(why) = &self.broken {
             return Err(Refusal::Broken(why.clone()));
         }
+        self.is_confirmed &= !self.is_clock_in_doubt();
         if let (Some(head), true) = (self.head, self.is_confirmed) {
             return Ok(head);
         }
@@ -37,6 +38,7 @@ impl Worker {
         let head = Head { epoch: newest.epoch, ..head };
         self.lineage = identity.lineage;
         self.stand_at(head);
+        self.clock_check.found_right(self.clock.now());
         self.is_confirmed = true;
         tracing::info!(position = head.position.0, epoch = head.epoch.0, "writing after the head");
         Ok(head)
@@ -156,6 +158,11 @@ impl Worker {
             self.is_confirmed = false;
         }
         outcome
+    }
+
+    /// Whether the clock may be wrong, so that nothing must be recorded with its time.
+    pub(super) fn is_clock_in_doubt(&self) -> bool {
+        self.clock_check.is_due(self.clock.now(), self.limits.clock_skew_max)
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -13,7 +13,7 @@ use super::attempt::Step;
 use super::batch::Batch;
 use super::queue::Queued;
 use super::{CommitQueue, CommitterMetrics, Limits, Refusal};
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockCheck};
 
 /// Whether commands can be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl Committer {
             health: health_sender,
             head: None,
             is_confirmed: false,
+            clock_check: ClockCheck::default(),
             broken: None,
             lost_in: None,
             lineage: Lineage::unbroken(),
@@ -80,6 +81,8 @@ pub struct Worker {
     pub(super) head: Option<Head>,
     /// Whether the head was seen on the lineage that the store is on now.
     pub(super) is_confirmed: bool,
+    /// When the clock was compared with the store's.
+    pub(super) clock_check: ClockCheck,
     /// Why this log must not be written any more.
     pub(super) broken: Option<String>,
     /// The epoch in which the head that was known got lost. Only a later one may be written.

@@ -1,6 +1,6 @@
 //! What else the edge does for every call: panics, names, limits, unknown methods, metrics.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use configapi_runtime::grpc::{CallLimits, GrpcLimits};
 use tonic::Code;
@@ -97,6 +97,28 @@ async fn more_waiting_calls_than_allowed_are_refused_at_once() {
     server.probe.open_gate();
     assert_eq!(first.await.expect("no panic").collect().await.code(), Code::Ok);
     assert_eq!(caller.ask(GET, "hello", &[]).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn any_number_of_refusals_leaves_the_connection_to_those_who_were_let_in() {
+    const TOGETHER: usize = 400;
+    let calls = CallLimits { max_waiting_calls: 1, ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    let server = TestServer::with(limits, Duration::from_secs(30)).await;
+    let caller = Arc::new(server.caller().await);
+    let first = tokio::spawn(caller.begin(GET, "wait at the gate", &[]));
+    until(|| server.probe.calls() == 1).await;
+    for _ in 0..5 {
+        let mut refused = tokio::task::JoinSet::new();
+        for _ in 0..TOGETHER {
+            let caller = Arc::clone(&caller);
+            refused.spawn(async move { caller.ask(GET, "hello", &[]).await.code() });
+        }
+        let codes = refused.join_all().await;
+        assert!(codes.iter().all(|code| *code == Code::ResourceExhausted), "{codes:?}");
+    }
+    server.probe.open_gate();
+    assert_eq!(first.await.expect("no panic").collect().await.code(), Code::Ok);
 }
 
 #[tokio::test]

@@ -14,14 +14,14 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
 use tracing::Span;
 
-use super::{EdgeBody, GRACE, Waiting, answer, meter::Watched};
+use super::{EdgeBody, GRACE, Waiting, answer, drain::Drain, meter::Watched};
 use crate::grpc::refusal;
 
 pin_project! {
     /// The answer of one call.
-    pub struct EdgeFuture<F> {
+    pub struct EdgeFuture<F, B> {
         #[pin]
-        stage: Stage<F>,
+        stage: Stage<F, B>,
         // Made only if the handler is not done at once.
         #[pin]
         timer: Option<Sleep>,
@@ -33,21 +33,21 @@ pin_project! {
 
 pin_project! {
     #[project = StageProjection]
-    pub(super) enum Stage<F> {
+    pub(super) enum Stage<F, B> {
         Handling { #[pin] handler: F },
-        Refused { status: Box<Status> },
+        Refused { status: Box<Status>, #[pin] drain: Option<Drain<B>> },
     }
 }
 
-impl<F> Stage<F> {
-    pub fn refused(status: Status) -> Self {
-        Self::Refused { status: Box::new(status) }
+impl<F, B> Stage<F, B> {
+    pub fn refused(status: Status, drain: Option<Drain<B>>) -> Self {
+        Self::Refused { status: Box::new(status), drain }
     }
 }
 
-impl<F> EdgeFuture<F> {
+impl<F, B> EdgeFuture<F, B> {
     pub(super) fn new(
-        stage: Stage<F>,
+        stage: Stage<F, B>,
         watched: Watched,
         waiting: Option<Waiting>,
         span: Span,
@@ -56,8 +56,9 @@ impl<F> EdgeFuture<F> {
     }
 }
 
-impl<F, R> Future for EdgeFuture<F>
+impl<F, B, R> Future for EdgeFuture<F, B>
 where
+    B: http_body::Body,
     F: Future<Output = Result<Response<R>, Infallible>>,
     R: http_body::Body,
 {
@@ -71,7 +72,10 @@ where
             return Poll::Pending;
         };
         let outcome = match this.stage.project() {
-            StageProjection::Refused { status } => {
+            StageProjection::Refused { status, drain } => {
+                if let Some(drain) = drain.as_pin_mut() {
+                    ready!(drain.poll(context));
+                }
                 Err(std::mem::replace(&mut **status, Status::ok("")))
             }
             StageProjection::Handling { handler } => {

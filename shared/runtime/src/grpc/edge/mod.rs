@@ -4,6 +4,7 @@
 
 mod body;
 mod call;
+mod drain;
 mod future;
 mod meter;
 mod timeout;
@@ -27,6 +28,7 @@ use tower::Service;
 
 pub use self::{body::EdgeBody, call::Call, future::EdgeFuture};
 use self::{
+    drain::Drain,
     future::Stage,
     meter::{Meters, Watched},
 };
@@ -74,11 +76,12 @@ pub struct Edge<S> {
 impl<S, B, R> Service<Request<B>> for Edge<S>
 where
     S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
+    B: http_body::Body,
     R: http_body::Body,
 {
     type Response = Response<EdgeBody<R>>;
     type Error = Infallible;
-    type Future = EdgeFuture<S::Future>;
+    type Future = EdgeFuture<S::Future, B>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -113,13 +116,13 @@ where
         }
         let watched = Watched::new(meter, call.clone(), started, traced);
         let stage = if let Some(status) = refused {
-            Stage::refused(status)
+            Stage::refused(status, Some(Drain::new(request.into_body())))
         } else {
             request.extensions_mut().insert(call.clone());
             let handler = || span.in_scope(|| self.inner.call(request));
             match catch_unwind(AssertUnwindSafe(handler)) {
                 Ok(handler) => Stage::Handling { handler },
-                Err(_panic) => Stage::refused(refusal::internal(&call)),
+                Err(_panic) => Stage::refused(refusal::internal(&call), None),
             }
         };
         EdgeFuture::new(stage, watched, waiting, span)

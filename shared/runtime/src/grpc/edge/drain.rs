@@ -1,0 +1,65 @@
+//! Reads what a refused client is still sending, and throws it away. A stream that is answered
+//! before its request was read has to be reset, and what arrives for it then counts as an error of
+//! the client's, until the whole connection is closed on it (`too_many_internal_resets`).
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Buf;
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+
+/// How much is read before the refusal is sent all the same: what a client may have sent without
+/// being asked to go on, by `Http2Limits::stream_window`.
+const MAX_BYTES: usize = 1024 * 1024;
+/// How long a client may take to send it.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+pin_project! {
+    /// Ends when nothing more is coming, or enough has come.
+    pub(super) struct Drain<B> {
+        #[pin]
+        rest: B,
+        bytes: usize,
+        // Made only if the rest is not there at once.
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+impl<B> Drain<B> {
+    pub fn new(rest: B) -> Self {
+        Self { rest, bytes: 0, timer: None }
+    }
+}
+
+impl<B: Body> Future for Drain<B> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        while *this.bytes <= MAX_BYTES {
+            match this.rest.as_mut().poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    *this.bytes += frame.data_ref().map_or(0, Buf::remaining);
+                }
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Pending => {
+                    if this.timer.is_none() {
+                        this.timer.set(Some(sleep(PATIENCE)));
+                    }
+                    if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                        ready!(timer.poll(context));
+                    }
+                    return Poll::Ready(());
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
