@@ -32,6 +32,9 @@ pub struct Running {
 pub fn configapi<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Configapi {
     let mut command = Command::new(env!("CARGO_BIN_EXE_configapi"));
     command.args(arguments).env_clear().env("USER", "tester");
+    // Where a binary that was built to be measured leaves what it reached.
+    let coverage = "LLVM_PROFILE_FILE";
+    command.envs(std::env::var_os(coverage).map(|path| (coverage, path)));
     Configapi { command, stdin: None }
 }
 
