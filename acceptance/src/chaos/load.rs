@@ -33,8 +33,6 @@ pub enum Offer {
 /// What came of it, as the load generator prints it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Outcome {
-    /// Commands acknowledged that were due in the window.
-    pub operations: u64,
     /// Commands acknowledged at all.
     #[serde(rename = "operations_with_warm_up")]
     pub acknowledged: u64,

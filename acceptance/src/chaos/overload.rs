@@ -62,10 +62,14 @@ pub async fn check(plan: &Plan, time: Duration, report: &mut Report) -> Result<(
     for factor in FACTORS.into_iter().cycle().take(usize::try_from(plan.cycles)?) {
         let before: Vec<_> = fleet.servers().map(Held::by).collect();
         let rate = Offer::PerSecond((normal.peak_per_second * factor).max(LEAST_PER_SECOND));
+        let (begun, written_before) = (Instant::now(), written(&fleet.cluster).await?);
         let outcome = offer(command, query, rate, time).await?;
+        let events = written(&fleet.cluster).await? - written_before;
+        // By the log: a slow client may hear of what was committed after it stopped counting.
+        let goodput = Goodput { events, took: begun.elapsed() };
         judge_refusals(&outcome, report);
-        let growth = judge_growth(&fleet, &before, outcome.operations, report);
-        report.notes.push(format!("{}, {growth}", told(factor, time, &outcome, normal)));
+        let growth = judge_growth(&fleet, &before, events, report);
+        report.notes.push(format!("{}, {growth}", told(factor, goodput, &outcome, normal)));
         report.effective += u32::from(outcome.errors > 0);
         loads.push(outcome);
         loads.extend(back_to_normal(&fleet, &recorder, normal, report).await?);
@@ -87,6 +91,25 @@ fn judge_refusals(outcome: &Outcome, report: &mut Report) {
         format!("commands failed for other reasons than the load: {:?}", outcome.failures)
     });
     report.expect(outcome.acknowledged > 0, || "nothing was acknowledged at all".to_owned());
+}
+
+/// What was committed, and in which time.
+#[derive(Debug, Clone, Copy)]
+struct Goodput {
+    events: u64,
+    took: Duration,
+}
+
+impl Goodput {
+    #[expect(clippy::cast_precision_loss, reason = "no run has so many events")]
+    fn per_second(self) -> f64 {
+        self.events as f64 / self.took.as_secs_f64()
+    }
+}
+
+/// How many events the load has left so far.
+async fn written(cluster: &Cluster) -> Result<u64> {
+    stored_log::count_under(cluster, KEYS).await
 }
 
 /// What a server holds.
@@ -121,15 +144,15 @@ fn judge_growth(fleet: &Fleet, before: &[Held], events: u64, report: &mut Report
 }
 
 /// The figures beside what is wanted of them.
-fn told(factor: f64, time: Duration, outcome: &Outcome, normal: Normal) -> String {
-    let wanted = if factor > FACTORS[0] { 80 } else { 90 };
-    let goodput = 100.0 * outcome.per_second / normal.peak_per_second;
+fn told(factor: f64, goodput: Goodput, outcome: &Outcome, normal: Normal) -> String {
+    let (wanted, time) = (if factor > FACTORS[0] { 80 } else { 90 }, goodput.took);
+    let goodput = 100.0 * goodput.per_second() / normal.peak_per_second;
     let ratio = outcome.latency_us.p99 / normal.light.p99;
     let refused = outcome.refusal_latency_us.map_or_else(String::new, |it| {
         format!("refused in {:.1} ms, p99 {:.1} (wanted 10)", it.p50 / 1e3, it.p99 / 1e3)
     });
     format!(
-        "{factor}x for {time:?}: goodput {goodput:.0} % of the peak (wanted {wanted}), {refused}, \
+        "{factor}x for {time:.1?}: goodput {goodput:.0} % of the peak (wanted {wanted}), {refused}, \
          acknowledged p99 {:.1} ms, {ratio:.1} times that of a light load (wanted 5)",
         outcome.latency_us.p99 / 1e3
     )
@@ -171,7 +194,7 @@ async fn nothing_lost(cluster: &Cluster, loads: &[Outcome], report: &mut Report)
     let acknowledged: u64 = loads.iter().map(|load| load.acknowledged).sum();
     let unknown: u64 =
         loads.iter().map(|load| load.unfinished + load.answered_with(Code::Unavailable)).sum();
-    let written = stored_log::count_under(cluster, KEYS).await?;
+    let written = written(cluster).await?;
     report.notes.push(format!("{acknowledged} acknowledged, {written} in the log"));
     let most = acknowledged + unknown;
     report.expect((acknowledged..=most).contains(&written), || {
