@@ -5,7 +5,7 @@ use std::sync::Arc;
 use configapi_event_log::EventLog;
 use configapi_proto::FILE_DESCRIPTOR_SET;
 use configapi_proto::v1::command_service_server::{CommandServiceServer, SERVICE_NAME};
-use configapi_runtime::grpc::{self, CallLimits, GrpcLimits, GrpcServer, Health, ServeError};
+use configapi_runtime::grpc::{self, GrpcLimits, GrpcServer, Health, ServeError};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::net::TcpListener;
@@ -25,7 +25,6 @@ pub struct CommandService {
     rpc: CommandRpc,
     health: Health,
     store_health: watch::Receiver<StoreHealth>,
-    calls: CallLimits,
 }
 
 impl CommandService {
@@ -53,11 +52,7 @@ impl CommandService {
             .build();
         let health = Health::default();
         life.spawn(follow_store(store_health.clone(), health.clone(), life.clone()));
-        // Those that are being committed, and those that will be next. Who came after them would
-        // wait for longer than it takes to come again.
-        let calls =
-            CallLimits { max_waiting_calls: 2 * limits.batch_submissions, ..CallLimits::default() };
-        Self { rpc: CommandRpc::new(bus, SetMany::new(life.clone())), health, store_health, calls }
+        Self { rpc: CommandRpc::new(bus, SetMany::new(life.clone())), health, store_health }
     }
 
     /// The service, to be called within this process.
@@ -89,7 +84,7 @@ impl CommandService {
             services: &[SERVICE_NAME],
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health,
-            limits: GrpcLimits { calls: self.calls, ..GrpcLimits::default() },
+            limits: GrpcLimits::default(),
         };
         // The routes hold the way into the committer; it ends when they are gone.
         drop(self.rpc);

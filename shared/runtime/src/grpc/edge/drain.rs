@@ -17,8 +17,11 @@ use tokio::time::{Sleep, sleep};
 /// How much is read before the refusal is sent all the same: what a client may have sent without
 /// being asked to go on, by `Http2Limits::stream_window`.
 const MAX_BYTES: usize = 1024 * 1024;
-/// How long a client may take to send it.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a client may take until the first of it is there. On a machine that is busy with an
+/// overload, what was sent together with the headers is not read together with them.
+const FIRST_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take until there is more. Who means to send a stream of requests is refused then.
+const NEXT_PATIENCE: Duration = Duration::from_secs(1);
 
 pin_project! {
     /// Ends when nothing more is coming, or enough has come.
@@ -47,11 +50,14 @@ impl<B: Body> Future for Drain<B> {
             match this.rest.as_mut().poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     *this.bytes += frame.data_ref().map_or(0, Buf::remaining);
+                    this.timer.set(None);
                 }
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => {
                     if this.timer.is_none() {
-                        this.timer.set(Some(sleep(PATIENCE)));
+                        let is_first = *this.bytes == 0;
+                        let patience = if is_first { FIRST_PATIENCE } else { NEXT_PATIENCE };
+                        this.timer.set(Some(sleep(patience)));
                     }
                     if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                         ready!(timer.poll(context));
