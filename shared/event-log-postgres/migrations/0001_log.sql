@@ -1,5 +1,8 @@
 -- The log. Insert-only: positions, versions and hashes are the writer's; the keys below are what
 -- makes a writer that is late fail. Applied in one transaction that holds the log's lock.
+--
+-- There is no CHECK: the database would read its expression anew for every append, which cost a
+-- sixth of one. Rows are checked before they are sent, and by everyone who reads them.
 
 CREATE TABLE configapi.events (
     position       bigint  NOT NULL,  -- 0 is genesis; dense; the key is the compare-and-swap
@@ -15,19 +18,7 @@ CREATE TABLE configapi.events (
     metadata       bytea   NOT NULL,
     hash           bytea   NOT NULL,
     CONSTRAINT events_position_key PRIMARY KEY (position),
-    CONSTRAINT events_stream_version_key UNIQUE (stream, version),
-    CONSTRAINT events_sane CHECK (
-        position >= 0
-        AND version >= 1
-        AND part_index >= 0
-        AND part_index < part_size
-        AND schema_version >= 1
-        AND octet_length(stream) BETWEEN 1 AND 512
-        AND octet_length(event_type) BETWEEN 1 AND 64
-        AND octet_length(hash) = 32
-        AND (request_id IS NULL OR part_index = 0)
-        AND (request_id IS NULL OR octet_length(request_id) BETWEEN 1 AND 128)
-    )
+    CONSTRAINT events_stream_version_key UNIQUE (stream, version)
 );
 
 CREATE UNIQUE INDEX events_request_id_key ON configapi.events (request_id)

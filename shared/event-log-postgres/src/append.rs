@@ -1,13 +1,12 @@
-//! Compare-and-append: one statement, one round trip, one commit. It waits for its turn, makes
-//! sure that its commit is durable, tells those who listen, and inserts only on the head that it
-//! was decided on.
+//! Compare-and-append: one statement, one round trip, one commit. It waits for its turn, tells those
+//! who listen, and inserts only on the head that it was decided on.
 
 use configapi_event_log::{AppendError, Head, StoredEvent, check_batch};
 use sqlx::postgres::PgArguments;
 use tokio::time::timeout;
 
 use crate::limits::APPEND_BOUND;
-use crate::lineage::turn_settings;
+use crate::lineage::lock_key;
 use crate::pool::{Lease, Pool};
 use crate::read::Bound;
 use crate::row::signed;
@@ -18,11 +17,12 @@ use crate::turn::LockedTurn;
 pub(crate) const CHANNEL: &str = "configapi_events";
 
 // The turn is taken by the statement itself, but its snapshot is older: a head that somebody else
-// moved meanwhile still looks like the head, and the key on position says that it is not.
+// moved meanwhile still looks like the head, and the key on position says that it is not. How long
+// it waits, and that its commit is durable, is for the session or the transaction around it to say.
 const APPEND: &str = concat!(
-    "WITH turn AS MATERIALIZED (SELECT ",
-    turn_settings!(),
-    ", pg_notify('configapi_events', $15)) \
+    "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(",
+    lock_key!(),
+    "), pg_notify('configapi_events', $15)) \
      INSERT INTO configapi.events (position, version, recorded_at, part_index, part_size, \
      schema_version, stream, event_type, request_id, payload, metadata, hash) \
      SELECT $1 + x.n, x.version, x.recorded_at, x.part_index, x.part_size, x.schema_version, \
@@ -90,7 +90,7 @@ pub(crate) async fn insert(
 fn arguments(head: &Head, events: &[StoredEvent]) -> Result<PgArguments, Trouble> {
     let newest = events.last().map_or(head.position, |row| row.position);
     let numbers = |of: fn(&StoredEvent) -> i64| events.iter().map(of).collect::<Vec<i64>>();
-    // Limits keep these small; what is not would be refused by the table.
+    // A batch that was checked holds no larger ones; a reader would refuse what is negative.
     let small = |of: fn(&StoredEvent) -> u32| {
         let number = |row| i32::try_from(of(row)).unwrap_or(-1);
         events.iter().map(number).collect::<Vec<i32>>()

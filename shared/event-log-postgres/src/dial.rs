@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Row, raw_sql};
 
 use crate::hint::Hints;
-use crate::lineage::{enter_timeline, standing};
+use crate::lineage::{enter_timeline, pin_durability, standing};
 use crate::options::{Access, Target};
 use crate::schema;
 use crate::trouble::{Trouble, database_error};
@@ -77,6 +77,9 @@ impl Dialer {
             return Err(Trouble::read_only_standby());
         }
         self.hints.enter(standing.epoch);
+        if purpose == Purpose::Write && !self.is_pooled() {
+            pin_durability(&mut connection).await?;
+        }
         Ok(connection)
     }
 
@@ -100,14 +103,16 @@ impl Dialer {
         }
     }
 
-    /// With the settings that a session of ours has. Plans are kept, so they must be right for a
-    /// log that has grown since: there is an index for every statement, and none may scan.
+    /// With the settings that a session of ours has. Plans are made once and kept, so they must be
+    /// right for a log that has grown since: there is an index for every statement, none may scan.
     pub(crate) fn session_options(&self) -> PgConnectOptions {
         self.target.options.clone().options([
             ("configapi.session", self.mark.as_str()),
             ("enable_seqscan", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
             ("jit", "off"),
             ("default_transaction_isolation", "read committed"),
+            ("lock_timeout", "5s"),
             ("statement_timeout", "60s"),
             ("idle_in_transaction_session_timeout", "10s"),
             ("tcp_keepalives_idle", "30"),

@@ -20,27 +20,33 @@ pub(crate) use lock_key;
 /// The same, for statements that are put together at run time.
 pub(crate) const LOCK_KEY: &str = lock_key!();
 
+/// How a commit of ours waits: as the server says, but never for less than its own disk.
+macro_rules! durable {
+    () => {
+        "CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply') \
+              THEN current_setting('synchronous_commit') ELSE 'on' END"
+    };
+}
+
 /// What engines without timelines are on.
 const NO_TIMELINE: &str = "none";
 
-/// Waits for the lock, with the transaction's own bounds: nobody holds the turn for long.
-/// Commits are durable whatever the role's or the database's default is.
-macro_rules! turn_settings {
-    () => {
-        concat!(
-            "set_config('lock_timeout', '5s', true), \
-             set_config('idle_in_transaction_session_timeout', '3s', true), \
-             CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') \
-                  THEN set_config('synchronous_commit', 'on', true) END, \
-             pg_advisory_xact_lock(",
-            $crate::lineage::lock_key!(),
-            ")"
-        )
-    };
-}
-pub(crate) use turn_settings;
+/// Waits for the lock, with the transaction's own bounds: nobody holds the turn for long. Its commit
+/// is durable whatever the role's or the database's default is.
+const BEGIN_TURN: &str = concat!(
+    "BEGIN ISOLATION LEVEL READ COMMITTED; \
+     SELECT set_config('lock_timeout', '5s', true), \
+            set_config('idle_in_transaction_session_timeout', '3s', true), \
+            set_config('synchronous_commit', ",
+    durable!(),
+    ", true), pg_advisory_xact_lock(",
+    lock_key!(),
+    ")"
+);
 
-const BEGIN_TURN: &str = concat!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT ", turn_settings!());
+/// The same for all commits of a session, whatever becomes of those defaults.
+const PIN_DURABILITY: &str =
+    concat!("SELECT set_config('synchronous_commit', ", durable!(), ", false)");
 
 const TIMELINE: &str = "
     SELECT CASE WHEN pg_is_in_recovery() THEN NULL
@@ -99,6 +105,12 @@ pub(crate) async fn timeline(connection: &mut PgConnection) -> Result<String, Tr
     };
     let timeline: Option<String> = row.try_get_unchecked(0)?;
     Ok(timeline.unwrap_or_else(|| NO_TIMELINE.to_owned()))
+}
+
+/// From now on every commit of the session is durable.
+pub(crate) async fn pin_durability(connection: &mut PgConnection) -> Result<(), Trouble> {
+    raw_sql(PIN_DURABILITY).execute(connection).await?;
+    Ok(())
 }
 
 /// Where the server stands, in a snapshot of its own.

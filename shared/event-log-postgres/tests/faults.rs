@@ -81,17 +81,18 @@ async fn a_commit_is_durable_whatever_the_database_defaults_to() {
 }
 
 #[tokio::test]
-async fn what_the_table_refuses_is_refused_and_leaves_nothing() {
+async fn what_no_row_may_hold_is_refused_and_leaves_nothing() {
     let database = Database::create().await;
     let log = open(&database.url).await;
     let before = append(&*log, 2).await;
     let (mut rows, _) = batch(&before, 2, None);
+    // The database itself refuses this one.
     rows[1].stream = "default/nul\0".into();
     let (mut other, _) = batch(&before, 1, None);
     other[0].version = Version(0);
     let (mut third, _) = batch(&before, 1, None);
     third[0].event_type = "x".repeat(65).into();
-    for mut rows in [rows, other, third] {
+    for (mut rows, reason) in [(rows, "SQLSTATE 2"), (other, "version"), (third, "length")] {
         let mut hash = before.hash;
         for row in &mut rows {
             seal(hash, row);
@@ -99,7 +100,7 @@ async fn what_the_table_refuses_is_refused_and_leaves_nothing() {
         }
         let outcome = log.append(&before, &rows).await;
         let Err(AppendError::Refused(why)) = outcome else { panic!("{outcome:?}") };
-        assert!(why.contains("SQLSTATE 2"), "{why}");
+        assert!(why.contains(reason), "{why}");
     }
     assert_eq!(log.head().await.expect("the head"), before);
     append(&*log, 1).await;

@@ -22,6 +22,9 @@ pub fn check_batch(head: &Head, events: &[StoredEvent]) -> Result<(), AppendErro
             return refused(row.position, "the recorded time must not run backwards");
         }
         recorded_at = row.recorded_at;
+        if !is_sane(row) {
+            return refused(row.position, "a version or a length is not what a row may hold");
+        }
         let (index, size) = open.unwrap_or((0, row.part.size));
         if row.part.index != index || row.part.size != size || too_large(size) {
             return refused(row.position, "the parts of a command must be whole and in order");
@@ -35,6 +38,16 @@ pub fn check_batch(head: &Head, events: &[StoredEvent]) -> Result<(), AppendErro
         return refused(expected, "the batch ends within a command");
     }
     Ok(())
+}
+
+/// The bounds are wider than those of the domain: the log outlives what it is written by.
+fn is_sane(row: &StoredEvent) -> bool {
+    let request_id = row.request_id.as_deref();
+    row.version.0 >= 1
+        && row.schema_version >= 1
+        && (1..=512).contains(&row.stream.len())
+        && (1..=64).contains(&row.event_type.len())
+        && request_id.is_none_or(|id| (1..=128).contains(&id.len()))
 }
 
 fn too_large(size: u32) -> bool {
