@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use configapi_event_log::EventLog;
 use configapi_proto::FILE_DESCRIPTOR_SET;
-use configapi_proto::v1::command_service_server::{CommandServiceServer, SERVICE_NAME};
+use configapi_proto::v1::command_service_server::CommandServiceServer;
 use configapi_runtime::grpc::{self, GrpcLimits, GrpcServer, Health, ServeError};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::service::Routes;
 
 use crate::bus::{BusBuilder, BusMetrics};
 use crate::clock::Clock;
@@ -80,8 +79,7 @@ impl CommandService {
     ) -> Result<(), ServeError> {
         let server = GrpcServer {
             name: "command",
-            routes: Routes::new(self.server()),
-            services: &[SERVICE_NAME],
+            service: self.server(),
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health,
             limits: GrpcLimits::default(),

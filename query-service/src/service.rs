@@ -12,12 +12,11 @@ use configapi_runtime::grpc::{self, ENCODINGS, GrpcLimits, GrpcServer, Health, S
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::net::TcpListener;
-use tonic::service::Routes;
 
 use crate::board::Board;
 use crate::core::Core;
 use crate::grpc::QueryRpc;
-use crate::grpc::generated::query_service_server::{QueryServiceServer, SERVICE_NAME};
+use crate::grpc::generated::query_service_server::QueryServiceServer;
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
 use crate::settings::QuerySettings;
@@ -110,8 +109,7 @@ impl QueryService {
     ) -> Result<(), ServeError> {
         let server = GrpcServer {
             name: "query",
-            routes: Routes::new(self.server()),
-            services: &[SERVICE_NAME],
+            service: self.server(),
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health,
             limits: GrpcLimits::default(),

@@ -56,10 +56,10 @@ impl Health {
 
     pub(super) fn service(
         &self,
-        services: &'static [&'static str],
+        name: &'static str,
         soft: CancellationToken,
     ) -> HealthServer<impl HealthRpc> {
-        let service = HealthService { serving: self.serving.clone(), services, soft };
+        let service = HealthService { serving: self.serving.clone(), name, soft };
         ENCODINGS.into_iter().fold(HealthServer::new(service), |server, encoding| {
             server.accept_compressed(encoding).send_compressed(encoding)
         })
@@ -68,13 +68,14 @@ impl Health {
 
 struct HealthService {
     serving: watch::Sender<bool>,
-    services: &'static [&'static str],
+    /// Of the service whose health it is.
+    name: &'static str,
     soft: CancellationToken,
 }
 
 impl HealthService {
     fn knows(&self, service: &str) -> bool {
-        service.is_empty() || self.services.contains(&service)
+        service.is_empty() || service == self.name
     }
 }
 

@@ -1,23 +1,26 @@
 //! A gRPC server with every limit set: one edge around the routes, health and reflection beside
 //! them, a bounded drain at the end.
 
+mod dispatch;
 pub mod edge;
 mod health;
 mod limits;
 mod reflection;
 pub mod refusal;
 
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::net::TcpListener;
-use tonic::{
-    codec::CompressionEncoding,
-    service::{Routes, RoutesBuilder},
-};
+use tonic::{body::Body, codec::CompressionEncoding, server::NamedService, service::RoutesBuilder};
+use tower::Service;
 
-use self::edge::EdgeLayer;
+use self::{dispatch::Dispatch, edge::EdgeLayer};
 pub use self::{
     health::Health,
     limits::{CallLimits, GrpcLimits, Http2Limits},
@@ -31,14 +34,12 @@ pub const ENCODINGS: [CompressionEncoding; 2] =
 
 /// What one gRPC server serves.
 #[derive(Debug)]
-pub struct GrpcServer {
+pub struct GrpcServer<S> {
     /// What the server is called in metrics and logs.
     pub name: &'static str,
-    /// The services, without health and reflection, which are added here.
-    pub routes: Routes,
-    /// The full names of these services.
-    pub services: &'static [&'static str],
-    /// The encoded descriptor set that describes them.
+    /// The service. Health and reflection are added here.
+    pub service: S,
+    /// The encoded descriptor set that describes it.
     pub descriptors: &'static [u8],
     /// Whether it serves; set to not serving here when the process shall end.
     pub health: Health,
@@ -58,19 +59,27 @@ pub struct ServeError {
 /// Serves until the end is asked for, then drains: health says `NOT_SERVING`, clients get GOAWAY,
 /// calls in flight may finish until the life's drain limit is over. Streams are expected to end by
 /// themselves once `life.soft()` is cancelled.
-pub async fn serve(
+pub async fn serve<S>(
     listener: TcpListener,
-    server: GrpcServer,
+    server: GrpcServer<S>,
     metrics: &Metrics,
     life: &Lifecycle,
-) -> Result<(), ServeError> {
-    let GrpcServer { name, routes, services, descriptors, health, limits } = server;
+) -> Result<(), ServeError>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let GrpcServer { name, service, descriptors, health, limits } = server;
     let cannot = |source| ServeError { server: name, source };
-    let described = reflection::Described::new(descriptors, services).map_err(cannot)?;
-    let mut all = RoutesBuilder::from(routes);
-    all.add_service(health.service(services, life.soft().clone()));
-    described.add_to(&mut all, life.soft()).map_err(cannot)?;
-    let routes = all.routes().prepare();
+    let described = reflection::Described::new(descriptors, S::NAME).map_err(cannot)?;
+    let mut others = RoutesBuilder::default();
+    others.add_service(health.service(S::NAME, life.soft().clone()));
+    described.add_to(&mut others, life.soft()).map_err(cannot)?;
+    let dispatch = Dispatch { service, others: others.routes().prepare() };
 
     let edge = EdgeLayer::new(limits.calls, described.methods(), metrics);
     let not_serving = {
@@ -88,7 +97,7 @@ pub async fn serve(
         &limits.connections,
         metrics.connections.of(name),
         life,
-        |peer| edge.around(routes.clone(), peer),
+        |peer| edge.around(dispatch.clone(), peer),
     );
     tokio::join!(not_serving, accepting);
     tracing::info!(server = name, "closed");

@@ -38,7 +38,7 @@ pub struct Method {
 impl Described {
     pub(super) fn new(
         descriptors: &'static [u8],
-        services: &[&'static str],
+        service: &'static str,
     ) -> Result<Self, server::Error> {
         let sets = [
             descriptors,
@@ -48,8 +48,7 @@ impl Described {
             pb::v1::FILE_DESCRIPTOR_SET,
             pb::v1alpha::FILE_DESCRIPTOR_SET,
         ];
-        let mut names = services.to_vec();
-        names.push(HEALTH_SERVICE);
+        let mut names = vec![service, HEALTH_SERVICE];
         names.extend(REFLECTION_SERVICES);
         let mut methods = Vec::new();
         for set in sets {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use configapi_runtime::grpc::edge::Call;
+use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, body::Body, server::Grpc, server::NamedService};
@@ -83,7 +84,7 @@ impl NamedService for Probe {
     const NAME: &'static str = "configapi.v1.QueryService";
 }
 
-impl Service<http::Request<Body>> for Probe {
+impl Service<http::Request<Incoming>> for Probe {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
@@ -92,7 +93,7 @@ impl Service<http::Request<Body>> for Probe {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
             let mut grpc = Grpc::new(ProstCodec::<String, String>::default());

@@ -8,7 +8,6 @@ use configapi_runtime::{
     shutdown::{Exit, Lifecycle},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::service::Routes;
 
 use super::{Caller, Probe, soon};
 
@@ -35,8 +34,7 @@ impl TestServer {
         let metrics = Metrics::new("test", "0");
         let server = GrpcServer {
             name: "probe",
-            routes: Routes::new(probe.clone()),
-            services: &["configapi.v1.QueryService"],
+            service: probe.clone(),
             descriptors: configapi_proto::FILE_DESCRIPTOR_SET,
             health: health.clone(),
             limits,
