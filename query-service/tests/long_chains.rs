@@ -5,10 +5,10 @@ use configapi_query_service::projection::{Anchor, Decoded, Projector};
 
 use crate::support::{Op, Writer, key, memory_log};
 
-const VERSIONS: u64 = 1_000_000;
+const VERSIONS: u64 = 200_000;
 
 #[tokio::test]
-async fn a_million_versions_of_one_config_are_searched_and_dropped() {
+async fn two_hundred_thousand_versions_of_one_config_are_searched_and_dropped() {
     let log = memory_log(1);
     let mut writer = Writer::new(log).await;
     let genesis = Anchor {
@@ -17,7 +17,7 @@ async fn a_million_versions_of_one_config_are_searched_and_dropped() {
         recorded_at: writer.head.recorded_at,
     };
     let mut projector = Projector::new(genesis);
-    // Real rows, whose numbers are then counted on: sealing a million would only test SHA-256.
+    // Real rows, whose numbers are then counted on: sealing them all would only test SHA-256.
     let first = writer.seal(vec![(key("default/hot"), Op::Set("1".to_owned()))]);
     writer.head.position = Position(1);
     let second = writer.seal(vec![(key("default/hot"), Op::Set("1".to_owned()))]);
@@ -30,7 +30,7 @@ async fn a_million_versions_of_one_config_are_searched_and_dropped() {
     }
 
     let newest = projector.state().newest("default", "hot").unwrap();
-    for version in [1, 2, 3, 4_095, 4_096, 500_001, VERSIONS] {
+    for version in [1, 2, 3, 4_095, 4_096, 100_001, VERSIONS] {
         assert_eq!(newest.at_version(Version(version)).unwrap().version(), Version(version));
         assert_eq!(newest.at_position(Position(version)).unwrap().version(), Version(version));
     }

@@ -144,10 +144,9 @@ async fn a_body_that_takes_too_long_in_all_is_answered_408() {
     };
     let mut status = [0; 12];
     let answered = from.read_exact(&mut status);
-    tokio::select! {
-        read = soon(answered) => { read.expect("an answer"); }
-        () = trickle => panic!("closed without an answer"),
-    }
+    // What was answered before the connection was closed is read all the same.
+    let (read, ()) = tokio::join!(soon(answered), trickle);
+    read.expect("an answer");
     assert_eq!(&status, b"HTTP/1.1 408");
 }
 

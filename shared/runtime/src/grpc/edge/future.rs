@@ -10,7 +10,7 @@ use std::{
 
 use http::Response;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tracing::Span;
 
@@ -84,7 +84,10 @@ where
                     Ok(Poll::Ready(Err(never))) => match never {},
                     Ok(Poll::Pending) => {
                         if this.timer.is_none() {
-                            this.timer.set(Some(sleep_until(call.deadline() + GRACE)));
+                            // On a busy machine the deadline may be over before the handler's
+                            // own timer was even looked at.
+                            let deadline = call.deadline().max(Instant::now());
+                            this.timer.set(Some(sleep_until(deadline + GRACE)));
                         }
                         if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                             ready!(timer.poll(context));
