@@ -1,7 +1,10 @@
 //! Measures what the projection costs: time to replay a log, memory for each config and version,
 //! time to write and read a snapshot, and how long it takes to find a config among few and many.
 //!
-//! `cargo run --release -p configapi-query-service --example replay -- <configs> <versions>`
+//! `cargo run --release -p configapi-query-service --example replay -- <configs> <versions> <store>`
+//!
+//! The store is in memory unless a URL names another, and is filled as far as it is not. Use one
+//! that is there for nothing else.
 
 #![expect(
     clippy::print_stdout,
@@ -19,13 +22,18 @@ use configapi_domain::{
     Actor, ConfigEvent, ConfigKey, Content, ContentType, Position, Provenance, ReasonText,
     RequestId, Timestamp, Value, Version,
 };
-use configapi_event_log::{CommandPart, Draft, EventLog, LogId, MemoryLog, encode, seal};
+use configapi_event_log::{CommandPart, Draft, EventLog, encode, seal};
 use configapi_proto::v1::query_service_client::QueryServiceClient;
 use configapi_proto::v1::{GetRequest, GetStatusRequest};
 use configapi_query_service::{QueryService, QuerySettings, snapshot};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
+use configapi_store::{Access, StoreUrl, open};
 use tonic::Request;
+
+/// What the servers use.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const VALUE_BYTES: usize = 100;
 const BATCH: u64 = 10_000;
@@ -36,15 +44,16 @@ async fn main() {
     let mut number = |default| arguments.next().map_or(default, |text| text.parse().unwrap());
     let configs: u64 = number(1_000_000);
     let versions: u64 = number(configs);
-    let log = Arc::new(MemoryLog::new(LogId(uuid::Uuid::from_u128(1)), Timestamp(0)));
+    let store: StoreUrl = arguments.next().map_or(StoreUrl::Memory, |url| url.parse().unwrap());
+    let log = open(&store, Access::Write, Timestamp(0)).await.unwrap();
     let began = Instant::now();
-    fill(&log, configs, versions).await;
+    fill(&*log, configs, versions).await;
     println!("{configs} configs, {versions} versions, made in {:.1?}", began.elapsed());
 
     let before = resident_bytes();
     let dir = tempfile::tempdir().unwrap();
     let cpu = cpu_seconds();
-    let (service, took) = start(log.clone(), dir.path(), 1).await;
+    let (service, took) = start(Arc::clone(&log), dir.path(), 1).await;
     let cpu = cpu_seconds() - cpu;
     let rate = versions as f64 / took.as_secs_f64();
     println!("replayed in {took:.2?} ({cpu:.2} s on CPUs): {rate:.0} events/s");
@@ -77,7 +86,7 @@ fn name(versions: u64) -> String {
 }
 
 async fn start(
-    log: Arc<MemoryLog>,
+    log: Arc<dyn EventLog>,
     dir: &std::path::Path,
     snapshot_events: u64,
 ) -> (QueryService, Duration) {
@@ -120,7 +129,7 @@ fn config_name(number: u64) -> String {
     format!("service-{:03}/setting-{number:07}", number % 500)
 }
 
-async fn fill(log: &MemoryLog, configs: u64, versions: u64) {
+async fn fill(log: &dyn EventLog, configs: u64, versions: u64) {
     let provenance = |number: u64| Provenance {
         actor: Actor::parse(&format!("user-{}", number % 50)).unwrap(),
         reason: ReasonText::parse("deploy").unwrap(),
@@ -131,7 +140,7 @@ async fn fill(log: &MemoryLog, configs: u64, versions: u64) {
         traceparent: None,
     };
     let mut head = log.head().await.unwrap();
-    let mut number = 0;
+    let mut number = head.position.0;
     while number < versions {
         let mut rows = Vec::new();
         let mut hash = head.hash;
@@ -147,7 +156,7 @@ async fn fill(log: &MemoryLog, configs: u64, versions: u64) {
             let mut row = encode(&Draft {
                 position: Position(at + 1),
                 version: Version(version),
-                recorded_at: Timestamp(i64::try_from(at).unwrap()),
+                recorded_at: Timestamp(head.recorded_at.0 + i64::try_from(at - number).unwrap()),
                 key: &ConfigKey::parse("", &config_name(config)).unwrap(),
                 event: &ConfigEvent::Set { content, old_value: old },
                 provenance: &provenance(at),

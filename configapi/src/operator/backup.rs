@@ -93,7 +93,7 @@ impl Backup<'_> {
             if tail.is_some() && from >= self.head.position {
                 break;
             }
-            let page = self.log.read(from, PageLimit::TAIL).await;
+            let page = self.log.read(from, PageLimit::REPLAY).await;
             let page = page.map_err(|error| self.store.failure(&error))?;
             if page.epoch != self.head.epoch {
                 return Err(Failure::try_again("the log began a new epoch meanwhile"));

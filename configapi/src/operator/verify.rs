@@ -127,7 +127,7 @@ async fn verify(
     expect: Option<KnownHash>,
 ) -> Result<u64, Bad> {
     let bar = progress(head.position.0.saturating_sub(from.0));
-    let first = log.read(from, PageLimit::TAIL).await.map_err(Bad::Store)?;
+    let first = log.read(from, PageLimit::REPLAY).await.map_err(Bad::Store)?;
     let Some(anchor) = first.events.first().filter(|row| row.position == from) else {
         return Err(Bad::Row(format!("position {from} is missing")));
     };
@@ -140,7 +140,7 @@ async fn verify(
     while tail.position() < head.position {
         let next = match page.take() {
             Some(page) => page,
-            None => log.read(tail.position(), PageLimit::TAIL).await.map_err(Bad::Store)?,
+            None => log.read(tail.position(), PageLimit::REPLAY).await.map_err(Bad::Store)?,
         };
         let rows = tail.advance(next).map_err(|error| Bad::Row(told(&error)))?;
         if rows.is_empty() {

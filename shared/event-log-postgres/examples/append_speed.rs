@@ -90,7 +90,7 @@ async fn replay(log: &PostgresLog) -> Outcome<()> {
         let mut tail = Tail::after(genesis.position, genesis.hash);
         let (mut from, mut rows, began) = (Position::GENESIS, 0, Instant::now());
         loop {
-            let page = log.read(from, PageLimit::TAIL).await?;
+            let page = log.read(from, PageLimit::REPLAY).await?;
             let is_cut = page.is_cut;
             rows += page.events.len() as u64 - 1;
             if with_rules {

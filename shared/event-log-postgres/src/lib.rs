@@ -1,5 +1,6 @@
 //! The event log in PostgreSQL: compare-and-append in one statement, turns by an advisory lock,
-//! reads served by indexes, wake-ups by notification and poll. Decides nothing about configs.
+//! reads served by indexes, many rows copied out in bulk, wake-ups by notification and poll. Decides
+//! nothing about configs.
 //!
 //! All of it lives in the schema `configapi`. [`migrate`] creates it and brings it up to date, by
 //! whichever role owns the schema; `grants.sql` beside this crate is all that the servers' own
@@ -9,12 +10,14 @@
 //! keep what belongs to its session is noticed, and used without session state from then on.
 
 mod append;
+mod copy;
 mod dial;
 mod hint;
 mod limits;
 mod lineage;
 mod log;
 mod options;
+mod page;
 mod pool;
 mod read;
 mod row;

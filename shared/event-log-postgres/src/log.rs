@@ -19,8 +19,9 @@ use crate::hint::Hints;
 use crate::limits::{APPEND_BOUND, READER_CONNECTIONS, WRITER_CONNECTIONS};
 use crate::lineage::begin_epoch;
 use crate::options::{Access, Target};
+use crate::page::Pages;
 use crate::pool::Pool;
-use crate::read::{Bound, NEWEST, Pages, REQUESTS, events, stream_at};
+use crate::read::{Bound, NEWEST, REQUESTS, events, stream_at};
 use crate::row;
 use crate::trouble::Trouble;
 use crate::turn::PostgresTurn;
@@ -171,7 +172,7 @@ impl EventLog for PostgresLog {
         let (sql, bound) = stream_at(point);
         let arguments = Bound::default().with(stream)?.with(bound)?.done();
         let rows = self.readers.fetch(sql, arguments).await?;
-        Ok(rows.first().map(row::decode).transpose()?)
+        Ok(rows.first().map(row::decode_row).transpose()?)
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

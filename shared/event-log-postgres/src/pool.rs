@@ -133,8 +133,8 @@ impl Pool {
                 }
                 Err(trouble) => trouble,
             };
-            let is_worth_another =
-                lease.is_reused || matches!(trouble, Trouble::StatementsMixedUp(_));
+            let is_worth_another = lease.is_reused
+                || matches!(trouble, Trouble::StatementsMixedUp(_) | Trouble::CopyRefused(_));
             lease.end_with(&trouble);
             if is_last_try || !is_worth_another || trouble.leaves_connection_sound() {
                 return Err(trouble.into());

@@ -30,6 +30,9 @@ pub(crate) enum Trouble {
     /// The server does not know a statement that was prepared: a pooler stands between us.
     #[error("{0}")]
     StatementsMixedUp(String),
+    /// The database does not copy rows out; it may well select them.
+    #[error("{0}")]
+    CopyRefused(String),
     /// The content of a row is not what this log may hold.
     #[error("{0}")]
     Corrupt(LogError),
@@ -95,6 +98,18 @@ impl Trouble {
         Self::Lost(format!("no answer in time: {what}"))
     }
 
+    /// What it means that a COPY was not begun. A database that does not know it says that it is not
+    /// supported, not right or not allowed, or answers something else.
+    pub(crate) fn of_copy(error: sqlx::Error) -> Self {
+        let code = database_error(&error).map(PgDatabaseError::code);
+        match (code, &error) {
+            (Some("0A000" | "42601" | "42501"), _) | (None, sqlx::Error::Protocol(_)) => {
+                Self::CopyRefused(error.to_string())
+            }
+            _ => error.into(),
+        }
+    }
+
     /// That this server takes no writes.
     pub(crate) fn read_only_standby() -> Self {
         Self::NotNow("the server is a read-only standby".to_owned())
@@ -108,6 +123,7 @@ impl Trouble {
             | Self::Unusable(_)
             | Self::NoSchema(_)
             | Self::StatementsMixedUp(_)
+            | Self::CopyRefused(_)
             | Self::Corrupt(_) => false,
         }
     }
@@ -123,7 +139,8 @@ impl Trouble {
             | Self::Lost(why)
             | Self::Unusable(why)
             | Self::NoSchema(why)
-            | Self::StatementsMixedUp(why) => AppendError::Unavailable(why),
+            | Self::StatementsMixedUp(why)
+            | Self::CopyRefused(why) => AppendError::Unavailable(why),
             Self::Corrupt(error) => AppendError::Unavailable(error.to_string()),
         }
     }

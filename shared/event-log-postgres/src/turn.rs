@@ -15,8 +15,8 @@ use crate::append::{insert, judge};
 use crate::hint::Hints;
 use crate::limits::{APPEND_BOUND, READ_BOUND, ROLLBACK_BOUND};
 use crate::lineage::{begin_turn, enter_timeline};
+use crate::page::Pages;
 use crate::pool::{Lease, Pool};
-use crate::read::Pages;
 use crate::trouble::Trouble;
 
 /// A transaction that has the turn.

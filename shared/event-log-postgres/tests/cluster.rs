@@ -160,6 +160,8 @@ async fn a_failover_that_loses_a_tail_is_told_to_everybody() {
     let kept = append(&*writer, 5).await;
     until_at(&*on_standby, kept.position).await;
     assert!(on_standby.identity().await.expect("an identity").is_standby);
+    let copied = on_standby.read(Position::GENESIS, PageLimit::REPLAY).await.expect("a page");
+    assert_eq!(copied.events.len(), 1 + 15, "a standby copies out too");
     let refused = on_standby.append(&kept, &batch(&kept, 1, None).0).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
     assert!(on_standby.take_turn().await.is_err());

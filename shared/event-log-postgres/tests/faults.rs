@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use configapi_event_log::domain::Version;
+use configapi_event_log::domain::{Position, Version};
 use configapi_event_log::{AppendError, EventLog, PageLimit, StoredEvent, seal};
 use configapi_event_log_postgres::{Access, PostgresLog};
 use sqlx::{AssertSqlSafe, Connection, Row, raw_sql};
@@ -198,19 +198,20 @@ async fn large_rows_after_small_ones_do_not_flood_a_page() {
                UPDATE configapi.events SET payload = convert_to(repeat('x', 100000), 'UTF8') \
                WHERE position > 100";
     raw_sql(AssertSqlSafe(sql)).execute(&mut owner).await.expect("heavier rows");
-    let limit = PageLimit::new(5_000, 1 << 20);
-    let mut from = configapi_event_log::domain::Position::GENESIS;
-    let mut pages = 0;
-    loop {
-        let page = log.read(from, limit).await.expect("a page");
-        let bytes: usize = page.events.iter().map(StoredEvent::weight_bytes).sum();
-        assert!(bytes < 2 << 20, "a page of {bytes} bytes");
-        from = page.events.last().expect("the anchor").position;
-        pages += 1;
-        if !page.is_cut {
-            break;
+    for events in [PageLimit::TAIL.events(), PageLimit::REPLAY.events()] {
+        let limit = PageLimit::new(events, 1 << 20);
+        let (mut from, mut pages) = (Position::GENESIS, 0);
+        loop {
+            let page = log.read(from, limit).await.expect("a page");
+            let bytes: usize = page.events.iter().map(StoredEvent::weight_bytes).sum();
+            assert!(bytes < 2 << 20, "a page of {bytes} bytes");
+            from = page.events.last().expect("the anchor").position;
+            pages += 1;
+            if !page.is_cut {
+                break;
+            }
         }
+        assert_eq!(from.0, 700);
+        assert!(pages > 50);
     }
-    assert_eq!(from.0, 700);
-    assert!(pages > 50);
 }

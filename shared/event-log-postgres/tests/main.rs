@@ -9,6 +9,7 @@
 
 mod cluster;
 mod conformance;
+mod copying;
 mod faults;
 mod harness;
 mod immutable;

@@ -116,6 +116,7 @@ impl Factory for Pooled {
 async fn holds_through(pooled: &Pooled) {
     conformance::every_instance_tells_the_same_identity(pooled).await;
     conformance::a_request_id_is_taken_once(pooled).await;
+    conformance::a_page_for_a_replay_holds_the_same_rows(pooled).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,6 +155,7 @@ macro_rules! through_a_pooler {
 through_a_pooler! {
     a_batch_on_a_stale_head_moves_nothing
     a_page_never_tears_a_command_at_its_byte_limit
+    a_page_for_a_replay_never_tears_a_command
     requests_come_back_as_whole_commands
     many_callers_with_one_request_id_leave_one_event
     many_writers_all_finish_and_the_log_is_dense

@@ -47,6 +47,8 @@ async fn roles_with_the_documented_grants_can_do_their_work_and_no_more() {
     let reader = PostgresLog::open(&database.url_as(&query), Access::ReadOnly).await;
     let reader = reader.expect("a query server may read");
     assert_eq!(verify(&reader).await.expect("a sound log").len(), 5);
+    let page = reader.read(Position::GENESIS, configapi_event_log::PageLimit::REPLAY).await;
+    assert_eq!(page.expect("a page").events.len(), 5);
     reader.grown(Position::GENESIS, std::time::Duration::from_secs(5)).await;
 
     let mistaken = PostgresLog::open(&database.url_as(&query), Access::ReadWrite).await;

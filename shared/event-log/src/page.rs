@@ -18,6 +18,9 @@ impl PageLimit {
     /// What a tailer reads at once.
     pub const TAIL: Self = Self { events: 5_000, bytes: 8 << 20 };
 
+    /// What is read at once where much is to come.
+    pub const REPLAY: Self = Self { events: 20_000, bytes: 8 << 20 };
+
     /// At most so many events and about so many bytes. There is always room for the anchor and one
     /// whole command, or a page could not get past it.
     pub fn new(events: usize, bytes: usize) -> Self {
@@ -27,6 +30,11 @@ impl PageLimit {
     /// The most rows to ask a store for.
     pub fn events(self) -> usize {
         self.events
+    }
+
+    /// Whether so much is wanted that a store may go a way that pays for many rows only.
+    pub fn is_bulk(self) -> bool {
+        self.events > Self::TAIL.events
     }
 
     /// About the most bytes to take from a store.

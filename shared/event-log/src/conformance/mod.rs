@@ -75,6 +75,8 @@ macro_rules! conformance_tests {
             reading_beyond_the_head_is_an_empty_page
             a_page_never_tears_a_command_at_its_row_limit
             a_page_never_tears_a_command_at_its_byte_limit
+            a_page_for_a_replay_never_tears_a_command
+            a_page_for_a_replay_holds_the_same_rows
             newest_finds_the_last_event_of_each_stream
             a_stream_can_be_read_at_any_version_time_or_position
 

@@ -11,8 +11,11 @@ pub async fn reading_beyond_the_head_is_an_empty_page(factory: &impl Factory) {
     let log = factory.open().await;
     let journal = written(&*log, |batch| batch.set("a", "1")).await;
     for beyond in [journal.position().next(), Position(1 << 40), Position(i64::MAX as u64)] {
-        let page = log.read(beyond, PageLimit::TAIL).await.expect("a page");
-        assert_eq!((page.events, page.epoch, page.is_cut), (vec![], journal.head().epoch, false));
+        for limit in [PageLimit::TAIL, PageLimit::REPLAY] {
+            let page = log.read(beyond, limit).await.expect("a page");
+            let empty = (vec![], journal.head().epoch, false);
+            assert_eq!((page.events, page.epoch, page.is_cut), empty);
+        }
     }
     let page = log.read(journal.position(), PageLimit::TAIL).await.expect("a page");
     assert_eq!(page.events, journal.rows[1..], "the position asked for is included");
@@ -54,6 +57,27 @@ pub async fn a_page_never_tears_a_command_at_its_row_limit(factory: &impl Factor
 /// However little may be read at once, it is whole, and it gets on.
 pub async fn a_page_never_tears_a_command_at_its_byte_limit(factory: &impl Factory) {
     pages_are_whole_commands(factory, PageLimit::new(5_000, 1)).await;
+}
+
+/// As [`a_page_never_tears_a_command_at_its_byte_limit`], where much is wanted.
+pub async fn a_page_for_a_replay_never_tears_a_command(factory: &impl Factory) {
+    pages_are_whole_commands(factory, PageLimit::new(PageLimit::REPLAY.events(), 1)).await;
+}
+
+/// Whatever way a store goes for large pages, the same bytes come of it.
+pub async fn a_page_for_a_replay_holds_the_same_rows(factory: &impl Factory) {
+    let log = factory.open().await;
+    let longest = "\u{1}".repeat(1_000_000);
+    let journal = written(&*log, |batch| {
+        let batch = batch.set("a", "").set("b", "\u{1}\"\\ ü 🦀\n").large("c", 3);
+        batch.keyed("request-1", &[("a", &longest), ("b", "1")]).set("a", "1")
+    })
+    .await;
+    let page = log.read(Position::GENESIS, PageLimit::REPLAY).await.expect("a page");
+    assert!(page.events == journal.rows, "the rows are those that were written");
+    assert_eq!((page.epoch, page.is_cut), (journal.head().epoch, false));
+    let last = log.read(journal.position(), PageLimit::REPLAY).await.expect("a page");
+    assert_eq!(last.events, journal.rows[journal.rows.len() - 1..]);
 }
 
 /// Each stream once, by its last event; streams without events are left out.
