@@ -10,7 +10,7 @@ use configapi_domain::{
     ConfigEvent, ConfigKey, Content, Position, Provenance, Timestamp, Value, Version,
 };
 use configapi_event_log::{CommandPart, Draft, Hash, StoredEvent, encode};
-use configapi_query_service::projection::{Anchor, Decoded, Projector};
+use configapi_query_service::projection::{Anchor, Decoded, Projector, Texts};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const NAMESPACE: &str = "default";
@@ -43,7 +43,8 @@ fn row(position: u64, configs: u64) -> StoredEvent {
 }
 
 fn decoded(positions: std::ops::RangeInclusive<u64>, configs: u64) -> Vec<Decoded> {
-    positions.map(|at| Decoded::from_row(&row(at, configs)).expect("a row")).collect()
+    let mut texts = Texts::default();
+    positions.map(|at| Decoded::from_row(&row(at, configs), &mut texts).expect("a row")).collect()
 }
 
 /// What has folded in so many events.

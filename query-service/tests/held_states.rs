@@ -1,8 +1,9 @@
-//! A state that somebody holds stays what it was, however far the log goes on.
+//! A state that somebody holds stays what it was, however far the log goes on, and it is the same
+//! state however it came about.
 
 use configapi_domain::Position;
 use configapi_event_log::{EventLog as _, PageLimit};
-use configapi_query_service::projection::{Anchor, Decoded, Projector, State};
+use configapi_query_service::projection::{Anchor, Decoded, Projector, State, Texts};
 
 use crate::support::{Op, Writer, key, memory_log};
 
@@ -49,7 +50,7 @@ async fn a_state_that_is_held_never_changes() {
         writer.commit(ops(command)).await;
         let next = projector.state().position().next();
         for row in log.read(next, PageLimit::TAIL).await.unwrap().events {
-            projector.apply(Decoded::from_row(&row).unwrap()).unwrap();
+            projector.apply(Decoded::from_row(&row, &mut Texts::default()).unwrap()).unwrap();
         }
         if command % 100 == 0 {
             let state = projector.state().clone();
@@ -63,5 +64,44 @@ async fn a_state_that_is_held_never_changes() {
         let last = then.state.position();
         assert!(then.state.event(last.next()).is_none());
         assert_eq!(then.state.events_after(Position::GENESIS).count() as u64, last.0);
+    }
+}
+
+#[tokio::test]
+async fn a_state_is_the_same_however_it_came_about() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let (hash, recorded_at) = (writer.head.hash, writer.head.recorded_at);
+    let genesis = Anchor { position: Position::GENESIS, hash, recorded_at };
+    for command in 0..COMMANDS / 2 {
+        writer.commit(ops(command)).await;
+    }
+    let rows = log.read(Position(1), PageLimit::REPLAY).await.unwrap().events;
+    let mut texts = Texts::default();
+    // In turns by replay and live, so that configs are met by both and lie between each other.
+    let mut fold = |turns: usize| {
+        let mut projector = Projector::new(genesis);
+        for (number, part) in rows.chunks(rows.len().div_ceil(turns)).enumerate() {
+            let is_replay = number % 2 == 0 && turns > 1;
+            if is_replay {
+                projector.begin_replay();
+            }
+            for row in part {
+                projector.apply(Decoded::from_row(row, &mut texts).unwrap()).unwrap();
+            }
+            if is_replay {
+                projector.end_replay();
+            }
+        }
+        projector.state().clone()
+    };
+    let live = fold(1);
+    let names = |state: &State| state.all().map(|node| node.key().clone()).collect::<Vec<_>>();
+    assert!(names(&live).len() > KEYS / 3 && names(&live).is_sorted());
+    for turns in [2, 3, 7, 50, rows.len()] {
+        let state = fold(turns);
+        assert_eq!(names(&state), names(&live), "{turns} turns");
+        assert_eq!(state.digest(), live.digest(), "{turns} turns");
+        assert_eq!(newest(&state), newest(&live), "{turns} turns");
     }
 }

@@ -1,7 +1,7 @@
 //! One config with very many versions: found fast, and dropped without using up the stack.
 
 use configapi_domain::{Position, Version};
-use configapi_query_service::projection::{Anchor, Decoded, Projector};
+use configapi_query_service::projection::{Anchor, Decoded, Projector, Texts};
 
 use crate::support::{Op, Writer, key, memory_log};
 
@@ -21,12 +21,12 @@ async fn two_hundred_thousand_versions_of_one_config_are_searched_and_dropped() 
     let first = writer.seal(vec![(key("default/hot"), Op::Set("1".to_owned()))]);
     writer.head.position = Position(1);
     let second = writer.seal(vec![(key("default/hot"), Op::Set("1".to_owned()))]);
-    projector.apply(Decoded::from_row(&first[0]).unwrap()).unwrap();
+    projector.apply(Decoded::from_row(&first[0], &mut Texts::default()).unwrap()).unwrap();
     let mut row = second[0].clone();
     for number in 2..=VERSIONS {
         row.position = Position(number);
         row.version = Version(number);
-        projector.apply(Decoded::from_row(&row).unwrap()).unwrap();
+        projector.apply(Decoded::from_row(&row, &mut Texts::default()).unwrap()).unwrap();
     }
 
     let newest = projector.state().newest("default", "hot").unwrap();

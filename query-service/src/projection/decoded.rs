@@ -4,6 +4,7 @@
 use configapi_domain::{ConfigEvent, Content, Value};
 use configapi_event_log::{DecodeError, StoredEvent, decode};
 
+use super::intern::Texts;
 use super::node::{Change, Parts};
 use super::packed::{PackedRequestId, PackedTrace};
 
@@ -16,12 +17,12 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// Understands a row.
-    pub fn from_row(row: &StoredEvent) -> Result<Self, DecodeError> {
+    /// Understands a row, which shares texts with those before it.
+    pub fn from_row(row: &StoredEvent, texts: &mut Texts) -> Result<Self, DecodeError> {
         let recorded = decode(row)?;
         let (change, content, old_value) = take_apart(recorded.event);
         let provenance = recorded.provenance;
-        let parts = Parts {
+        let mut parts = Parts {
             key: recorded.key,
             version: recorded.version,
             position: recorded.position,
@@ -36,6 +37,7 @@ impl Decoded {
             traceparent: provenance.traceparent.as_ref().and_then(PackedTrace::pack),
             hash: recorded.hash,
         };
+        texts.share(&mut parts);
         Ok(Self { parts, old_value })
     }
 }

@@ -5,20 +5,26 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use configapi_domain::Position;
+use configapi_domain::{ConfigKey, Position};
 
 use super::node::Node;
 
 /// All events of one config, found from the newest.
 #[derive(Debug)]
 pub(crate) struct History {
+    key: ConfigKey,
     newest: ArcSwap<Node>,
 }
 
 impl History {
-    /// Begins with the first event of a config.
-    pub fn new(first: Arc<Node>) -> Self {
-        Self { newest: ArcSwap::new(first) }
+    /// All events up to this one, which is of the config with this key.
+    pub fn of(key: ConfigKey, newest: Arc<Node>) -> Arc<Self> {
+        Arc::new(Self { key, newest: ArcSwap::new(newest) })
+    }
+
+    /// Of which config.
+    pub fn key(&self) -> &ConfigKey {
+        &self.key
     }
 
     /// Goes on with the event after the newest one.

@@ -4,29 +4,53 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-/// The most texts that are remembered; then all are forgotten, and it begins again.
+use configapi_domain::{Actor, ContentType, ReasonText};
+use foldhash::quality::RandomState;
+
+use super::node::Parts;
+
+/// The most texts of a kind that are remembered; then all are forgotten, and it begins again.
 const MAX_REMEMBERED: usize = 4_096;
+
+/// The texts that many events share.
+#[derive(Debug, Default)]
+pub struct Texts {
+    actors: Interner<Actor>,
+    reasons: Interner<ReasonText>,
+    content_types: Interner<ContentType>,
+}
+
+impl Texts {
+    /// Lets an event share its texts with events before it.
+    pub(super) fn share(&mut self, parts: &mut Parts) {
+        self.actors.share(&mut parts.actor);
+        self.reasons.share(&mut parts.reason);
+        if let Some(content_type) = &mut parts.content.content_type {
+            self.content_types.share(content_type);
+        }
+    }
+}
 
 /// Remembers values so that equal ones can share one allocation.
 #[derive(Debug)]
-pub(crate) struct Interner<T>(HashSet<T>);
+struct Interner<T>(HashSet<T, RandomState>);
 
 impl<T> Default for Interner<T> {
     fn default() -> Self {
-        Self(HashSet::new())
+        Self(HashSet::default())
     }
 }
 
 impl<T: Hash + Eq + Clone> Interner<T> {
-    /// This value, or an equal one that was seen before.
-    pub fn shared(&mut self, value: T) -> T {
-        if let Some(known) = self.0.get(&value) {
-            return known.clone();
+    /// Replaces a value by an equal one that was seen before.
+    fn share(&mut self, value: &mut T) {
+        if let Some(known) = self.0.get(value) {
+            *value = known.clone();
+            return;
         }
         if self.0.len() >= MAX_REMEMBERED {
             self.0.clear();
         }
         self.0.insert(value.clone());
-        value
     }
 }

@@ -2,12 +2,14 @@
 //! its position, and all that grows is shared by the states before and after: a state is what lies
 //! within its position. It does no I/O and reads no clock.
 
+mod by_place;
 mod check;
 mod configs;
 mod decoded;
 mod digest;
 mod events;
 mod history;
+mod in_order;
 mod intern;
 mod node;
 mod packed;
@@ -17,6 +19,7 @@ mod state;
 
 pub use check::Unfoldable;
 pub use decoded::Decoded;
+pub use intern::Texts;
 pub(crate) use node::Parts;
 pub use node::{Change, Node};
 pub(crate) use packed::{PackedRequestId, PackedTrace};

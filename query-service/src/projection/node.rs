@@ -227,3 +227,28 @@ impl Drop for Node {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The first event of a config.
+    pub fn first_of(key: ConfigKey) -> Arc<Node> {
+        let parts = Parts {
+            key,
+            version: Version(1),
+            position: Position(1),
+            recorded_at: Timestamp(0),
+            part: CommandPart::WHOLE,
+            schema_version: 1,
+            change: Change::Set,
+            content: Content::untyped(Value::parse("").unwrap()),
+            actor: Actor::default(),
+            reason: ReasonText::default(),
+            request_id: PackedRequestId::Absent,
+            traceparent: None,
+            hash: Hash::ZERO,
+        };
+        Arc::new(Node::after(None, parts))
+    }
+}

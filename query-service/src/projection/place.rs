@@ -7,11 +7,8 @@ use std::sync::Arc;
 
 use configapi_domain::{ConfigKey, Position};
 use equivalent::{Comparable, Equivalent};
-use imbl::ordmap::RangedIter;
-use imbl::shared_ptr::DefaultSharedPtr;
 
-use super::configs::InOrder;
-use super::history::History;
+use super::in_order::{Configs, InOrder};
 use super::node::Node;
 
 /// A place in the order of keys; it need not be a valid key.
@@ -43,7 +40,7 @@ impl Comparable<ConfigKey> for Place<'_> {
 /// the order of keys. Steps over whole namespaces rather than through them.
 pub(crate) struct Matching<'a> {
     configs: &'a InOrder,
-    range: RangedIter<'a, ConfigKey, Arc<History>, DefaultSharedPtr>,
+    range: Configs<'a>,
     namespace: Option<&'a str>,
     prefix: &'a str,
     /// As of when.
@@ -61,18 +58,11 @@ impl<'a> Matching<'a> {
     ) -> Self {
         let first = Place { namespace: namespace.unwrap_or_default(), name: prefix };
         let range = match &after {
-            Some(after) => from(configs, Bound::Excluded(after)),
-            None => from(configs, Bound::Included(&first)),
+            Some(after) => configs.from(Bound::Excluded(*after)),
+            None => configs.from(Bound::Included(first)),
         };
         Self { configs, range, namespace, prefix, position }
     }
-}
-
-fn from<'a>(
-    configs: &'a InOrder,
-    bound: Bound<&Place<'_>>,
-) -> RangedIter<'a, ConfigKey, Arc<History>, DefaultSharedPtr> {
-    configs.range::<_, Place<'_>>((bound, Bound::Unbounded))
 }
 
 impl Iterator for Matching<'_> {
@@ -80,7 +70,8 @@ impl Iterator for Matching<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (key, history) = self.range.next()?;
+            let history = self.range.next()?;
+            let key = history.key();
             if self.namespace.is_some_and(|namespace| namespace != key.namespace()) {
                 return None;
             }
@@ -96,11 +87,11 @@ impl Iterator for Matching<'_> {
             }
             self.range = if key.name() < self.prefix {
                 let place = Place { namespace: key.namespace(), name: self.prefix };
-                from(self.configs, Bound::Included(&place))
+                self.configs.from(Bound::Included(place))
             } else {
                 // The first namespace after this one; NUL is in no namespace.
                 let next = format!("{}\0", key.namespace());
-                from(self.configs, Bound::Included(&Place { namespace: &next, name: "" }))
+                self.configs.from(Bound::Included(Place { namespace: &next, name: "" }))
             };
         }
     }

@@ -1,15 +1,15 @@
 //! Folds events into a state, one after the other. A state is continued by one owner, its projector;
 //! all others only read what it was.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
-use configapi_domain::{Actor, ConfigKey, Content, ContentType, Position, ReasonText};
+use configapi_domain::{ConfigKey, Content, Position};
 
 use super::check::{Unfoldable, follows};
 use super::configs::Configs;
 use super::decoded::Decoded;
 use super::history::History;
-use super::intern::Interner;
 use super::node::{Change, Node, Parts};
 use super::place::Place;
 use super::state::{Anchor, State};
@@ -18,27 +18,8 @@ use super::state::{Anchor, State};
 #[derive(Debug)]
 pub struct Projector {
     state: State,
-    texts: Texts,
     /// The configs that a replay has met for the first time; none outside of one.
-    replay: Option<Vec<(ConfigKey, Arc<History>)>>,
-}
-
-/// The texts that many events share.
-#[derive(Debug, Default)]
-struct Texts {
-    actors: Interner<Actor>,
-    reasons: Interner<ReasonText>,
-    content_types: Interner<ContentType>,
-}
-
-impl Texts {
-    fn share(&mut self, parts: &mut Parts) {
-        parts.actor = self.actors.shared(parts.actor.clone());
-        parts.reason = self.reasons.shared(parts.reason.clone());
-        if let Some(content_type) = parts.content.content_type.take() {
-            parts.content.content_type = Some(self.content_types.shared(content_type));
-        }
-    }
+    replay: Option<Vec<Arc<History>>>,
 }
 
 impl Projector {
@@ -48,7 +29,7 @@ impl Projector {
     }
 
     fn of(state: State) -> Self {
-        Self { state, texts: Texts::default(), replay: None }
+        Self { state, replay: None }
     }
 
     /// The state so far; within a replay, new configs are not found in the order of keys.
@@ -64,10 +45,8 @@ impl Projector {
 
     /// Makes the state whole again.
     pub fn end_replay(&mut self) {
-        let mut fresh = self.replay.take().unwrap_or_default();
-        sort(&mut fresh);
-        for (key, history) in fresh {
-            self.state.configs_mut().insert_ordered(key, history);
+        if let Some(fresh) = self.replay.take() {
+            self.state.configs_mut().put_in_order(fresh);
         }
     }
 
@@ -78,11 +57,11 @@ impl Projector {
             return Err(Unfoldable { position: event.parts.position, problem });
         }
         let node = if let Some(history) = self.state.history(Place::of(&event.parts.key)) {
-            let node = next(Some(history.newest()), event, &mut self.texts)?;
+            let node = next(Some(history.newest()), event)?;
             history.push(Arc::clone(&node));
             node
         } else {
-            let node = next(None, event, &mut self.texts)?;
+            let node = next(None, event)?;
             self.meet(&node);
             node
         };
@@ -92,43 +71,26 @@ impl Projector {
 
     /// Takes up a config that has its first event.
     fn meet(&mut self, first: &Arc<Node>) {
-        let history = Arc::new(History::new(Arc::clone(first)));
-        let (key, configs) = (first.key().clone(), self.state.configs_mut());
+        let history = History::of(first.key().clone(), Arc::clone(first));
+        let configs = self.state.configs_mut();
         match &mut self.replay {
             Some(fresh) => {
-                configs.insert_unordered(key.clone(), Arc::clone(&history));
-                fresh.push((key, history));
+                configs.insert_unordered(Arc::clone(&history));
+                fresh.push(history);
             }
-            None => configs.insert(key, history),
+            None => configs.insert(history),
         }
     }
 }
 
-/// Brings configs into the order of their keys: halves side by side, then both together, which
-/// costs little for what is in order already.
-fn sort(configs: &mut [(ConfigKey, Arc<History>)]) {
-    let by_key = |(one, _): &(ConfigKey, _), (other, _): &(ConfigKey, _)| one.cmp(other);
-    let (first, second) = configs.split_at_mut(configs.len() / 2);
-    std::thread::scope(|scope| {
-        scope.spawn(|| first.sort_by(by_key));
-        second.sort_by(by_key);
-    });
-    configs.sort_by(by_key);
-}
-
 /// The node of an event after the newest one of its config, if it follows from it.
-fn next(
-    newest: Option<Arc<Node>>,
-    event: Decoded,
-    texts: &mut Texts,
-) -> Result<Arc<Node>, Unfoldable> {
+fn next(newest: Option<Arc<Node>>, event: Decoded) -> Result<Arc<Node>, Unfoldable> {
     follows(newest.as_deref(), &event)?;
     let mut parts = event.parts;
     if let Some(newest) = &newest {
         parts.key = newest.key().clone();
         parts.content = shared_content(newest, parts.change, parts.content);
     }
-    texts.share(&mut parts);
     Ok(Arc::new(Node::after(newest, parts)))
 }
 
@@ -149,12 +111,13 @@ fn shared_content(newest: &Arc<Node>, change: Change, content: Content) -> Conte
 #[derive(Debug)]
 pub(crate) struct Restoring {
     state: State,
+    keys: Vec<ConfigKey>,
     newest: Vec<Option<Arc<Node>>>,
 }
 
 impl Restoring {
-    pub fn new(genesis: Anchor, keys: usize) -> Self {
-        Self { state: State::empty(genesis), newest: vec![None; keys] }
+    pub fn new(genesis: Anchor, keys: Vec<ConfigKey>) -> Self {
+        Self { state: State::empty(genesis), newest: vec![None; keys.len()], keys }
     }
 
     /// The position that the next event must have.
@@ -162,9 +125,23 @@ impl Restoring {
         self.state.position().next()
     }
 
+    /// The key with this number.
+    pub fn key(&self, number: usize) -> Option<&ConfigKey> {
+        self.keys.get(number)
+    }
+
     /// The newest event so far of the config with this number.
     pub fn newest(&self, key: usize) -> Option<&Arc<Node>> {
         self.newest.get(key)?.as_ref()
+    }
+
+    /// Brings what these configs hold near, before it is needed piece by piece: memory answers many
+    /// questions in about the time of one.
+    pub fn look_at(&self, keys: impl Iterator<Item = usize>) {
+        for number in keys {
+            black_box(self.key(number).map(|key| key.stream().as_bytes().first()));
+            black_box(self.newest(number).map(|node| node.version()));
+        }
     }
 
     /// Adds the next event, of the config with this number. Answers whether there is such a number.
@@ -179,10 +156,9 @@ impl Restoring {
     /// A projector that goes on from there; none if a config has no event.
     pub fn finish(self) -> Option<Projector> {
         let mut state = self.state;
-        let history = |newest: Arc<Node>| (newest.key().clone(), Arc::new(History::new(newest)));
-        let configs: Option<Vec<_>> =
-            self.newest.into_iter().map(|newest| newest.map(history)).collect();
-        *state.configs_mut() = Configs::from_sorted(&configs?);
+        let history = |(key, newest): (ConfigKey, Option<_>)| Some(History::of(key, newest?));
+        let configs: Option<Vec<_>> = self.keys.into_iter().zip(self.newest).map(history).collect();
+        *state.configs_mut() = Configs::from_sorted(configs?);
         Some(Projector::of(state))
     }
 }

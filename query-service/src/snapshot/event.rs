@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use configapi_domain::{
-    Actor, ConfigKey, Content, ContentType, ReasonText, RequestId, Timestamp, Value, Version,
+    Actor, Content, ContentType, ReasonText, RequestId, Timestamp, Value, Version,
 };
 use configapi_event_log::{CommandPart, Hash};
 
@@ -130,16 +130,10 @@ impl EventsIn {
         }
     }
 
-    /// Reads the next event and adds it to what was read so far.
-    pub fn read(
-        &mut self,
-        from: &mut Input<'_>,
-        keys: &[ConfigKey],
-        into: &mut Restoring,
-    ) -> Result<(), SnapshotError> {
+    /// Reads the next event.
+    pub fn read(&mut self, from: &mut Input<'_>) -> Result<Unlinked, SnapshotError> {
         let marks = from.byte()?;
-        let key_number = from.size()?;
-        let key = keys.get(key_number).ok_or(NO_EVENT)?.clone();
+        let key = from.size()?;
         self.before = later(self.before, from.number()?)?;
         let part = CommandPart { index: small(from.number()?)?, size: small(from.number()?)? };
         let schema_version = small(from.number()?)?;
@@ -149,18 +143,13 @@ impl EventsIn {
             RESTORED => Change::Restored(Version(from.number()?)),
             _ => return Err(UNKNOWN),
         };
-        let previous = into.newest(key_number);
-        let version = previous.map_or(Version(1), |node| node.version().next());
-        let content = self.content(marks, change, previous, from)?;
-        let parts = Parts {
+        Ok(Unlinked {
             key,
-            version,
-            position: into.next_position(),
             recorded_at: self.before,
             part,
             schema_version,
             change,
-            content,
+            content: self.content(marks, change, from)?,
             actor: self.actors.read(from, |text| Actor::parse(text).ok())?,
             reason: self.reasons.read(from, |text| ReasonText::parse(text).ok())?,
             request_id: match marks & REQUEST_ID {
@@ -176,31 +165,85 @@ impl EventsIn {
                 _ => Some(PackedTrace::from_bytes(from.array()?)),
             },
             hash: Hash(from.array()?),
-        };
-        if into.push(key_number, parts) { Ok(()) } else { Err(NO_EVENT) }
+        })
     }
 
     fn content(
         &mut self,
         marks: u8,
         change: Change,
-        previous: Option<&Arc<Node>>,
         from: &mut Input<'_>,
-    ) -> Result<Content, SnapshotError> {
-        let known = match (marks & CONTENT, change) {
+    ) -> Result<Known, SnapshotError> {
+        match (marks & CONTENT, change) {
             (WRITTEN_OUT, _) => {
                 let value = Value::parse(from.text()?).map_err(|_| UNPARSED)?;
                 let parse = |text: &str| ContentType::parse(text).ok();
                 let content_type = self.content_types.read(from, parse)?;
-                return Ok(Content { value, content_type });
+                Ok(Known::Here(Content { value, content_type }))
             }
-            (AS_BEFORE, _) => previous,
-            (AS_RESTORED, Change::Restored(version)) => {
-                previous.and_then(|node| node.at_version(version))
+            (AS_BEFORE, _) => Ok(Known::Before),
+            (AS_RESTORED, Change::Restored(version)) => Ok(Known::At(version)),
+            _ => Err(UNKNOWN),
+        }
+    }
+}
+
+/// An event as it is written, without what follows from the events before it.
+#[derive(Debug)]
+pub(super) struct Unlinked {
+    /// The number of its config.
+    pub key: usize,
+    recorded_at: Timestamp,
+    part: CommandPart,
+    schema_version: u32,
+    change: Change,
+    content: Known,
+    actor: Actor,
+    reason: ReasonText,
+    request_id: PackedRequestId,
+    traceparent: Option<PackedTrace>,
+    hash: Hash,
+}
+
+/// Where a content is known from.
+#[derive(Debug)]
+enum Known {
+    Here(Content),
+    /// From the event before.
+    Before,
+    /// From this version.
+    At(Version),
+}
+
+impl Unlinked {
+    /// Adds the event to those before it.
+    pub fn link(self, to: &mut Restoring) -> Result<(), SnapshotError> {
+        let key = to.key(self.key).ok_or(NO_EVENT)?.clone();
+        let newest = to.newest(self.key);
+        let content = match self.content {
+            Known::Here(content) => content,
+            Known::Before => newest.ok_or(NO_EVENT)?.content().clone(),
+            Known::At(version) => {
+                let restored = newest.and_then(|node| node.at_version(version));
+                restored.ok_or(NO_EVENT)?.content().clone()
             }
-            _ => return Err(UNKNOWN),
         };
-        Ok(known.ok_or(NO_EVENT)?.content().clone())
+        let parts = Parts {
+            key,
+            version: newest.map_or(Version(1), |node| node.version().next()),
+            position: to.next_position(),
+            recorded_at: self.recorded_at,
+            part: self.part,
+            schema_version: self.schema_version,
+            change: self.change,
+            content,
+            actor: self.actor,
+            reason: self.reason,
+            request_id: self.request_id,
+            traceparent: self.traceparent,
+            hash: self.hash,
+        };
+        if to.push(self.key, parts) { Ok(()) } else { Err(NO_EVENT) }
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use configapi_domain::{ConfigKey, Position, Timestamp};
 use configapi_event_log::{Epoch, Hash, LogId};
@@ -12,7 +14,7 @@ use uuid::Uuid;
 
 use super::SnapshotError;
 use super::blocks::{BlockReader, BlockWriter, Kind};
-use super::event::{EventsIn, EventsOut};
+use super::event::{EventsIn, EventsOut, Unlinked};
 use super::texts::{Input, Output};
 use crate::projection::{Anchor, Projector, Restoring, State};
 
@@ -20,6 +22,10 @@ use crate::projection::{Anchor, Projector, Restoring, State};
 pub(super) const FORM: u32 = 1;
 /// A block is closed when it has this many bytes.
 const BLOCK_BYTES: usize = 1 << 20;
+/// How many events are handed from the core that reads to the one that links.
+const BATCH_EVENTS: usize = 1_024;
+/// How many times that may wait in between.
+const ITEMS_AHEAD: usize = 8;
 /// How much is read from and written to the file at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -142,41 +148,73 @@ fn open(path: &Path) -> Result<(Header, BlockReader<BufReader<File>>), SnapshotE
     Ok((header, blocks))
 }
 
-/// Reads a whole snapshot. Whether the log confirms it is for the caller to find out.
+/// Reads a whole snapshot. Whether the log confirms it is for the caller to find out. What it says
+/// is read on one core while what was read is linked on another.
 pub(crate) fn load(path: &Path) -> Result<Projector, SnapshotError> {
-    let (header, mut blocks) = open(path)?;
-    let mut keys: Vec<ConfigKey> = Vec::new();
-    let mut events = EventsIn::new(header.genesis.recorded_at);
-    let mut restoring = None;
-    let counted = loop {
-        match blocks.next()? {
-            (Kind::Keys, payload) if restoring.is_none() => read_keys(payload, &mut keys)?,
-            (Kind::Events, payload) => {
-                let into =
-                    restoring.get_or_insert_with(|| Restoring::new(header.genesis, keys.len()));
-                let mut from = Input(payload);
-                while !from.is_empty() {
-                    events.read(&mut from, &keys, into)?;
+    let (header, blocks) = open(path)?;
+    std::thread::scope(|scope| {
+        let (sender, items) = sync_channel(ITEMS_AHEAD);
+        let reading = scope.spawn(move || read_items(blocks, header.genesis.recorded_at, &sender));
+        let linked = link(&header, &items);
+        // Whoever stops first makes the other one stop; the reader knows more about the file.
+        drop(items);
+        reading.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        linked
+    })
+}
+
+/// What a snapshot consists of, in its order.
+enum Item {
+    /// All keys.
+    Keys(Vec<ConfigKey>),
+    /// The next events.
+    Events(Vec<Unlinked>),
+    /// How many events there are. Nothing follows.
+    Count(u64),
+}
+
+fn read_items(
+    mut blocks: BlockReader<BufReader<File>>,
+    began_at: Timestamp,
+    to: &SyncSender<Item>,
+) -> Result<(), SnapshotError> {
+    let mut keys = Some(Vec::new());
+    let mut events = EventsIn::new(began_at);
+    loop {
+        let (kind, payload) = blocks.next()?;
+        let mut from = Input(payload);
+        match (kind, &mut keys) {
+            (Kind::Keys, Some(keys)) => read_keys(&mut from, keys)?,
+            (Kind::Events | Kind::Footer, keys @ Some(_)) => {
+                let keys = keys.take().unwrap_or_default();
+                if to.send(Item::Keys(keys)).is_err() {
+                    return Ok(());
                 }
             }
-            (Kind::Footer, payload) => break u64::from_be_bytes(Input(payload).array()?),
-            (Kind::Header | Kind::Keys, _) => {
+            (Kind::Events | Kind::Footer, None) => {}
+            (Kind::Header, _) | (Kind::Keys, None) => {
                 return Err(SnapshotError::Damaged("its blocks are out of order"));
             }
         }
-    };
-    blocks.end()?;
-    let restoring = restoring.unwrap_or_else(|| Restoring::new(header.genesis, keys.len()));
-    let projector = restoring.finish().ok_or(SnapshotError::Damaged("a config has no event"))?;
-    let state = projector.state();
-    let is_whole = counted == state.counts().versions
-        && header.keys == keys.len() as u64
-        && header.anchor == state.anchor();
-    if is_whole { Ok(projector) } else { Err(SnapshotError::Damaged("it is not what it says")) }
+        if kind == Kind::Footer {
+            let count = u64::from_be_bytes(from.array()?);
+            blocks.end()?;
+            let _ = to.send(Item::Count(count));
+            return Ok(());
+        }
+        while !from.is_empty() {
+            let mut batch = Vec::with_capacity(BATCH_EVENTS);
+            while !from.is_empty() && batch.len() < BATCH_EVENTS {
+                batch.push(events.read(&mut from)?);
+            }
+            if to.send(Item::Events(batch)).is_err() {
+                return Ok(());
+            }
+        }
+    }
 }
 
-fn read_keys(payload: &[u8], keys: &mut Vec<ConfigKey>) -> Result<(), SnapshotError> {
-    let mut from = Input(payload);
+fn read_keys(from: &mut Input<'_>, keys: &mut Vec<ConfigKey>) -> Result<(), SnapshotError> {
     while !from.is_empty() {
         let key = ConfigKey::of_stream(from.text()?.into())
             .map_err(|_| SnapshotError::Damaged("a key is not one"))?;
@@ -186,4 +224,30 @@ fn read_keys(payload: &[u8], keys: &mut Vec<ConfigKey>) -> Result<(), SnapshotEr
         keys.push(key);
     }
     Ok(())
+}
+
+fn link(header: &Header, items: &Receiver<Item>) -> Result<Projector, SnapshotError> {
+    const INCOMPLETE: SnapshotError = SnapshotError::Damaged("it is not complete");
+    const OTHER: SnapshotError = SnapshotError::Damaged("it is not what it says");
+    let Ok(Item::Keys(keys)) = items.recv() else { return Err(INCOMPLETE) };
+    if header.keys != keys.len() as u64 {
+        return Err(OTHER);
+    }
+    let mut restoring = Restoring::new(header.genesis, keys);
+    loop {
+        match items.recv() {
+            Ok(Item::Events(events)) => {
+                restoring.look_at(events.iter().map(|event| event.key));
+                events.into_iter().try_for_each(|event| event.link(&mut restoring))?;
+            }
+            Ok(Item::Count(count)) => {
+                let projector = restoring.finish();
+                let projector = projector.ok_or(SnapshotError::Damaged("a config has no event"))?;
+                let state = projector.state();
+                let is_whole = count == state.counts().versions && header.anchor == state.anchor();
+                return if is_whole { Ok(projector) } else { Err(OTHER) };
+            }
+            Ok(Item::Keys(_)) | Err(_) => return Err(INCOMPLETE),
+        }
+    }
 }

@@ -17,7 +17,7 @@ use self::trouble::Trouble;
 use crate::board::Board;
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
-use crate::projection::{Anchor, Decoded, Projector};
+use crate::projection::{Anchor, Decoded, Projector, Texts};
 use crate::snapshot::SnapshotDir;
 use crate::view::{Condition, LogFacts, View};
 
@@ -31,6 +31,7 @@ pub(crate) struct Tailer {
     snapshots: Option<SnapshotDir>,
     /// What was read so far, also while it may not be served.
     projector: Option<Projector>,
+    texts: Texts,
     /// What the store said last about whose log it is; none if it has to be asked again.
     facts: Option<Arc<LogFacts>>,
     /// Where the log ended when it was asked: nothing is served before that is reached.
@@ -66,6 +67,7 @@ impl Tailer {
             metrics,
             snapshots,
             projector: None,
+            texts: Texts::default(),
             facts: None,
             target: Position::GENESIS,
             generation: 0,
@@ -116,7 +118,7 @@ impl Tailer {
         let tail = Tail::after(anchor.position, anchor.hash);
         let read = self.log.read(anchor.position, PageLimit::TAIL);
         let page = ask(self.limits.question_max, read).await?;
-        let (batch, _) = understand(tail, page)?;
+        let (batch, _) = understand(tail, page, &mut self.texts)?;
         if batch.is_cut {
             self.catch_up(&facts, batch).await?;
         } else {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::trouble::Trouble;
-use crate::projection::{Anchor, Decoded};
+use crate::projection::{Anchor, Decoded, Texts};
 
 /// Pages that wait between two stages. More would only cost memory.
 const PAGES_AHEAD: usize = 1;
@@ -38,11 +38,18 @@ pub(super) async fn ask<T>(
 }
 
 /// Checks a page against the place it was read from, and understands every row.
-pub(super) fn understand(mut tail: Tail, page: Page) -> Result<(Batch, Tail), Trouble> {
+pub(super) fn understand(
+    mut tail: Tail,
+    page: Page,
+    texts: &mut Texts,
+) -> Result<(Batch, Tail), Trouble> {
     let (epoch, is_cut) = (page.epoch, page.is_cut);
     let is_empty = page.events.is_empty();
     let rows = tail.advance(page).map_err(|error| Trouble::of_tail(&error, epoch, is_empty))?;
-    let events = rows.iter().map(Decoded::from_row).collect::<Result<_, _>>()?;
+    let mut events = Vec::with_capacity(rows.len());
+    for row in &rows {
+        events.push(Decoded::from_row(row, texts)?);
+    }
     Ok((Batch { events, epoch, is_cut }, tail))
 }
 
@@ -58,9 +65,11 @@ impl Pages {
     pub fn start(log: Arc<dyn EventLog>, anchor: Anchor, patience: Duration) -> Self {
         let (page_sender, pages) = mpsc::channel(PAGES_AHEAD);
         let (batch_sender, batches) = mpsc::channel(PAGES_AHEAD);
+        let tail = Tail::after(anchor.position, anchor.hash);
         let mut stages = JoinSet::new();
         stages.spawn(fetch(log, anchor.position, patience, page_sender));
-        stages.spawn(digest(Tail::after(anchor.position, anchor.hash), pages, batch_sender));
+        // On a thread of its own: it hardly ever waits, and whom it wakes must not wait for it.
+        stages.spawn_blocking(move || digest(tail, pages, &batch_sender));
         Self { batches, _stages: stages }
     }
 
@@ -76,7 +85,7 @@ async fn fetch(
     pages: mpsc::Sender<Result<Page, Trouble>>,
 ) {
     loop {
-        let page = ask(patience, log.read(from, PageLimit::TAIL)).await;
+        let page = ask(patience, log.read(from, PageLimit::REPLAY)).await;
         let next = match &page {
             Ok(page) if page.is_cut => page.events.last().map(|row| row.position),
             Ok(_) | Err(_) => None,
@@ -90,13 +99,15 @@ async fn fetch(
     }
 }
 
-async fn digest(
+/// Ends when nobody fetches pages or nobody takes batches any more.
+fn digest(
     mut tail: Tail,
     mut pages: mpsc::Receiver<Result<Page, Trouble>>,
-    batches: mpsc::Sender<Result<Batch, Trouble>>,
+    batches: &mpsc::Sender<Result<Batch, Trouble>>,
 ) {
-    while let Some(page) = pages.recv().await {
-        let understood = match page.and_then(|page| understand(tail.clone(), page)) {
+    let mut texts = Texts::default();
+    while let Some(page) = pages.blocking_recv() {
+        let understood = match page.and_then(|page| understand(tail.clone(), page, &mut texts)) {
             Ok((batch, after)) => {
                 tail = after;
                 Ok(batch)
@@ -104,7 +115,7 @@ async fn digest(
             Err(trouble) => Err(trouble),
         };
         let is_last = understood.is_err();
-        if batches.send(understood).await.is_err() || is_last {
+        if batches.blocking_send(understood).is_err() || is_last {
             return;
         }
     }

@@ -127,11 +127,10 @@ impl Pages {
         wanted: usize,
     ) -> Result<Chunk, Trouble> {
         let copied = copy_chunk(lease, page, from, wanted).await;
-        copied.map_err(|trouble| {
+        copied.inspect_err(|trouble| {
             // The driver leaves the end of a refusal unread.
             lease.cut();
-            self.learn(&trouble);
-            trouble
+            self.learn(trouble);
         })
     }
 
