@@ -57,7 +57,7 @@ impl Fault {
     }
 
     fn of_database(error: &dyn DatabaseError) -> Self {
-        let extended = error.code().and_then(|text| text.parse::<i32>().ok()).unwrap_or(0);
+        let extended = extended_code(error);
         let text = error.message().to_owned();
         match (extended, extended & 0xFF) {
             (code::CONSTRAINT_TRIGGER, _) if text.ends_with("the position is taken") => {
@@ -100,6 +100,15 @@ impl Fault {
             | Self::Unclear(text) => text,
         }
     }
+}
+
+fn extended_code(error: &dyn DatabaseError) -> i32 {
+    error.code().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Whether somebody else holds the file just now.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| extended_code(error) & 0xFF == code::BUSY)
 }
 
 /// The error of an append.

@@ -1,7 +1,7 @@
 //! Where the file is, and how connections to it are opened.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use configapi_event_log::LogError;
 use sqlx::ConnectOptions;
@@ -9,10 +9,12 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use crate::fault::log_error;
+use crate::fault::{is_busy, log_error};
 
 /// How long a connection waits for a lock that another process holds.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(5);
+/// The pause between two tries where SQLite does not wait by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// How long a task waits for a connection that other tasks of this process hold.
 const MAX_QUEUE_WAIT: Duration = Duration::from_secs(10);
 /// Reads at once, the poller's connection included.
@@ -70,7 +72,17 @@ impl Place {
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("journal_size_limit", WRITE_AHEAD_LOG_BYTES);
-        pool(1).connect_with(options).await.map_err(|error| log_error(&error))
+        let began = Instant::now();
+        loop {
+            match pool(1).connect_with(options.clone()).await {
+                // A new file is switched to its write-ahead log by whoever comes first; others who
+                // come with it are turned away at once, whatever the connection's patience.
+                Err(error) if is_busy(&error) && began.elapsed() < MAX_BUSY_WAIT => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                outcome => return outcome.map_err(|error| log_error(&error)),
+            }
+        }
     }
 
     /// Connections that read, each read in its own snapshot.
