@@ -33,6 +33,15 @@ lint: toolchain ## Check formatting, lints, shell scripts and proto files
 	@if command -v buf >/dev/null; then echo "buf lint" && buf lint; \
 	else echo "buf is not installed: proto files not checked"; fi
 
+with_failpoints := --workspace --locked \
+	--features configapi-command-service/failpoints,configapi-query-service/failpoints
+
+.PHONY: failpoints
+failpoints: toolchain ## Lint and test what only builds with failpoints have
+	cargo clippy $(with_failpoints) --bin configapi-command-service-failpoints \
+		--bin configapi-query-service-failpoints -- -D warnings
+	cargo test $(with_failpoints) --test runtime failpoints
+
 .PHONY: fmt
 fmt: toolchain ## Format the code
 	cargo fmt --all

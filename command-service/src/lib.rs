@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod clock;
 pub mod committer;
+mod failpoints;
 mod grpc;
 pub mod handlers;
 mod refusal;
@@ -11,6 +12,7 @@ mod service;
 mod set_many;
 mod settings;
 
+pub use failpoints::FAILPOINTS;
 pub use grpc::{CommandRpc, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES};
 pub use service::CommandService;
 pub use settings::CommandSettings;

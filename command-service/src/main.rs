@@ -6,13 +6,13 @@ use std::sync::Arc;
 use clap::Parser;
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
-use configapi_command_service::{CommandService, CommandSettings};
+use configapi_command_service::{CommandService, CommandSettings, FAILPOINTS};
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{settings, telemetry};
+use configapi_runtime::{failpoints, settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
@@ -45,13 +45,16 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+pub(crate) async fn main() -> ExitCode {
     let settings: Settings = settings::parse_or_exit();
     if settings.store == StoreUrl::Memory {
         return settings::wrong(
             "CONFIGAPI_STORE (--store): memory: is for one process only; use `configapi serve`, \
              or give postgres://… or sqlite:path",
         );
+    }
+    if let Err(error) = failpoints::arm(FAILPOINTS) {
+        return settings::wrong(&error.to_string());
     }
     if let Err(error) = telemetry::init(&settings.log, "command-service", VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());

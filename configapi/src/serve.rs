@@ -18,10 +18,10 @@ use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::grpc::{CallLimits, methods};
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::metrics::Metrics;
-use configapi_runtime::settings;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_runtime::trace::{self, TraceSettings};
+use configapi_runtime::{failpoints, settings};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
@@ -76,6 +76,10 @@ struct Listeners {
 
 /// Runs until the process is asked to end.
 pub async fn run(arguments: ServeArguments) -> ExitCode {
+    let known = [configapi_command_service::FAILPOINTS, configapi_query_service::FAILPOINTS];
+    if let Err(error) = failpoints::arm(&known.concat()) {
+        return settings::wrong(&error.to_string());
+    }
     if let Err(error) = telemetry::init(&arguments.log, SERVICE, VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());
     }

@@ -7,10 +7,10 @@ use clap::Parser;
 use configapi_gateway::{Gateway, GatewaySettings, UpstreamSettings, Upstreams};
 use configapi_runtime::http::{HttpLimits, admin};
 use configapi_runtime::metrics::Metrics;
-use configapi_runtime::settings;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_runtime::trace::{self, TraceSettings};
+use configapi_runtime::{failpoints, settings};
 use tokio::net::TcpListener;
 
 /// Requests are many small allocations that are freed by another thread than made them; this one
@@ -41,6 +41,9 @@ struct Settings {
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings: Settings = settings::parse_or_exit();
+    if let Err(error) = failpoints::arm(&[]) {
+        return settings::wrong(&error.to_string());
+    }
     if let Err(error) = telemetry::init(&settings.log, SERVICE, VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());
     }

@@ -3,6 +3,7 @@
 
 mod board;
 mod core;
+mod failpoints;
 mod freshness;
 mod grpc;
 mod limits;
@@ -17,6 +18,7 @@ mod view;
 mod watch;
 mod wire;
 
+pub use failpoints::FAILPOINTS;
 pub use grpc::QueryRpc;
 pub use grpc::generated::query_service_server::QueryServiceServer;
 pub use limits::Limits;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use clap::Parser;
 use configapi_domain::Timestamp;
-use configapi_query_service::{QueryService, QuerySettings};
+use configapi_query_service::{FAILPOINTS, QueryService, QuerySettings};
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{settings, telemetry};
+use configapi_runtime::{failpoints, settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
@@ -44,13 +44,16 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+pub(crate) async fn main() -> ExitCode {
     let settings: Settings = settings::parse_or_exit();
     if settings.store == StoreUrl::Memory {
         return settings::wrong(
             "CONFIGAPI_STORE (--store): memory: is for one process only; use `configapi serve`, \
              or give postgres://… or sqlite:path",
         );
+    }
+    if let Err(error) = failpoints::arm(FAILPOINTS) {
+        return settings::wrong(&error.to_string());
     }
     if let Err(error) = telemetry::init(&settings.log, "query-service", VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());

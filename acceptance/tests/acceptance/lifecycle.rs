@@ -80,11 +80,17 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         (Binary::ConfigApi, "CONFIGAPI_STORE", "mysql://somewhere"),
         (Binary::CommandService, "CONFIGAPI_STORE", "memory:"),
         (Binary::QueryService, "CONFIGAPI_STORE", "memory:"),
+        // What is shipped has no failpoints, and must not be believed to have any.
+        (Binary::ConfigApi, "CONFIGAPI_FAILPOINTS", "watch.before-send=exit"),
+        (Binary::CommandService, "CONFIGAPI_FAILPOINTS", "commit.before-answer=exit"),
+        (Binary::QueryService, "CONFIGAPI_FAILPOINTS", "watch.before-send=exit"),
+        (Binary::Gateway, "CONFIGAPI_FAILPOINTS", ""),
     ];
     for (number, (binary, setting, value)) in cases.into_iter().enumerate() {
         let arguments: &[&str] = if binary == Binary::ConfigApi { &["serve"] } else { &[] };
         let log = folder.path().join(format!("wrong-{number}.log"));
-        let settings = [(setting, value.to_owned())];
+        let store = format!("sqlite:{}/log.db", folder.path().display());
+        let settings = [("CONFIGAPI_STORE", store), (setting, value.to_owned())];
         let mut process = Process::start(binary, arguments, &settings, log);
         assert_eq!(process.wait(WAIT_LIMIT).await, Some(2), "{setting}");
         let said = process.said();

@@ -14,6 +14,7 @@ use super::plan::{Knowledge, Plan, plan};
 use super::resolve::Resolution;
 use super::worker::Worker;
 use super::{Refusal, WishedAction};
+use crate::failpoints::{BEFORE_ANSWER, BEFORE_BEGIN};
 
 /// How a try went.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,14 +51,19 @@ impl Worker {
             batch.settle(&verdicts);
             return Ok(Step::Forward);
         }
+        BEFORE_BEGIN.pass().await.map_err(|error| Refusal::Unavailable(error.to_string()))?;
         if !batch.begin(verdicts.len()) {
             return Ok(Step::Forward);
         }
         let began = Instant::now();
-        let appended = match turn.take() {
+        let mut appended = match turn.take() {
             Some(turn) => turn.append(&head, &rows).await,
             None => self.log.append(&head, &rows).await,
         };
+        if appended.is_ok() {
+            let passed = BEFORE_ANSWER.pass().await;
+            appended = passed.map_err(|error| AppendError::Unknown(error.to_string()));
+        }
         let appended = match appended {
             Err(AppendError::Unknown(why)) => {
                 tracing::warn!(reason = %why, "a commit was not answered");

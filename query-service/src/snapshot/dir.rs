@@ -13,6 +13,7 @@ use configapi_event_log::{Epoch, LogId};
 
 use super::SnapshotError;
 use super::file::{read_header, write};
+use crate::failpoints::BEFORE_RENAME;
 use crate::projection::{Anchor, State};
 
 /// How many snapshots are kept.
@@ -89,6 +90,7 @@ impl SnapshotDir {
         let position = state.position();
         let name = format!("{PREFIX}{:06}-{:020}{SUFFIX}", epoch.0, position.0);
         let path = self.path.join(name);
+        BEFORE_RENAME.pass_blocking().map_err(io::Error::other)?;
         fs::rename(&unfinished, &path)?;
         File::open(&self.path)?.sync_all()?;
         self.set_covered(position);

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use self::pipeline::{Batch, Pages, ask, understand};
 use self::trouble::Trouble;
 use crate::board::Board;
+use crate::failpoints::{AFTER_FETCH, MID_PAGE};
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
 use crate::projection::{Anchor, Decoded, Projector, Texts};
@@ -122,7 +123,7 @@ impl Tailer {
         if batch.is_cut {
             self.catch_up(&facts, batch).await?;
         } else {
-            self.take(&facts, batch)?;
+            self.take(&facts, batch).await?;
         }
         self.settle(&facts);
         let is_new = self.anchor().is_some_and(|now| now.position > anchor.position);
@@ -134,7 +135,7 @@ impl Tailer {
         if let Some(projector) = self.projector.as_mut().filter(|_| !self.is_serving) {
             projector.begin_replay();
         }
-        let caught_up = match self.take(facts, first) {
+        let caught_up = match self.take(facts, first).await {
             Ok(()) => self.take_pages(facts).await,
             Err(trouble) => Err(trouble),
         };
@@ -150,7 +151,7 @@ impl Tailer {
         let log = Arc::clone(&self.log);
         let mut pages = Pages::start(log, anchor, self.limits.question_max);
         while let Some(batch) = pages.next().await {
-            self.take(facts, batch?)?;
+            self.take(facts, batch?).await?;
             if self.is_serving {
                 self.settle(facts);
             }
@@ -159,10 +160,13 @@ impl Tailer {
     }
 
     /// Folds a page in, if it is of the epoch that was established.
-    fn take(&mut self, facts: &LogFacts, batch: Batch) -> Result<(), Trouble> {
+    async fn take(&mut self, facts: &LogFacts, batch: Batch) -> Result<(), Trouble> {
         if batch.epoch != facts.lineage.current() {
             self.facts = None;
             return Err(Trouble::EpochChanged);
+        }
+        if !batch.events.is_empty() {
+            AFTER_FETCH.pass().await?;
         }
         self.fold(batch.events)?;
         if let Some(anchor) = self.anchor() {
@@ -173,7 +177,10 @@ impl Tailer {
 
     fn fold(&mut self, events: Vec<Decoded>) -> Result<(), Trouble> {
         let Some(projector) = &mut self.projector else { return Ok(()) };
-        for event in events {
+        for (at, event) in events.into_iter().enumerate() {
+            if at > 0 {
+                MID_PAGE.pass_blocking()?;
+            }
             projector.apply(event)?;
         }
         let state = projector.state();

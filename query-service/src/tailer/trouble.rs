@@ -2,6 +2,7 @@
 
 use configapi_domain::Position;
 use configapi_event_log::{DecodeError, Epoch, LogError, TailError};
+use configapi_runtime::failpoints::Injected;
 
 use super::Tailer;
 use crate::projection::Unfoldable;
@@ -61,6 +62,12 @@ impl From<DecodeError> for Trouble {
 impl From<Unfoldable> for Trouble {
     fn from(error: Unfoldable) -> Self {
         Self::broken("unfoldable", &error)
+    }
+}
+
+impl From<Injected> for Trouble {
+    fn from(error: Injected) -> Self {
+        Self::Silent { kind: "failpoint", why: error.to_string() }
     }
 }
 

@@ -8,6 +8,7 @@ use configapi_domain::{ConfigKey, Position};
 use configapi_event_log::Epoch;
 use configapi_proto::v1::{ReadState, WatchResponse};
 use configapi_proto::{ApiError, Reason, Token, key};
+use configapi_runtime::failpoints::Failpoint;
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -16,6 +17,7 @@ use tonic::Status;
 use super::scan::{Cursor, initial, scan};
 use super::seat::Seat;
 use crate::core::Core;
+use crate::failpoints::{BEFORE_PROGRESS, BEFORE_SEND};
 use crate::queries::Selection;
 use crate::view::{LogFacts, View};
 use crate::wire::{Answer, Encoded, Message, Sink};
@@ -159,6 +161,9 @@ impl Watcher {
             if view.position() > self.cursor.seen {
                 let limits = &self.core.limits;
                 let found = scan(&view.state, self.cursor, &self.selection, limits);
+                if found.events.count() > 0 {
+                    self.pass(BEFORE_SEND).await?;
+                }
                 self.cursor = found.cursor;
                 if found.events.count() > 0 {
                     return Ok(self.frame(EVENTS, &found.events));
@@ -172,12 +177,18 @@ impl Watcher {
             tokio::select! {
                 biased;
                 () = self.timer.as_mut() => {
+                    self.pass(BEFORE_PROGRESS).await?;
                     return Ok(self.frame(PROGRESS, &About::of(&view)));
                 }
                 // The board lives as long as the core, so its signs do not end.
                 _ = self.changes.changed() => {}
             }
         }
+    }
+
+    async fn pass(&self, point: Failpoint) -> Result<(), ApiError> {
+        let passed = point.pass().await;
+        passed.map_err(|error| self.ended(ApiError::new(Reason::Unavailable, error.to_string())))
     }
 
     /// The newest view, if the watch can go on in it.

@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod connections;
+pub mod failpoints;
 pub mod grpc;
 pub mod http;
 pub mod metrics;

@@ -10,6 +10,7 @@ mod connections;
 mod deadlines;
 mod drain;
 mod edge;
+mod failpoints;
 mod health;
 mod http;
 mod lifecycle;
