@@ -14,6 +14,10 @@ pub enum Binary {
     CommandService,
     /// The read server by itself.
     QueryService,
+    /// The write server with failpoints, which only `scripts/chaos` builds.
+    FailingCommandService,
+    /// The read server with failpoints, which only `scripts/chaos` builds.
+    FailingQueryService,
     /// The gateway by itself.
     Gateway,
     /// The load generator of the benchmarks.
@@ -26,6 +30,8 @@ impl Binary {
             Self::ConfigApi => "configapi",
             Self::CommandService => "configapi-command-service",
             Self::QueryService => "configapi-query-service",
+            Self::FailingCommandService => "configapi-command-service-failpoints",
+            Self::FailingQueryService => "configapi-query-service-failpoints",
             Self::Gateway => "configapi-gateway",
             Self::Bench => "configapi-bench",
         }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
@@ -92,6 +92,11 @@ impl Process {
     /// Ends it as a power cut would.
     pub async fn kill(&mut self) {
         let _ = self.child.kill().await;
+    }
+
+    /// Waits for its end; none if it does not end in time.
+    pub async fn end(&mut self, limit: Duration) -> Option<ExitStatus> {
+        tokio::time::timeout(limit, self.child.wait()).await.ok()?.ok()
     }
 
     /// Waits for its end and tells its exit code; none if a signal ended it.

@@ -23,6 +23,8 @@ pub enum Surroundings {
     Proxies,
     /// A proxy on every way, and clocks that can be set.
     FalseClocks,
+    /// A proxy on every way, and servers that can be made to fail from inside.
+    Failpoints,
     /// No proxy between the servers and the database, and snapshots as seldom as in earnest: what
     /// is measured is the servers.
     Bare,
@@ -55,7 +57,11 @@ struct Parts<'a> {
 impl Parts<'_> {
     async fn command_server(&self, number: u32) -> Result<Server> {
         let database = local_proxy(self.cluster.port()).await?;
-        let mut server = self.server(format!("command-{number}"), Binary::CommandService).await?;
+        let binary = match self.surroundings {
+            Surroundings::Failpoints => Binary::FailingCommandService,
+            _ => Binary::CommandService,
+        };
+        let mut server = self.server(format!("command-{number}"), binary).await?;
         server.settings.extend([
             ("CONFIGAPI_STORE", self.store(&database)),
             ("CONFIGAPI_COMMAND_ADDR", server.address.to_string()),
@@ -65,7 +71,11 @@ impl Parts<'_> {
 
     async fn query_server(&self, number: u32) -> Result<Server> {
         let database = local_proxy(self.cluster.port()).await?;
-        let mut server = self.server(format!("query-{number}"), Binary::QueryService).await?;
+        let binary = match self.surroundings {
+            Surroundings::Failpoints => Binary::FailingQueryService,
+            _ => Binary::QueryService,
+        };
+        let mut server = self.server(format!("query-{number}"), binary).await?;
         server.settings.extend([
             ("CONFIGAPI_STORE", self.store(&database)),
             ("CONFIGAPI_QUERY_ADDR", server.address.to_string()),
@@ -117,7 +127,9 @@ impl Parts<'_> {
     fn store(&self, database: &Proxy) -> String {
         Cluster::url(match self.surroundings {
             Surroundings::Bare => self.cluster.port(),
-            Surroundings::Proxies | Surroundings::FalseClocks => database.address().port(),
+            Surroundings::Proxies | Surroundings::FalseClocks | Surroundings::Failpoints => {
+                database.address().port()
+            }
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Bad networks between any two that talk to each other. Every pair gets every kind of harm once
-//! before any gets one again, in an order drawn by lot.
+//! Bad networks between any two that talk to each other: every pair gets every kind of harm.
 
 use std::fmt;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::deck::Deck;
 use super::fleet::Fleet;
 use super::nemesis::{Blow, one_of};
 use super::proxy::{Behaviour, Proxy};
@@ -103,47 +103,36 @@ impl Harm {
     }
 }
 
-/// What is still to be done to whom.
+/// Every harm to every pair.
 #[derive(Debug)]
-pub struct Cuts {
-    left: Vec<(Pair, Harm)>,
-    is_first_round: bool,
-}
+pub struct Cuts(Deck<(Pair, Harm)>);
 
 impl Cuts {
-    /// Every harm to every pair.
+    /// None was done yet.
     pub fn all(random: &mut Random) -> Self {
-        let mut left: Vec<_> =
-            PAIRS.into_iter().flat_map(|pair| HARMS.map(|harm| (pair, harm))).collect();
-        for at in (1..left.len()).rev() {
-            left.swap(at, random.index(at + 1));
-        }
-        Self { left, is_first_round: true }
+        let all = PAIRS.into_iter().flat_map(|pair| HARMS.map(|harm| (pair, harm)));
+        Self(Deck::of(all.collect(), random))
     }
 
     /// How many there are.
-    pub const fn count() -> usize {
-        PAIRS.len() * HARMS.len()
+    pub fn count(&self) -> usize {
+        self.0.count()
     }
 
-    /// Which have not taken effect yet.
-    pub fn left(&self) -> Vec<String> {
-        let left = if self.is_first_round { &self.left[..] } else { &[] };
-        left.iter().map(|(pair, harm)| format!("{pair} {harm}")).collect()
+    /// Which have never taken effect.
+    pub fn missing(&self) -> Vec<String> {
+        self.0.missing().iter().map(|(pair, harm)| format!("{pair} {harm}")).collect()
     }
 
     /// Does the next one, for so long.
     pub async fn strike(&mut self, fleet: &mut Fleet, time: Duration, random: &mut Random) -> Blow {
-        if self.left.is_empty() {
-            *self = Self { is_first_round: false, ..Self::all(random) };
-        }
-        let Some((pair, harm)) = self.left.pop() else { return false.into() };
+        let Some((pair, harm)) = self.0.draw(random) else { return false.into() };
         let took_effect = match proxy(pair, fleet, random) {
             Some(proxy) => strike(proxy, harm, time).await,
             None => false,
         };
         if !took_effect {
-            self.left.insert(0, (pair, harm));
+            self.0.put_back((pair, harm));
         }
         Blow { took_effect, kind: Some(format!("{pair} {harm}")), wrong: Vec::new() }
     }

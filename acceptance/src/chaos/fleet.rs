@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -64,6 +65,17 @@ impl Server {
         }
         self.start();
         ended_well
+    }
+
+    /// Waits until it ends by itself; none if it does not in time.
+    pub async fn end(&mut self, limit: Duration) -> Option<ExitStatus> {
+        self.process.as_mut()?.end(limit).await
+    }
+
+    /// What one of its settings will be when it is started next.
+    pub fn set(&mut self, setting: &'static str, value: Option<String>) {
+        self.settings.retain(|(name, _)| *name != setting);
+        self.settings.extend(value.map(|value| (setting, value)));
     }
 
     /// Stops it in the middle of whatever it does, or lets it go on.

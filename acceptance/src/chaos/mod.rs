@@ -9,6 +9,8 @@ mod clock_steps;
 pub mod cluster;
 mod command_client;
 mod cuts;
+mod deck;
+mod failpoints;
 mod false_clock;
 mod fleet;
 mod full_disk;

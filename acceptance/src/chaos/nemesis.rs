@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::clock_steps::step_clock;
 use super::cluster::Stop;
 use super::cuts::Cuts;
+use super::failpoints::Failpoints;
 use super::fleet::{Fleet, Server};
 use super::full_disk::fill_disk;
 use super::power::cut_power;
@@ -48,6 +49,7 @@ impl From<bool> for Blow {
 pub struct Nemesis {
     random: Random,
     cuts: Cuts,
+    failpoints: Failpoints,
     strikes: u64,
 }
 
@@ -56,7 +58,8 @@ impl Nemesis {
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let cuts = Cuts::all(&mut random);
-        Self { random, cuts, strikes: 0 }
+        let failpoints = Failpoints::all(&mut random.fork(1));
+        Self { random, cuts, failpoints, strikes: 0 }
     }
 
     /// Strikes once.
@@ -88,6 +91,7 @@ impl Nemesis {
             Fault::CutCommit => cut_commit(fleet, random).await.into(),
             Fault::CutAnswer => cut_answer(fleet, random).await.into(),
             Fault::Network(time) => self.cuts.strike(fleet, time, random).await,
+            Fault::Failpoints => self.failpoints.strike(fleet, random).await,
             Fault::FillDisk(time) => fill_disk(fleet, self.strikes, time, recorder).await?,
             Fault::DelaySync { by, time } => delay_syncs(fleet, by, time).await?,
             Fault::FailSync => fail_sync(fleet).await?,
@@ -104,9 +108,15 @@ impl Nemesis {
         })
     }
 
-    /// Which faults of the scenario have not taken effect, though each should have.
-    pub fn missing(&self, fault: Fault) -> Vec<String> {
-        if matches!(fault, Fault::Network(_)) { self.cuts.left() } else { Vec::new() }
+    /// Which faults of the scenario have not taken effect, though after so many strikes each should
+    /// have.
+    pub fn missing(&self, fault: Fault, strikes: u32) -> Vec<String> {
+        let (count, missing) = match fault {
+            Fault::Network(_) => (self.cuts.count(), self.cuts.missing()),
+            Fault::Failpoints => (self.failpoints.count(), self.failpoints.missing()),
+            _ => return Vec::new(),
+        };
+        if strikes as usize >= count { missing } else { Vec::new() }
     }
 }
 

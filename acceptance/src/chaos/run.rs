@@ -16,7 +16,7 @@ use super::assembly::Surroundings;
 use super::blindness;
 use super::cluster::{Cluster, Storage};
 use super::command_client::CommandClient;
-use super::cuts::Cuts;
+use super::failpoints;
 use super::false_clock::FalseClock;
 use super::fleet::Fleet;
 use super::nemesis::{Nemesis, heal};
@@ -113,6 +113,9 @@ async fn cannot_be_done(fault: Fault) -> Result<Option<String>> {
             FalseClock::is_possible(),
             "a clock cannot be set here; it takes Linux and a C compiler",
         ),
+        Fault::Failpoints => {
+            (failpoints::are_built(), "programs with failpoints are not built; scripts/chaos does")
+        }
         _ => (true, ""),
     };
     Ok((!is_possible).then(|| why.to_owned()))
@@ -168,6 +171,7 @@ pub(super) async fn start(plan: &Plan, cluster: Cluster) -> Result<(Fleet, Arc<R
     let surroundings = match plan.scenario.fault {
         Fault::Overload(_) => Surroundings::Bare,
         Fault::StepClock(..) => Surroundings::FalseClocks,
+        Fault::Failpoints => Surroundings::Failpoints,
         _ => Surroundings::Proxies,
     };
     let fleet = Fleet::start(&plan.folder, cluster, surroundings).await?;
@@ -210,8 +214,8 @@ async fn strike_again_and_again(
     if report.effective < plan.cycles {
         report.void = Some("the fault did not take effect often enough".to_owned());
     }
-    let missing = nemesis.missing(fault);
-    if report.effective as usize >= Cuts::count() && !missing.is_empty() {
+    let missing = nemesis.missing(fault, report.effective);
+    if !missing.is_empty() {
         report.void = Some(format!("never took effect: {}", missing.join(", ")));
     }
     if !is_busy(recorder).await {

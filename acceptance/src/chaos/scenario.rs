@@ -39,6 +39,8 @@ pub enum Fault {
     CutAnswer,
     /// A network between two is bad for a while: every pair in every way, in turn.
     Network(Duration),
+    /// A server fails from inside: at every place, in every way, in turn.
+    Failpoints,
     /// The database's disk is full for a while.
     FillDisk(Duration),
     /// The database waits so long for every sync, for a while.
@@ -107,6 +109,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("restart-command", Fault::Restart(Role::Command), 10, 0),
     Scenario::new("restart-query", Fault::Restart(Role::Query), 10, 0),
     Scenario::new("network", Fault::Network(Duration::from_millis(1_200)), 42, 0),
+    Scenario::new("failpoints", Fault::Failpoints, 28, 0),
     Scenario::new("disk-full", Fault::FillDisk(Duration::from_secs(2)), 6, 2),
     Scenario::new(
         "sync-slow",
