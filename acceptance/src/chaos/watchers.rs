@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use configapi_proto::v1::{self, watch_request, watch_response};
+use configapi_proto::{ApiError, Reason, key};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 
 use super::command_client::place;
 use super::query_client::{QueryClient, found, reason, token};
@@ -110,11 +111,23 @@ impl Watcher {
                         return why;
                     }
                 }
-                Err(why) => return why,
+                Err(end) => {
+                    self.believe(&name, end.safe);
+                    return end.reason;
+                }
             }
             if self.random.below(1_000) < LEAVES_PER_MILLE {
                 return "left".to_owned();
             }
+        }
+    }
+
+    /// Goes on from where a server says that it got to, as if that had been told in the stream.
+    fn believe(&mut self, server: &str, safe: Option<Place>) {
+        if let Some(complete) = safe {
+            self.safe = safe;
+            self.reached.store(complete.position, Ordering::Relaxed);
+            self.note(server, Frame::Progress { complete });
         }
     }
 
@@ -175,12 +188,31 @@ impl Watcher {
     }
 }
 
-async fn next(stream: &mut Streaming<v1::WatchResponse>) -> Result<v1::WatchResponse, String> {
+/// How a stream ended.
+struct End {
+    reason: String,
+    /// Where the server says that it can be resumed; none if it does not.
+    safe: Option<Place>,
+}
+
+impl End {
+    fn without_a_word(reason: &str) -> Self {
+        Self { reason: reason.to_owned(), safe: None }
+    }
+
+    fn told(status: &Status) -> Self {
+        let error = ApiError::from_status(status);
+        let token = error.metadata.get(key::TOKEN).filter(|_| error.reason != Reason::LogChanged);
+        Self { reason: error.reason.to_string(), safe: token.and_then(|token| place(token)) }
+    }
+}
+
+async fn next(stream: &mut Streaming<v1::WatchResponse>) -> Result<v1::WatchResponse, End> {
     match timeout(SILENCE_LIMIT, stream.message()).await {
         Ok(Ok(Some(frame))) => Ok(frame),
-        Ok(Ok(None)) => Err("the stream ended".to_owned()),
-        Ok(Err(status)) => Err(reason(&status)),
-        Err(_) => Err("silence".to_owned()),
+        Ok(Ok(None)) => Err(End::without_a_word("the stream ended")),
+        Ok(Err(status)) => Err(End::told(&status)),
+        Err(_) => Err(End::without_a_word("silence")),
     }
 }
 

@@ -18,6 +18,8 @@ const HOT: u64 = 10;
 const COLD: u64 = 1_000;
 /// When a client gives up on a command.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
+/// How many of a hundred commands that were refused for now are not sent again.
+const LEAVES_PERCENT: u64 = 30;
 const PAUSE_MIN_MS: u64 = 2;
 const PAUSE_MAX_MS: u64 = 60;
 /// How long a client thinks between two commands at most.
@@ -105,7 +107,7 @@ impl Writer {
                     };
                 }
                 Attempt::Unknown(reason) => doubt = Some(reason),
-                Attempt::NotNow(reason) if Instant::now() >= give_up_at => {
+                Attempt::NotNow(reason) if Instant::now() >= give_up_at || self.leaves(&reason) => {
                     break match doubt {
                         Some(reason) => WriteOutcome::Unknown { reason },
                         None => WriteOutcome::Fail(Refusal { reason, command_index: None }),
@@ -130,6 +132,11 @@ impl Writer {
             outcome: outcome.clone(),
         }));
         outcome
+    }
+
+    /// Whether it takes a server at its word that nothing was written, and never asks again.
+    fn leaves(&mut self, reason: &str) -> bool {
+        reason == "UNAVAILABLE" && self.random.percent(LEAVES_PERCENT)
     }
 
     fn some_commands(&mut self) -> Vec<Command> {
