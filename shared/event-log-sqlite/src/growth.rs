@@ -26,15 +26,17 @@ pub(crate) struct Growth(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     readers: SqlitePool,
+    /// Whether this process is the one that writes.
+    writes: bool,
     /// Its receivers are those who wait.
     newest: watch::Sender<Position>,
     is_watched: Mutex<bool>,
 }
 
 impl Growth {
-    pub(crate) fn new(readers: SqlitePool) -> Self {
+    pub(crate) fn new(readers: SqlitePool, writes: bool) -> Self {
         let (newest, _) = watch::channel(Position::GENESIS);
-        Self(Arc::new(Shared { readers, newest, is_watched: Mutex::new(false) }))
+        Self(Arc::new(Shared { readers, writes, newest, is_watched: Mutex::new(false) }))
     }
 
     /// Says that an append of ours is done. They may be told of in another order than they were
@@ -104,7 +106,7 @@ async fn watch(mut watching: Watching) {
     while !watching.is_over() {
         let shared = &watching.shared;
         let pace = match look(&shared.readers, &mut connection, &mut seen).await {
-            Ok(None) => pace(grew_at.elapsed()),
+            Ok(None) => shared.pace(grew_at),
             Ok(Some(position)) => {
                 let is_news = shared.newest.send_if_modified(|known| {
                     let is_news = *known != position;
@@ -114,7 +116,7 @@ async fn watch(mut watching: Watching) {
                 if is_news {
                     grew_at = Instant::now();
                 }
-                pace(grew_at.elapsed())
+                shared.pace(grew_at)
             }
             Err(error) => {
                 tracing::debug!(%error, "cannot look for new events");
@@ -126,8 +128,13 @@ async fn watch(mut watching: Watching) {
     }
 }
 
-fn pace(quiet_for: Duration) -> Duration {
-    PACES.iter().find(|(limit, _)| quiet_for < *limit).map_or(IDLE_PACE, |(_, pace)| *pace)
+impl Shared {
+    /// How soon to look again. What the process itself writes it was told of already.
+    fn pace(&self, grew_at: Instant) -> Duration {
+        let quiet_for = grew_at.elapsed();
+        let mut paces = PACES.iter().filter(|(limit, _)| !self.writes && quiet_for < *limit);
+        paces.next().map_or(IDLE_PACE, |(_, pace)| *pace)
+    }
 }
 
 /// The newest position, if anything was committed since the last look.

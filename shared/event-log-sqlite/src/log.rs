@@ -84,7 +84,7 @@ impl SqliteLog {
     }
 
     fn of(writer: Option<SqlitePool>, readers: SqlitePool) -> Arc<Self> {
-        let growth = Growth::new(readers.clone());
+        let growth = Growth::new(readers.clone(), writer.is_some());
         Arc::new(Self { writer, readers, growth, chunking: Arc::new(Chunking::new()) })
     }
 
