@@ -85,7 +85,11 @@ impl Call {
     /// name no handler wanted and that did not fail, is spared one.
     pub(super) fn name_in(&self, headers: &mut HeaderMap) {
         if let Some(name) = self.inner.request_id.get() {
-            headers.insert(REQUEST_ID, name.as_header().clone());
+            let mut value = name.as_header().clone();
+            // No secret, but never seen again: as such it is kept out of the table of headers that
+            // the connection remembers, whose upkeep on both sides costs more than the header.
+            value.set_sensitive(true);
+            headers.insert(REQUEST_ID, value);
         }
     }
 
