@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Instant;
 
@@ -58,10 +59,10 @@ impl BusMetrics {
 /// Measures a command.
 #[derive(Debug, Clone)]
 pub(super) struct MetricsLayer {
-    meter: Meter,
+    meter: Arc<Meter>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Meter {
     command: &'static str,
     seconds: Histogram,
@@ -75,7 +76,7 @@ impl MetricsLayer {
         for reason in Reason::ALL.map(Reason::as_str) {
             let _ = metrics.refused.get_or_create(&RefusalLabel { command, reason });
         }
-        Self { meter: Meter { command, seconds, refused: metrics.refused.clone() } }
+        Self { meter: Arc::new(Meter { command, seconds, refused: metrics.refused.clone() }) }
     }
 }
 
@@ -83,14 +84,14 @@ impl<S> Layer<S> for MetricsLayer {
     type Service = Measured<S>;
 
     fn layer(&self, inner: S) -> Measured<S> {
-        Measured { inner, meter: self.meter.clone() }
+        Measured { inner, meter: Arc::clone(&self.meter) }
     }
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Measured<S> {
     inner: S,
-    meter: Meter,
+    meter: Arc<Meter>,
 }
 
 impl<S, R> Service<Call<R>> for Measured<S>
@@ -108,7 +109,7 @@ where
     fn call(&mut self, call: Call<R>) -> Self::Future {
         MeasuredFuture {
             inner: self.inner.call(call),
-            meter: self.meter.clone(),
+            meter: Arc::clone(&self.meter),
             began: Instant::now(),
         }
     }
@@ -119,7 +120,7 @@ pin_project! {
     pub(super) struct MeasuredFuture<F> {
         #[pin]
         inner: F,
-        meter: Meter,
+        meter: Arc<Meter>,
         began: Instant,
     }
 }

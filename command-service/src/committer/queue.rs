@@ -20,6 +20,11 @@ pub(super) type Answer = Result<Vec<Receipt>, Refusal>;
 /// The way into the committer. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct CommitQueue {
+    entrance: Arc<Entrance>,
+}
+
+#[derive(Debug)]
+struct Entrance {
     sender: mpsc::Sender<Queued>,
     bytes: Arc<Semaphore>,
     metrics: CommitterMetrics,
@@ -42,7 +47,7 @@ impl CommitQueue {
     ) -> (Self, mpsc::Receiver<Queued>) {
         let (sender, receiver) = mpsc::channel(limits.queue_submissions);
         let bytes = Arc::new(Semaphore::new(limits.queue_bytes));
-        (Self { sender, bytes, metrics }, receiver)
+        (Self { entrance: Arc::new(Entrance { sender, bytes, metrics }) }, receiver)
     }
 
     /// Submits and waits for the answer, at most until the submission's deadline.
@@ -50,18 +55,18 @@ impl CommitQueue {
         let deadline = submission.deadline;
         let writes = !submission.validate_only;
         let weight = u32::try_from(submission.weight_bytes()).unwrap_or(u32::MAX);
-        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(weight);
+        let bytes = Arc::clone(&self.entrance.bytes).try_acquire_many_owned(weight);
         let bytes = bytes.map_err(|_| Refusal::QueueFull)?;
         let (answer, answered) = oneshot::channel();
         let stage = Arc::new(AtomicU8::new(WAITING));
         let queued = Queued { submission, answer, stage: Arc::clone(&stage), _bytes: bytes };
-        self.sender.try_send(queued).map_err(|error| match error {
+        self.entrance.sender.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refusal::QueueFull,
             mpsc::error::TrySendError::Closed(_) => {
                 Refusal::Unavailable("the server is shutting down".to_owned())
             }
         })?;
-        self.metrics.queued();
+        self.entrance.metrics.queued();
         let outcome = match deadline {
             None => answered.await,
             Some(deadline) => match tokio::time::timeout_at(deadline.into(), answered).await {
