@@ -1,6 +1,6 @@
 //! Where the tailer puts the newest view and everybody else takes it from. Taking never waits.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,12 @@ use crate::view::{Condition, View};
 #[derive(Debug)]
 pub(crate) struct Board {
     view: ArcSwap<View>,
+    /// Its receivers are those who wait for what is new.
     changed: watch::Sender<()>,
+    /// For those who only mind whether the view may be served.
+    turned: watch::Sender<()>,
+    milestone: AtomicU64,
+    passed_milestone: Notify,
     /// Somebody waits for what the log may hold already.
     poke: Notify,
     ending: AtomicBool,
@@ -65,6 +70,9 @@ impl Board {
         Self {
             view: ArcSwap::from_pointee(view),
             changed: watch::Sender::new(()),
+            turned: watch::Sender::new(()),
+            milestone: AtomicU64::new(u64::MAX),
+            passed_milestone: Notify::new(),
             poke: Notify::new(),
             ending: AtomicBool::new(false),
             progress: Mutex::new(progress),
@@ -80,8 +88,15 @@ impl Board {
     /// Puts up a newer view and wakes all who wait for one.
     pub fn publish(&self, view: View) {
         self.metrics.published(&view);
-        self.view.store(Arc::new(view));
+        let position = view.position().0;
+        let before = self.view.swap(Arc::new(view));
         self.changed.send_replace(());
+        if before.condition != self.view.load().condition {
+            self.turned.send_replace(());
+        }
+        if position >= self.milestone.load(Ordering::SeqCst) {
+            self.passed_milestone.notify_one();
+        }
     }
 
     /// The same state under another condition.
@@ -95,6 +110,24 @@ impl Board {
     /// Signs of newer views, and of the end. To be taken before the view that is compared with.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Whether anybody waits for what is new.
+    pub fn is_awaited(&self) -> bool {
+        self.changed.receiver_count() > 0
+    }
+
+    /// Signs that a view may be served, or no longer.
+    pub fn turns(&self) -> watch::Receiver<()> {
+        self.turned.subscribe()
+    }
+
+    /// Waits until a view is put up that holds this position. For one who waits.
+    pub async fn reaches(&self, position: Position) {
+        self.milestone.store(position.0, Ordering::SeqCst);
+        if self.view().position() < position {
+            self.passed_milestone.notified().await;
+        }
     }
 
     /// Asks the tailer to look at once.

@@ -13,6 +13,8 @@ pub struct Limits {
     pub question_max: Duration,
     /// How long the tailer leaves the store alone right after an event.
     pub poll_min: Duration,
+    /// How long the tailer lets events gather after it read some, as long as nobody waits for more.
+    pub rest: Duration,
     /// How long the tailer leaves an idle store alone.
     pub poll_max: Duration,
     /// The first pause after trouble with the log.
@@ -38,6 +40,7 @@ impl Default for Limits {
             wait_max: Duration::from_secs(10),
             question_max: Duration::from_secs(10),
             poll_min: Duration::from_millis(5),
+            rest: Duration::from_millis(5),
             poll_max: Duration::from_millis(100),
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),

@@ -133,13 +133,13 @@ fn run_critical(
 
 /// Tells the health of the newest view.
 async fn mirror(board: Arc<Board>, health: Health) {
-    let mut changes = board.changes();
+    let mut turns = board.turns();
     loop {
         match board.view().condition {
             Condition::Serving => health.set_serving(),
             Condition::NotReady(_) => health.set_not_serving(),
         }
         // The board lives as long as this, so its signs do not end.
-        let _ = changes.changed().await;
+        let _ = turns.changed().await;
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use configapi_domain::Position;
+use tokio::time::{Instant, sleep};
 
 use super::{SnapshotDir, SnapshotError};
 use crate::board::Board;
@@ -46,15 +47,25 @@ impl Keeper {
 
     /// Writes snapshots for ever.
     pub async fn run(mut self) {
-        let mut changes = self.board.changes();
+        let mut turns = self.board.turns();
         loop {
             let view = self.board.view();
             if self.is_due(&view) {
-                self.write(view).await;
+                self.write(Arc::clone(&view)).await;
             }
-            // Either something happened, or it is time to look whether a snapshot is due.
-            let _ = timeout(self.settings.interval, changes.changed()).await;
+            tokio::select! {
+                () = self.much_has_happened(), if view.condition == Condition::Serving => {}
+                _ = turns.changed() => {}
+                () = sleep(self.settings.interval) => {}
+            }
         }
+    }
+
+    /// Waits until there is so much to write that the pause since the last time is long enough.
+    async fn much_has_happened(&self) {
+        let enough = self.dir.covered().0.saturating_add(self.settings.events);
+        sleep(self.rest.saturating_sub(self.written_at.elapsed())).await;
+        self.board.reaches(Position(enough)).await;
     }
 
     fn is_due(&self, view: &View) -> bool {

@@ -84,10 +84,13 @@ impl Watcher {
             Start::Initial => (Cursor::after(view.position()), true),
             Start::After(cursor) => (cursor, false),
         };
+        let changes = core.board.changes();
+        // From now on events are waited for.
+        core.board.poke();
         Self {
             selection,
             interval,
-            changes: core.board.changes(),
+            changes,
             log: Arc::clone(&view.log),
             generation: view.generation,
             cursor,
