@@ -6,7 +6,7 @@ use self::{
     Metric::{P50, P99, PerSecond},
 };
 use super::Results;
-use crate::suite::Subject::{self, Echo, Etcd, Postgres, Sqlite};
+use crate::suite::Subject::{self, Echo, Etcd, Postgres, PostgresFew, Sqlite};
 
 /// A goal.
 #[derive(Debug, Clone, Copy)]
@@ -179,8 +179,8 @@ const GOALS: &[Goal] = &[
     ratio("list of 1,000 ÷ echo", speed("list", Postgres), speed("list", Echo), (0.0, 0.8)),
     at_most_times(
         "list of 1,000, p50 with many configs ÷ with 1,000",
-        Of("list-many-keys", Postgres, P50),
-        Of("list-few-keys", Postgres, P50),
+        Of("list-growth", Postgres, P50),
+        Of("list-growth", PostgresFew, P50),
         (1.3, 1.1),
     ),
     ratio("set ÷ etcd's put", speed("set", Postgres), speed("set", Etcd), (1.1, 1.3)),
@@ -229,14 +229,14 @@ const GOALS: &[Goal] = &[
     at_most("memory of a server at rest", " MiB", FirstStartMemoryMib, (30.0, 15.0)),
     at_most_times(
         "get, p50 with many configs ÷ with 1,000",
-        Of("get-many-keys", Postgres, P50),
-        Of("get-few-keys", Postgres, P50),
+        Of("get-growth", Postgres, P50),
+        Of("get-growth", PostgresFew, P50),
         (1.3, 1.1),
     ),
     ratio(
         "set with many configs ÷ with 1,000",
-        speed("set-many-keys", Postgres),
-        speed("set-few-keys", Postgres),
+        speed("set-growth", Postgres),
+        speed("set-growth", PostgresFew),
         (1.0 / 1.2, 1.0),
     ),
 ];

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use super::{Measured, Results, shown};
 use crate::suite::Subject;
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 980.0;
 const TITLE_WIDTH: f64 = 210.0;
 const LONGEST_BAR: f64 = 520.0;
 const BAR_HEIGHT: f64 = 13.0;
@@ -65,7 +65,7 @@ fn write_frame(picture: &mut String, results: &Results, height: f64) -> fmt::Res
              <text x=\"{}\" y=\"45\">{title}</text>",
             x + 15.0
         )?;
-        x += 175.0;
+        x += 190.0;
     }
     Ok(())
 }
@@ -108,6 +108,7 @@ fn color(subject: Subject) -> &'static str {
     match subject {
         Subject::Echo => "#b8b8b8",
         Subject::Postgres => "#2f6fb3",
+        Subject::PostgresFew => "#8fb4dd",
         Subject::Sqlite => "#3f9e6b",
         Subject::Etcd => "#d9822b",
     }

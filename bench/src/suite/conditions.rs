@@ -76,6 +76,48 @@ pub(super) fn is_busy() -> bool {
         .is_some_and(|load| load >= 0.5)
 }
 
+/// Waits until the machine is quiet: filling a store leaves checkpoints, a vacuum and snapshots to be
+/// done, which are not what is measured next.
+pub(super) async fn settle() {
+    let give_up_at = Instant::now() + SETTLE_MAX;
+    while Instant::now() < give_up_at {
+        let before = CoreTimes::now();
+        tokio::time::sleep(SETTLE_LOOK).await;
+        if CoreTimes::now().idle_since(&before) >= QUIET {
+            return;
+        }
+    }
+}
+
+/// How long is waited for the machine to be quiet, and how long each look takes.
+const SETTLE_MAX: Duration = Duration::from_secs(20);
+const SETTLE_LOOK: Duration = Duration::from_secs(1);
+/// Which part of its time a quiet machine does nothing.
+const QUIET: f64 = 0.9;
+
+/// What the cores have done since they were started.
+struct CoreTimes {
+    idle: f64,
+    all: f64,
+}
+
+impl CoreTimes {
+    fn now() -> Self {
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default();
+        // user, nice, system, idle, iowait, …
+        let times: Vec<f64> =
+            line.split_whitespace().skip(1).filter_map(|time| time.parse().ok()).collect();
+        let idle = times.get(3).copied().unwrap_or_default();
+        Self { idle, all: times.iter().sum() }
+    }
+
+    /// The part of the time since then in which nothing was done or waited for.
+    fn idle_since(&self, before: &Self) -> f64 {
+        (self.idle - before.idle) / (self.all - before.all).max(1.0)
+    }
+}
+
 fn unknown() -> String {
     "unknown".to_owned()
 }

@@ -40,7 +40,7 @@ pub(super) async fn measure(
             let (Some(subject), Some(runs)) = (subjects.get(place), runs.get_mut(place)) else {
                 continue;
             };
-            match run(measurement, keys, subject, options).await {
+            match run(measurement, subject.keys(keys), subject, options).await {
                 Ok(run) => runs.push(run),
                 Err(error) => {
                     let who = subject.subject.title();
@@ -52,6 +52,7 @@ pub(super) async fn measure(
         }
     }
     for (subject, runs) in subjects.iter().zip(runs) {
+        let keys = subject.keys(keys);
         if let Some(measured) = Measured::of(measurement, subject.subject, keys, runs) {
             say(&format!("  {}", measured.line()));
             findings.measured.push(measured);
@@ -103,7 +104,7 @@ impl Times {
         let ids = subject.processes.iter().filter_map(super::process::Process::id);
         let database = match subject.subject {
             Subject::Postgres => postmaster().map(|id| cpu::time_of(id, true)),
-            Subject::Echo | Subject::Sqlite | Subject::Etcd => None,
+            Subject::Echo | Subject::PostgresFew | Subject::Sqlite | Subject::Etcd => None,
         };
         Self {
             client: cpu::time_of(std::process::id(), false),

@@ -59,6 +59,14 @@ pub struct Options {
     /// The database, empty, of which all is kept
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// Another empty database, for servers with few configs beside those with many
+    #[arg(
+        long,
+        env = "CONFIGAPI_BENCH_SECOND_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub second_database_url: Option<String>,
     /// The program of etcd
     #[arg(long, env = "CONFIGAPI_BENCH_ETCD", value_name = "PATH")]
     pub etcd: Option<PathBuf>,
@@ -102,7 +110,7 @@ async fn perform(
 ) -> anyhow::Result<()> {
     let began = Instant::now();
     let sources = Sources::new(options, directory.to_owned())?;
-    let mut results = Results::new(
+    let results = Results::new(
         Conditions::find_out(options, directory),
         RunSettings {
             rounds: options.rounds,
@@ -114,16 +122,10 @@ async fn perform(
     if conditions::is_busy() {
         say("WARNING: this machine is busy with other things: figures will be low and noisy");
     }
-    for subject in Subject::ALL {
-        match Running::start(subject, &sources).await {
-            Ok(one) => running.push(one),
-            Err(error) => {
-                say(&format!("SKIPPED: {}: {error:#}", subject.title()));
-                results.skipped.push(format!("{}: {error:#}", subject.title()));
-            }
-        }
-    }
     let mut suite = Suite { options, sources, running, results };
+    for subject in Subject::PERMANENT {
+        suite.start(subject).await;
+    }
     suite.measure_all().await?;
     let Suite { mut results, .. } = suite;
     if results.measured.is_empty() {
@@ -152,16 +154,27 @@ impl Suite<'_> {
         if self.options.wants_growth() {
             self.fill(&mut filled, plan::FEW_KEYS, false).await?;
             self.start_one_more().await?;
-            self.measure_each(plan::FEW, filled).await;
         }
         self.fill(&mut filled, plan::KEYS, true).await?;
         self.measure_each(plan::MAIN, filled).await;
         if self.options.wants_growth() {
+            self.start_few().await?;
             self.fill(&mut filled, many_keys, false).await?;
-            self.measure_each(plan::MANY, filled).await;
+            self.measure_each(plan::GROWTH, filled).await;
             self.start_one_more().await?;
         }
         Ok(())
+    }
+
+    /// Starts one who is measured; if that is not possible, the results say so.
+    async fn start(&mut self, subject: Subject) {
+        match Running::start(subject, &self.sources).await {
+            Ok(one) => self.running.push(one),
+            Err(error) => {
+                say(&format!("SKIPPED: {}: {error:#}", subject.title()));
+                self.results.skipped.push(format!("{}: {error:#}", subject.title()));
+            }
+        }
     }
 
     async fn measure_each(&mut self, measurements: &[Measurement], keys: u64) {
@@ -182,20 +195,38 @@ impl Suite<'_> {
     async fn fill(&mut self, filled: &mut u64, keys: u64, histories: bool) -> anyhow::Result<()> {
         for one in self.running.iter() {
             let skips = match one.subject {
-                Subject::Echo => true,
+                Subject::Echo | Subject::PostgresFew => true,
                 Subject::Postgres => false,
                 Subject::Sqlite | Subject::Etcd => keys > plan::KEYS,
             };
             if !skips {
-                let value_bytes = self.options.value_bytes;
-                let fill = Fill { keys: *filled..keys, histories, value_bytes };
-                say(&format!("filling {} up to {keys} configs", one.subject.title()));
-                seed(one.target(Workload::Set)?, fill)
-                    .await
-                    .with_context(|| format!("{} could not be filled", one.subject.title()))?;
+                self.fill_one(one, *filled..keys, histories).await?;
             }
         }
         *filled = keys;
+        conditions::settle().await;
+        Ok(())
+    }
+
+    async fn fill_one(
+        &self,
+        one: &Running,
+        keys: std::ops::Range<u64>,
+        histories: bool,
+    ) -> anyhow::Result<()> {
+        say(&format!("filling {} up to {} configs", one.subject.title(), keys.end));
+        let fill = Fill { keys, histories, value_bytes: self.options.value_bytes };
+        seed(one.target(Workload::Set)?, fill)
+            .await
+            .with_context(|| format!("{} could not be filled", one.subject.title()))
+    }
+
+    /// Starts servers with few configs beside those with many.
+    async fn start_few(&mut self) -> anyhow::Result<()> {
+        self.start(Subject::PostgresFew).await;
+        if let Some(few) = self.running.last().filter(|one| one.subject == Subject::PostgresFew) {
+            self.fill_one(few, 0..plan::FEW_KEYS, false).await?;
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::subjects::Subject::{self, Echo, Etcd, Postgres, Sqlite};
+use super::subjects::Subject::{self, Echo, Etcd, Postgres, PostgresFew, Sqlite};
 use crate::workload::Workload;
 
 /// What a measurement counts.
@@ -49,7 +49,7 @@ const fn closed(
 const WIDE: (usize, usize) = (8, 32);
 const ONE: (usize, usize) = (1, 1);
 
-/// How many configs the store has at first, for the figures that show how cost grows.
+/// How many configs the store has that is small, for the figures that show how cost grows.
 pub(super) const FEW_KEYS: u64 = 1_000;
 /// How many it has for most of the measurements.
 pub(super) const KEYS: u64 = 100_000;
@@ -57,20 +57,13 @@ pub(super) const KEYS: u64 = 100_000;
 impl Measurement {
     /// What it is called, with the number of configs if that is its point.
     pub fn title(&self, keys: u64) -> String {
-        if self.id.ends_with("-keys") {
+        if self.id.ends_with("-growth") {
             format!("{}, {} configs", self.title, crate::report::grouped(keys))
         } else {
             self.title.to_owned()
         }
     }
 }
-
-/// With few configs.
-pub(super) const FEW: &[Measurement] = &[
-    closed("get-few-keys", "get", Workload::Get, WIDE, &[Echo, Postgres]),
-    closed("list-few-keys", "list of 1,000", Workload::List, ONE, &[Postgres]),
-    closed("set-few-keys", "set", Workload::Set, WIDE, &[Postgres]),
-];
 
 /// With as many configs as a large installation has.
 pub(super) const MAIN: &[Measurement] = &[
@@ -110,9 +103,9 @@ pub(super) const MAIN: &[Measurement] = &[
     closed("rest-put", "REST put", Workload::RestPut, (64, 1), &[Echo, Sqlite]),
 ];
 
-/// With very many configs.
-pub(super) const MANY: &[Measurement] = &[
-    closed("get-many-keys", "get", Workload::Get, WIDE, &[Echo, Postgres]),
-    closed("list-many-keys", "list of 1,000", Workload::List, ONE, &[Postgres]),
-    closed("set-many-keys", "set", Workload::Set, WIDE, &[Postgres]),
+/// How cost grows: with few configs and with very many, side by side.
+pub(super) const GROWTH: &[Measurement] = &[
+    closed("get-growth", "get", Workload::Get, WIDE, &[Echo, PostgresFew, Postgres]),
+    closed("list-growth", "list of 1,000", Workload::List, ONE, &[Echo, PostgresFew, Postgres]),
+    closed("set-growth", "set", Workload::Set, WIDE, &[Echo, PostgresFew, Postgres]),
 ];

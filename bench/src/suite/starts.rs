@@ -23,11 +23,12 @@ pub(super) async fn measure_start(
     sources: &Sources,
     running: &[Running],
 ) -> anyhow::Result<Option<ServerStart>> {
+    let Some(url) = &sources.database_url else { return Ok(None) };
     if !running.iter().any(|one| one.subject == Subject::Postgres) {
         return Ok(None);
     }
     let [address] = free_addresses()?;
-    let (process, ready_after) = query_server(sources, address).await?;
+    let (process, ready_after) = query_server(url, sources, address).await?;
     let memory = process.id().and_then(cpu::memory_of).unwrap_or(0);
     let status = status(address).await;
     process.stop().await?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Options,
+    Options, plan,
     process::{Process, free_addresses},
 };
 use crate::{
@@ -23,6 +23,8 @@ pub enum Subject {
     Echo,
     /// The command server and the query server on `PostgreSQL`.
     Postgres,
+    /// The same with few configs, in a cluster of its own, beside one with very many.
+    PostgresFew,
     /// `configapi serve` on `SQLite`.
     Sqlite,
     /// etcd: the peer.
@@ -31,13 +33,17 @@ pub enum Subject {
 
 impl Subject {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Echo, Self::Postgres, Self::Sqlite, Self::Etcd];
+    pub const ALL: [Self; 5] =
+        [Self::Echo, Self::Postgres, Self::PostgresFew, Self::Sqlite, Self::Etcd];
+    /// Those who run from beginning to end.
+    pub const PERMANENT: [Self; 4] = [Self::Echo, Self::Postgres, Self::Sqlite, Self::Etcd];
 
     /// What it is called in reports.
     pub fn title(self) -> &'static str {
         match self {
             Self::Echo => "echo",
             Self::Postgres => "ConfigApi on PostgreSQL",
+            Self::PostgresFew => "ConfigApi on PostgreSQL, small",
             Self::Sqlite => "ConfigApi on SQLite",
             Self::Etcd => "etcd",
         }
@@ -50,6 +56,7 @@ pub(super) struct Sources {
     pub directory: PathBuf,
     pub programs: PathBuf,
     pub database_url: Option<String>,
+    pub second_database_url: Option<String>,
     pub etcd: Option<PathBuf>,
     pub value_bytes: usize,
 }
@@ -62,6 +69,7 @@ impl Sources {
             directory,
             programs,
             database_url: options.database_url.clone(),
+            second_database_url: options.second_database_url.clone(),
             etcd: options.etcd.clone(),
             value_bytes: options.value_bytes,
         })
@@ -90,7 +98,16 @@ impl Running {
     pub async fn start(subject: Subject, sources: &Sources) -> anyhow::Result<Self> {
         match subject {
             Subject::Echo => echo(sources).await,
-            Subject::Postgres => postgres(sources).await,
+            Subject::Postgres => {
+                let url = sources.database_url.as_deref();
+                postgres(subject, url.context("no database was given (DATABASE_URL)")?, sources)
+                    .await
+            }
+            Subject::PostgresFew => {
+                let url = sources.second_database_url.as_deref();
+                let missing = "no second database was given (CONFIGAPI_BENCH_SECOND_DATABASE_URL)";
+                postgres(subject, url.context(missing)?, sources).await
+            }
             Subject::Sqlite => sqlite(sources).await,
             Subject::Etcd => etcd(sources).await,
         }
@@ -104,6 +121,11 @@ impl Running {
             }
             _ => Ok(self.target),
         }
+    }
+
+    /// How many configs it holds, when those that grow hold so many.
+    pub fn keys(&self, keys: u64) -> u64 {
+        if self.subject == Subject::PostgresFew { keys.min(plan::FEW_KEYS) } else { keys }
     }
 
     /// Stops all its processes; says what went wrong with the first that did not stop as it should.
@@ -153,13 +175,12 @@ async fn etcd(sources: &Sources) -> anyhow::Result<Running> {
     Ok(Running { subject, processes: vec![process], target, rest: None })
 }
 
-async fn postgres(sources: &Sources) -> anyhow::Result<Running> {
-    let url = sources.database_url.as_ref().context("no database was given (DATABASE_URL)")?;
+async fn postgres(subject: Subject, url: &str, sources: &Sources) -> anyhow::Result<Running> {
     let program = sources.program("configapi-command-service")?;
     sources.program(QUERY_SERVICE)?;
     let [command, admin, query] = free_addresses()?;
     let environment = [
-        ("CONFIGAPI_STORE", url.clone()),
+        ("CONFIGAPI_STORE", url.to_owned()),
         ("CONFIGAPI_COMMAND_ADDR", command.to_string()),
         ("CONFIGAPI_ADMIN_ADDR", admin.to_string()),
         ("CONFIGAPI_LOG", "warn".to_owned()),
@@ -168,9 +189,9 @@ async fn postgres(sources: &Sources) -> anyhow::Result<Running> {
     let mut server =
         Process::start("command-service", &program, none, environment, &sources.directory)?;
     server.ready(async || serves(command).await).await?;
-    let (reader, _ready_after) = query_server(sources, query).await?;
+    let (reader, _ready_after) = query_server(url, sources, query).await?;
     let (processes, target) = (vec![server, reader], Target::Configapi { command, query });
-    Ok(Running { subject: Subject::Postgres, processes, target, rest: None })
+    Ok(Running { subject, processes, target, rest: None })
 }
 
 const QUERY_SERVICE: &str = "configapi-query-service";
@@ -178,14 +199,14 @@ const QUERY_SERVICE: &str = "configapi-query-service";
 /// Starts a query server on the log in `PostgreSQL`, without a snapshot to begin from; says how long
 /// it took to be ready.
 pub(super) async fn query_server(
+    url: &str,
     sources: &Sources,
     address: SocketAddr,
 ) -> anyhow::Result<(Process, Duration)> {
-    let url = sources.database_url.as_ref().context("no database was given (DATABASE_URL)")?;
     let [admin] = free_addresses()?;
     let snapshots = sources.directory.join(format!("snapshots-{}", admin.port()));
     let environment = [
-        ("CONFIGAPI_STORE", url.clone()),
+        ("CONFIGAPI_STORE", url.to_owned()),
         ("CONFIGAPI_QUERY_ADDR", address.to_string()),
         ("CONFIGAPI_ADMIN_ADDR", admin.to_string()),
         ("CONFIGAPI_SNAPSHOT_DIR", snapshots.display().to_string()),
