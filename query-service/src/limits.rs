@@ -15,6 +15,8 @@ pub struct Limits {
     pub poll_min: Duration,
     /// How long the tailer lets events gather after it read some, as long as nobody waits for more.
     pub rest: Duration,
+    /// How long after somebody waited the tailer does not do that, for others may be about to.
+    pub awake: Duration,
     /// How long the tailer leaves an idle store alone.
     pub poll_max: Duration,
     /// The first pause after trouble with the log.
@@ -41,6 +43,7 @@ impl Default for Limits {
             question_max: Duration::from_secs(10),
             poll_min: Duration::from_millis(5),
             rest: Duration::from_millis(5),
+            awake: Duration::from_secs(1),
             poll_max: Duration::from_millis(100),
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),

@@ -42,6 +42,8 @@ pub(crate) struct Tailer {
     /// The trouble that was told of last.
     trouble: Option<String>,
     began: Instant,
+    /// When somebody last asked to look at once.
+    awaited_at: Option<Instant>,
 }
 
 /// What a step led to.
@@ -75,6 +77,7 @@ impl Tailer {
             is_serving: false,
             trouble: None,
             began: Instant::now(),
+            awaited_at: None,
         }
     }
 
@@ -102,19 +105,26 @@ impl Tailer {
     }
 
     /// Waits until the log may have grown, or somebody wants to know.
-    async fn wait(&self, after: Step, patience: Duration) {
+    async fn wait(&mut self, after: Step, patience: Duration) {
         let beyond = self.anchor().map_or(Position::GENESIS, |anchor| anchor.position);
+        let rest = after == Step::Forward && !self.is_awaited();
         let grown = async {
             // Small commits that follow each other closely cost less when they are read together.
-            if after == Step::Forward && !self.board.is_awaited() {
+            if rest {
                 tokio::time::sleep(self.limits.rest).await;
             }
             self.log.grown(beyond, patience).await;
         };
         tokio::select! {
             () = grown => {}
-            () = self.board.poked() => {}
+            () = self.board.poked() => self.awaited_at = Some(Instant::now()),
         }
+    }
+
+    /// Whether somebody waits for what is new, or did lately and may again at any moment.
+    fn is_awaited(&self) -> bool {
+        let lately = |at: Instant| at.elapsed() < self.limits.awake;
+        self.board.is_awaited() || self.awaited_at.is_some_and(lately)
     }
 
     fn anchor(&self) -> Option<Anchor> {
