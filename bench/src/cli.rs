@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, runtime::Builder};
 
 use crate::{
     echo,
-    keys::GROUP,
+    keys::{DEPTHS, GROUP},
     load,
     load::Spec,
     report, suite,
@@ -152,7 +152,7 @@ fn perform(command: &Command) -> anyhow::Result<()> {
         Command::Load(arguments) => make_load(arguments),
         Command::Seed { target, keys, value_bytes } => {
             let (keys, value_bytes) = (0..*keys, *value_bytes);
-            let fill = Fill { keys, histories: true, value_bytes };
+            let fill = Fill { keys, histories: true, depths: DEPTHS, value_bytes };
             let seeding = workload::seed(target.target(), fill);
             Builder::new_current_thread().enable_all().build()?.block_on(seeding)
         }

@@ -10,6 +10,9 @@ pub const VERSIONED_KEYS: u64 = 1_000;
 /// How many versions each of them has.
 pub const VERSIONS: u64 = 10;
 
+/// How many versions the configs have that show what a long past costs.
+pub const DEPTHS: &[u64] = &[10, 1_000, 100_000];
+
 /// The configs `bench/0000/000` and so on.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys {
@@ -40,6 +43,11 @@ impl Keys {
     /// How many whole groups there are, one at least.
     pub fn groups(self) -> u64 {
         (self.count / GROUP).max(1)
+    }
+
+    /// The name of the config with so many versions.
+    pub fn deep(versions: u64) -> String {
+        format!("depth/{versions}")
     }
 
     /// The name of a config with a history.

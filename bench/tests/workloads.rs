@@ -69,6 +69,6 @@ fn an_apply_counts_as_many_operations_as_it_has_sets() {
 fn a_store_is_filled_once_every_set_is_acknowledged() {
     let echo = Echo::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let fill = Fill { keys: 0..3_000, histories: true, value_bytes: 128 };
+    let fill = Fill { keys: 0..3_000, histories: true, depths: &[10, 200], value_bytes: 128 };
     runtime.block_on(seed(echo.target(Workload::Bulk), fill)).unwrap();
 }

@@ -228,6 +228,18 @@ const GOALS: &[Goal] = &[
     at_most("start until ready, 1,000 events", " ms", FirstStartMs, (300.0, 100.0)),
     at_most("memory of a server at rest", " MiB", FirstStartMemoryMib, (30.0, 15.0)),
     at_most_times(
+        "in the past of 1,000 versions, p50 ÷ of 10",
+        Of("past-of-1k", Postgres, P50),
+        Of("past-of-10", Postgres, P50),
+        (1.5, 1.1),
+    ),
+    at_most_times(
+        "in the past of 100,000 versions, p50 ÷ of 10",
+        Of("past-of-100k", Postgres, P50),
+        Of("past-of-10", Postgres, P50),
+        (1.5, 1.1),
+    ),
+    at_most_times(
         "get, p50 with many configs ÷ with 1,000",
         Of("get-growth", Postgres, P50),
         Of("get-growth", PostgresFew, P50),

@@ -28,6 +28,7 @@ use self::{
 };
 use crate::{
     cli::say,
+    keys::DEPTHS,
     report::{self, Results, RunSettings},
     workload::{Fill, Workload, seed},
 };
@@ -42,7 +43,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
     /// How long one measurement lasts
-    #[arg(long, default_value = "1200ms", value_parser = settings::duration)]
+    #[arg(long, default_value = "1s", value_parser = settings::duration)]
     pub window: Duration,
     /// How long it goes on before that
     #[arg(long, default_value = "300ms", value_parser = settings::duration)]
@@ -215,7 +216,10 @@ impl Suite<'_> {
         histories: bool,
     ) -> anyhow::Result<()> {
         say(&format!("filling {} up to {} configs", one.subject.title(), keys.end));
-        let fill = Fill { keys, histories, value_bytes: self.options.value_bytes };
+        // Only our own store is asked for what was long ago.
+        let is_asked = histories && one.subject == Subject::Postgres;
+        let depths = if is_asked { DEPTHS } else { &[] };
+        let fill = Fill { keys, histories, depths, value_bytes: self.options.value_bytes };
         seed(one.target(Workload::Set)?, fill)
             .await
             .with_context(|| format!("{} could not be filled", one.subject.title()))

@@ -62,6 +62,15 @@ struct Connection {
     query_address: SocketAddr,
     /// A time by which all configs with a history had about half of it.
     past: Option<PointInTime>,
+    deep: Deep,
+}
+
+/// A config whose versions lie one after the other in the log.
+#[derive(Debug, Clone, Default)]
+struct Deep {
+    name: String,
+    versions: u64,
+    newest: u64,
 }
 
 impl Connection {
@@ -76,7 +85,13 @@ impl Connection {
             Workload::AtTime => Some(past(&mut query, query_address).await?),
             _ => None,
         };
-        Ok(Self { command, query, command_address, query_address, past })
+        let deep = match spec.workload {
+            Workload::PastOf10 => Deep::of(10, &mut query, query_address).await?,
+            Workload::PastOf1k => Deep::of(1_000, &mut query, query_address).await?,
+            Workload::PastOf100k => Deep::of(100_000, &mut query, query_address).await?,
+            _ => Deep::default(),
+        };
+        Ok(Self { command, query, command_address, query_address, past, deep })
     }
 
     async fn slot(&self, spec: &Spec, place: Place) -> anyhow::Result<Slot> {
@@ -98,6 +113,9 @@ impl Connection {
             Workload::AtTime => {
                 let past = self.past.clone();
                 Slot::Unary(query(AT_TIME, looks_back(place, past))?)
+            }
+            Workload::PastOf10 | Workload::PastOf1k | Workload::PastOf100k => {
+                Slot::Unary(query(AT_TIME, looks_deep(place, self.deep.clone()))?)
             }
             Workload::History => Slot::Unary(query(HISTORY, histories(place))?),
             Workload::Set => Slot::Unary(command(SET, 1, sets(spec, place))?),
@@ -177,6 +195,18 @@ fn looks_back(place: Place, at: Option<PointInTime>) -> NextRequest {
     })
 }
 
+fn looks_deep(place: Place, deep: Deep) -> NextRequest {
+    let mut dice = Dice::new(place.slot());
+    let Deep { name, versions, newest } = deep;
+    let selection = Some(Selection::Name(name));
+    let mut request = AtTimeRequest { selection, ..AtTimeRequest::default() };
+    Box::new(move || {
+        let position = newest.saturating_sub(dice.below(versions));
+        request.at = Some(PointInTime { moment: Some(Moment::Position(position)) });
+        frame(&request)
+    })
+}
+
 fn histories(place: Place) -> NextRequest {
     let mut dice = Dice::new(place.slot());
     let page_size = u32::try_from(VERSIONS).unwrap_or(u32::MAX);
@@ -216,6 +246,16 @@ fn applies(spec: &Spec, place: Place) -> NextRequest {
         });
         frame(&ApplyRequest { commands: commands.collect(), ..ApplyRequest::default() })
     })
+}
+
+impl Deep {
+    async fn of(versions: u64, query: &mut Channel, server: SocketAddr) -> anyhow::Result<Self> {
+        let name = Keys::deep(versions);
+        let request = frame(&GetRequest { name: name.clone(), ..GetRequest::default() });
+        let response: GetResponse = query.unary(&method(server, GET)?, request).await?;
+        let config = response.config.context("the config with many versions is not there")?;
+        Ok(Self { name, versions, newest: config.position })
+    }
 }
 
 /// The time of the middle version of a config with a history.

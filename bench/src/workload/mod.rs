@@ -33,6 +33,18 @@ pub enum Workload {
     List,
     /// One config as it was at a time in the past.
     AtTime,
+    /// The config with 10 versions, as it was at one of them.
+    #[serde(rename = "past-of-10")]
+    #[value(name = "past-of-10")]
+    PastOf10,
+    /// The config with 1,000 versions, as it was at one of them.
+    #[serde(rename = "past-of-1k")]
+    #[value(name = "past-of-1k")]
+    PastOf1k,
+    /// The config with 100,000 versions, as it was at one of them.
+    #[serde(rename = "past-of-100k")]
+    #[value(name = "past-of-100k")]
+    PastOf100k,
     /// The 10 events of one config.
     History,
     /// Sets, no two in flight on the same config.
@@ -66,6 +78,9 @@ impl fmt::Display for Workload {
             Self::GetLinearizable => "get-linearizable",
             Self::List => "list",
             Self::AtTime => "at-time",
+            Self::PastOf10 => "past-of-10",
+            Self::PastOf1k => "past-of-1k",
+            Self::PastOf100k => "past-of-100k",
             Self::History => "history",
             Self::Set => "set",
             Self::SetHot => "set-hot",

@@ -25,6 +25,8 @@ pub struct Fill {
     pub keys: Range<u64>,
     /// Whether to set those with a history too.
     pub histories: bool,
+    /// How many versions to give to each of the configs that have very many.
+    pub depths: &'static [u64],
     /// How large the values are.
     pub value_bytes: usize,
 }
@@ -34,7 +36,8 @@ pub async fn seed(target: Target, fill: Fill) -> anyhow::Result<()> {
     let mut values = Values::new(fill.value_bytes, fill.keys.start);
     let versions = if fill.histories { VERSIONS } else { 0 };
     let versioned = (0..versions).flat_map(|_version| (0..VERSIONED_KEYS).map(Keys::versioned));
-    let names = fill.keys.map(Keys::name).chain(versioned);
+    let deep = fill.depths.iter().flat_map(|&versions| (0..versions).map(move |_| versions));
+    let names = fill.keys.map(Keys::name).chain(versioned).chain(deep.map(Keys::deep));
     let pairs = names.map(move |name| (name, values.next_value().to_owned()));
     match target {
         Target::Configapi { command, .. } => by_stream(command, pairs).await,
