@@ -131,7 +131,7 @@ fn an_endpoint_that_fails_for_a_while_gets_every_event_in_order() {
     let got = endpoint(listener, script);
     let worker = Worker::new(&store, directory.path());
     let url = format!("http://{address}/audit?key=hidden");
-    let mut running = worker.configapi(&["--post", &url, "--post-timeout", "200ms"]).starts();
+    let running = worker.configapi(&["--post", &url, "--post-timeout", "200ms"]).starts();
     for _ in 0..failures {
         let line = running.says("records not taken");
         assert!(!line.contains("hidden"), "{line}");
@@ -157,7 +157,7 @@ fn an_endpoint_that_is_not_there_yet_gets_every_event_once_it_is() {
     let url = format!("http://{address}/");
     let authorization = ["--post-authorization-file", secret.to_str().unwrap()];
     let arguments = ["--post", &url, authorization[0], authorization[1]];
-    let mut running = worker.configapi(&arguments).starts();
+    let running = worker.configapi(&arguments).starts();
     running.says("records not taken");
     let got = endpoint(TcpListener::bind(address).unwrap(), Vec::new());
     let first = got.recv().unwrap();
@@ -176,7 +176,7 @@ fn a_worker_that_waits_for_its_endpoint_can_be_stopped_and_skips_nothing() {
     drop(listener);
     let worker = Worker::new(&store, directory.path());
     let url = format!("http://{address}/");
-    let mut running = worker.configapi(&["--post", &url]).starts();
+    let running = worker.configapi(&["--post", &url]).starts();
     running.says("records not taken");
     stop(running);
     assert!(!directory.path().join("checkpoint").exists());

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use super::Worker;
 use super::endpoint::{endpoint, listen};
@@ -11,7 +12,7 @@ use crate::support::{Running, Serving};
 const ADMIN: [&str; 2] = ["--admin-addr", "127.0.0.1:0"];
 
 /// Where the worker tells its metrics, once it says so.
-fn admin_of(running: &mut Running) -> String {
+fn admin_of(running: &Running) -> String {
     let line = running.says("\"server\":\"admin\"");
     let said: serde_json::Value = serde_json::from_str(&line).unwrap();
     said["address"].as_str().unwrap().to_owned()
@@ -36,10 +37,13 @@ fn metric(address: &str, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name} in {page}")).to_owned()
 }
 
+/// How long to wait before asking again. The worker that is asked shall get to something else.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// Waits until the value of a series is as it shall be.
 fn until(address: &str, name: &str, is_so: impl Fn(f64) -> bool) {
     while !is_so(metric(address, name).parse().unwrap()) {
-        std::thread::yield_now();
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -50,7 +54,7 @@ fn ready(address: &str, part: &str) -> u16 {
         if body.contains(part) {
             return status;
         }
-        std::thread::yield_now();
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -67,8 +71,8 @@ fn a_worker_tells_how_far_it_is_and_that_nobody_takes_its_records() {
     drop(listener);
     let url = format!("http://{address}/");
     let worker = Worker::new(&store, directory.path());
-    let mut running = worker.configapi(&["--post", &url, ADMIN[0], ADMIN[1]]).starts();
-    let admin = admin_of(&mut running);
+    let running = worker.configapi(&["--post", &url, ADMIN[0], ADMIN[1]]).starts();
+    let admin = admin_of(&running);
     until(&admin, "configapi_audit_delivery_failures_total", |it| it >= 2.0);
     assert_eq!(ready(&admin, "records are not taken: "), 503);
     assert_eq!(metric(&admin, "configapi_audit_position"), "0");
@@ -92,8 +96,8 @@ fn a_worker_that_wrote_everything_is_not_behind() {
     let store = written(directory.path());
     let worker = Worker::new(&store, directory.path());
     worker.to_file(&["--once"]).ends().succeeded();
-    let mut running = worker.to_file(&ADMIN).starts();
-    let admin = admin_of(&mut running);
+    let running = worker.to_file(&ADMIN).starts();
+    let admin = admin_of(&running);
     // It has written nothing since its start, and still knows where it stands.
     until(&admin, "configapi_audit_position", |it| it >= 7.0);
     assert_eq!(ready(&admin, "ready"), 200);
@@ -109,8 +113,8 @@ fn a_worker_that_waits_for_its_store_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", directory.path().join("log.db").display());
     let worker = Worker::new(&store, directory.path());
-    let mut running = worker.to_file(&ADMIN).starts();
-    let admin = admin_of(&mut running);
+    let running = worker.to_file(&ADMIN).starts();
+    let admin = admin_of(&running);
     assert_eq!(ready(&admin, "the store is not there yet"), 503);
     assert_eq!(get(&admin, "/livez"), (200, "ok\n".to_owned()));
     let serving = Serving::start(&store);

@@ -164,7 +164,7 @@ fn a_store_that_is_not_there_ends_a_worker_that_runs_once() {
     let directory = tempfile::tempdir().unwrap();
     let worker = Worker::new("sqlite:/nowhere/log.db", directory.path());
     worker.configapi(&["--once"]).ends().failed_with(3);
-    let mut waiting = worker.configapi(&[]).starts();
+    let waiting = worker.configapi(&[]).starts();
     waiting.says("not there yet");
     waiting.signal("TERM");
     assert_eq!(parsed(&waiting.ends().succeeded().stdout).len(), 0);

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use serde_json::Value;
@@ -25,7 +26,7 @@ pub struct Ended {
 pub struct Running {
     pub child: Child,
     pub stdout: BufReader<ChildStdout>,
-    pub stderr: BufReader<ChildStderr>,
+    stderr: Receiver<String>,
 }
 
 /// The binary with these arguments.
@@ -70,7 +71,15 @@ impl Configapi {
             thread::spawn(move || stdin.write_all(&bytes));
         }
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        // Read whether or not the test asks for it: a process whose log nobody takes stands still.
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let (sender, stderr) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            while log.read_line(&mut line).unwrap() > 0 {
+                let _ = sender.send(std::mem::take(&mut line));
+            }
+        });
         Running { child, stdout, stderr }
     }
 
@@ -83,24 +92,17 @@ impl Configapi {
 impl Running {
     /// Waits for its end.
     pub fn ends(mut self) -> Ended {
-        let stderr = thread::spawn(move || {
-            let mut text = String::new();
-            self.stderr.read_to_string(&mut text).unwrap();
-            text
-        });
         let mut stdout = String::new();
         self.stdout.read_to_string(&mut stdout).unwrap();
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
-        Ended { code, stdout, stderr: stderr.join().unwrap() }
+        Ended { code, stdout, stderr: self.stderr.iter().collect() }
     }
 
     /// Reads no more of its stdout, and waits for its end.
     pub fn closes_stdout_and_ends(mut self) -> Ended {
         drop(self.stdout);
-        let mut stderr = String::new();
-        self.stderr.read_to_string(&mut stderr).unwrap();
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
-        Ended { code, stdout: String::new(), stderr }
+        Ended { code, stdout: String::new(), stderr: self.stderr.iter().collect() }
     }
 
     /// The next line of its stdout, without the line break.
@@ -111,14 +113,9 @@ impl Running {
     }
 
     /// Waits for a line of its stderr that has this in it.
-    pub fn says(&mut self, part: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "it never said {part:?}");
-            if line.contains(part) {
-                return line;
-            }
-        }
+    pub fn says(&self, part: &str) -> String {
+        let line = self.stderr.iter().find(|line| line.contains(part));
+        line.unwrap_or_else(|| panic!("it never said {part:?}"))
     }
 
     /// Sends it a signal.
