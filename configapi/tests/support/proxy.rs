@@ -63,6 +63,9 @@ impl Proxy {
 
 async fn carry(client: TcpStream, to: SocketAddr, limit: Limit) {
     let Ok(server) = TcpStream::connect(to).await else { return };
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).unwrap();
+    }
     let (client_reads, mut client_writes) = client.into_split();
     let (mut server_reads, mut server_writes) = server.into_split();
     let (bytes, stalls) = match limit {

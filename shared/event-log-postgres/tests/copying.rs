@@ -73,7 +73,12 @@ fn server() -> PgConnectOptions {
 
 async fn stand_between(client: TcpStream, fault: Fault, copies: Arc<AtomicUsize>) {
     let server = TcpStream::connect((server().get_host(), server().get_port())).await;
-    let (from_server, mut to_server) = server.expect("the server answers").into_split();
+    let server = server.expect("the server answers");
+    // Each message is a write of its own, and none shall wait for the one before to be received.
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).expect("set");
+    }
+    let (from_server, mut to_server) = server.into_split();
     let (mut from_client, mut to_client) = client.into_split();
     // What a connection begins with has no kind.
     let Ok(length) = from_client.read_u32().await else { return };
