@@ -82,12 +82,12 @@ fn a_connection_that_is_cut_again_and_again_loses_nothing_and_doubles_nothing() 
 #[test]
 fn an_import_that_is_killed_and_started_again_loses_nothing_and_doubles_nothing() {
     let servers = Servers::start();
-    let text = file(20_000, "v");
+    let text = file(10_000, "v");
     let path = tempfile::NamedTempFile::with_suffix(".json").unwrap();
     std::fs::write(path.path(), &text).unwrap();
     let path = path.path().to_str().unwrap().to_owned();
     let import = || servers.configapi(["import", &path, "-o", "json"]);
-    for bytes in [300_000, 900_000] {
+    for bytes in [150_000, 450_000] {
         // It comes so far and no further, so it is killed in the middle however fast it is.
         let proxy = servers.proxy(servers.command, [Limit::StallAfter(bytes)]);
         let url = format!("http://{}", proxy.address);
@@ -97,9 +97,9 @@ fn an_import_that_is_killed_and_started_again_loses_nothing_and_doubles_nothing(
         running.child.kill().unwrap();
         running.child.wait().unwrap();
     }
-    assert!(events(&servers) < 20_000, "it was not killed in the middle");
+    assert!(events(&servers) < 10_000, "it was not killed in the middle");
     let report: Value = import().ends().succeeded().json();
     assert_eq!(report["refused"], 0, "{report}");
     assert_eq!(export(&servers), text);
-    assert_eq!(events(&servers), 20_000);
+    assert_eq!(events(&servers), 10_000);
 }
