@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 # Most tests wait for servers, disks and clocks, so more of them run at once than there are cores.
 test_threads = $(or $(RUST_TEST_THREADS),$(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))))
 target_dir := $(or $(CARGO_TARGET_DIR),target)
-scripts := scripts/with-postgres scripts/demo scripts/fuzz-rest scripts/coverage $(wildcard scripts/bench scripts/chaos scripts/lib/*.sh) .ci/run
+scripts := scripts/with-postgres scripts/test scripts/demo scripts/fuzz-rest scripts/coverage $(wildcard scripts/bench scripts/chaos scripts/lib/*.sh) .ci/run
 
 .PHONY: help
 help: ## List the commands
@@ -21,7 +21,7 @@ run: toolchain ## Build and start everything in one process, with data in data/
 
 .PHONY: test
 test: toolchain ## Run all tests, with a PostgreSQL of their own (TEST_FLAGS="-p crate …")
-	RUST_TEST_THREADS=$(test_threads) scripts/with-postgres cargo test $(or $(TEST_FLAGS),--workspace)
+	RUST_TEST_THREADS=$(test_threads) scripts/with-postgres scripts/test $(or $(TEST_FLAGS),--workspace)
 
 .PHONY: lint
 lint: toolchain ## Check formatting, lints, shell scripts and proto files

@@ -1,5 +1,5 @@
 //! Where the programs under test are. They are built before the first one is started, so that a
-//! test never meets yesterday's.
+//! test never meets yesterday's: here, or by `scripts/test`, which then says where they are.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,9 +44,16 @@ pub fn path_of(binary: Binary) -> PathBuf {
     FOLDER.get_or_init(build).join(binary.name())
 }
 
+/// The folder of programs that `scripts/test` has just built. To build them again might change one
+/// while another test runs it.
+const BUILT: &str = "CONFIGAPI_TEST_PROGRAMS";
+
 /// Builds the programs in the profile that the tests were built in, and says where they are.
 #[expect(clippy::expect_used, reason = "without the programs there is no test")]
 fn build() -> PathBuf {
+    if let Some(folder) = std::env::var_os(BUILT) {
+        return folder.into();
+    }
     // …/target/<profile>/deps/<this test>, or …/target/<profile>/<this program>
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.parent().expect("a program lies in a folder");
