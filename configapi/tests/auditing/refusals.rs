@@ -7,7 +7,7 @@ use configapi_event_log::{PageLimit, StoredEvent, seal};
 use configapi_store::{Access, StoreUrl, open};
 
 use super::{Worker, parsed, positions};
-use crate::support::stored::{tamper, written};
+use crate::support::stored::{tamper, written, written_anew};
 use crate::support::{Ended, Serving, configapi};
 
 /// A worker that has written everything, on a log of its own.
@@ -38,7 +38,7 @@ fn another_log_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let worker = caught_up(directory.path());
     let other = tempfile::tempdir().unwrap();
-    assert_refused(&on(&worker, &written(other.path())), "the checkpoint is of log");
+    assert_refused(&on(&worker, &written_anew(other.path())), "the checkpoint is of log");
     assert_eq!(worker.records().len(), 7);
 }
 

@@ -1,6 +1,8 @@
 //! Logs on disk: one with events of all kinds, and ways to change it behind everybody's back.
 
+use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use sqlx::ConnectOptions as _;
@@ -8,9 +10,29 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{Serving, configapi};
 
-/// A log with seven events of all kinds, an Apply among them; nobody writes any more.
+/// A log with seven events of all kinds, an Apply among them; nobody writes any more. Every one is
+/// the same log: it is written once, and copied.
 pub fn written(directory: &Path) -> String {
-    let store = format!("sqlite:{}", directory.join("log.db").display());
+    static FILES: OnceLock<Vec<(&str, Vec<u8>)>> = OnceLock::new();
+    let files = FILES.get_or_init(|| {
+        let original = tempfile::tempdir().unwrap();
+        written_anew(original.path());
+        let read = |name| Some((name, fs::read(original.path().join(name)).ok()?));
+        ["log.db", "log.db-wal"].into_iter().filter_map(read).collect()
+    });
+    for (name, bytes) in files {
+        fs::write(directory.join(name), bytes).unwrap();
+    }
+    store_in(directory)
+}
+
+fn store_in(directory: &Path) -> String {
+    format!("sqlite:{}", directory.join("log.db").display())
+}
+
+/// Another log with the same events.
+pub fn written_anew(directory: &Path) -> String {
+    let store = store_in(directory);
     let serving = Serving::start(&store);
     for (name, value) in [("a", "1"), ("b", "two\nlines \u{1}"), ("a", "3")] {
         serving.configapi(["set", name, value]).ends().succeeded();
