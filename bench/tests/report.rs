@@ -128,8 +128,8 @@ fn goals_are_judged_by_ratios_within_the_run() {
 #[test]
 fn the_plot_has_a_bar_for_each_subject_of_what_can_be_compared() {
     let plot = plot(&results());
-    // One background, four in the legend, two measurements of two subjects each.
-    assert_eq!(plot.matches("<rect").count(), 1 + 4 + 4);
+    // One background, two in the legend, two measurements of two subjects each.
+    assert_eq!(plot.matches("<rect").count(), 1 + 2 + 4);
     assert!(plot.contains("AMD &lt;EPYC>") && plot.ends_with("</svg>\n"));
 }
 

@@ -57,7 +57,9 @@ fn write_frame(picture: &mut String, results: &Results, height: f64) -> fmt::Res
         escaped(&results.conditions.cpu),
     )?;
     let mut x = 12.0;
-    for subject in Subject::ALL {
+    let is_there =
+        |subject: &Subject| results.measured.iter().any(|measured| measured.subject == *subject);
+    for subject in Subject::ALL.into_iter().filter(is_there) {
         let (color, title) = (color(subject), subject.title());
         writeln!(
             picture,

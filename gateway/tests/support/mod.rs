@@ -71,7 +71,9 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         life.spawn(async move { gateway.serve(listener, &http).await });
-        let client = Client::builder().no_proxy().build().expect("a client");
+        // A server that is impatient may close a kept connection just when it is used again.
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(0);
+        let client = client.build().expect("a client");
         Self { address, life, client }
     }
 
