@@ -167,11 +167,11 @@ async fn no_flipped_bit_and_no_missing_byte_goes_unnoticed() {
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(random >> 33).unwrap() % below
     };
-    for _ in 0..400 {
+    for _ in 0..1_000 {
         let bit = draw(whole.len() * 8);
         assert!(is_refused(&path, &flipped(&whole, bit)), "bit {bit}");
     }
-    for _ in 0..100 {
+    for _ in 0..200 {
         let length = draw(whole.len());
         assert!(is_refused(&path, &whole[..length]), "cut to {length} bytes");
     }
