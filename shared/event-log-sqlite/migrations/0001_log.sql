@@ -33,8 +33,8 @@ CREATE TRIGGER events_are_not_deleted BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'the log is immutable: events are not deleted'); END;
 
 -- Nothing takes the place of what is there: INSERT OR REPLACE deletes without asking the triggers
--- above. What these say is what the keys would say. WHEN asks all of it at once, for every row; which
--- it was is only asked of a row that is refused.
+-- above. What these say is what the keys would say. WHEN spares nearly all rows the four questions: only
+-- one that will be refused, or one with a request id, is asked them.
 CREATE TRIGGER events_are_not_replaced BEFORE INSERT ON events
 WHEN NEW.position IS NOT 1 + (SELECT max(position) FROM events)
     OR EXISTS (SELECT 1 FROM events WHERE stream = NEW.stream AND version = NEW.version)
