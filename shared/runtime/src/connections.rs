@@ -35,6 +35,7 @@ use tonic::transport::server::TcpIncoming;
 use tower::Service;
 
 use crate::{
+    last_in_turn::{CallsUnderWay, Counting},
     metrics::{ConnectionMeter, Counted},
     shutdown::Lifecycle,
 };
@@ -105,16 +106,12 @@ pub(crate) async fn serve<S, B>(
             tracing::debug!(%peer, "connection refused: as many as allowed are open");
             continue;
         };
-        let service = TowerToHyperService::new(service_for(peer));
+        let calls = CallsUnderWay::default();
+        let service = calls.counting(TowerToHyperService::new(service_for(peer)));
         let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
-        open.spawn(connection(
-            stream,
-            builder.clone(),
-            service,
-            limits.clone(),
-            life.clone(),
-            ticket,
-        ));
+        let connection =
+            connection(stream, builder.clone(), service, limits.clone(), life.clone(), ticket);
+        open.spawn(calls.last_in_turn(connection));
     }
     // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
     drop(incoming);
@@ -148,7 +145,7 @@ async fn checked(
 async fn connection<S, B>(
     stream: TcpStream,
     builder: Builder<TokioExecutor>,
-    service: TowerToHyperService<S>,
+    service: Counting<TowerToHyperService<S>>,
     limits: ConnectionLimits,
     life: Lifecycle,
     _ticket: Ticket,
@@ -161,7 +158,7 @@ async fn connection<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let received = Arc::new(AtomicUsize::new(0));
-    let io = TokioIo::new(Counting { stream, received: Arc::clone(&received) });
+    let io = TokioIo::new(Heard { stream, received: Arc::clone(&received) });
     let mut served = pin!(builder.serve_connection(io, service));
     {
         let asked_to_go = pin!(asked_to_go(&limits, &life, &received));
@@ -234,12 +231,12 @@ fn closed(result: Result<(), Box<dyn Error + Send + Sync>>) {
 }
 
 /// A stream that counts what it hears, until that is enough to know that somebody speaks.
-struct Counting {
+struct Heard {
     stream: TcpStream,
     received: Arc<AtomicUsize>,
 }
 
-impl AsyncRead for Counting {
+impl AsyncRead for Heard {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -254,7 +251,7 @@ impl AsyncRead for Counting {
     }
 }
 
-impl AsyncWrite for Counting {
+impl AsyncWrite for Heard {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

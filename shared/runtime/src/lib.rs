@@ -6,6 +6,7 @@ pub mod connections;
 pub mod failpoints;
 pub mod grpc;
 pub mod http;
+mod last_in_turn;
 pub mod metrics;
 pub mod request_id;
 pub mod settings;
