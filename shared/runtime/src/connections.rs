@@ -18,11 +18,7 @@ use std::{
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto::Builder,
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, server::conn::auto::Builder, service::TowerToHyperService};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -35,7 +31,7 @@ use tonic::transport::server::TcpIncoming;
 use tower::Service;
 
 use crate::{
-    last_in_turn::{CallsUnderWay, Counting},
+    calls::Calls,
     metrics::{ConnectionMeter, Counted},
     shutdown::Lifecycle,
 };
@@ -79,7 +75,7 @@ impl Default for ConnectionLimits {
 /// there is no more time.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
-    builder: Builder<TokioExecutor>,
+    protocol: impl Fn(Calls) -> Builder<Calls>,
     limits: &ConnectionLimits,
     meter: ConnectionMeter,
     life: &Lifecycle,
@@ -106,12 +102,12 @@ pub(crate) async fn serve<S, B>(
             tracing::debug!(%peer, "connection refused: as many as allowed are open");
             continue;
         };
-        let calls = CallsUnderWay::default();
-        let service = calls.counting(TowerToHyperService::new(service_for(peer)));
+        let calls = Calls::default();
+        let builder = protocol(calls.clone());
+        let service = TowerToHyperService::new(service_for(peer));
         let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
-        let connection =
-            connection(stream, builder.clone(), service, limits.clone(), life.clone(), ticket);
-        open.spawn(calls.last_in_turn(connection));
+        let connection = connection(stream, builder, service, limits.clone(), life.clone(), ticket);
+        open.spawn(calls.within(connection));
     }
     // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
     drop(incoming);
@@ -144,8 +140,8 @@ async fn checked(
 
 async fn connection<S, B>(
     stream: TcpStream,
-    builder: Builder<TokioExecutor>,
-    service: Counting<TowerToHyperService<S>>,
+    builder: Builder<Calls>,
+    service: TowerToHyperService<S>,
     limits: ConnectionLimits,
     life: Lifecycle,
     _ticket: Ticket,

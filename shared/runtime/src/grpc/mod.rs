@@ -12,10 +12,7 @@ use std::convert::Infallible;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto::Builder,
-};
+use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::net::TcpListener;
 use tonic::{body::Body, codec::CompressionEncoding, server::NamedService, service::RoutesBuilder};
 use tower::Service;
@@ -26,7 +23,7 @@ pub use self::{
     limits::{CallLimits, GrpcLimits, Http2Limits},
     reflection::{Method, methods},
 };
-use crate::{connections, metrics::Metrics, shutdown::Lifecycle};
+use crate::{calls::Calls, connections, metrics::Metrics, shutdown::Lifecycle};
 
 /// The encodings that every service accepts and answers in.
 pub const ENCODINGS: [CompressionEncoding; 2] =
@@ -93,7 +90,7 @@ where
     tracing::info!(server = name, address, "listening for gRPC");
     let accepting = connections::serve(
         listener,
-        protocol(&limits.http2),
+        |calls| protocol(&limits.http2, calls),
         &limits.connections,
         metrics.connections.of(name),
         life,
@@ -104,8 +101,8 @@ where
     Ok(())
 }
 
-fn protocol(limits: &Http2Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new()).http2_only();
+fn protocol(limits: &Http2Limits, calls: Calls) -> Builder<Calls> {
+    let mut builder = Builder::new(calls).http2_only();
     limits.apply_to(&mut builder.http2());
     builder.http2().timer(TokioTimer::new()).auto_date_header(false);
     builder

@@ -8,14 +8,12 @@ mod paced;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto::Builder,
-};
+use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::net::TcpListener;
 
 use self::edge::Edge;
 use crate::{
+    calls::Calls,
     connections::{self, ConnectionLimits},
     grpc::Http2Limits,
     metrics::Metrics,
@@ -72,13 +70,20 @@ pub async fn serve(
     tracing::info!(server = name, address, "listening for HTTP");
     let meter = metrics.connections.of(name);
     let service_for = |_peer| router.clone();
-    connections::serve(listener, protocol(limits), &limits.connections, meter, life, service_for)
-        .await;
+    connections::serve(
+        listener,
+        |calls| protocol(limits, calls),
+        &limits.connections,
+        meter,
+        life,
+        service_for,
+    )
+    .await;
     tracing::info!(server = name, "closed");
 }
 
-fn protocol(limits: &HttpLimits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn protocol(limits: &HttpLimits, calls: Calls) -> Builder<Calls> {
+    let mut builder = Builder::new(calls);
     builder
         .http1()
         .timer(TokioTimer::new())

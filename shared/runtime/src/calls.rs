@@ -1,0 +1,301 @@
+//! The calls of one HTTP/2 connection, run by the connection's own task. A task for each call would be
+//! handed from one core to another, wake the connection by itself, and have its answer written by
+//! itself, with a system call of its own. Here all calls that can go on do so, and then what they
+//! answered leaves together.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::stream::{FuturesUnordered, Stream as _};
+use futures_util::task::AtomicWaker;
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+
+/// How often a connection looks again in one turn, before others have theirs.
+const MAX_LOOKS: usize = 8;
+
+type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where hyper puts the calls of one connection that begin. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
+
+impl Calls {
+    /// The connection, with these calls in its task.
+    pub(crate) fn within<C>(self, connection: C) -> WithCalls<C> {
+        WithCalls {
+            connection,
+            connection_bell: Arc::default(),
+            beginning: self,
+            under_way: FuturesUnordered::new(),
+            calls_bell: Arc::default(),
+            has_let_others: false,
+        }
+    }
+
+    fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calls").finish_non_exhaustive()
+    }
+}
+
+impl<F> Executor<F> for Calls
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(call));
+    }
+}
+
+pin_project! {
+    /// A connection and its calls. Ends when the connection does; calls that are left end with it.
+    pub(crate) struct WithCalls<C> {
+        #[pin]
+        connection: C,
+        connection_bell: Arc<Bell>,
+        beginning: Calls,
+        under_way: FuturesUnordered<Call>,
+        calls_bell: Arc<Bell>,
+        // Whether the task went to the end of the queue of those that are ready.
+        has_let_others: bool,
+    }
+}
+
+impl<C: Future> Future for WithCalls<C> {
+    type Output = C::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
+        let mut this = self.project();
+        // Several calls are under way, and the one that can go on may not be the only one soon.
+        let is_crowded = this.under_way.len() > 1;
+        if is_crowded && !std::mem::replace(this.has_let_others, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        *this.has_let_others = false;
+        for bell in [&*this.connection_bell, &*this.calls_bell] {
+            bell.answer_to(context.waker());
+        }
+        let connection_waker = Waker::from(Arc::clone(this.connection_bell));
+        let calls_waker = Waker::from(Arc::clone(this.calls_bell));
+        for _ in 0..MAX_LOOKS {
+            // Twice, because the set rings itself after it has polled all there are.
+            for _ in 0..2 {
+                this.calls_bell.hush();
+                let mut calls_context = Context::from_waker(&calls_waker);
+                let calls = &mut *this.under_way;
+                while Pin::new(&mut *calls).poll_next(&mut calls_context) == Poll::Ready(Some(())) {
+                }
+                if !this.calls_bell.has_rung() {
+                    break;
+                }
+            }
+            // Whatever the calls have to send is seen by the look that comes now.
+            this.connection_bell.hush();
+            let mut connection_context = Context::from_waker(&connection_waker);
+            if let Poll::Ready(outcome) = this.connection.as_mut().poll(&mut connection_context) {
+                return Poll::Ready(outcome);
+            }
+            let beginning = this.beginning.take();
+            let none_begin = beginning.is_empty();
+            this.under_way.extend(beginning);
+            // Of many calls, those that can go on by now can wait for those that soon can.
+            let none_go_on = this.under_way.len() > 1 || !this.calls_bell.has_rung();
+            if none_begin && none_go_on && !this.connection_bell.has_rung() {
+                *this.has_let_others = this.calls_bell.has_rung();
+                this.connection_bell.be_heard();
+                this.calls_bell.be_heard();
+                return Poll::Pending;
+            }
+        }
+        this.connection_bell.be_heard();
+        this.calls_bell.be_heard();
+        // Calls that begin were not looked at yet: nobody would ring for them.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Wakes a task, unless it is awake: then it is remembered until the task has looked. Else a task
+/// that wakes itself would go to the end of the queue, and another thread be woken to help.
+#[derive(Debug, Default)]
+struct Bell {
+    task: AtomicWaker,
+    is_awake: AtomicBool,
+    has_rung: AtomicBool,
+}
+
+impl Bell {
+    /// The task with this waker is awake.
+    fn answer_to(&self, waker: &Waker) {
+        self.task.register(waker);
+        self.is_awake.store(true, Ordering::SeqCst);
+    }
+
+    /// The task looks now.
+    fn hush(&self) {
+        self.has_rung.store(false, Ordering::SeqCst);
+    }
+
+    fn has_rung(&self) -> bool {
+        self.has_rung.load(Ordering::SeqCst)
+    }
+
+    /// The task is about to sleep. Who rings from now on wakes it, and so does who rang unheard.
+    fn be_heard(&self) {
+        self.is_awake.store(false, Ordering::SeqCst);
+        if self.has_rung() {
+            self.task.wake();
+        }
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::SeqCst);
+        if !self.is_awake.load(Ordering::SeqCst) {
+            self.task.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// The task of a connection: how often it was woken.
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Wakes a connection, as an answer does that is ready to be sent, or the network.
+    #[derive(Clone, Default)]
+    struct Ring(Arc<AtomicWaker>);
+
+    /// A connection that counts its looks.
+    struct Stage {
+        task: Arc<Task>,
+        looks: Arc<AtomicUsize>,
+        ring: Ring,
+        connection: Pin<Box<WithCalls<Call>>>,
+    }
+
+    impl Stage {
+        /// Its n-th look begins what it is told to.
+        fn new(begin: impl Fn(usize, &Calls, &Ring) + Send + 'static) -> Self {
+            let (looks, ring, calls) =
+                (Arc::<AtomicUsize>::default(), Ring::default(), Calls::default());
+            let looking: Call = Box::pin(poll_fn({
+                let (looks, ring, calls) = (Arc::clone(&looks), ring.clone(), calls.clone());
+                move |context| {
+                    ring.0.register(context.waker());
+                    begin(looks.fetch_add(1, Ordering::SeqCst), &calls, &ring);
+                    Poll::Pending
+                }
+            }));
+            Self { task: Arc::default(), looks, ring, connection: Box::pin(calls.within(looking)) }
+        }
+
+        /// Gives the task a turn: how often the connection looked and the task was woken by now.
+        fn turn(&mut self) -> (usize, usize) {
+            let waker = Waker::from(Arc::clone(&self.task));
+            assert!(self.connection.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            self.seen()
+        }
+
+        fn seen(&self) -> (usize, usize) {
+            (self.looks.load(Ordering::SeqCst), self.task.0.load(Ordering::SeqCst))
+        }
+    }
+
+    #[test]
+    fn an_answer_leaves_in_the_turn_that_it_is_given_in() {
+        let mut stage = Stage::new(|look, calls, ring| {
+            let ring = ring.clone();
+            if look == 0 {
+                calls.execute(async move { ring.0.wake() });
+            }
+        });
+        assert_eq!(stage.turn(), (2, 0), "a look for the call, one for its answer, no wake-up");
+        stage.ring.0.wake();
+        assert_eq!(stage.seen(), (2, 1), "what comes from outside wakes the task");
+        assert_eq!(stage.turn(), (3, 1));
+    }
+
+    #[test]
+    fn calls_that_can_soon_go_on_are_answered_with_the_one_that_can() {
+        let answers = Arc::new(Semaphore::new(0));
+        let waited_for = Arc::clone(&answers);
+        let mut stage = Stage::new(move |look, calls, ring| {
+            for _ in 0..if look == 0 { 3 } else { 0 } {
+                let (answers, ring) = (Arc::clone(&waited_for), ring.clone());
+                calls.execute(async move {
+                    answers.acquire().await.unwrap().forget();
+                    ring.0.wake();
+                });
+            }
+        });
+        assert_eq!(
+            stage.turn(),
+            (2, 0),
+            "a look for the calls, one for what they may have to send"
+        );
+        answers.add_permits(1);
+        assert_eq!(stage.seen(), (2, 1));
+        assert_eq!(stage.turn(), (2, 2), "others go first");
+        answers.add_permits(2);
+        assert_eq!(stage.turn().0, 3, "one look for all three");
+        assert!(stage.connection.under_way.is_empty());
+    }
+
+    #[test]
+    fn a_connection_that_never_comes_to_rest_lets_others_have_their_turn() {
+        let mut stage = Stage::new(|_, calls, _| calls.execute(async {}));
+        assert_eq!(stage.turn(), (MAX_LOOKS, 1));
+        assert_eq!(stage.turn(), (2 * MAX_LOOKS, 2));
+    }
+
+    #[test]
+    fn calls_end_with_their_connection() {
+        let held = Arc::new(());
+        let mut stage = Stage::new({
+            let held = Arc::clone(&held);
+            move |_, calls, _| {
+                let held = Arc::clone(&held);
+                calls.execute(async move {
+                    pending::<()>().await;
+                    drop(held);
+                });
+            }
+        });
+        stage.turn();
+        let before = Arc::strong_count(&held);
+        drop(stage);
+        assert!(before > 2);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
