@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use configapi_domain::{ConfigValue, Point};
-use configapi_event_log::{AppendError, Head, Turn, decode};
+use configapi_event_log::{AppendError, Head, StoredEvent, Turn, decode};
 
 use super::aggregates::weight_bytes;
 use super::batch::Batch;
 use super::establish::unavailable;
-use super::plan::{Knowledge, Plan, plan};
+use super::plan::{Knowledge, Plan, Planner};
 use super::resolve::Resolution;
 use super::worker::Worker;
 use super::{Refusal, WishedAction};
@@ -29,15 +29,21 @@ impl Worker {
     /// Tries once. An error is the refusal of everything that is left of the batch.
     pub(super) async fn attempt(&mut self, batch: &mut Batch) -> Result<Step, Refusal> {
         self.establish().await?;
-        let mut turn = self.take_turn_if_patient(batch).await?;
+        let turn = self.take_turn_if_patient(batch).await?;
         let Some(head) = self.head else { return Ok(Step::Lost) };
-        let Some(mut knowledge) = self.load(batch).await? else { return Ok(Step::Forward) };
+        let mut planner = batch
+            .take_head_start(head)
+            .unwrap_or_else(|| Planner::new(head, self.now(), self.limits.commit_bytes));
+        let decided_ahead = planner.decided_submissions();
+        if !self.load(batch, decided_ahead, &mut planner.knowledge).await? {
+            return Ok(Step::Forward);
+        }
         // It may have been set while we waited for the store.
         if self.is_clock_in_doubt() {
             return Ok(Step::Lost);
         }
-        let Plan { rows, mut verdicts, changed } =
-            plan(batch.group(), head, self.now(), self.limits.commit_bytes, &mut knowledge);
+        let _ = batch.group().skip(decided_ahead).all(|submission| planner.decide(submission));
+        let (Plan { rows, mut verdicts, changed }, knowledge) = planner.finish();
         let recalled = self.recall_refused(batch, &mut verdicts).await?;
         if !recalled.is_empty() {
             settle_recalled(batch, recalled);
@@ -56,10 +62,9 @@ impl Worker {
             return Ok(Step::Forward);
         }
         let began = Instant::now();
-        let mut appended = match turn.take() {
-            Some(turn) => turn.append(&head, &rows).await,
-            None => self.log.append(&head, &rows).await,
-        };
+        // What is left of the batch comes before the next one.
+        let is_whole = verdicts.len() == batch.len();
+        let mut appended = self.append(turn, head, &rows, is_whole.then_some(&knowledge)).await;
         if appended.is_ok() {
             let passed = BEFORE_ANSWER.pass().await;
             appended = passed.map_err(|error| AppendError::Unknown(error.to_string()));
@@ -83,10 +88,7 @@ impl Worker {
             return self.after_refusal(batch, verdicts.len(), error).await;
         }
         self.metrics.committed(rows.len(), began.elapsed());
-        if let Some(last) = rows.last() {
-            let (position, hash, recorded_at) = (last.position, last.hash, last.recorded_at);
-            self.stand_at(Head { epoch: head.epoch, position, hash, recorded_at });
-        }
+        self.stand_at(head_after(head, &rows));
         for stream in &changed {
             if let Some(config) = knowledge.configs.get(stream) {
                 self.aggregates.put(stream, config.clone());
@@ -163,13 +165,18 @@ impl Worker {
         }
     }
 
-    /// Gets to know every config that the group names. If they weigh too much for one commit the
-    /// group is made smaller; none is answered if that settled or shrank something instead.
-    async fn load(&mut self, batch: &mut Batch) -> Result<Option<Knowledge>, Refusal> {
-        let mut knowledge = Knowledge::default();
+    /// Gets to know every config that the group names, after so many submissions whose configs are
+    /// known. If they weigh too much for one commit the group is made smaller; false if that settled
+    /// or shrank something instead.
+    async fn load(
+        &mut self,
+        batch: &mut Batch,
+        known_submissions: usize,
+        knowledge: &mut Knowledge,
+    ) -> Result<bool, Refusal> {
         let mut missing: Vec<(usize, Arc<str>)> = Vec::new();
         let mut points: Vec<(Arc<str>, Point)> = Vec::new();
-        for (index, submission) in batch.group().enumerate() {
+        for (index, submission) in batch.group().enumerate().skip(known_submissions) {
             for wish in &submission.wishes {
                 let stream = wish.key.shared_stream();
                 if let WishedAction::Restore(Some(point)) = wish.action {
@@ -215,11 +222,11 @@ impl Worker {
                 } else {
                     batch.limit_group(last);
                 }
-                return Ok(None);
+                return Ok(false);
             }
         }
-        self.load_points(points, &mut knowledge).await?;
-        Ok(Some(knowledge))
+        self.load_points(points, knowledge).await?;
+        Ok(true)
     }
 
     async fn load_points(
@@ -236,6 +243,16 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// The head once rows are in the log.
+pub(super) fn head_after(head: Head, rows: &[StoredEvent]) -> Head {
+    rows.last().map_or(head, |last| Head {
+        epoch: head.epoch,
+        position: last.position,
+        hash: last.hash,
+        recorded_at: last.recorded_at,
+    })
 }
 
 /// Answers, from the last to the first so that the places stay right.

@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 
+use configapi_event_log::Head;
+
+use super::gathering::Gathering;
+use super::plan::{Planner, Verdict};
 use super::queue::Queued;
 use super::{CommitterMetrics, Refusal, Submission};
-use crate::committer::plan::Verdict;
 
 /// Submissions that the committer took from the queue and has not settled yet, in order.
 #[derive(Debug)]
@@ -13,14 +16,25 @@ pub(super) struct Batch {
     /// How many are decided and written at once. Shrinks when the store refuses a group as a
     /// whole, until the guilty one stands alone.
     group: usize,
+    /// What was decided of it while the batch before it was under way. Used once.
+    head_start: Option<Planner>,
     /// Whether another writer was faster: then the next round goes the patient way.
     pub lost_race: bool,
 }
 
 impl Batch {
-    pub fn new(entries: VecDeque<Queued>) -> Self {
-        let group = entries.len();
-        Self { entries, group, lost_race: false }
+    pub fn new(gathering: Gathering) -> Self {
+        let (entries, head_start) = gathering.into_parts();
+        Self { group: entries.len(), entries, head_start, lost_race: false }
+    }
+
+    /// What was decided of it ahead, if that was on this head.
+    pub fn take_head_start(&mut self, head: Head) -> Option<Planner> {
+        self.head_start.take().filter(|planner| planner.head() == head)
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -11,6 +11,9 @@ pub struct Limits {
     pub queue_bytes: usize,
     /// Submissions decided and written as one group.
     pub batch_submissions: usize,
+    /// Commands decided and written as one group, those of an Apply each for itself. Small enough
+    /// that a busy server has two groups in turns: one on its way into the log, one being decided.
+    pub batch_commands: usize,
     /// Bytes of commands in one group; a single larger submission forms a group of its own.
     pub batch_bytes: usize,
     /// Bytes of events in one commit. Events carry the value before, so they may weigh more than
@@ -42,6 +45,7 @@ impl Default for Limits {
             queue_submissions: 8_192,
             queue_bytes: 64 << 20,
             batch_submissions: 1_024,
+            batch_commands: 512,
             batch_bytes: 4 << 20,
             commit_bytes: 32 << 20,
             cache_bytes: 256 << 20,

@@ -2,9 +2,11 @@
 //! groups, one commit a group. It answers only for what is durable.
 
 mod aggregates;
+mod ahead;
 mod attempt;
 mod batch;
 mod establish;
+mod gathering;
 mod limits;
 mod metrics;
 mod plan;

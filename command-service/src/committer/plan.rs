@@ -56,48 +56,68 @@ pub(super) enum Verdict {
     Refused(Refusal),
 }
 
-/// A decision in progress.
-struct Planner<'a> {
+/// A decision in progress. What is known must hold every config that a submission names before the
+/// submission is decided.
+#[derive(Debug)]
+pub(super) struct Planner {
     head: Head,
     recorded_at: Timestamp,
     commit_bytes: usize,
-    knowledge: &'a mut Knowledge,
+    /// What is known; decisions are made on it, and change it.
+    pub knowledge: Knowledge,
     plan: Plan,
     weight_bytes: usize,
+    /// Whether the next submission has to wait for the next commit.
+    is_full: bool,
     /// Events decided so far, for a Restore that goes back to one of them.
     decided: Vec<(Arc<str>, Version, ConfigEvent)>,
     /// Keyed submissions accepted so far: which, and what they asked for.
     keyed: HashMap<Arc<str>, (usize, Fingerprint)>,
 }
 
-/// Decides submissions in order. Each sees what the ones before it did.
-pub(super) fn plan<'s>(
-    submissions: impl Iterator<Item = &'s Submission>,
-    head: Head,
-    now: Timestamp,
-    commit_bytes: usize,
-    knowledge: &mut Knowledge,
-) -> Plan {
-    let mut planner = Planner {
-        head,
-        recorded_at: now.max(head.recorded_at),
-        commit_bytes,
-        knowledge,
-        plan: Plan { rows: Vec::new(), verdicts: Vec::new(), changed: Vec::new() },
-        weight_bytes: 0,
-        decided: Vec::new(),
-        keyed: HashMap::new(),
-    };
-    for submission in submissions {
-        match planner.judge(submission) {
-            Some(verdict) => planner.plan.verdicts.push(verdict),
-            None => break,
+impl Planner {
+    /// Nothing is decided yet.
+    pub fn new(head: Head, now: Timestamp, commit_bytes: usize) -> Self {
+        Self {
+            head,
+            recorded_at: now.max(head.recorded_at),
+            commit_bytes,
+            knowledge: Knowledge::default(),
+            plan: Plan { rows: Vec::new(), verdicts: Vec::new(), changed: Vec::new() },
+            weight_bytes: 0,
+            is_full: false,
+            decided: Vec::new(),
+            keyed: HashMap::new(),
         }
     }
-    planner.plan
-}
 
-impl Planner<'_> {
+    /// The head that is decided on.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// How many submissions are decided.
+    pub fn decided_submissions(&self) -> usize {
+        self.plan.verdicts.len()
+    }
+
+    /// Decides one submission more. It sees what those before it did. False if it has to wait for
+    /// the next commit, and with it all that come after it.
+    pub fn decide(&mut self, submission: &Submission) -> bool {
+        if !self.is_full {
+            match self.judge(submission) {
+                Some(verdict) => self.plan.verdicts.push(verdict),
+                None => self.is_full = true,
+            }
+        }
+        !self.is_full
+    }
+
+    /// The plan, and what is known once it is carried out.
+    pub fn finish(self) -> (Plan, Knowledge) {
+        (self.plan, self.knowledge)
+    }
+
     /// The verdict on one submission; none if it has to wait for the next commit.
     fn judge(&mut self, submission: &Submission) -> Option<Verdict> {
         if let Some(verdict) = self.judge_repeat(submission) {

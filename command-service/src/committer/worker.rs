@@ -1,7 +1,6 @@
 //! The committer's one task: takes what has queued up, settles it, and looks after the store when
 //! there is nothing to do.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use tokio::time::sleep;
 use super::aggregates::Aggregates;
 use super::attempt::Step;
 use super::batch::Batch;
+use super::gathering::Gathering;
 use super::queue::Queued;
 use super::{CommitQueue, CommitterMetrics, Limits, Refusal};
 use crate::clock::{Clock, ClockCheck};
@@ -60,6 +60,7 @@ impl Committer {
             limits,
             metrics,
             receiver,
+            gathering: Gathering::default(),
             health: health_sender,
             head: None,
             is_confirmed: false,
@@ -82,7 +83,9 @@ pub struct Worker {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) metrics: CommitterMetrics,
-    receiver: mpsc::Receiver<Queued>,
+    pub(super) receiver: mpsc::Receiver<Queued>,
+    /// The next batch.
+    pub(super) gathering: Gathering,
     health: watch::Sender<StoreHealth>,
     /// The head that decisions are made on.
     pub(super) head: Option<Head>,
@@ -110,28 +113,39 @@ impl Worker {
         let mut probe = pin!(sleep(pause));
         let mut is_busy = false;
         loop {
-            tokio::select! {
-                biased;
-                first = self.receiver.recv() => {
-                    let Some(first) = first else { return };
-                    self.let_others_join().await;
-                    let batch = self.collect(first);
-                    self.settle(batch).await;
-                    is_busy = true;
-                    if self.is_confirmed {
+            // What was gathered during the last commit leaves without waiting for more.
+            let first = if self.gathering.is_empty() {
+                tokio::select! {
+                    biased;
+                    first = self.receiver.recv() => {
+                        if first.is_none() {
+                            return;
+                        }
+                        self.let_others_join().await;
+                        first
+                    }
+                    () = probe.as_mut() => {
+                        // What was written since tells as much as a look would.
+                        if !(std::mem::take(&mut is_busy) && self.is_confirmed) {
+                            let outcome = self.look_after_store().await;
+                            self.report(outcome.err());
+                        }
+                        pause = self.next_probe(pause);
+                        probe.as_mut().reset(tokio::time::Instant::now() + pause);
                         continue;
                     }
                 }
-                () = probe.as_mut() => {
-                    // What was written since tells as much as a look would.
-                    if !(std::mem::take(&mut is_busy) && self.is_confirmed) {
-                        let outcome = self.look_after_store().await;
-                        self.report(outcome.err());
-                    }
-                }
+            } else {
+                None
+            };
+            self.gather(first);
+            let batch = self.batch();
+            self.settle(batch).await;
+            is_busy = true;
+            if !self.is_confirmed {
+                pause = self.next_probe(pause);
+                probe.as_mut().reset(tokio::time::Instant::now() + pause);
             }
-            pause = self.next_probe(pause);
-            probe.as_mut().reset(tokio::time::Instant::now() + pause);
         }
     }
 
@@ -155,24 +169,23 @@ impl Worker {
         }
     }
 
-    /// What has queued up behind the first one, within the limits of a batch.
-    fn collect(&mut self, first: Queued) -> Batch {
+    /// Takes what has queued up, behind the first one if that was taken already, within the limits of
+    /// a batch.
+    pub(super) fn gather(&mut self, mut first: Option<Queued>) {
         let now = Instant::now();
-        let mut entries = VecDeque::new();
-        let mut bytes = 0;
-        let mut next = Some(first);
-        while let Some(queued) = next {
+        while !self.gathering.is_full(&self.limits) {
+            let next = first.take().or_else(|| self.receiver.try_recv().ok());
+            let Some(queued) = next else { break };
             self.metrics.taken();
-            bytes += queued.submission.weight_bytes();
-            if queued.is_wanted(now) {
-                entries.push_back(queued);
-            }
-            let is_full =
-                entries.len() >= self.limits.batch_submissions || bytes >= self.limits.batch_bytes;
-            next = if is_full { None } else { self.receiver.try_recv().ok() };
+            self.gathering.add(queued, now);
         }
-        self.batch_was = entries.len();
-        Batch::new(entries)
+    }
+
+    /// The batch that was gathered.
+    fn batch(&mut self) -> Batch {
+        let batch = Batch::new(std::mem::take(&mut self.gathering));
+        self.batch_was = batch.len();
+        batch
     }
 
     /// Settles every submission of a batch, in order.

@@ -1,0 +1,93 @@
+//! Looking ahead: while a batch is on its way into the log, the next one is gathered and decided as
+//! if the log had taken it already. If it has, the next batch leaves at once. If not, what was
+//! decided is void and decided anew: it stands on a head that never came to be, so that the log
+//! would refuse it anyway.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use configapi_event_log::{AppendError, Head, StoredEvent, Turn};
+use tokio::task::yield_now;
+
+use super::aggregates::Aggregates;
+use super::attempt::head_after;
+use super::plan::{Knowledge, Planner};
+use super::worker::Worker;
+use super::{Submission, WishedAction};
+
+impl Worker {
+    /// Appends rows. If it is told what will be known then, it gathers the next batch meanwhile, and
+    /// decides it on the head that these rows make.
+    pub(super) async fn append(
+        &mut self,
+        turn: Option<Box<dyn Turn>>,
+        head: Head,
+        rows: &[StoredEvent],
+        knowledge: Option<&Knowledge>,
+    ) -> Result<(), AppendError> {
+        let log = Arc::clone(&self.log);
+        let mut appending = pin!(async {
+            match turn {
+                Some(turn) => turn.append(&head, rows).await,
+                None => log.append(&head, rows).await,
+            }
+        });
+        let Some(knowledge) = knowledge else { return appending.await };
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = appending.as_mut() => break outcome,
+                Some(first) = self.receiver.recv(), if !self.gathering.is_full(&self.limits) => {
+                    // Who is ready as well has its turn first: one wake-up is enough for all.
+                    yield_now().await;
+                    self.gather(Some(first));
+                    self.decide_ahead(head_after(head, rows), knowledge);
+                }
+            }
+        };
+        if outcome.is_err() {
+            self.gathering.planner = None;
+        }
+        outcome
+    }
+
+    /// Decides what was gathered, as far as all that it needs is known.
+    fn decide_ahead(&mut self, head: Head, before: &Knowledge) {
+        let (now, commit_bytes) = (self.now(), self.limits.commit_bytes);
+        let mut planner =
+            self.gathering.planner.take().unwrap_or_else(|| Planner::new(head, now, commit_bytes));
+        for queued in self.gathering.entries().skip(planner.decided_submissions()) {
+            let submission = &queued.submission;
+            if !recollect(submission, &mut planner.knowledge, before, &mut self.aggregates)
+                || !planner.decide(submission)
+            {
+                break;
+            }
+        }
+        self.gathering.planner = Some(planner);
+    }
+}
+
+/// Whether all that a submission needs is known without asking the log.
+fn recollect(
+    submission: &Submission,
+    knowledge: &mut Knowledge,
+    before: &Knowledge,
+    aggregates: &mut Aggregates,
+) -> bool {
+    submission.wishes.iter().all(|wish| {
+        let stream = wish.key.shared_stream();
+        if matches!(wish.action, WishedAction::Restore(Some(_)))
+            || before.unreadable.contains_key(&stream)
+        {
+            return false;
+        }
+        if knowledge.configs.contains_key(&stream) {
+            return true;
+        }
+        let known = before.configs.get(&stream).or_else(|| aggregates.get(&stream)).cloned();
+        let is_known = known.is_some();
+        knowledge.configs.extend(known.map(|config| (stream, config)));
+        is_known
+    })
+}

@@ -1,0 +1,164 @@
+//! Looking ahead: what is decided while the commit before it is under way is true, or decided anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_command_service::committer::{
+    CommitQueue, Committer, CommitterMetrics, Limits, Receipt, Refusal, Submission, Wish,
+    WishedAction,
+};
+use configapi_domain::{BrokenRule, ConfigKey, Content, Provenance, Value, Version};
+use configapi_event_log::{EventLog, MemoryLog};
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use prometheus_client::registry::Registry;
+use tokio::task::yield_now;
+
+use crate::faulty_log::{Fault, FaultyLog};
+use crate::support::{TestClock, memory_log, rows};
+
+type Answer = Result<Vec<Receipt>, Refusal>;
+
+fn start(log: Arc<dyn EventLog>, metrics: CommitterMetrics) -> CommitQueue {
+    let committer = Committer::new(log, Arc::new(TestClock::default()), Limits::default(), metrics);
+    tokio::spawn(committer.worker.run());
+    committer.queue
+}
+
+/// A committer on a log with a gate.
+struct Stage {
+    inner: Arc<MemoryLog>,
+    log: Arc<FaultyLog>,
+    queue: CommitQueue,
+    registry: Registry,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let inner = memory_log();
+        let log = FaultyLog::new(inner.clone());
+        let mut registry = Registry::default();
+        let queue = start(log.clone(), CommitterMetrics::register(&mut registry));
+        let stage = Self { inner, log, queue, registry };
+        stage.queue.submit(set("a", None)).await.unwrap();
+        stage
+    }
+
+    /// Has these decided behind a commit, lets that one go on, and tells how all went.
+    async fn behind_a_commit(&self, others: Vec<Submission>) -> Vec<Answer> {
+        let calls = self.decide_behind_a_commit(others).await;
+        self.log.open_gate();
+        join_all(calls).await
+    }
+
+    /// Holds one set in the gate, and has these decided behind it.
+    async fn decide_behind_a_commit(
+        &self,
+        others: Vec<Submission>,
+    ) -> Vec<BoxFuture<'static, Answer>> {
+        self.log.close_gate().await;
+        let mut calls = vec![self.submit(set("a", None)).await];
+        self.log.append_waits().await;
+        for other in others {
+            calls.push(self.submit(other).await);
+        }
+        let all_decided = async {
+            while !self.tells("configapi_command_queue_depth 0") {
+                yield_now().await;
+            }
+        };
+        // Nothing waits until the commit is over.
+        tokio::time::timeout(Duration::from_secs(10), all_decided).await.unwrap();
+        calls
+    }
+
+    /// Puts a submission into the queue.
+    async fn submit(&self, submission: Submission) -> BoxFuture<'static, Answer> {
+        let queue = self.queue.clone();
+        let mut call = async move { queue.submit(submission).await }.boxed();
+        assert!(futures_util::poll!(&mut call).is_pending());
+        call
+    }
+
+    fn tells(&self, line: &str) -> bool {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text.lines().any(|told| told == line)
+    }
+
+    /// The configs and versions in the log.
+    async fn written(&self) -> Vec<(String, u64)> {
+        let rows = rows(&*self.log).await;
+        rows.iter().map(|row| (row.stream.to_string(), row.version.0)).collect()
+    }
+}
+
+fn set(name: &str, expected_version: Option<u64>) -> Submission {
+    Submission {
+        wishes: vec![Wish {
+            key: ConfigKey::parse("", name).unwrap(),
+            expected_version: expected_version.map(Version),
+            action: WishedAction::Set(Content::untyped(Value::parse("1").unwrap())),
+        }],
+        provenance: Provenance::default(),
+        request: None,
+        validate_only: false,
+        deadline: None,
+    }
+}
+
+fn is_conflict(answer: &Answer) -> bool {
+    matches!(answer, Err(Refusal::Rule { rule: BrokenRule::VersionConflict { .. }, .. }))
+}
+
+fn log_of(configs: &[(&str, u64)]) -> Vec<(String, u64)> {
+    configs.iter().map(|(name, version)| (format!("default/{name}"), *version)).collect()
+}
+
+#[tokio::test]
+async fn what_is_decided_behind_a_commit_stands_on_what_it_writes() {
+    let stage = Stage::new().await;
+    let others = vec![set("a", Some(2)), set("a", Some(1)), set("b", Some(0))];
+    let answers = stage.behind_a_commit(others).await;
+    let accepted: Vec<_> = answers.iter().map(Result::is_ok).collect();
+    assert_eq!(accepted, [true, true, false, true], "{answers:?}");
+    assert!(is_conflict(&answers[2]), "{answers:?}");
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)]));
+    assert_eq!(stage.log.appended(), [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn what_is_decided_behind_a_commit_that_is_not_made_is_decided_anew() {
+    let stage = Stage::new().await;
+    stage.log.fail_next([Fault::Unavailable]);
+    let others = vec![set("a", Some(2)), set("a", Some(1)), set("b", Some(0))];
+    let answers = stage.behind_a_commit(others).await;
+    assert!(matches!(answers[0], Err(Refusal::Unavailable(_))), "{answers:?}");
+    assert!(is_conflict(&answers[1]), "{answers:?}");
+    assert!(answers[2].is_ok() && answers[3].is_ok(), "{answers:?}");
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn what_is_decided_behind_a_commit_whose_answer_is_lost_is_true_all_the_same() {
+    for fault in [Fault::LostBefore, Fault::LostAfter] {
+        let stage = Stage::new().await;
+        stage.log.fail_next([fault]);
+        let answers = stage.behind_a_commit(vec![set("a", Some(2)), set("a", Some(1))]).await;
+        assert!(answers[0].is_ok() && answers[1].is_ok(), "{fault:?}: {answers:?}");
+        assert!(is_conflict(&answers[2]), "{fault:?}: {answers:?}");
+        assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3)]), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_decided_behind_a_commit_that_another_writer_beats_is_decided_anew() {
+    let stage = Stage::new().await;
+    let calls = stage.decide_behind_a_commit(vec![set("a", Some(2)), set("b", Some(0))]).await;
+    let other = start(stage.inner.clone(), CommitterMetrics::unregistered());
+    other.submit(set("a", None)).await.unwrap();
+    stage.log.open_gate();
+    let answers = join_all(calls).await;
+    assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
+    assert!(is_conflict(&answers[1]), "{answers:?}");
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)]));
+}
