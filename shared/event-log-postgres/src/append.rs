@@ -36,13 +36,14 @@ macro_rules! append_statement {
     };
 }
 
+// Arrays are unnested in the list of what is selected, in step: as a function in FROM they would all
+// be written to a store of rows first, and read from there.
 const APPEND: &str = append_statement!(
-    "$1 + x.n, x.version, x.recorded_at, x.part_index, x.part_size, x.schema_version, \
-     x.stream, x.event_type, x.request_id, x.payload, x.metadata, x.hash",
-    ", unnest($4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::int[], $9::text[], \
-     $10::text[], $11::text[], $12::bytea[], $13::bytea[], $14::bytea[]) WITH ORDINALITY \
-     AS x(version, recorded_at, part_index, part_size, schema_version, stream, event_type, \
-     request_id, payload, metadata, hash, n)"
+    "$1 + generate_series(1, cardinality($4::bigint[])), unnest($4::bigint[]), \
+     unnest($5::bigint[]), unnest($6::int[]), unnest($7::int[]), unnest($8::int[]), \
+     unnest($9::text[]), unnest($10::text[]), unnest($11::text[]), unnest($12::bytea[]), \
+     unnest($13::bytea[]), unnest($14::bytea[])",
+    ""
 );
 
 /// One event needs no arrays, which cost a tenth of a lone append.
