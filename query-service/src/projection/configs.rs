@@ -24,6 +24,11 @@ impl Configs {
         self.by_place.find(place)
     }
 
+    /// What is most likely the config at this place, which is not looked at.
+    pub fn find_likely(&self, place: Place<'_>) -> Option<&Arc<History>> {
+        self.by_place.find_likely(place)
+    }
+
     /// All configs in the order of keys, or a part of them.
     pub fn in_order(&self) -> &InOrder {
         &self.in_order

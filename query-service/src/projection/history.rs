@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use configapi_domain::{ConfigKey, Position};
 
 use super::node::Node;
@@ -35,6 +35,11 @@ impl History {
     /// The newest event of all.
     pub fn newest(&self) -> Arc<Node> {
         self.newest.load_full()
+    }
+
+    /// The newest event of all, only to look at it for a moment.
+    pub fn glance(&self) -> Guard<Arc<Node>> {
+        self.newest.load()
     }
 
     /// The newest event within a position; none if the config came later.

@@ -24,6 +24,6 @@ pub(crate) use node::Parts;
 pub use node::{Change, Node};
 pub(crate) use packed::{PackedRequestId, PackedTrace};
 pub(crate) use place::Place;
-pub use projector::Projector;
 pub(crate) use projector::Restoring;
+pub use projector::{LOOK_AHEAD, Projector};
 pub use state::{Anchor, Counts, State};

@@ -153,6 +153,14 @@ impl State {
         self.configs.find(place)
     }
 
+    /// The histories that are most likely those of some places, none for a new one.
+    pub(super) fn likely_histories<'a>(
+        &'a self,
+        places: impl Iterator<Item = Place<'a>>,
+    ) -> impl Iterator<Item = &'a History> {
+        places.filter_map(|place| self.configs.find_likely(place).map(Arc::as_ref))
+    }
+
     /// The configs, to add one that has its first event.
     pub(super) fn configs_mut(&mut self) -> &mut Configs {
         &mut self.configs

@@ -18,7 +18,7 @@ use crate::board::Board;
 use crate::failpoints::{AFTER_FETCH, MID_PAGE};
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
-use crate::projection::{Anchor, Decoded, Projector, Texts};
+use crate::projection::{Anchor, Decoded, LOOK_AHEAD, Projector, Texts};
 use crate::snapshot::SnapshotDir;
 use crate::view::{Condition, LogFacts, View};
 
@@ -194,11 +194,17 @@ impl Tailer {
 
     fn fold(&mut self, events: Vec<Decoded>) -> Result<(), Trouble> {
         let Some(projector) = &mut self.projector else { return Ok(()) };
-        for (at, event) in events.into_iter().enumerate() {
-            if at > 0 {
-                MID_PAGE.pass_blocking()?;
+        let mut events = events.into_iter();
+        let mut is_first = true;
+        while !events.as_slice().is_empty() {
+            let near = events.as_slice();
+            projector.look_at(&near[..near.len().min(LOOK_AHEAD)]);
+            for event in events.by_ref().take(LOOK_AHEAD) {
+                if !std::mem::take(&mut is_first) {
+                    MID_PAGE.pass_blocking()?;
+                }
+                projector.apply(event)?;
             }
-            projector.apply(event)?;
         }
         let state = projector.state();
         self.board.applied(state.anchor(), state.counts());
