@@ -155,7 +155,15 @@ fn postgres(arguments: &[&str]) -> String {
 
 fn postgres_settings() -> String {
     let data = std::env::var("CONFIGAPI_TEST_PG_DATA").unwrap_or_default();
-    let names = ["fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "wal_level"];
+    let names = [
+        "fsync",
+        "synchronous_commit",
+        "full_page_writes",
+        "shared_buffers",
+        "wal_level",
+        "min_wal_size",
+        "max_wal_size",
+    ];
     let settings = names.map(|name| format!("{name}={}", postgres(&["-C", name, "-D", &data])));
     settings.join(", ")
 }
