@@ -82,7 +82,7 @@ fn part_of(hash: u64) -> usize {
 
 impl Part {
     fn is_crowded(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) >= self.slots.len() / 2
+        self.taken.load(Ordering::Relaxed) >= self.slots.len() / 5 * 4
     }
 
     /// The same with twice as many slots.
