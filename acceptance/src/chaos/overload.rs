@@ -174,7 +174,9 @@ async fn back_to_normal(
         let p99 = look.latency_us.p99 / 1e3;
         looks.push(look);
         if is_normal {
-            report.notes.push(format!("a light load passed after {took:.1?}, p99 {p99:.1} ms"));
+            let when =
+                if looks.len() == 1 { "at once".into() } else { format!("after {took:.1?}") };
+            report.notes.push(format!("a light load passed {when}, p99 {p99:.1} ms"));
             break took;
         }
         if took > NORMAL_LIMIT {
