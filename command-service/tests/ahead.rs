@@ -162,3 +162,18 @@ async fn what_is_decided_behind_a_commit_that_another_writer_beats_is_decided_an
     assert!(is_conflict(&answers[1]), "{answers:?}");
     assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)]));
 }
+
+#[tokio::test]
+async fn who_is_in_the_log_is_answered_while_the_commit_behind_is_under_way() {
+    let stage = Stage::new().await;
+    let mut calls = stage.decide_behind_a_commit(vec![set("b", Some(0))]).await;
+    let mut behind = calls.pop().unwrap();
+    stage.log.let_one_through();
+    let answer = tokio::time::timeout(Duration::from_secs(10), calls.pop().unwrap()).await.unwrap();
+    assert!(answer.is_ok(), "{answer:?}");
+    stage.log.append_waits().await;
+    assert!(futures_util::poll!(&mut behind).is_pending());
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2)]));
+    stage.log.open_gate();
+    assert!(behind.await.is_ok());
+}

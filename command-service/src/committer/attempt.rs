@@ -54,7 +54,7 @@ impl Worker {
                 batch.lost_race = true;
                 return Ok(Step::Lost);
             }
-            batch.settle(&verdicts);
+            batch.take_settled(verdicts).answer();
             return Ok(Step::Forward);
         }
         BEFORE_BEGIN.pass().await.map_err(|error| Refusal::Unavailable(error.to_string()))?;
@@ -94,7 +94,7 @@ impl Worker {
                 self.aggregates.put(stream, config.clone());
             }
         }
-        batch.settle(&verdicts);
+        self.owed = Some(batch.take_settled(verdicts));
         self.patient_batches = self.patient_batches.saturating_sub(1);
         batch.lost_race = false;
         Ok(Step::Forward)

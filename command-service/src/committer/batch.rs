@@ -6,7 +6,7 @@ use configapi_event_log::Head;
 
 use super::gathering::Gathering;
 use super::plan::{Planner, Verdict};
-use super::queue::Queued;
+use super::queue::{Answer, Queued};
 use super::{CommitterMetrics, Refusal, Submission};
 
 /// Submissions that the committer took from the queue and has not settled yet, in order.
@@ -63,14 +63,10 @@ impl Batch {
         self.entries.len() == before
     }
 
-    /// Answers the first submissions by their verdicts.
-    pub fn settle(&mut self, verdicts: &[Verdict]) {
-        let answers: Vec<_> = (0..verdicts.len()).map(|at| answer(verdicts, at)).collect();
-        for answer in answers {
-            if let Some(queued) = self.entries.pop_front() {
-                queued.settle(answer);
-            }
-        }
+    /// Takes out the first submissions, which are settled by these verdicts.
+    pub fn take_settled(&mut self, verdicts: Vec<Verdict>) -> Settled {
+        let entries = self.entries.drain(..verdicts.len().min(self.entries.len())).collect();
+        Settled { entries, verdicts }
     }
 
     /// Refuses the first submissions.
@@ -91,17 +87,34 @@ impl Batch {
     }
 
     /// Answers one submission of the group out of turn and takes it out: it is in the log already.
-    pub fn settle_one(&mut self, index: usize, answer: super::queue::Answer) {
+    pub fn settle_one(&mut self, index: usize, answer: Answer) {
         if let Some(queued) = self.entries.remove(index) {
             queued.settle(answer);
         }
     }
 }
 
-fn answer(verdicts: &[Verdict], at: usize) -> super::queue::Answer {
-    match &verdicts[at] {
-        Verdict::Accepted(receipts) => Ok(receipts.clone()),
-        Verdict::Repeats(first) => answer(verdicts, *first),
-        Verdict::Refused(refusal) => Err(refusal.clone()),
+/// Submissions that are settled, and not answered yet.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct Settled {
+    entries: Vec<Queued>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Settled {
+    /// Answers them all.
+    pub fn answer(self) {
+        let mut answers: Vec<Answer> = Vec::with_capacity(self.verdicts.len());
+        for verdict in self.verdicts {
+            answers.push(match verdict {
+                Verdict::Accepted(receipts) => Ok(receipts),
+                Verdict::Repeats(first) => answers[first].clone(),
+                Verdict::Refused(refusal) => Err(refusal),
+            });
+        }
+        for (queued, answer) in self.entries.into_iter().zip(answers) {
+            queued.settle(answer);
+        }
     }
 }

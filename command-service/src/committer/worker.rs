@@ -1,6 +1,7 @@
 //! The committer's one task: takes what has queued up, settles it, and looks after the store when
 //! there is nothing to do.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use tokio::time::sleep;
 
 use super::aggregates::Aggregates;
 use super::attempt::Step;
-use super::batch::Batch;
+use super::batch::{Batch, Settled};
 use super::gathering::Gathering;
 use super::queue::Queued;
 use super::{CommitQueue, CommitterMetrics, Limits, Refusal};
@@ -69,6 +70,7 @@ impl Committer {
             lost_in: None,
             lineage: Lineage::unbroken(),
             aggregates: Aggregates::new(limits.cache_bytes),
+            owed: None,
             patient_batches: 0,
             batch_was: 0,
         };
@@ -99,6 +101,8 @@ pub struct Worker {
     pub(super) lost_in: Option<Epoch>,
     pub(super) lineage: Lineage,
     pub(super) aggregates: Aggregates,
+    /// What is in the log and not answered yet.
+    pub(super) owed: Option<Settled>,
     /// How many batches still go the patient way, because others write too.
     pub(super) patient_batches: usize,
     /// How many submissions the last batch held.
@@ -141,6 +145,12 @@ impl Worker {
             self.gather(first);
             let batch = self.batch();
             self.settle(batch).await;
+            // With nobody behind them there is nothing to wait for.
+            if self.gathering.is_empty()
+                && let Some(settled) = self.owed.take()
+            {
+                settled.answer();
+            }
             is_busy = true;
             if !self.is_confirmed {
                 pause = self.next_probe(pause);
@@ -193,7 +203,7 @@ impl Worker {
         batch.observe(&self.metrics);
         let mut rounds_lost = 0;
         while !batch.is_empty() {
-            match self.attempt(&mut batch).await {
+            match self.attempt_and_answer(&mut batch).await {
                 Ok(Step::Forward) => rounds_lost = 0,
                 Ok(Step::Lost) => {
                     rounds_lost += 1;
@@ -213,6 +223,21 @@ impl Worker {
         if self.is_confirmed {
             self.report(None);
         }
+    }
+
+    /// Tries once. Who is owed an answer from before gets it as soon as the try waits for something:
+    /// nearly always the next rows are on their way by then, and need not wait for the answers.
+    async fn attempt_and_answer(&mut self, batch: &mut Batch) -> Result<Step, Refusal> {
+        let mut owed = self.owed.take();
+        let mut attempt = pin!(self.attempt(batch));
+        poll_fn(|context| {
+            let polled = attempt.as_mut().poll(context);
+            if let Some(settled) = owed.take() {
+                settled.answer();
+            }
+            polled
+        })
+        .await
     }
 
     fn report(&self, trouble: Option<Refusal>) {
