@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use configapi_runtime::settings;
+use configapi_runtime::{memory, settings};
 
 use crate::client::block_on;
 use crate::commands::{
@@ -76,6 +76,7 @@ enum Command {
 
 /// Does what the arguments of this process say.
 pub fn main() -> ExitCode {
+    memory::stay_small();
     // Wrong arguments, help and the version end the process here. What opens a store gets one line
     // that never repeats what it was given: the URL of a store may hold a password.
     let first = std::env::args_os().nth(1).unwrap_or_default();

@@ -10,7 +10,7 @@ use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{failpoints, settings};
+use configapi_runtime::{failpoints, memory, settings};
 use tokio::net::TcpListener;
 
 /// Requests are many small allocations that are freed by another thread than made them; this one
@@ -40,6 +40,7 @@ struct Settings {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    memory::stay_small();
     let settings: Settings = settings::parse_or_exit();
     if let Err(error) = failpoints::arm(&[]) {
         return settings::wrong(&error.to_string());

@@ -11,7 +11,7 @@ use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{failpoints, settings, telemetry};
+use configapi_runtime::{failpoints, memory, settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
@@ -45,6 +45,7 @@ struct Settings {
 
 #[tokio::main]
 pub(crate) async fn main() -> ExitCode {
+    memory::stay_small();
     let settings: Settings = settings::parse_or_exit();
     if settings.store == StoreUrl::Memory {
         return settings::wrong(

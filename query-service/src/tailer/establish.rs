@@ -7,9 +7,9 @@ use configapi_event_log::{
     Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, StoredEvent, verify_link,
 };
 
-use super::Tailer;
 use super::pipeline::ask;
 use super::trouble::Trouble;
+use super::{Tailer, make_room_for};
 use crate::projection::{Anchor, Projector, State};
 use crate::snapshot::{self, SnapshotDir};
 use crate::view::{Condition, LogFacts, View};
@@ -33,6 +33,7 @@ impl Tailer {
             self.forget(&facts, "the log was replaced by another one and is being read anew");
         }
         self.target = head.position;
+        make_room_for(head.position);
         let anchor = match self.anchor() {
             Some(anchor) => anchor,
             None => self.begin(&facts).await?,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use configapi_domain::Position;
 use configapi_event_log::{EventLog, PageLimit, Tail};
+use configapi_runtime::memory;
 use tokio::time::Instant;
 
 use self::pipeline::{Batch, Pages, ask, understand};
@@ -21,6 +22,9 @@ use crate::metrics::QueryMetrics;
 use crate::projection::{Anchor, Decoded, LOOK_AHEAD, Projector, Texts};
 use crate::snapshot::SnapshotDir;
 use crate::view::{Condition, LogFacts, View};
+
+/// From how many events on a state is spread over so much memory that large pages are worth it.
+const MANY_EVENTS: u64 = 1 << 16;
 
 /// The one who follows the log. It alone changes what readers see.
 #[derive(Debug)]
@@ -207,6 +211,7 @@ impl Tailer {
             }
         }
         let state = projector.state();
+        make_room_for(state.position());
         self.board.applied(state.anchor(), state.counts());
         Ok(())
     }
@@ -236,5 +241,12 @@ impl Tailer {
             condition: Condition::Serving,
             generation: self.generation,
         });
+    }
+}
+
+/// Sees to memory in time for all events up to a position.
+fn make_room_for(end: Position) {
+    if end.0 >= MANY_EVENTS {
+        memory::hold_much();
     }
 }

@@ -7,6 +7,7 @@ pub mod connections;
 pub mod failpoints;
 pub mod grpc;
 pub mod http;
+pub mod memory;
 pub mod metrics;
 pub mod request_id;
 pub mod settings;

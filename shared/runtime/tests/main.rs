@@ -14,6 +14,8 @@ mod failpoints;
 mod health;
 mod http;
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod memory;
 mod process;
 mod reflection;
 mod settings;
