@@ -235,7 +235,8 @@ impl Suite<'_> {
     }
 
     async fn start_one_more(&mut self) -> anyhow::Result<()> {
-        if let Some(start) = measure_start(&self.sources, self.running).await? {
+        if let Some(start) = measure_start(&self.sources, self.running, self.options.rounds).await?
+        {
             say(&format!("  {}", start.line()));
             self.results.starts.push(start);
         }
