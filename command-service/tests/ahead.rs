@@ -34,13 +34,32 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let inner = memory_log();
+        Self::on(memory_log()).await
+    }
+
+    /// On a log in which another committer wrote these configs before: this one does not know them.
+    async fn with_unknown(names: &[&str]) -> Self {
+        let log = memory_log();
+        let other = start(log.clone(), CommitterMetrics::unregistered());
+        for name in names {
+            other.submit(set(name, None)).await.unwrap();
+        }
+        Self::on(log).await
+    }
+
+    async fn on(inner: Arc<MemoryLog>) -> Self {
         let log = FaultyLog::new(inner.clone());
         let mut registry = Registry::default();
         let queue = start(log.clone(), CommitterMetrics::register(&mut registry));
         let stage = Self { inner, log, queue, registry };
         stage.queue.submit(set("a", None)).await.unwrap();
+        stage.looked_up().await;
         stage
+    }
+
+    /// Returns when a look-up has read something, however long that takes.
+    async fn looked_up(&self) {
+        tokio::time::timeout(Duration::from_secs(10), self.log.looked_up()).await.unwrap();
     }
 
     /// Has these decided behind a commit, lets that one go on, and tells how all went.
@@ -176,4 +195,55 @@ async fn who_is_in_the_log_is_answered_while_the_commit_behind_is_under_way() {
     assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2)]));
     stage.log.open_gate();
     assert!(behind.await.is_ok());
+}
+
+#[tokio::test]
+async fn configs_that_nobody_knows_are_looked_up_once_while_a_commit_is_under_way() {
+    let stage = Stage::with_unknown(&["c", "d"]).await;
+    let others = vec![set("c", Some(1)), set("new", Some(0)), set("d", Some(7)), set("c", None)];
+    let calls = stage.decide_behind_a_commit(others).await;
+    stage.looked_up().await;
+    assert_eq!(stage.log.look_ups()[1][..1], ["default/c"], "{:?}", stage.log.look_ups());
+    stage.log.open_gate();
+    let answers = join_all(calls).await;
+    let accepted: Vec<_> = answers.iter().map(Result::is_ok).collect();
+    assert_eq!(accepted, [true, true, true, false, true], "{answers:?}");
+    assert!(is_conflict(&answers[3]), "{answers:?}");
+    let written = [("c", 1), ("d", 1), ("a", 1), ("a", 2), ("c", 2), ("new", 1), ("c", 3)];
+    assert_eq!(stage.written().await, log_of(&written));
+    let mut asked = stage.log.look_ups().concat();
+    asked.sort();
+    assert_eq!(asked, ["default/a", "default/c", "default/d", "default/new"]);
+}
+
+#[tokio::test]
+async fn a_look_up_that_fails_behind_a_commit_is_made_again() {
+    let stage = Stage::with_unknown(&["c"]).await;
+    stage.log.fail_look_ups(true);
+    let calls = stage.decide_behind_a_commit(vec![set("c", Some(1))]).await;
+    stage.looked_up().await;
+    stage.log.fail_look_ups(false);
+    stage.log.open_gate();
+    let answers = join_all(calls).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(stage.written().await, log_of(&[("c", 1), ("a", 1), ("a", 2), ("c", 2)]));
+}
+
+#[tokio::test]
+async fn what_was_looked_up_for_a_head_that_never_came_to_be_is_not_believed() {
+    let stage = Stage::with_unknown(&["c"]).await;
+    stage.log.hold_look_ups().await;
+    let calls = stage.decide_behind_a_commit(vec![set("c", Some(1)), set("c", None)]).await;
+    stage.looked_up().await;
+    // What was read is old by now, and so is the head that it was read for.
+    let other = start(stage.inner.clone(), CommitterMetrics::unregistered());
+    other.submit(set("c", None)).await.unwrap();
+    stage.log.open_gate();
+    stage.looked_up().await;
+    stage.log.let_look_ups_go();
+    let answers = join_all(calls).await;
+    assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
+    assert!(is_conflict(&answers[1]), "{answers:?}");
+    let written = [("c", 1), ("a", 1), ("c", 2), ("a", 2), ("c", 3)];
+    assert_eq!(stage.written().await, log_of(&written));
 }

@@ -40,6 +40,16 @@ struct Faults {
     gate: Semaphore,
     passes_singly: Mutex<bool>,
     waiting: Semaphore,
+    look_ups: LookUps,
+}
+
+/// Look-ups of configs, and what becomes of them.
+#[derive(Debug)]
+struct LookUps {
+    asked: Mutex<Vec<Vec<String>>>,
+    fail: Mutex<bool>,
+    gate: Semaphore,
+    waiting: Semaphore,
 }
 
 impl FaultyLog {
@@ -54,6 +64,12 @@ impl FaultyLog {
             gate: Semaphore::new(1_000),
             passes_singly: Mutex::default(),
             waiting: Semaphore::new(0),
+            look_ups: LookUps {
+                asked: Mutex::default(),
+                fail: Mutex::default(),
+                gate: Semaphore::new(1_000),
+                waiting: Semaphore::new(0),
+            },
         };
         Arc::new(Self { inner: Mutex::new(inner), faults: Arc::new(faults) })
     }
@@ -112,6 +128,30 @@ impl FaultyLog {
     pub fn open_gate(&self) {
         *self.faults.passes_singly.lock().unwrap() = false;
         self.faults.gate.add_permits(1_000);
+    }
+
+    /// Look-ups have read what they were asked for from now on, and wait before they tell it.
+    pub async fn hold_look_ups(&self) {
+        self.faults.look_ups.gate.acquire_many(1_000).await.unwrap().forget();
+    }
+
+    /// Returns when a look-up has read something since the last time.
+    pub async fn looked_up(&self) {
+        self.faults.look_ups.waiting.acquire().await.unwrap().forget();
+    }
+
+    pub fn let_look_ups_go(&self) {
+        self.faults.look_ups.gate.add_permits(1_000);
+    }
+
+    /// Look-ups fail from now on, or work again.
+    pub fn fail_look_ups(&self, fail: bool) {
+        *self.faults.look_ups.fail.lock().unwrap() = fail;
+    }
+
+    /// The streams of each look-up, in order.
+    pub fn look_ups(&self) -> Vec<Vec<String>> {
+        self.faults.look_ups.asked.lock().unwrap().clone()
     }
 
     /// How many rows each successful append had.
@@ -196,7 +236,17 @@ impl EventLog for FaultyLog {
 
     async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
         self.faults.check_up()?;
-        self.inner().newest(streams).await
+        let look_ups = &self.faults.look_ups;
+        let mut asked: Vec<String> = streams.iter().map(ToString::to_string).collect();
+        asked.sort();
+        look_ups.asked.lock().unwrap().push(asked);
+        let found = self.inner().newest(streams).await;
+        look_ups.waiting.add_permits(1);
+        drop(look_ups.gate.acquire().await.unwrap());
+        if *look_ups.fail.lock().unwrap() {
+            return Err(LogError::Unavailable("the look-up was cut off".to_owned()));
+        }
+        found
     }
 
     async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {

@@ -3,6 +3,8 @@
 //! decided is void and decided anew: it stands on a head that never came to be, so that the log
 //! would refuse it anyway.
 
+use std::collections::HashSet;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use tokio::task::yield_now;
 
 use super::aggregates::Aggregates;
 use super::attempt::head_after;
+use super::loading::{Found, Loading};
 use super::plan::{Knowledge, Planner};
 use super::worker::Worker;
 use super::{Submission, WishedAction};
@@ -37,6 +40,10 @@ impl Worker {
             tokio::select! {
                 biased;
                 outcome = appending.as_mut() => break outcome,
+                found = found_by(&mut self.loading) => {
+                    self.learn_ahead(&found);
+                    self.decide_ahead(head_after(head, rows), knowledge);
+                }
                 Some(first) = self.receiver.recv(), if !self.gathering.is_full(&self.limits) => {
                     // Who is ready as well has its turn first: one wake-up is enough for all.
                     yield_now().await;
@@ -46,12 +53,22 @@ impl Worker {
             }
         };
         if outcome.is_err() {
-            self.gathering.planner = None;
+            self.gathering.forget_decisions();
         }
         outcome
     }
 
-    /// Decides what was gathered, as far as all that it needs is known.
+    /// Takes in what a look-up found, if it was for the head that is decided on.
+    fn learn_ahead(&mut self, found: &Found) {
+        let loading = self.loading.take();
+        let Some(mut planner) = self.gathering.planner.take() else { return };
+        if loading.is_some_and(|loading| loading.is_for(planner.head())) {
+            self.gathering.loaded_bytes += self.learn(found, &mut planner.knowledge);
+        }
+        self.gathering.planner = Some(planner);
+    }
+
+    /// Decides what was gathered, as far as all that it needs is known, and looks up the rest.
     fn decide_ahead(&mut self, head: Head, before: &Knowledge) {
         let (now, commit_bytes) = (self.now(), self.limits.commit_bytes);
         let mut planner =
@@ -64,7 +81,46 @@ impl Worker {
                 break;
             }
         }
+        self.load_ahead(&planner, before);
         self.gathering.planner = Some(planner);
+    }
+
+    /// Looks up what nobody knows of the configs that were gathered since the last time, unless a
+    /// look-up is under way.
+    fn load_ahead(&mut self, planner: &Planner, before: &Knowledge) {
+        if self.loading.is_some() || self.gathering.loaded_bytes > self.limits.commit_bytes {
+            return;
+        }
+        let seen = self.gathering.looked_up.max(planner.decided_submissions());
+        let (mut missing, mut looked_up) = (HashSet::new(), seen);
+        for queued in self.gathering.entries().skip(seen) {
+            if missing.len() >= self.limits.load_streams {
+                break;
+            }
+            looked_up += 1;
+            for wish in &queued.submission.wishes {
+                let stream = wish.key.shared_stream();
+                let is_known = planner.knowledge.configs.contains_key(&stream)
+                    || before.configs.contains_key(&stream)
+                    || self.aggregates.get(&stream).is_some();
+                if !is_known {
+                    missing.insert(stream);
+                }
+            }
+        }
+        self.gathering.looked_up = looked_up;
+        if !missing.is_empty() {
+            let (log, streams) = (Arc::clone(&self.log), missing.into_iter().collect());
+            self.loading = Some(Loading::begin(log, &self.limits, planner.head(), streams));
+        }
+    }
+}
+
+/// Waits for what a look-up finds, for ever if there is none.
+async fn found_by(loading: &mut Option<Loading>) -> Found {
+    match loading {
+        Some(loading) => loading.found().await,
+        None => pending().await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One try to settle the next group of a batch: load what it needs to know, decide, append on the
 //! very head that was decided on, answer.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use configapi_event_log::{AppendError, Head, StoredEvent, Turn, decode};
 use super::aggregates::weight_bytes;
 use super::batch::Batch;
 use super::establish::unavailable;
+use super::loading::Found;
 use super::plan::{Knowledge, Plan, Planner};
 use super::resolve::Resolution;
 use super::worker::Worker;
@@ -35,6 +37,7 @@ impl Worker {
             .take_head_start(head)
             .unwrap_or_else(|| Planner::new(head, self.now(), self.limits.commit_bytes));
         let decided_ahead = planner.decided_submissions();
+        self.wait_for_loading(head, &mut planner.knowledge).await;
         if !self.load(batch, decided_ahead, &mut planner.knowledge).await? {
             return Ok(Step::Forward);
         }
@@ -175,6 +178,7 @@ impl Worker {
         knowledge: &mut Knowledge,
     ) -> Result<bool, Refusal> {
         let mut missing: Vec<(usize, Arc<str>)> = Vec::new();
+        let mut asked = HashSet::new();
         let mut points: Vec<(Arc<str>, Point)> = Vec::new();
         for (index, submission) in batch.group().enumerate().skip(known_submissions) {
             for wish in &submission.wishes {
@@ -185,34 +189,19 @@ impl Worker {
                 if knowledge.configs.contains_key(&stream) {
                     continue;
                 }
-                let known = self.aggregates.get(&stream).cloned();
-                if known.is_none() {
-                    missing.push((index, Arc::clone(&stream)));
+                if let Some(config) = self.aggregates.get(&stream) {
+                    knowledge.configs.insert(stream, config.clone());
+                } else if asked.insert(Arc::clone(&stream)) {
+                    missing.push((index, stream));
                 }
-                knowledge.configs.insert(stream, known.unwrap_or_default());
             }
         }
         let mut loaded_bytes = 0;
         for chunk in missing.chunks(self.limits.load_streams) {
             let streams: Vec<&str> = chunk.iter().map(|(_, stream)| &**stream).collect();
             let rows = self.log.newest(&streams).await.map_err(unavailable)?;
-            for row in &rows {
-                match decode(row) {
-                    Ok(recorded) => {
-                        let config = ConfigValue::after(recorded.version, &recorded.event);
-                        loaded_bytes += weight_bytes(&row.stream, &config);
-                        knowledge.configs.insert(Arc::clone(&row.stream), config);
-                    }
-                    Err(error) => knowledge.cannot_read(&row.stream, &error),
-                }
-            }
-            for (_, stream) in chunk {
-                if let Some(config) = knowledge.configs.get(stream)
-                    && !knowledge.unreadable.contains_key(stream)
-                {
-                    self.aggregates.put(stream, config.clone());
-                }
-            }
+            let streams = chunk.iter().map(|(_, stream)| Arc::clone(stream)).collect();
+            loaded_bytes += self.learn(&Found { streams, rows }, knowledge);
             let (last, _) = chunk[chunk.len() - 1];
             if loaded_bytes > self.limits.commit_bytes && chunk.last() != missing.last() {
                 if last == 0 {
@@ -227,6 +216,40 @@ impl Worker {
         }
         self.load_points(points, knowledge).await?;
         Ok(true)
+    }
+
+    /// Waits for what is being looked up for decisions on this head, if anything is.
+    async fn wait_for_loading(&mut self, head: Head, knowledge: &mut Knowledge) {
+        if let Some(mut loading) = self.loading.take_if(|loading| loading.is_for(head)) {
+            let found = loading.found().await;
+            self.learn(&found, knowledge);
+        }
+    }
+
+    /// Adds what was found of streams that nothing was known of. Answers what their configs weigh.
+    pub(super) fn learn(&mut self, found: &Found, knowledge: &mut Knowledge) -> usize {
+        let rows: HashMap<&str, &StoredEvent> =
+            found.rows.iter().map(|row| (&*row.stream, row)).collect();
+        let mut bytes = 0;
+        for stream in &found.streams {
+            // Decisions may have been made on it since it was asked for.
+            if knowledge.configs.contains_key(stream) {
+                continue;
+            }
+            let newest = rows.get(&**stream).map(|row| decode(row)).transpose();
+            let config = match newest {
+                Ok(Some(newest)) => ConfigValue::after(newest.version, &newest.event),
+                Ok(None) => ConfigValue::default(),
+                Err(error) => {
+                    knowledge.cannot_read(stream, &error);
+                    continue;
+                }
+            };
+            bytes += weight_bytes(stream, &config);
+            self.aggregates.put(stream, config.clone());
+            knowledge.configs.insert(Arc::clone(stream), config);
+        }
+        bytes
     }
 
     async fn load_points(

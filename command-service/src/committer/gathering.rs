@@ -15,6 +15,10 @@ pub(super) struct Gathering {
     bytes: usize,
     /// What was decided ahead: the first of these submissions, on a head that may come to be.
     pub planner: Option<Planner>,
+    /// Of how many of these submissions the configs were looked up if nobody knew them.
+    pub looked_up: usize,
+    /// What the configs weigh that were looked up.
+    pub loaded_bytes: usize,
 }
 
 impl Gathering {
@@ -36,6 +40,11 @@ impl Gathering {
             self.commands += queued.submission.wishes.len();
             self.entries.push_back(queued);
         }
+    }
+
+    /// What was decided ahead, and looked up for it, is void.
+    pub fn forget_decisions(&mut self) {
+        (self.planner, self.looked_up, self.loaded_bytes) = (None, 0, 0);
     }
 
     /// The submissions, in order.

@@ -8,6 +8,7 @@ mod batch;
 mod establish;
 mod gathering;
 mod limits;
+mod loading;
 mod metrics;
 mod plan;
 mod queue;

@@ -15,6 +15,7 @@ use super::aggregates::Aggregates;
 use super::attempt::Step;
 use super::batch::{Batch, Settled};
 use super::gathering::Gathering;
+use super::loading::Loading;
 use super::queue::Queued;
 use super::{CommitQueue, CommitterMetrics, Limits, Refusal};
 use crate::clock::{Clock, ClockCheck};
@@ -62,6 +63,7 @@ impl Committer {
             metrics,
             receiver,
             gathering: Gathering::default(),
+            loading: None,
             health: health_sender,
             head: None,
             is_confirmed: false,
@@ -88,6 +90,8 @@ pub struct Worker {
     pub(super) receiver: mpsc::Receiver<Queued>,
     /// The next batch.
     pub(super) gathering: Gathering,
+    /// What is being looked up for it, or was for one that came to nothing.
+    pub(super) loading: Option<Loading>,
     health: watch::Sender<StoreHealth>,
     /// The head that decisions are made on.
     pub(super) head: Option<Head>,
