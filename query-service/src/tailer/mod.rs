@@ -23,8 +23,9 @@ use crate::projection::{Anchor, Decoded, LOOK_AHEAD, Projector, Texts};
 use crate::snapshot::SnapshotDir;
 use crate::view::{Condition, LogFacts, View};
 
-/// From how many events on a state is spread over so much memory that large pages are worth it.
-const MANY_EVENTS: u64 = 1 << 16;
+/// From how many events on a state is spread over so much memory that large pages are worth it. What
+/// a process took in small ones before, and uses again, stays in them.
+const MANY_EVENTS: u64 = 1 << 13;
 
 /// The one who follows the log. It alone changes what readers see.
 #[derive(Debug)]
