@@ -5,6 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use configapi_domain::{ConfigValue, State};
+use configapi_runtime::memory;
+
+/// From how many configs on they are spread over so much memory that large pages are worth it.
+const MANY_CONFIGS: usize = 1 << 13;
 
 /// A bounded cache of aggregates by stream.
 #[derive(Debug)]
@@ -43,6 +47,9 @@ impl Aggregates {
         } else {
             // The newest word is in the young generation; an old one must not outlive it.
             self.old.remove(stream);
+            if self.young.len() >= MANY_CONFIGS {
+                memory::hold_much();
+            }
         }
         if self.young_bytes > self.generation_bytes {
             self.old = std::mem::take(&mut self.young);
