@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use configapi_command_service::clock::Clock as _;
 use configapi_command_service::committer::{
     CommitQueue, Committer, CommitterMetrics, Limits, Receipt, Refusal, Submission, Wish,
     WishedAction,
 };
-use configapi_domain::{BrokenRule, ConfigKey, Content, Provenance, Value, Version};
+use configapi_domain::{BrokenRule, ConfigKey, Content, Provenance, Timestamp, Value, Version};
 use configapi_event_log::{EventLog, MemoryLog};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use prometheus_client::registry::Registry;
@@ -19,7 +20,15 @@ use crate::support::{TestClock, memory_log, rows};
 type Answer = Result<Vec<Receipt>, Refusal>;
 
 fn start(log: Arc<dyn EventLog>, metrics: CommitterMetrics) -> CommitQueue {
-    let committer = Committer::new(log, Arc::new(TestClock::default()), Limits::default(), metrics);
+    start_with(log, metrics, Arc::default())
+}
+
+fn start_with(
+    log: Arc<dyn EventLog>,
+    metrics: CommitterMetrics,
+    clock: Arc<TestClock>,
+) -> CommitQueue {
+    let committer = Committer::new(log, clock, Limits::default(), metrics);
     tokio::spawn(committer.worker.run());
     committer.queue
 }
@@ -30,6 +39,7 @@ struct Stage {
     log: Arc<FaultyLog>,
     queue: CommitQueue,
     registry: Registry,
+    clock: Arc<TestClock>,
 }
 
 impl Stage {
@@ -50,8 +60,10 @@ impl Stage {
     async fn on(inner: Arc<MemoryLog>) -> Self {
         let log = FaultyLog::new(inner.clone());
         let mut registry = Registry::default();
-        let queue = start(log.clone(), CommitterMetrics::register(&mut registry));
-        let stage = Self { inner, log, queue, registry };
+        let clock = Arc::<TestClock>::default();
+        let metrics = CommitterMetrics::register(&mut registry);
+        let queue = start_with(log.clone(), metrics, Arc::clone(&clock));
+        let stage = Self { inner, log, queue, registry, clock };
         stage.queue.submit(set("a", None)).await.unwrap();
         stage.looked_up().await;
         stage
@@ -80,14 +92,18 @@ impl Stage {
         for other in others {
             calls.push(self.submit(other).await);
         }
+        self.all_decided().await;
+        calls
+    }
+
+    /// Returns when nobody is in the queue any more, although a commit is under way.
+    async fn all_decided(&self) {
         let all_decided = async {
             while !self.tells("configapi_command_queue_depth 0") {
                 yield_now().await;
             }
         };
-        // Nothing waits until the commit is over.
         tokio::time::timeout(Duration::from_secs(10), all_decided).await.unwrap();
-        calls
     }
 
     /// Puts a submission into the queue.
@@ -102,6 +118,11 @@ impl Stage {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text.lines().any(|told| told == line)
+    }
+
+    /// When the newest event in the log was recorded.
+    async fn last_recorded_at(&self) -> Timestamp {
+        rows(&*self.log).await.last().unwrap().recorded_at
     }
 
     /// The configs and versions in the log.
@@ -246,4 +267,34 @@ async fn what_was_looked_up_for_a_head_that_never_came_to_be_is_not_believed() {
     assert!(is_conflict(&answers[1]), "{answers:?}");
     let written = [("c", 1), ("a", 1), ("c", 2), ("a", 2), ("c", 3)];
     assert_eq!(stage.written().await, log_of(&written));
+}
+
+/// Less than a clock may be off unnoticed, and more than any decision may be old.
+const A_WHILE_MICROS: i64 = 500_000;
+
+#[tokio::test]
+async fn who_comes_after_one_that_gave_up_behind_a_commit_has_a_time_of_their_own() {
+    let stage = Stage::new().await;
+    let calls = stage.decide_behind_a_commit(Vec::new()).await;
+    drop(stage.submit(set("given-up", None)).await);
+    stage.all_decided().await;
+    stage.log.open_gate();
+    assert!(join_all(calls).await.iter().all(Result::is_ok));
+    stage.clock.turn_back(-A_WHILE_MICROS);
+    let came_at = stage.clock.now();
+    stage.queue.submit(set("b", None)).await.unwrap();
+    assert!(stage.last_recorded_at().await > came_at);
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn what_was_decided_long_before_its_turn_comes_is_decided_anew() {
+    let stage = Stage::new().await;
+    let calls = stage.decide_behind_a_commit(vec![set("a", Some(2)), set("b", Some(0))]).await;
+    stage.clock.turn_back(-A_WHILE_MICROS);
+    let turn_came_at = stage.clock.now();
+    stage.log.open_gate();
+    assert!(join_all(calls).await.iter().all(Result::is_ok));
+    assert!(stage.last_recorded_at().await > turn_came_at);
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)]));
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use configapi_domain::{ConfigValue, Point};
 use configapi_event_log::{AppendError, Head, StoredEvent, Turn, decode};
@@ -35,6 +35,7 @@ impl Worker {
         let Some(head) = self.head else { return Ok(Step::Lost) };
         let mut planner = batch
             .take_head_start(head)
+            .filter(|planner| self.is_recent(planner))
             .unwrap_or_else(|| Planner::new(head, self.now(), self.limits.commit_bytes));
         let decided_ahead = planner.decided_submissions();
         self.wait_for_loading(head, &mut planner.knowledge).await;
@@ -101,6 +102,13 @@ impl Worker {
         self.patient_batches = self.patient_batches.saturating_sub(1);
         batch.lost_race = false;
         Ok(Step::Forward)
+    }
+
+    /// Whether the time that its events bear is still about the present.
+    fn is_recent(&self, planner: &Planner) -> bool {
+        let age_micros = self.now().0.saturating_sub(planner.recorded_at().0);
+        let age = Duration::from_micros(age_micros.max(0).unsigned_abs());
+        age <= self.limits.head_start_max
     }
 
     /// A writer that lost lately waits for its turn, in which nobody can pass it.

@@ -25,6 +25,8 @@ pub struct Limits {
     pub load_streams: usize,
     /// Rounds a batch may lose against other writers or the store before it is given up.
     pub rounds: usize,
+    /// How old decisions may be that were made ahead: their events bear the time of the decision.
+    pub head_start_max: Duration,
     /// Batches that go the patient way after one lost a race.
     pub patient_batches: usize,
     /// How long an ambiguous commit is followed up.
@@ -51,6 +53,7 @@ impl Default for Limits {
             cache_bytes: 256 << 20,
             load_streams: 256,
             rounds: 12,
+            head_start_max: Duration::from_millis(100),
             patient_batches: 16,
             resolve_for: Duration::from_secs(10),
             backoff_min: Duration::from_millis(10),

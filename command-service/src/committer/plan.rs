@@ -96,6 +96,11 @@ impl Planner {
         self.head
     }
 
+    /// The time that its events bear.
+    pub fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
     /// How many submissions are decided.
     pub fn decided_submissions(&self) -> usize {
         self.plan.verdicts.len()
