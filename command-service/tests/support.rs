@@ -40,6 +40,10 @@ impl Clock for TestClock {
 }
 
 impl TestClock {
+    pub fn advance(&self, micros: i64) {
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+
     pub fn turn_back(&self, micros: i64) {
         self.0.fetch_sub(micros, Ordering::Relaxed);
     }

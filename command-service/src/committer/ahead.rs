@@ -1,10 +1,9 @@
-//! Looking ahead: while a batch is on its way into the log, the next one is gathered and decided as
-//! if the log had taken it already. If it has, the next batch leaves at once. If not, what was
+//! Looking ahead: while a batch is on its way into the log, the next one is gathered, what nobody knows
+//! of its configs is looked up, and it is decided as if the log had taken the one before. If it has, the next batch leaves at once. If not, what was
 //! decided is void and decided anew: it stands on a head that never came to be, so that the log
 //! would refuse it anyway.
 
 use std::collections::HashSet;
-use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use tokio::task::yield_now;
 
 use super::aggregates::Aggregates;
 use super::attempt::head_after;
-use super::loading::{Found, Loading};
+use super::loading::{Found, Loading, found_by};
 use super::plan::{Knowledge, Planner};
 use super::worker::Worker;
 use super::{Submission, WishedAction};
@@ -113,14 +112,6 @@ impl Worker {
             let (log, streams) = (Arc::clone(&self.log), missing.into_iter().collect());
             self.loading = Some(Loading::begin(log, &self.limits, planner.head(), streams));
         }
-    }
-}
-
-/// Waits for what a look-up finds, for ever if there is none.
-async fn found_by(loading: &mut Option<Loading>) -> Found {
-    match loading {
-        Some(loading) => loading.found().await,
-        None => pending().await,
     }
 }
 

@@ -1,14 +1,13 @@
 //! One try to settle the next group of a batch: load what it needs to know, decide, append on the
 //! very head that was decided on, answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use configapi_domain::{ConfigValue, Point};
+use configapi_domain::Point;
 use configapi_event_log::{AppendError, Head, StoredEvent, Turn, decode};
 
-use super::aggregates::weight_bytes;
 use super::batch::Batch;
 use super::establish::unavailable;
 use super::loading::Found;
@@ -224,40 +223,6 @@ impl Worker {
         }
         self.load_points(points, knowledge).await?;
         Ok(true)
-    }
-
-    /// Waits for what is being looked up for decisions on this head, if anything is.
-    async fn wait_for_loading(&mut self, head: Head, knowledge: &mut Knowledge) {
-        if let Some(mut loading) = self.loading.take_if(|loading| loading.is_for(head)) {
-            let found = loading.found().await;
-            self.learn(&found, knowledge);
-        }
-    }
-
-    /// Adds what was found of streams that nothing was known of. Answers what their configs weigh.
-    pub(super) fn learn(&mut self, found: &Found, knowledge: &mut Knowledge) -> usize {
-        let rows: HashMap<&str, &StoredEvent> =
-            found.rows.iter().map(|row| (&*row.stream, row)).collect();
-        let mut bytes = 0;
-        for stream in &found.streams {
-            // Decisions may have been made on it since it was asked for.
-            if knowledge.configs.contains_key(stream) {
-                continue;
-            }
-            let newest = rows.get(&**stream).map(|row| decode(row)).transpose();
-            let config = match newest {
-                Ok(Some(newest)) => ConfigValue::after(newest.version, &newest.event),
-                Ok(None) => ConfigValue::default(),
-                Err(error) => {
-                    knowledge.cannot_read(stream, &error);
-                    continue;
-                }
-            };
-            bytes += weight_bytes(stream, &config);
-            self.aggregates.put(stream, config.clone());
-            knowledge.configs.insert(Arc::clone(stream), config);
-        }
-        bytes
     }
 
     async fn load_points(

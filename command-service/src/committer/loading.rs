@@ -1,12 +1,18 @@
 //! Getting to know, while a commit is under way, the configs that the next batch names and nobody
 //! here knows. What is read counts for the one head that it was read for, and for no other.
 
+use std::collections::HashMap;
+use std::future::pending;
 use std::sync::Arc;
 
-use configapi_event_log::{EventLog, Head, LogError, StoredEvent};
+use configapi_domain::ConfigValue;
+use configapi_event_log::{EventLog, Head, LogError, StoredEvent, decode};
 use tokio::task::JoinHandle;
 
 use super::Limits;
+use super::aggregates::weight_bytes;
+use super::plan::Knowledge;
+use super::worker::Worker;
 
 /// A look-up that is under way. It has a task of its own, so that one that is of no use any more ends
 /// in peace: cut off, it would take its connection along.
@@ -65,5 +71,49 @@ impl Loading {
             Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => Found::default(),
         }
+    }
+}
+
+/// Waits for what a look-up finds, for ever if there is none.
+pub(super) async fn found_by(loading: &mut Option<Loading>) -> Found {
+    match loading {
+        Some(loading) => loading.found().await,
+        None => pending().await,
+    }
+}
+
+impl Worker {
+    /// Waits for what is being looked up for decisions on this head, if anything is.
+    pub(super) async fn wait_for_loading(&mut self, head: Head, knowledge: &mut Knowledge) {
+        if let Some(mut loading) = self.loading.take_if(|loading| loading.is_for(head)) {
+            let found = loading.found().await;
+            self.learn(&found, knowledge);
+        }
+    }
+
+    /// Adds what was found of streams that nothing was known of. Answers what their configs weigh.
+    pub(super) fn learn(&mut self, found: &Found, knowledge: &mut Knowledge) -> usize {
+        let rows: HashMap<&str, &StoredEvent> =
+            found.rows.iter().map(|row| (&*row.stream, row)).collect();
+        let mut bytes = 0;
+        for stream in &found.streams {
+            // Decisions may have been made on it since it was asked for.
+            if knowledge.configs.contains_key(stream) {
+                continue;
+            }
+            let newest = rows.get(&**stream).map(|row| decode(row)).transpose();
+            let config = match newest {
+                Ok(Some(newest)) => ConfigValue::after(newest.version, &newest.event),
+                Ok(None) => ConfigValue::default(),
+                Err(error) => {
+                    knowledge.cannot_read(stream, &error);
+                    continue;
+                }
+            };
+            bytes += weight_bytes(stream, &config);
+            self.aggregates.put(stream, config.clone());
+            knowledge.configs.insert(Arc::clone(stream), config);
+        }
+        bytes
     }
 }
