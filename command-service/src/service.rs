@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use configapi_event_log::EventLog;
 use configapi_proto::FILE_DESCRIPTOR_SET;
-use configapi_proto::v1::command_service_server::CommandServiceServer;
 use configapi_runtime::grpc::{self, GrpcLimits, GrpcServer, Health, ServeError};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
@@ -55,8 +54,8 @@ impl CommandService {
     }
 
     /// The service, to be called within this process.
-    pub fn server(&self) -> CommandServiceServer<CommandRpc> {
-        self.rpc.clone().into_server()
+    pub fn within(&self) -> CommandRpc {
+        self.rpc.clone()
     }
 
     /// Says, whenever asked, whether commands can be recorded, and if not, why not. It keeps
@@ -79,7 +78,7 @@ impl CommandService {
     ) -> Result<(), ServeError> {
         let server = GrpcServer {
             name: "command",
-            service: self.server(),
+            service: self.rpc.clone().into_server(),
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health,
             limits: GrpcLimits::default(),

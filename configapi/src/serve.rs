@@ -137,7 +137,7 @@ async fn start(
     let edge = EdgeLayer::new(CallLimits::default(), &methods, &metrics);
     let commands_ready = Arc::new(commands.readiness());
     let upstreams =
-        Upstreams::in_process(commands.server(), commands_ready, queries.server(), &edge);
+        Upstreams::in_process(commands.within(), commands_ready, queries.within(), &edge);
     let gateway = Gateway::new(upstreams, arguments.gateway.limits(), &metrics, life);
     announce(&listeners, &arguments.store)?;
 

@@ -11,10 +11,10 @@ use configapi_proto::{ApiError, Reason, Token};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 use tokio::time::timeout;
-use tonic::Streaming;
 
 use crate::answers::{ChangeView, RecordView, StateView};
 use crate::problem::Problem;
+use crate::upstream::Frames;
 
 /// How long a client waits before it comes back.
 const RETRY_MS: u64 = 1_000;
@@ -24,7 +24,7 @@ const MISSED_HEARTBEATS: u32 = 3;
 /// The bytes of a watch. It ends after the first error, which it tells.
 pub(crate) fn events(
     first: WatchResponse,
-    frames: Streaming<WatchResponse>,
+    frames: Frames<WatchResponse>,
     heartbeat: Duration,
     request_id: String,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
@@ -53,13 +53,13 @@ pub(crate) fn events(
 
 /// The next frame, if the server is still there.
 pub(crate) async fn next(
-    frames: &mut Streaming<WatchResponse>,
+    frames: &mut Frames<WatchResponse>,
     patience: Duration,
 ) -> Result<WatchResponse, ApiError> {
-    match timeout(patience, frames.message()).await {
-        Ok(Ok(Some(frame))) => Ok(frame),
-        Ok(Ok(None)) => Err(ended("the server ended the watch; come back")),
-        Ok(Err(status)) => Err(ApiError::from_status(&status)),
+    match timeout(patience, frames.next()).await {
+        Ok(Some(Ok(frame))) => Ok(frame),
+        Ok(None) => Err(ended("the server ended the watch; come back")),
+        Ok(Some(Err(status))) => Err(ApiError::from_status(&status)),
         Err(_elapsed) => Err(ended("the server shows no life; come back")),
     }
 }

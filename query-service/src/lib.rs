@@ -17,6 +17,7 @@ mod tailer;
 mod view;
 mod watch;
 mod wire;
+mod within;
 
 pub use failpoints::FAILPOINTS;
 pub use grpc::QueryRpc;
@@ -24,3 +25,4 @@ pub use grpc::generated::query_service_server::QueryServiceServer;
 pub use limits::Limits;
 pub use service::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, QueryService, SnapshotDirError};
 pub use settings::QuerySettings;
+pub use within::QueriesWithin;

@@ -23,6 +23,7 @@ use crate::settings::QuerySettings;
 use crate::snapshot::{Keeper, KeeperSettings, SnapshotDir};
 use crate::tailer::Tailer;
 use crate::view::Condition;
+use crate::within::QueriesWithin;
 
 /// The largest request that is read. Requests hold names, tokens and numbers.
 pub const MAX_REQUEST_BYTES: usize = 64 << 10;
@@ -81,7 +82,12 @@ impl QueryService {
         Ok(Self { core, health })
     }
 
-    /// The service, to be called within this process.
+    /// The service, to be called within this process without the form of the wire in between.
+    pub fn within(&self) -> QueriesWithin {
+        QueriesWithin::new(Arc::clone(&self.core))
+    }
+
+    /// The service as its listener serves it.
     pub fn server(&self) -> QueryServiceServer<QueryRpc> {
         let service = QueryServiceServer::new(QueryRpc::new(Arc::clone(&self.core)))
             .max_decoding_message_size(MAX_REQUEST_BYTES)

@@ -1,29 +1,35 @@
 //! The way to the command server. A command is sent once and never repeated by the gateway: only
 //! the client knows whether it wants that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_proto::v1::command_service_client::CommandServiceClient;
+use configapi_proto::v1::command_service_server::CommandService;
 use configapi_proto::v1::{
     ApplyRequest, ApplyResponse, DeleteRequest, DeleteResponse, RestoreRequest, RestoreResponse,
     SetRequest, SetResponse,
 };
 use configapi_proto::{ApiError, Reason};
+use configapi_runtime::grpc::edge::EdgeLayer;
 use tokio::time::timeout;
+use tonic::{Request, Response, Status};
 
+use super::rpc::{Rpc, rpc};
 use super::transport::Transport;
-use super::{Along, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Ready, Rpc, monitor, rpc};
+use super::way::{Calling, Local, Way};
+use super::{Along, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Ready, monitor};
 
-pub(crate) type CommandClient = CommandServiceClient<Transport>;
+pub(crate) type CommandWay = Way<CommandServiceClient<Transport>, dyn CommandMethods>;
 
 /// A message to the command server.
-pub(crate) trait Command: Rpc<Client = CommandClient> {}
+pub(crate) trait Command: Rpc<Way = CommandWay> {}
 
-rpc! { CommandClient:
-    set(SetRequest) -> SetResponse;
-    delete(DeleteRequest) -> DeleteResponse;
-    restore(RestoreRequest) -> RestoreResponse;
-    apply(ApplyRequest) -> ApplyResponse;
+rpc! { CommandWay, CommandMethods of CommandService at "/configapi.v1.CommandService/":
+    "Set" set(SetRequest) -> SetResponse;
+    "Delete" delete(DeleteRequest) -> DeleteResponse;
+    "Restore" restore(RestoreRequest) -> RestoreResponse;
+    "Apply" apply(ApplyRequest) -> ApplyResponse;
 }
 
 impl Command for SetRequest {}
@@ -33,7 +39,7 @@ impl Command for ApplyRequest {}
 
 /// The command server.
 pub(crate) struct Commands {
-    client: CommandClient,
+    way: CommandWay,
     health: Health,
 }
 
@@ -44,16 +50,21 @@ enum Health {
 
 impl Commands {
     pub fn remote(transport: Transport) -> Self {
-        Self { health: Health::Asked(transport.clone()), client: client(transport) }
+        let client = CommandServiceClient::new(transport.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
+            .max_encoding_message_size(MAX_REQUEST_BYTES);
+        Self { way: Way::Remote(client), health: Health::Asked(transport) }
     }
 
-    pub fn local(transport: Transport, ready: Ready) -> Self {
-        Self { health: Health::Known(ready), client: client(transport) }
+    pub fn local(service: impl CommandService, ready: Ready, edge: &EdgeLayer) -> Self {
+        let service: Arc<dyn CommandMethods> = Arc::new(service);
+        let way = Way::Local(Local::new(service, edge.clone()));
+        Self { way, health: Health::Known(ready) }
     }
 
     /// Sends a command and waits for its outcome.
     pub async fn send<C: Command>(&self, along: &Along, command: C) -> Result<C::Answer, ApiError> {
-        let call = C::send(self.client.clone(), along.request(command, false));
+        let call = C::send(&self.way, along, command);
         along.wait(call, ApiError::from_command_status, || Reason::OutcomeUnknown.into()).await
     }
 
@@ -66,10 +77,4 @@ impl Commands {
                 .unwrap_or_else(|_elapsed| Err("the command server does not answer".to_owned())),
         }
     }
-}
-
-fn client(transport: Transport) -> CommandClient {
-    CommandServiceClient::new(transport)
-        .max_decoding_message_size(MAX_ANSWER_BYTES)
-        .max_encoding_message_size(MAX_REQUEST_BYTES)
 }

@@ -4,13 +4,17 @@ mod commands;
 mod monitor;
 mod pool;
 mod queries;
+mod rpc;
 mod transport;
+mod way;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_proto::ApiError;
+use configapi_proto::v1::command_service_server::CommandService;
+use configapi_proto::v1::query_service_server::QueryService;
 use configapi_runtime::clients::{ClientLimits, lazy_channel};
 use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::request_id::{REQUEST_ID, RequestId};
@@ -18,12 +22,13 @@ use configapi_runtime::shutdown::Lifecycle;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 pub(crate) use self::commands::{Command, Commands};
 pub(crate) use self::pool::{Held, Pool};
 pub(crate) use self::queries::Query;
-use self::transport::{GrpcServer, Transport};
+use self::transport::Transport;
+pub(crate) use self::way::Frames;
 use crate::settings::UpstreamSettings;
 
 /// Says whether a server within this process can serve now, and if not, why not.
@@ -50,30 +55,24 @@ impl Upstreams {
     /// runtime.
     pub fn remote(settings: &UpstreamSettings) -> Self {
         let limits = ClientLimits::default();
-        let channel = |url: &http::Uri| Transport::remote(lazy_channel(url.clone(), &limits));
+        let channel = |url: &http::Uri| Transport::new(lazy_channel(url.clone(), &limits));
         Self {
             commands: Commands::remote(channel(&settings.command_url)),
-            queries: Pool::new(settings.query_url.iter().map(channel)),
+            queries: Pool::remote(settings.query_url.iter().map(channel)),
         }
     }
 
-    /// Servers within this process, called without a network in between. The edge gives their calls
-    /// what a listener would: deadlines, names and metrics.
-    pub fn in_process<C, Q>(
-        commands: C,
+    /// Servers within this process, called without a network and without the form of the wire in
+    /// between. The edge gives their calls what a listener would: deadlines, names and metrics.
+    pub fn in_process(
+        commands: impl CommandService,
         commands_ready: Ready,
-        queries: Q,
+        queries: impl QueryService,
         edge: &EdgeLayer,
-    ) -> Self
-    where
-        C: GrpcServer,
-        C::Future: Send,
-        Q: GrpcServer,
-        Q::Future: Send,
-    {
+    ) -> Self {
         Self {
-            commands: Commands::local(Transport::local(commands, edge), commands_ready),
-            queries: Pool::new([Transport::local(queries, edge)]),
+            commands: Commands::local(commands, commands_ready, edge),
+            queries: Pool::local(queries, edge),
         }
     }
 
@@ -104,69 +103,41 @@ impl Along {
         Self { request_id, traceparent, deadline }
     }
 
-    /// The message with what goes along; `lasting` calls are streams, which no deadline ends.
-    fn request<T>(&self, message: T, lasting: bool) -> Request<T> {
+    /// The message with what goes along, except the deadline.
+    fn request<T>(&self, message: T) -> Request<T> {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(REQUEST_ID, self.request_id.as_header().clone());
         if let Some(traceparent) = &self.traceparent {
             headers.insert(TRACEPARENT, traceparent.clone());
         }
         let metadata = MetadataMap::from_headers(headers);
-        let mut request = Request::from_parts(metadata, http::Extensions::new(), message);
-        if !lasting {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            request.set_timeout(left.max(Duration::from_millis(1)));
-        }
+        Request::from_parts(metadata, http::Extensions::new(), message)
+    }
+
+    /// The message with all that goes along.
+    fn timed_request<T>(&self, message: T) -> Request<T> {
+        let mut request = self.request(message);
+        request.set_timeout(self.until().saturating_duration_since(Instant::now()));
         request
+    }
+
+    /// Until when a server may answer: it gets a moment even if it is late already.
+    fn until(&self) -> Instant {
+        self.deadline.max(Instant::now() + Duration::from_millis(1))
     }
 
     /// Waits for a call's answer, but not for ever: a connection that is being made, or a server
     /// that ignores deadlines, would otherwise be waited for.
     async fn wait<T>(
         &self,
-        call: impl Future<Output = Result<Response<T>, Status>>,
+        call: impl Future<Output = Result<T, Status>>,
         error_of: fn(&Status) -> ApiError,
         too_late: fn() -> ApiError,
     ) -> Result<T, ApiError> {
         match timeout_at(self.deadline + GRACE, call).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(status)) => Err(error_of(&status)),
             Err(_elapsed) => Err(too_late()),
         }
     }
 }
-
-/// A message that is sent to one kind of server.
-pub(crate) trait Rpc: Clone + Send + 'static {
-    /// The generated client that sends it.
-    type Client: Clone + Send;
-    /// What comes back.
-    type Answer: Send;
-    /// Whether the answer is a stream.
-    const LASTING: bool = false;
-
-    /// Sends it.
-    fn send(
-        client: Self::Client,
-        request: Request<Self>,
-    ) -> impl Future<Output = Result<Response<Self::Answer>, Status>> + Send;
-}
-
-/// Says how a message is sent, by the generated client's method.
-macro_rules! rpc {
-    ($client:ty: $($method:ident($request:ty) -> $answer:ty $(, lasting = $lasting:literal)?;)+) => {
-        $(impl $crate::upstream::Rpc for $request {
-            type Client = $client;
-            type Answer = $answer;
-            $(const LASTING: bool = $lasting;)?
-
-            async fn send(
-                mut client: Self::Client,
-                request: tonic::Request<Self>,
-            ) -> Result<tonic::Response<Self::Answer>, tonic::Status> {
-                client.$method(request).await
-            }
-        })+
-    };
-}
-use rpc;

@@ -20,14 +20,14 @@ const DOWN_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration:
 /// How long a probe may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
-pub(super) async fn watch_over(member: Arc<Member>, end: CancellationToken) {
-    end.run_until_cancelled(probe_for_ever(&member)).await;
+pub(super) async fn watch_over(member: Arc<Member>, transport: Transport, end: CancellationToken) {
+    end.run_until_cancelled(probe_for_ever(&member, transport)).await;
 }
 
-async fn probe_for_ever(member: &Member) {
+async fn probe_for_ever(member: &Member, transport: Transport) {
     let mut down_pause = DOWN_PAUSES.0;
     loop {
-        let probed = timeout(PROBE_LIMIT, is_serving(member.transport.clone())).await;
+        let probed = timeout(PROBE_LIMIT, is_serving(transport.clone())).await;
         if matches!(probed, Ok(Ok(()))) {
             member.set_up(true);
             down_pause = DOWN_PAUSES.0;

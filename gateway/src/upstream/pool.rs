@@ -5,27 +5,33 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use configapi_proto::v1::query_service_client::QueryServiceClient;
+use configapi_proto::v1::query_service_server::QueryService;
 use configapi_proto::{ApiError, Reason, key};
+use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::sync::Notify;
 
-use super::queries::{self, Query, QueryClient};
+use super::queries::{Query, QueryMethods, QueryWay};
 use super::transport::Transport;
-use super::{Along, monitor};
+use super::way::{Local, Way};
+use super::{Along, MAX_ANSWER_BYTES, monitor};
 
 /// A read is tried on at most this many servers.
 const MAX_ATTEMPTS: usize = 2;
 
 /// All query servers.
+#[derive(Default)]
 pub(crate) struct Pool {
     members: Vec<Arc<Member>>,
+    /// Those that are elsewhere, and over which way they are asked how they are.
+    probed: Vec<(Arc<Member>, Transport)>,
     next: AtomicUsize,
 }
 
 /// One query server.
 pub(super) struct Member {
-    pub transport: Transport,
-    client: QueryClient,
+    way: QueryWay,
     up: AtomicBool,
     /// Calls that are under way, and streams that are open: the one says nothing of the other.
     calls: AtomicUsize,
@@ -54,23 +60,28 @@ pub(crate) struct Busy {
 }
 
 impl Pool {
-    pub fn new(transports: impl IntoIterator<Item = Transport>) -> Self {
-        let member = |transport: Transport| {
-            Arc::new(Member {
-                client: queries::client(transport.clone()),
-                transport,
-                up: AtomicBool::new(true),
-                calls: AtomicUsize::new(0),
-                streams: AtomicUsize::new(0),
-                doubt: Notify::new(),
-            })
-        };
-        Self { members: transports.into_iter().map(member).collect(), next: AtomicUsize::new(0) }
+    pub fn remote(transports: impl IntoIterator<Item = Transport>) -> Self {
+        let mut pool = Self::default();
+        for transport in transports {
+            let client = QueryServiceClient::new(transport.clone())
+                .max_decoding_message_size(MAX_ANSWER_BYTES);
+            let member = Arc::new(Member::new(Way::Remote(client)));
+            pool.probed.push((Arc::clone(&member), transport));
+            pool.members.push(member);
+        }
+        pool
+    }
+
+    pub fn local(service: impl QueryService, edge: &EdgeLayer) -> Self {
+        let service: Arc<dyn QueryMethods> = Arc::new(service);
+        let way = Way::Local(Local::new(service, edge.clone()));
+        Self { members: vec![Arc::new(Member::new(way))], ..Self::default() }
     }
 
     pub fn watch_over(&self, life: &Lifecycle) {
-        for member in self.members.iter().filter(|member| member.transport.is_remote()) {
-            life.spawn(monitor::watch_over(Arc::clone(member), life.soft().clone()));
+        for (member, transport) in &self.probed {
+            let (member, transport) = (Arc::clone(member), transport.clone());
+            life.spawn(monitor::watch_over(member, transport, life.soft().clone()));
         }
     }
 
@@ -120,17 +131,27 @@ impl Pool {
 }
 
 impl Member {
+    fn new(way: QueryWay) -> Self {
+        Self {
+            way,
+            up: AtomicBool::new(true),
+            calls: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
+            doubt: Notify::new(),
+        }
+    }
+
     async fn ask<Q: Query>(
         self: &Arc<Self>,
         along: &Along,
         query: Q,
     ) -> Result<Held<Q::Answer>, ApiError> {
         let busy = Busy::new(self, Q::LASTING);
-        let call = Q::send(self.client.clone(), along.request(query, Q::LASTING));
+        let call = Q::send(&self.way, along, query);
         let result =
             along.wait(call, ApiError::from_status, || Reason::DeadlineExceeded.into()).await;
         if let Err(error) = &result
-            && self.transport.is_remote()
+            && self.way.is_remote()
         {
             if elsewhere_perhaps(error) {
                 self.set_up(false);

@@ -1,31 +1,35 @@
 //! The messages to query servers, and how each of them says how fresh its answer must be.
 
 use configapi_proto::v1::query_service_client::QueryServiceClient;
+use configapi_proto::v1::query_service_server::QueryService;
 use configapi_proto::v1::{
     Consistency, DiffRequest, DiffResponse, GetRequest, GetResponse, GetStatusRequest,
     GetStatusResponse, HistoryRequest, HistoryResponse, ListRequest, ListResponse, WatchRequest,
     WatchResponse,
 };
-use tonic::Streaming;
+use futures_util::StreamExt as _;
+use tonic::{Request, Response, Status};
 
+use super::Along;
+use super::rpc::{Rpc, rpc};
 use super::transport::Transport;
-use super::{MAX_ANSWER_BYTES, Rpc, rpc};
+use super::way::{Calling, Frames, Way};
 
-pub(crate) type QueryClient = QueryServiceClient<Transport>;
+pub(crate) type QueryWay = Way<QueryServiceClient<Transport>, dyn QueryMethods>;
 
 /// A message to a query server.
-pub(crate) trait Query: Rpc<Client = QueryClient> {
+pub(crate) trait Query: Rpc<Way = QueryWay> {
     /// Says how fresh the answer must be.
     fn wish(&mut self, consistency: Option<Consistency>);
 }
 
-rpc! { QueryClient:
-    get(GetRequest) -> GetResponse;
-    list(ListRequest) -> ListResponse;
-    history(HistoryRequest) -> HistoryResponse;
-    diff(DiffRequest) -> DiffResponse;
-    get_status(GetStatusRequest) -> GetStatusResponse;
-    watch(WatchRequest) -> Streaming<WatchResponse>, lasting = true;
+rpc! { QueryWay, QueryMethods of QueryService at "/configapi.v1.QueryService/":
+    "Get" get(GetRequest) -> GetResponse;
+    "List" list(ListRequest) -> ListResponse;
+    "History" history(HistoryRequest) -> HistoryResponse;
+    "Diff" diff(DiffRequest) -> DiffResponse;
+    "GetStatus" get_status(GetStatusRequest) -> GetStatusResponse;
+    stream "Watch" watch(WatchRequest) -> WatchResponse;
 }
 
 macro_rules! wishes {
@@ -39,7 +43,3 @@ macro_rules! wishes {
 }
 
 wishes!(GetRequest, ListRequest, HistoryRequest, DiffRequest, GetStatusRequest, WatchRequest);
-
-pub(super) fn client(transport: Transport) -> QueryClient {
-    QueryServiceClient::new(transport).max_decoding_message_size(MAX_ANSWER_BYTES)
-}

@@ -49,9 +49,9 @@ impl TestApp {
             .expect("the query service starts");
         let edge = EdgeLayer::new(CallLimits::default(), &[], &metrics);
         let upstreams = Upstreams::in_process(
-            commands.server(),
+            commands.within(),
             Arc::new(commands.readiness()),
-            queries.server(),
+            queries.within(),
             &edge,
         );
         let app = Self::before(upstreams, limits, http, metrics, life).await;

@@ -34,6 +34,13 @@ impl<M> Encoded<M> {
     }
 }
 
+impl<M: prost::Message + Default> Encoded<M> {
+    /// The message itself.
+    pub fn decode(&self) -> Result<M, DecodeError> {
+        M::decode(&*self.bytes)
+    }
+}
+
 impl<M> Default for Encoded<M> {
     fn default() -> Self {
         Self { bytes: Vec::new(), form: PhantomData }

@@ -20,3 +20,4 @@ mod process;
 mod reflection;
 mod settings;
 mod support;
+mod within;

@@ -23,7 +23,7 @@ use tower::{Service, service_fn};
 pub const GET: &str = "/configapi.v1.QueryService/Get";
 pub const WATCH: &str = "/configapi.v1.QueryService/Watch";
 
-type Items = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
+pub type Items = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
 /// What the tests see of the service's inside.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ impl Probe {
         self.gate.notify_one();
     }
 
-    async fn ask(self, request: Request<String>) -> Result<Response<String>, Status> {
+    pub async fn ask(self, request: Request<String>) -> Result<Response<String>, Status> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let call = Call::of(&request).expect("every call comes through the edge").clone();
         match request.get_ref().as_str() {
@@ -63,7 +63,7 @@ impl Probe {
         Ok(Response::new(request.into_inner()))
     }
 
-    fn listen(&self, request: Request<String>) -> Response<Items> {
+    pub fn listen(&self, request: Request<String>) -> Response<Items> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let text = request.into_inner();
         let first = tokio_stream::once(Ok(text.clone()));

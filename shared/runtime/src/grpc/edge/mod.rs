@@ -8,6 +8,7 @@ mod drain;
 mod future;
 mod meter;
 mod timeout;
+mod within;
 
 use std::{
     convert::Infallible,
@@ -26,7 +27,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tower::Service;
 
-pub use self::{body::EdgeBody, call::Call, future::EdgeFuture};
+pub use self::{body::EdgeBody, call::Call, future::EdgeFuture, within::EdgeStream};
 use self::{
     drain::Drain,
     future::Stage,
@@ -110,10 +111,7 @@ where
         } else {
             None
         };
-        let span = tracing::debug_span!("call", request_id = tracing::field::Empty);
-        if !span.is_disabled() {
-            span.record("request_id", call.request_id());
-        }
+        let span = span_of(&call);
         let watched = Watched::new(meter, call.clone(), started, traced);
         let stage = if let Some(status) = refused {
             Stage::refused(status, Some(Drain::new(request.into_body())))
@@ -127,6 +125,15 @@ where
         };
         EdgeFuture::new(stage, watched, waiting, span)
     }
+}
+
+/// Names the call in what is logged of it, if that is logged at all.
+fn span_of(call: &Call) -> tracing::Span {
+    let span = tracing::debug_span!("call", request_id = tracing::field::Empty);
+    if !span.is_disabled() {
+        span.record("request_id", call.request_id());
+    }
+    span
 }
 
 /// Held from a call's arrival until its answer begins.

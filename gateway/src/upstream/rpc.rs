@@ -1,0 +1,92 @@
+//! How each message is sent: what it is answered with, and the method that takes it.
+
+use tonic::Status;
+
+use super::Along;
+
+/// A message that is sent to one kind of server.
+pub(crate) trait Rpc: Clone + Send + 'static {
+    /// The way there.
+    type Way: Send + Sync;
+    /// What comes back.
+    type Answer: Send;
+    /// Whether the answer is a stream.
+    const LASTING: bool = false;
+
+    /// Sends it.
+    fn send(
+        way: &Self::Way,
+        along: &Along,
+        message: Self,
+    ) -> impl Future<Output = Result<Self::Answer, Status>> + Send;
+}
+
+/// Says by which method a message is sent, of the generated client or of the service itself, which
+/// `$methods` stands for whatever its type is.
+macro_rules! rpc {
+    (
+        $way:ty, $methods:ident of $service:ident at $path:literal:
+        $($name:literal $method:ident($request:ty) -> $answer:ty;)+
+        $(stream $stream_name:literal $stream_method:ident($stream_request:ty) -> $frame:ty;)*
+    ) => {
+        pub(crate) trait $methods: Send + Sync {
+            $(fn $method(&self, request: Request<$request>) -> Calling<'_, $answer>;)+
+            $(fn $stream_method(
+                &self,
+                request: Request<$stream_request>,
+            ) -> Calling<'_, Frames<$frame>>;)*
+        }
+
+        impl<S: $service> $methods for S {
+            $(fn $method(&self, request: Request<$request>) -> Calling<'_, $answer> {
+                $service::$method(self, request)
+            })+
+            $(fn $stream_method(
+                &self,
+                request: Request<$stream_request>,
+            ) -> Calling<'_, Frames<$frame>> {
+                let opening = $service::$stream_method(self, request);
+                Box::pin(async { Ok(opening.await?.map(|frames| frames.boxed())) })
+            })*
+        }
+
+        $(impl Rpc for $request {
+            type Way = $way;
+            type Answer = $answer;
+
+            async fn send(way: &$way, along: &Along, message: Self) -> Result<$answer, Status> {
+                match way {
+                    Way::Remote(client) => {
+                        let sent = client.clone().$method(along.timed_request(message)).await;
+                        sent.map(Response::into_inner)
+                    }
+                    Way::Local(local) => {
+                        let path = concat!($path, $name);
+                        local.call(path, along, message, |to, it| $methods::$method(to, it)).await
+                    }
+                }
+            }
+        })+
+        $(impl Rpc for $stream_request {
+            type Way = $way;
+            type Answer = Frames<$frame>;
+            const LASTING: bool = true;
+
+            async fn send(way: &$way, along: &Along, message: Self) -> Result<Self::Answer, Status> {
+                match way {
+                    Way::Remote(client) => {
+                        let opened = client.clone().$stream_method(along.request(message)).await?;
+                        Ok(opened.into_inner().boxed())
+                    }
+                    Way::Local(local) => {
+                        let path = concat!($path, $stream_name);
+                        local
+                            .open(path, along, message, |to, it| $methods::$stream_method(to, it))
+                            .await
+                    }
+                }
+            }
+        })*
+    };
+}
+pub(super) use rpc;

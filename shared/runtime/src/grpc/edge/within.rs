@@ -1,0 +1,139 @@
+//! The same edge for calls that are made within this process: requests and answers are handed over
+//! as they are, and everything else is as for calls from elsewhere.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_util::{FutureExt as _, Stream};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, Request, Response, Status};
+use tracing::Instrument as _;
+
+use super::{Call, EdgeLayer, GRACE, Waiting, meter::Watched, span_of};
+use crate::grpc::refusal;
+
+/// Where calls within this process seem to come from.
+const THIS_PROCESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+impl EdgeLayer {
+    /// Calls the method at this path (`/service/method`), whose answer must begin by a deadline.
+    pub async fn within<T, R, F>(
+        &self,
+        path: &str,
+        request: Request<T>,
+        deadline: Option<Instant>,
+        method: impl FnOnce(Request<T>) -> F,
+    ) -> Result<Response<R>, Status>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let (response, mut watched) = self.begin(path, request, deadline, method).await?;
+        watched.end(Code::Ok);
+        Ok(response)
+    }
+
+    /// As [`EdgeLayer::within`], for a method that answers with a stream.
+    pub async fn stream_within<T, S, F>(
+        &self,
+        path: &str,
+        request: Request<T>,
+        method: impl FnOnce(Request<T>) -> F,
+    ) -> Result<Response<EdgeStream<S>>, Status>
+    where
+        F: Future<Output = Result<Response<S>, Status>>,
+    {
+        let (response, watched) = self.begin(path, request, None, method).await?;
+        Ok(response.map(|inner| EdgeStream { inner: Some(inner), watched }))
+    }
+
+    /// The answer when it begins, and the watch over the rest of it.
+    async fn begin<T, R, F>(
+        &self,
+        path: &str,
+        mut request: Request<T>,
+        deadline: Option<Instant>,
+        method: impl FnOnce(Request<T>) -> F,
+    ) -> Result<(Response<R>, Watched), Status>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let started = std::time::Instant::now();
+        let arrived = Instant::from_std(started);
+        let limits = &self.shared.limits;
+        let allowed = match deadline {
+            Some(deadline) => deadline.min(arrived + limits.max_timeout),
+            None => arrived + limits.default_timeout,
+        };
+        let meter = Arc::clone(self.shared.meters.of(path));
+        let headers = request.metadata().as_ref();
+        let traced = meter.begin_span(headers);
+        let call = Call::new(headers, allowed, deadline, THIS_PROCESS, traced.as_ref());
+        let waiting = Waiting::new(&self.shared);
+        let span = span_of(&call);
+        let mut watched = Watched::new(meter, call.clone(), started, traced);
+
+        let outcome = if allowed <= arrived {
+            Err(refusal::deadline_exceeded())
+        } else if waiting.is_none() {
+            Err(refusal::limit_exceeded())
+        } else {
+            request.extensions_mut().insert(call.clone());
+            let handling = async { method(request).await };
+            let handling = AssertUnwindSafe(handling).catch_unwind().instrument(span);
+            match timeout_at(allowed + GRACE, handling).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_panic)) => Err(refusal::internal(&call)),
+                Err(_elapsed) => Err(refusal::deadline_exceeded()),
+            }
+        };
+        match outcome {
+            Ok(response) => Ok((response, watched)),
+            Err(status) => {
+                watched.end(status.code());
+                Err(status)
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// An answer that is a stream. It ends after its first failure.
+    #[derive(Debug)]
+    pub struct EdgeStream<S> {
+        // None when the last word was said.
+        #[pin]
+        inner: Option<S>,
+        watched: Watched,
+    }
+}
+
+impl<S, M> Stream for EdgeStream<S>
+where
+    S: Stream<Item = Result<M, Status>>,
+{
+    type Item = Result<M, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let next = match catch_unwind(AssertUnwindSafe(|| inner.poll_next(context))) {
+            Ok(next) => ready!(next),
+            Err(_panic) => Some(Err(refusal::internal(this.watched.call()))),
+        };
+        match &next {
+            Some(Ok(_)) => return Poll::Ready(next),
+            Some(Err(status)) => this.watched.end(status.code()),
+            None => this.watched.end(Code::Ok),
+        }
+        this.inner.set(None);
+        Poll::Ready(next)
+    }
+}
