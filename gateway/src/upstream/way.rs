@@ -50,14 +50,9 @@ impl<S: ?Sized> Local<S> {
         message: T,
         method: impl FnOnce(&S, Request<T>) -> Calling<'_, R>,
     ) -> Result<R, Status> {
-        let mut request = along.request(message);
-        let span = begin_span(path, request.metadata_mut().as_mut());
         let method = |request| method(&self.service, request);
-        let answer = self.edge.within(path, request, Some(along.until()), method).await;
-        if let Some(span) = span {
-            span.end_call(code_of(&answer), false);
-        }
-        answer.map(Response::into_inner)
+        let call = |request| self.edge.within(path, request, Some(along.until()), method);
+        traced(path, along.request(message), call).await
     }
 
     /// Calls the method at this path, whose answer is a stream, which no deadline ends.
@@ -68,15 +63,27 @@ impl<S: ?Sized> Local<S> {
         message: T,
         method: impl FnOnce(&S, Request<T>) -> Calling<'_, Frames<M>>,
     ) -> Result<Frames<M>, Status> {
-        let mut request = along.request(message);
-        let span = begin_span(path, request.metadata_mut().as_mut());
         let method = |request| method(&self.service, request);
-        let answer = self.edge.stream_within(path, request, method).await;
-        if let Some(span) = span {
-            span.end_call(code_of(&answer), false);
-        }
-        Ok(answer?.into_inner().boxed())
+        let call = |request| self.edge.stream_within(path, request, method);
+        Ok(traced(path, along.request(message), call).await?.boxed())
     }
+}
+
+/// Puts a call into a trace, if traces are on.
+async fn traced<T, R, F>(
+    path: &str,
+    mut request: Request<T>,
+    call: impl FnOnce(Request<T>) -> F,
+) -> Result<R, Status>
+where
+    F: Future<Output = Result<Response<R>, Status>>,
+{
+    let span = begin_span(path, request.metadata_mut().as_mut());
+    let answer = call(request).await;
+    if let Some(span) = span {
+        span.end_call(code_of(&answer), false);
+    }
+    answer.map(Response::into_inner)
 }
 
 fn code_of<T>(answer: &Result<T, Status>) -> Code {
