@@ -78,13 +78,12 @@ impl CommandService {
     ) -> Result<(), ServeError> {
         let server = GrpcServer {
             name: "command",
-            service: self.rpc.clone().into_server(),
+            // The routes hold the way into the committer; it ends when they are gone.
+            service: self.rpc.into_server(),
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health,
             limits: GrpcLimits::default(),
         };
-        // The routes hold the way into the committer; it ends when they are gone.
-        drop(self.rpc);
         grpc::serve(listener, server, metrics, life).await
     }
 }

@@ -1,7 +1,7 @@
-//! Looking ahead: while a batch is on its way into the log, the next one is gathered, what nobody knows
-//! of its configs is looked up, and it is decided as if the log had taken the one before. If it has, the next batch leaves at once. If not, what was
-//! decided is void and decided anew: it stands on a head that never came to be, so that the log
-//! would refuse it anyway.
+//! Looking ahead: while a batch is on its way into the log, the next one is gathered, what nobody
+//! knows of its configs is looked up, and it is decided as if the log had taken the one before. If it
+//! has, the next batch leaves at once. If not, what was decided is void and decided anew: it stands
+//! on a head that never came to be, so that the log would refuse it anyway.
 
 use std::collections::HashSet;
 use std::pin::pin;
