@@ -117,3 +117,38 @@ async fn every_server_gets_its_share_of_reads() {
     }
     assert_eq!(seen, [Some(0), Some(1)].into());
 }
+
+#[tokio::test]
+async fn calls_within_the_process_are_counted_under_the_names_of_their_methods() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let change = serde_json::json!({"commands": [{"action": "set", "name": "b", "value": "2"}]});
+    for (method, request) in [
+        ("Get", app.get("/v1/config/a")),
+        ("List", app.get("/v1/config")),
+        ("History", app.get("/v1/config/a/history")),
+        ("Diff", app.get("/v1/diff?from=0")),
+        ("GetStatus", app.get("/v1/status")),
+        ("Watch", app.get("/v1/watch")),
+        ("Apply", app.post("/v1/apply").json(&change)),
+        ("Delete", app.delete("/v1/config/a")),
+        ("Restore", app.post("/v1/config/a/restore")),
+    ] {
+        // The rest of a watch is of no interest: its connection ends here.
+        let status = request.send().await.expect("an answer").status();
+        assert_eq!(status, 200, "{method}");
+    }
+    let counted = async |method: &str| {
+        let page = app.get("/metrics").got().await.body;
+        let labels = format!("grpc_method=\"{method}\",grpc_code=");
+        page.lines()
+            .any(|line| line.starts_with("grpc_server_handled_total{") && line.contains(&labels))
+    };
+    for method in ["Set", "Apply", "Delete", "Restore", "Get", "List", "History", "Diff"] {
+        assert!(counted(method).await, "{method}");
+    }
+    // A health check has asked for the status too; a watch counts when it is given up.
+    assert!(counted("GetStatus").await);
+    eventually(async || counted("Watch").await).await;
+    assert!(!counted("other").await);
+}

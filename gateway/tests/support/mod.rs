@@ -12,9 +12,12 @@ use configapi_command_service::CommandService;
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_event_log::{EventLog, LogId, MemoryLog};
 use configapi_gateway::{Gateway, GatewayLimits, Upstreams};
+use configapi_proto::FILE_DESCRIPTOR_SET;
+use configapi_proto::v1::command_service_server::SERVICE_NAME as COMMAND_SERVICE;
+use configapi_proto::v1::query_service_server::SERVICE_NAME as QUERY_SERVICE;
 use configapi_query_service::{QueryService, QuerySettings};
-use configapi_runtime::grpc::CallLimits;
 use configapi_runtime::grpc::edge::EdgeLayer;
+use configapi_runtime::grpc::{CallLimits, methods};
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
@@ -47,7 +50,9 @@ impl TestApp {
         let commands = start_commands(Arc::clone(&log), &metrics, &life);
         let queries = QueryService::start(log, &QuerySettings::default(), &metrics, &life)
             .expect("the query service starts");
-        let edge = EdgeLayer::new(CallLimits::default(), &[], &metrics);
+        let services = [COMMAND_SERVICE, QUERY_SERVICE];
+        let methods = methods(FILE_DESCRIPTOR_SET, &services).expect("the contract is described");
+        let edge = EdgeLayer::new(CallLimits::default(), &methods, &metrics);
         let upstreams = Upstreams::in_process(
             commands.within(),
             Arc::new(commands.readiness()),
