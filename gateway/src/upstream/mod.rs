@@ -19,7 +19,8 @@ use configapi_runtime::clients::{ClientLimits, lazy_channel};
 use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::request_id::{REQUEST_ID, RequestId};
 use configapi_runtime::shutdown::Lifecycle;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use configapi_runtime::trace::TRACEPARENT;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
@@ -33,8 +34,6 @@ use crate::settings::UpstreamSettings;
 
 /// Says whether a server within this process can serve now, and if not, why not.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
-
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A server's own answer at its deadline is better than ours, so it gets this much longer.
 const GRACE: Duration = Duration::from_millis(200);

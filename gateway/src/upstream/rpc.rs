@@ -72,7 +72,11 @@ macro_rules! rpc {
             type Answer = Frames<$frame>;
             const LASTING: bool = true;
 
-            async fn send(way: &$way, along: &Along, message: Self) -> Result<Self::Answer, Status> {
+            async fn send(
+                way: &$way,
+                along: &Along,
+                message: Self,
+            ) -> Result<Self::Answer, Status> {
                 match way {
                     Way::Remote(client) => {
                         let opened = client.clone().$stream_method(along.request(message)).await?;

@@ -1,5 +1,5 @@
-//! How calls get to a server: over a channel to one elsewhere, or straight into one of this process,
-//! without the form of the wire in between.
+//! How calls get to a server: over a channel to one elsewhere, or straight into one of this
+//! process, without the form of the wire in between.
 
 use std::pin::Pin;
 use std::sync::Arc;
