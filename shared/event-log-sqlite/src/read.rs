@@ -17,10 +17,11 @@ use crate::row::{columns, signed, stored, unsigned};
 
 /// Chunks of rows from a position on, each in one value; the epoch comes with every chunk, and alone
 /// if there is no row. Which chunks there are follows from the newest position, not from rows found,
-/// so a row that is missing cannot look like the end.
+/// so a row that is missing cannot look like the end. The limit is not the argument itself: SQLite
+/// plans a statement anew for each execution if an argument is a limit, which cost more than the read.
 const PAGE: &str = concat!(
     "WITH RECURSIVE chunk (start) AS (SELECT ?1 UNION ALL SELECT start + ?2 FROM chunk \
-     WHERE start + ?2 <= (SELECT max(position) FROM events) LIMIT ?3) \
+     WHERE start + ?2 <= (SELECT max(position) FROM events) LIMIT +?3) \
      SELECT (SELECT max(epoch) FROM epochs), (SELECT group_concat(row, '') FROM (SELECT ",
     packed!(),
     " AS row FROM events AS e WHERE e.position >= chunk.start AND e.position < chunk.start + ?2 \
