@@ -51,7 +51,7 @@ impl QueryService for QueriesWithin {
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
         let (request, deadline) = taken(request);
-        Ok(Response::new(read(&self.core.get(request, deadline).await?)?))
+        Ok(Response::new(self.core.get_message(request, deadline).await?))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {

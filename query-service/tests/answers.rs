@@ -5,13 +5,14 @@ use std::sync::Arc;
 use configapi_domain::ConfigKey;
 use configapi_event_log::Recorded;
 
+use configapi_proto::v1::query_service_server::QueryService as _;
 use configapi_proto::v1::{
-    AtTimeRequest, DiffRequest, GetRequest, HistoryOrder, HistoryRequest, ListRequest, PointInTime,
-    at_time_request, point_in_time,
+    AtTimeRequest, DiffRequest, GetRequest, GetResponse, HistoryOrder, HistoryRequest, ListRequest,
+    PointInTime, at_time_request, point_in_time,
 };
 use configapi_proto::{Reason, timestamp_from_micros};
 use proptest::prelude::*;
-use tonic::Request;
+use tonic::{Request, Response, Status};
 
 use crate::oracle;
 use crate::support::{Op, Server, Writer, at_least, key, memory_log, reason_of};
@@ -103,7 +104,9 @@ async fn check_gets(server: &Server, log: &[Recorded], position: u64, end: u64) 
         let at = Some(at_position(position));
         let request =
             GetRequest { namespace: namespace.clone(), name: name.clone(), at, consistency: None };
+        let within = server.service.within().get(Request::new(request.clone())).await;
         let answer = server.client.clone().get(Request::new(request)).await;
+        assert_eq!(within.ok().map(Response::into_inner).as_ref(), told(&answer), "{stream}");
         match (expected.get(&(namespace, name)), answer) {
             (Some(config), Ok(answer)) => {
                 let answer = answer.into_inner();
@@ -114,6 +117,10 @@ async fn check_gets(server: &Server, log: &[Recorded], position: u64, end: u64) 
             (expected, answer) => panic!("{stream} at {position}: {expected:?}, not {answer:?}"),
         }
     }
+}
+
+fn told(answer: &Result<Response<GetResponse>, Status>) -> Option<&GetResponse> {
+    answer.as_ref().ok().map(Response::get_ref)
 }
 
 async fn check_lists(server: &Server, log: &[Recorded], at: PointInTime, end: u64) {

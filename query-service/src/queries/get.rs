@@ -21,16 +21,43 @@ impl Core {
         request: v1::GetRequest,
         deadline: Option<Instant>,
     ) -> Result<Encoded<v1::GetResponse>, ApiError> {
-        let moment = Moment::parse("at", request.at.as_ref())?;
-        let wishes = [Wish::parse(request.consistency.as_ref())?, moment.wish()];
-        let view = self.freshness.view(&wishes, deadline).await?;
-        let position = moment.resolve(&view);
-        let node = find(&view, &request.namespace, &request.name, position)?;
+        let Found { view, position, node } = self.look_up(&request, deadline).await?;
         Ok(Answer::with_capacity(wire::config_bytes(&node, false) + wire::STATE_BYTES)
             .message(1, &wire::Config { node: &node, keys_only: false })
             .message(2, &view.read_state(position))
             .finish())
     }
+
+    /// Answers a Get with the message itself, for who would take the other form apart at once.
+    pub async fn get_message(
+        &self,
+        request: v1::GetRequest,
+        deadline: Option<Instant>,
+    ) -> Result<v1::GetResponse, ApiError> {
+        let Found { view, position, node } = self.look_up(&request, deadline).await?;
+        let config = wire::Config { node: &node, keys_only: false }.message();
+        Ok(v1::GetResponse { config: Some(config), state: Some(view.read_state(position)) })
+    }
+
+    async fn look_up(
+        &self,
+        request: &v1::GetRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Found, ApiError> {
+        let moment = Moment::parse("at", request.at.as_ref())?;
+        let wishes = [Wish::parse(request.consistency.as_ref())?, moment.wish()];
+        let view = self.freshness.view(&wishes, deadline).await?;
+        let position = moment.resolve(&view);
+        let node = find(&view, &request.namespace, &request.name, position)?;
+        Ok(Found { view, position, node })
+    }
+}
+
+/// A config as it was at a position.
+struct Found {
+    view: Arc<View>,
+    position: Position,
+    node: Arc<Node>,
 }
 
 /// The event that made a config what it was at a position.

@@ -32,6 +32,26 @@ impl Message for Config<'_> {
     }
 }
 
+impl Config<'_> {
+    /// The same as a message of the generated kind.
+    pub fn message(&self) -> v1::Config {
+        let Self { node, keys_only } = self;
+        let content = |text: &str| if *keys_only { String::new() } else { text.to_owned() };
+        v1::Config {
+            namespace: node.key().namespace().to_owned(),
+            name: node.key().name().to_owned(),
+            value: content(node.content().value.as_str()),
+            content_type: content(content_type(node)),
+            version: node.version().0,
+            position: node.position().0,
+            created_at: Some(timestamp_from_micros(node.created_at().0)),
+            updated_at: Some(timestamp_from_micros(node.recorded_at().0)),
+            actor: node.actor().to_owned(),
+            reason: node.reason().to_owned(),
+        }
+    }
+}
+
 /// An event.
 pub(crate) struct Event<'a>(pub &'a Node);
 
