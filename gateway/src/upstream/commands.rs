@@ -13,11 +13,11 @@ use configapi_proto::v1::{
 use configapi_proto::{ApiError, Reason};
 use configapi_runtime::grpc::edge::EdgeLayer;
 use tokio::time::timeout;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::rpc::{Rpc, rpc};
 use super::transport::Transport;
-use super::way::{Calling, Local, Way};
+use super::way::{Calling, Either, Local, Way, remote};
 use super::{Along, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Ready, monitor};
 
 pub(crate) type CommandWay = Way<CommandServiceClient<Transport>, dyn CommandMethods>;

@@ -20,6 +20,7 @@ use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::request_id::{REQUEST_ID, RequestId};
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::trace::TRACEPARENT;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use tonic::metadata::MetadataMap;
@@ -127,16 +128,19 @@ impl Along {
 
     /// Waits for a call's answer, but not for ever: a connection that is being made, or a server
     /// that ignores deadlines, would otherwise be waited for.
-    async fn wait<T>(
+    fn wait<F, T>(
         &self,
-        call: impl Future<Output = Result<T, Status>>,
+        call: F,
         error_of: fn(&Status) -> ApiError,
         too_late: fn() -> ApiError,
-    ) -> Result<T, ApiError> {
-        match timeout_at(self.deadline + GRACE, call).await {
+    ) -> impl Future<Output = Result<T, ApiError>> + use<F, T>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        timeout_at(self.deadline + GRACE, call).map(move |answered| match answered {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(status)) => Err(error_of(&status)),
             Err(_elapsed) => Err(too_late()),
-        }
+        })
     }
 }

@@ -8,12 +8,12 @@ use configapi_proto::v1::{
     WatchResponse,
 };
 use futures_util::StreamExt as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::Along;
 use super::rpc::{Rpc, rpc};
 use super::transport::Transport;
-use super::way::{Calling, Frames, Way};
+use super::way::{Calling, Either, Frames, Way, remote};
 
 pub(crate) type QueryWay = Way<QueryServiceClient<Transport>, dyn QueryMethods>;
 

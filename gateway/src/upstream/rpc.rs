@@ -54,15 +54,21 @@ macro_rules! rpc {
             type Way = $way;
             type Answer = $answer;
 
-            async fn send(way: &$way, along: &Along, message: Self) -> Result<$answer, Status> {
+            fn send(
+                way: &$way,
+                along: &Along,
+                message: Self,
+            ) -> impl Future<Output = Result<$answer, Status>> + Send {
                 match way {
                     Way::Remote(client) => {
-                        let sent = client.clone().$method(along.timed_request(message)).await;
-                        sent.map(Response::into_inner)
+                        let mut client = client.clone();
+                        let request = along.timed_request(message);
+                        Either::Left(remote(async move { client.$method(request).await }))
                     }
                     Way::Local(local) => {
                         let path = concat!($path, $name);
-                        local.call(path, along, message, |to, it| $methods::$method(to, it)).await
+                        let method = |to, it| $methods::$method(to, it);
+                        Either::Right(local.call(path, along, message, method))
                     }
                 }
             }

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use configapi_runtime::grpc::edge::EdgeLayer;
-use futures_util::{Stream, StreamExt as _};
+use configapi_runtime::trace::Span;
+pub(super) use futures_util::future::Either;
+use futures_util::{FutureExt as _, Stream, StreamExt as _, TryFutureExt as _};
 use tonic::{Code, Request, Response, Status};
 
 use super::Along;
@@ -31,6 +33,13 @@ impl<C, S: ?Sized> Way<C, S> {
     }
 }
 
+/// A call over a channel. What it needs meanwhile is large, and kept apart from what all calls need.
+pub(super) fn remote<R>(
+    sending: impl Future<Output = Result<Response<R>, Status>> + Send + 'static,
+) -> impl Future<Output = Result<R, Status>> + Send {
+    sending.boxed().map_ok(Response::into_inner)
+}
+
 /// A service of this process. The edge gives its calls what a listener would.
 pub(crate) struct Local<S: ?Sized> {
     service: Arc<S>,
@@ -43,16 +52,20 @@ impl<S: ?Sized> Local<S> {
     }
 
     /// Calls the method at this path.
-    pub async fn call<T, R>(
-        &self,
+    pub fn call<'a, T, R: 'a, M>(
+        &'a self,
         path: &str,
         along: &Along,
         message: T,
-        method: impl FnOnce(&S, Request<T>) -> Calling<'_, R>,
-    ) -> Result<R, Status> {
+        method: M,
+    ) -> impl Future<Output = Result<R, Status>> + use<'a, S, T, R, M>
+    where
+        M: FnOnce(&'a S, Request<T>) -> Calling<'a, R>,
+    {
+        let mut request = along.request(message);
+        let span = begin_span(path, request.metadata_mut().as_mut());
         let method = |request| method(&self.service, request);
-        let call = |request| self.edge.within(path, request, Some(along.until()), method);
-        traced(path, along.request(message), call).await
+        traced(span, self.edge.within(path, request, Some(along.until()), method))
     }
 
     /// Calls the method at this path, whose answer is a stream, which no deadline ends.
@@ -63,27 +76,24 @@ impl<S: ?Sized> Local<S> {
         message: T,
         method: impl FnOnce(&S, Request<T>) -> Calling<'_, Frames<M>>,
     ) -> Result<Frames<M>, Status> {
+        let mut request = along.request(message);
+        let span = begin_span(path, request.metadata_mut().as_mut());
         let method = |request| method(&self.service, request);
-        let call = |request| self.edge.stream_within(path, request, method);
-        Ok(traced(path, along.request(message), call).await?.boxed())
+        Ok(traced(span, self.edge.stream_within(path, request, method)).await?.boxed())
     }
 }
 
-/// Puts a call into a trace, if traces are on.
-async fn traced<T, R, F>(
-    path: &str,
-    mut request: Request<T>,
-    call: impl FnOnce(Request<T>) -> F,
-) -> Result<R, Status>
-where
-    F: Future<Output = Result<Response<R>, Status>>,
-{
-    let span = begin_span(path, request.metadata_mut().as_mut());
-    let answer = call(request).await;
-    if let Some(span) = span {
-        span.end_call(code_of(&answer), false);
-    }
-    answer.map(Response::into_inner)
+/// Ends the span of a call, if traces are on, when its answer begins.
+fn traced<R>(
+    span: Option<Span>,
+    calling: impl Future<Output = Result<Response<R>, Status>>,
+) -> impl Future<Output = Result<R, Status>> {
+    calling.map(|answer| {
+        if let Some(span) = span {
+            span.end_call(code_of(&answer), false);
+        }
+        answer.map(Response::into_inner)
+    })
 }
 
 fn code_of<T>(answer: &Result<T, Status>) -> Code {

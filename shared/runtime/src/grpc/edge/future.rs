@@ -14,12 +14,45 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tracing::Span;
 
-use super::{EdgeBody, GRACE, Waiting, answer, drain::Drain, meter::Watched};
+use super::{Call, EdgeBody, GRACE, Waiting, answer, drain::Drain, meter::Watched};
 use crate::grpc::refusal;
 
 pin_project! {
     /// The answer of one call.
     pub struct EdgeFuture<F, B> {
+        #[pin]
+        handled: Handled<F, B>,
+    }
+}
+
+impl<F, B> EdgeFuture<F, B> {
+    pub(super) fn new(handled: Handled<F, B>) -> Self {
+        Self { handled }
+    }
+}
+
+impl<F, B, R> Future for EdgeFuture<F, B>
+where
+    B: http_body::Body,
+    F: Future<Output = Result<Response<R>, Infallible>>,
+    R: http_body::Body,
+{
+    type Output = Result<Response<EdgeBody<R>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (outcome, watched) = ready!(self.project().handled.poll(context));
+        Poll::Ready(Ok(match outcome {
+            Ok(Ok(response)) => begin(response, watched),
+            Ok(Err(never)) => match never {},
+            Err(status) => answer(&status, watched),
+        }))
+    }
+}
+
+pin_project! {
+    /// One call until it is known how it ends or its answer begins: what the handler says, or why it
+    /// was not let.
+    pub(super) struct Handled<F, B> {
         #[pin]
         stage: Stage<F, B>,
         // Made only if the handler is not done at once.
@@ -40,29 +73,31 @@ pin_project! {
 }
 
 impl<F, B> Stage<F, B> {
+    /// The handler that this makes, within the call's span.
+    pub fn handling(call: &Call, span: &Span, handler: impl FnOnce() -> F) -> Self {
+        match catch_unwind(AssertUnwindSafe(|| span.in_scope(handler))) {
+            Ok(handler) => Self::Handling { handler },
+            Err(_panic) => Self::refused(refusal::internal(call), None),
+        }
+    }
+
     pub fn refused(status: Status, drain: Option<Drain<B>>) -> Self {
         Self::Refused { status: Box::new(status), drain }
     }
 }
 
-impl<F, B> EdgeFuture<F, B> {
-    pub(super) fn new(
-        stage: Stage<F, B>,
-        watched: Watched,
-        waiting: Option<Waiting>,
-        span: Span,
-    ) -> Self {
+impl<F, B> Handled<F, B> {
+    pub fn new(stage: Stage<F, B>, watched: Watched, waiting: Option<Waiting>, span: Span) -> Self {
         Self { stage, timer: None, watched: Some(watched), waiting, span }
     }
 }
 
-impl<F, B, R> Future for EdgeFuture<F, B>
+impl<F, B> Future for Handled<F, B>
 where
     B: http_body::Body,
-    F: Future<Output = Result<Response<R>, Infallible>>,
-    R: http_body::Body,
+    F: Future,
 {
-    type Output = Result<Response<EdgeBody<R>>, Infallible>;
+    type Output = (Result<F::Output, Status>, Watched);
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -80,8 +115,7 @@ where
             }
             StageProjection::Handling { handler } => {
                 match catch_unwind(AssertUnwindSafe(|| handler.poll(context))) {
-                    Ok(Poll::Ready(Ok(response))) => Ok(response),
-                    Ok(Poll::Ready(Err(never))) => match never {},
+                    Ok(Poll::Ready(said)) => Ok(said),
                     Ok(Poll::Pending) => {
                         if this.timer.is_none() {
                             // On a busy machine the deadline may be over before the handler's
@@ -99,13 +133,10 @@ where
             }
         };
         *this.waiting = None;
-        let Some(watched) = this.watched.take() else {
-            return Poll::Pending;
-        };
-        Poll::Ready(Ok(match outcome {
-            Ok(response) => begin(response, watched),
-            Err(status) => answer(&status, watched),
-        }))
+        match this.watched.take() {
+            Some(watched) => Poll::Ready((outcome, watched)),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -13,7 +13,6 @@ mod within;
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -30,7 +29,7 @@ use tower::Service;
 pub use self::{body::EdgeBody, call::Call, future::EdgeFuture, within::EdgeStream};
 use self::{
     drain::Drain,
-    future::Stage,
+    future::{Handled, Stage},
     meter::{Meters, Watched},
 };
 use super::{CallLimits, reflection::Method, refusal};
@@ -117,13 +116,9 @@ where
             Stage::refused(status, Some(Drain::new(request.into_body())))
         } else {
             request.extensions_mut().insert(call.clone());
-            let handler = || span.in_scope(|| self.inner.call(request));
-            match catch_unwind(AssertUnwindSafe(handler)) {
-                Ok(handler) => Stage::Handling { handler },
-                Err(_panic) => Stage::refused(refusal::internal(&call), None),
-            }
+            Stage::handling(&call, &span, || self.inner.call(request))
         };
-        EdgeFuture::new(stage, watched, waiting, span)
+        EdgeFuture::new(Handled::new(stage, watched, waiting, span))
     }
 }
 

@@ -11,58 +11,65 @@ use std::{
 
 use futures_util::{FutureExt as _, Stream};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Request, Response, Status};
-use tracing::Instrument as _;
+use tokio::time::Instant;
+use tonic::{Code, Request, Response, Status, body::Body};
 
-use super::{Call, EdgeLayer, GRACE, Waiting, meter::Watched, span_of};
+use super::{
+    Call, EdgeLayer, Waiting,
+    future::{Handled, Stage},
+    meter::Watched,
+    span_of,
+};
 use crate::grpc::refusal;
 
 /// Where calls within this process seem to come from.
 const THIS_PROCESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl EdgeLayer {
-    /// Calls the method at this path (`/service/method`), whose answer must begin by a deadline.
-    pub async fn within<T, R, F>(
+    /// Calls the method at this path (`/service/method`), whose answer must begin by a deadline. The
+    /// method is called here, and what it answers with is waited for in the future.
+    pub fn within<T, R, F, M>(
         &self,
         path: &str,
         request: Request<T>,
         deadline: Option<Instant>,
-        method: impl FnOnce(Request<T>) -> F,
-    ) -> Result<Response<R>, Status>
+        method: M,
+    ) -> impl Future<Output = Result<Response<R>, Status>> + use<T, R, F, M>
     where
+        M: FnOnce(Request<T>) -> F,
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        let (response, mut watched) = self.begin(path, request, deadline, method).await?;
-        watched.end(Code::Ok);
-        Ok(response)
+        self.begin(path, request, deadline, method).map(|begun| {
+            let (response, mut watched) = answered(begun)?;
+            watched.end(Code::Ok);
+            Ok(response)
+        })
     }
 
     /// As [`EdgeLayer::within`], for a method that answers with a stream.
-    pub async fn stream_within<T, S, F>(
+    pub fn stream_within<T, S, F, M>(
         &self,
         path: &str,
         request: Request<T>,
-        method: impl FnOnce(Request<T>) -> F,
-    ) -> Result<Response<EdgeStream<S>>, Status>
+        method: M,
+    ) -> impl Future<Output = Result<Response<EdgeStream<S>>, Status>> + use<T, S, F, M>
     where
+        M: FnOnce(Request<T>) -> F,
         F: Future<Output = Result<Response<S>, Status>>,
     {
-        let (response, watched) = self.begin(path, request, None, method).await?;
-        Ok(response.map(|inner| EdgeStream { inner: Some(inner), watched }))
+        self.begin(path, request, None, method).map(|begun| {
+            let (response, watched) = answered(begun)?;
+            Ok(response.map(|inner| EdgeStream { inner: Some(inner), watched }))
+        })
     }
 
-    /// The answer when it begins, and the watch over the rest of it.
-    async fn begin<T, R, F>(
+    fn begin<T, F: Future>(
         &self,
         path: &str,
         mut request: Request<T>,
         deadline: Option<Instant>,
         method: impl FnOnce(Request<T>) -> F,
-    ) -> Result<(Response<R>, Watched), Status>
-    where
-        F: Future<Output = Result<Response<R>, Status>>,
-    {
+    ) -> Handled<F, Body> {
         let started = std::time::Instant::now();
         let arrived = Instant::from_std(started);
         let limits = &self.shared.limits;
@@ -76,28 +83,28 @@ impl EdgeLayer {
         let call = Call::new(headers, allowed, deadline, THIS_PROCESS, traced.as_ref());
         let waiting = Waiting::new(&self.shared);
         let span = span_of(&call);
-        let mut watched = Watched::new(meter, call.clone(), started, traced);
-
-        let outcome = if allowed <= arrived {
-            Err(refusal::deadline_exceeded())
+        let watched = Watched::new(meter, call.clone(), started, traced);
+        let stage = if allowed <= arrived {
+            Stage::refused(refusal::deadline_exceeded(), None)
         } else if waiting.is_none() {
-            Err(refusal::limit_exceeded())
+            Stage::refused(refusal::limit_exceeded(), None)
         } else {
             request.extensions_mut().insert(call.clone());
-            let handling = async { method(request).await };
-            let handling = AssertUnwindSafe(handling).catch_unwind().instrument(span);
-            match timeout_at(allowed + GRACE, handling).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_panic)) => Err(refusal::internal(&call)),
-                Err(_elapsed) => Err(refusal::deadline_exceeded()),
-            }
+            Stage::handling(&call, &span, || method(request))
         };
-        match outcome {
-            Ok(response) => Ok((response, watched)),
-            Err(status) => {
-                watched.end(status.code());
-                Err(status)
-            }
+        Handled::new(stage, watched, waiting, span)
+    }
+}
+
+/// The answer that begins, and the watch over the rest of it. A failure ends the watch.
+fn answered<R>(
+    (outcome, mut watched): (Result<Result<Response<R>, Status>, Status>, Watched),
+) -> Result<(Response<R>, Watched), Status> {
+    match outcome.flatten() {
+        Ok(response) => Ok((response, watched)),
+        Err(status) => {
+            watched.end(status.code());
+            Err(status)
         }
     }
 }
