@@ -28,7 +28,7 @@ pub(crate) struct Inner {
     pub life: Lifecycle,
     pub own_writes: OwnWrites,
     /// Places for requests being handled.
-    pub requests: Semaphore,
+    pub requests: Arc<Semaphore>,
     /// Places for open watches.
     pub watches: Arc<Semaphore>,
     /// KiB of large request bodies that may still be taken in.
@@ -72,7 +72,7 @@ impl App {
             upstreams,
             life: life.clone(),
             own_writes: OwnWrites::default(),
-            requests: Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS)),
+            requests: Arc::new(Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS))),
             watches: Arc::new(Semaphore::new(limits.max_watches.min(Semaphore::MAX_PERMITS))),
             body_kib: Semaphore::new(limits.max_body_bytes_held.div_ceil(1024)),
             meter: Meter::register(metrics),

@@ -1,15 +1,20 @@
 //! The one layer around every route: request id, shedding, web origins, panics, and the wording of
 //! problems.
 
-use std::panic::AssertUnwindSafe;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use configapi_proto::Reason;
 use configapi_runtime::request_id::RequestId;
-use futures_util::FutureExt as _;
 use http::{Method, StatusCode, Uri};
+use pin_project_lite::pin_project;
+use tokio::sync::OwnedSemaphorePermit;
+use tower::{Layer, Service};
 
 use crate::accepts::Format;
 use crate::app::App;
@@ -19,39 +24,153 @@ use crate::problem::{Code, Problem};
 /// Probes must be answered however busy the gateway is.
 const NEVER_SHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
-pub(crate) async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let format = Format::wanted_by(request.headers());
-    let request_id = match request.extensions().get::<RequestId>() {
-        Some(known) => known.clone(),
-        None => RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate),
-    };
-    request.extensions_mut().insert(request_id.clone());
-    request.extensions_mut().insert(format);
-    let from = From::of(request.headers(), request.uri(), &app.limits.cors_origins);
-    let asked_before = cors::is_preflight(request.method(), request.headers());
+/// Puts the edge around each route.
+#[derive(Debug, Clone)]
+pub(crate) struct EdgeLayer(App);
 
-    let mut response = handled(&app, &from, request, next).await;
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = problem.worded(response, format, request_id.as_str());
+impl EdgeLayer {
+    pub fn new(app: App) -> Self {
+        Self(app)
     }
-    from.tell(asked_before, &mut response);
-    response
 }
 
-async fn handled(app: &App, from: &From, request: Request, next: Next) -> Response {
-    if !from.may(request.method()) {
-        let detail = "the operator of this gateway has not allowed this web origin";
-        return Problem::http(Code::OriginNotAllowed, detail).into_response();
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { inner, app: self.0.clone() }
     }
-    // Held until the answer begins; long answers are bounded by their connections.
-    let place = app.requests.try_acquire();
-    if place.is_err() && !NEVER_SHED.contains(&request.uri().path()) {
-        app.meter.requests_shed.inc();
-        return Problem::from(Reason::LimitExceeded).into_response();
+}
+
+/// The edge around one route. It lies on the hot path, so it is one future without a box.
+#[derive(Debug, Clone)]
+pub(crate) struct Edge<S> {
+    inner: S,
+    app: App,
+}
+
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = EdgeFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_panic) => Problem::from(Reason::Internal).into_response(),
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let format = Format::wanted_by(request.headers());
+        // The server around the gateway has named it.
+        let known = request.extensions().get::<RequestId>().cloned();
+        let request_id = known.unwrap_or_else(|| {
+            let new = RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
+            request.extensions_mut().insert(new.clone());
+            new
+        });
+        request.extensions_mut().insert(format);
+        let from = From::of(request.headers(), request.uri(), &self.app.limits.cors_origins);
+        let asked_before = cors::is_preflight(request.method(), request.headers());
+        let (stage, place) = match self.admit(&from, &request) {
+            Ok(place) => {
+                let handling = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
+                let failed = |_panic| Stage::Answered { problem: Some(Reason::Internal.into()) };
+                (handling.map_or_else(failed, |handling| Stage::Handling { handling }), place)
+            }
+            Err(problem) => (Stage::Answered { problem: Some(problem) }, None),
+        };
+        EdgeFuture { stage, asker: Some(Asker { format, request_id, from, asked_before, place }) }
+    }
+}
+
+impl<S> Edge<S> {
+    /// The place of a request that may be handled. It is held until the answer begins; long answers
+    /// are bounded by their connections.
+    fn admit(
+        &self,
+        from: &From,
+        request: &Request,
+    ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+        if !from.may(request.method()) {
+            let detail = "the operator of this gateway has not allowed this web origin";
+            return Err(Problem::http(Code::OriginNotAllowed, detail));
+        }
+        let place = Arc::clone(&self.app.requests).try_acquire_owned().ok();
+        if place.is_none() && !NEVER_SHED.contains(&request.uri().path()) {
+            self.app.meter.requests_shed.inc();
+            return Err(Reason::LimitExceeded.into());
+        }
+        Ok(place)
+    }
+}
+
+pin_project! {
+    /// The answer to one request.
+    pub(crate) struct EdgeFuture<F> {
+        #[pin]
+        stage: Stage<F>,
+        // None once it was answered.
+        asker: Option<Asker>,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F> {
+        Handling { #[pin] handling: F },
+        // Without the handler, or in its place.
+        Answered { problem: Option<Problem> },
+    }
+}
+
+impl<F> Future for EdgeFuture<F>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = match this.stage.project() {
+            StageProjection::Answered { problem } => problem.take().map(Problem::into_response),
+            StageProjection::Handling { handling } => {
+                match catch_unwind(AssertUnwindSafe(|| handling.poll(context))) {
+                    Ok(polled) => match ready!(polled) {
+                        Ok(response) => Some(response),
+                        Err(never) => match never {},
+                    },
+                    Err(_panic) => Some(Problem::from(Reason::Internal).into_response()),
+                }
+            }
+        };
+        match (answer, this.asker.take()) {
+            (Some(answer), Some(asker)) => Poll::Ready(Ok(asker.answered(answer))),
+            // Polled after it was done, which futures may answer as they like.
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// Who asked, as far as the answer depends on it.
+struct Asker {
+    format: Format,
+    request_id: RequestId,
+    from: From,
+    asked_before: bool,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Asker {
+    /// The answer as this client wants it.
+    fn answered(self, mut response: Response) -> Response {
+        drop(self.place);
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = problem.worded(response, self.format, self.request_id.as_str());
+        }
+        self.from.tell(self.asked_before, &mut response);
+        response
     }
 }
 

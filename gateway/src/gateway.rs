@@ -10,6 +10,7 @@ use configapi_runtime::shutdown::Lifecycle;
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::edge::EdgeLayer;
 use crate::routes;
 use crate::settings::GatewayLimits;
 use crate::upstream::Upstreams;
@@ -18,6 +19,7 @@ use crate::upstream::Upstreams;
 #[derive(Clone)]
 pub struct Gateway {
     router: Router,
+    edge: EdgeLayer,
     metrics: Metrics,
     life: Lifecycle,
     ready: admin::Ready,
@@ -38,13 +40,9 @@ impl Gateway {
             Arc::new(move || app.readiness())
         };
         let admin = admin::router(metrics, life, Arc::clone(&ready));
+        let edge = EdgeLayer::new(app.clone());
         let router = routes::router(app, admin);
-        Self { router, metrics: metrics.clone(), life: life.clone(), ready }
-    }
-
-    /// All routes, for a server that also serves something else, or for none.
-    pub fn router(&self) -> Router {
-        self.router.clone()
+        Self { router, edge, metrics: metrics.clone(), life: life.clone(), ready }
     }
 
     /// Says, whenever asked, whether reads can be answered, and if not, why not.
@@ -54,7 +52,8 @@ impl Gateway {
 
     /// Serves HTTP until the life ends.
     pub async fn serve(self, listener: TcpListener, limits: &HttpLimits) {
-        http::serve("gateway", listener, self.router, limits, &self.metrics, &self.life).await;
+        let Self { router, edge, metrics, life, .. } = self;
+        http::serve("gateway", listener, router, edge, limits, &metrics, &life).await;
     }
 }
 

@@ -13,7 +13,6 @@ mod restore;
 mod watch;
 
 use axum::Router;
-use axum::middleware;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
@@ -28,7 +27,7 @@ pub(crate) const NAMESPACED: &str = "/v1/namespaces/{namespace}";
 /// Where old clients look for the original routes.
 const UNVERSIONED: &str = "";
 
-/// Everything that the gateway serves. Probes and metrics come from the runtime.
+/// Everything that the gateway serves, without its edge. Probes and metrics come from the runtime.
 pub(crate) fn router(app: App, admin: Router) -> Router {
     let (documented, _description) = documented().split_for_parts();
     let (unversioned, _description) = configs(UNVERSIONED).split_for_parts();
@@ -36,11 +35,10 @@ pub(crate) fn router(app: App, admin: Router) -> Router {
     documented
         .merge(unversioned)
         .merge(unversioned_health)
-        .with_state::<()>(app.clone())
+        .with_state::<()>(app)
         .merge(admin)
         .fallback(edge::no_such_route)
         .method_not_allowed_fallback(edge::no_such_method)
-        .layer(middleware::from_fn_with_state(app, edge::around))
 }
 
 /// The routes that the `OpenAPI` document describes.

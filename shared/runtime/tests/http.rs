@@ -19,6 +19,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use tower::layer::util::Identity;
+
 use super::support::soon;
 
 struct HttpServer {
@@ -52,7 +54,7 @@ impl HttpServer {
             );
         let (counted, lived) = (metrics.clone(), life.clone());
         life.spawn(async move {
-            http::serve("rest", listener, router, &limits, &counted, &lived).await;
+            http::serve("rest", listener, router, Identity::new(), &limits, &counted, &lived).await;
         });
         let finished = tokio::spawn(life.clone().finish());
         Self { listener_address, life, metrics, gate, reached, finished }

@@ -12,6 +12,7 @@ use axum::{
 use clap::Args;
 use http::{StatusCode, header::CONTENT_TYPE};
 use tokio::net::TcpListener;
+use tower::layer::util::Identity;
 
 use super::HttpLimits;
 use crate::{
@@ -72,7 +73,7 @@ pub async fn serve(listener: TcpListener, metrics: &Metrics, life: &Lifecycle, r
         ConnectionLimits { max_connections: MAX_CONNECTIONS, ..ConnectionLimits::default() };
     let limits = HttpLimits { connections, ..HttpLimits::default() };
     let router = router(metrics, life, ready);
-    super::serve("admin", listener, router, &limits, metrics, life).await;
+    super::serve("admin", listener, router, Identity::new(), &limits, metrics, life).await;
 }
 
 async fn page(State(asked): State<Asked>) -> Response {

@@ -1,25 +1,29 @@
 //! The one layer around every HTTP request: request id, slow senders, panics, metrics and the log
 //! line of a failure. Paths and queries are never logged or counted as they came, only as the route
-//! they matched.
+//! they matched. It lies on the hot path, so it is one future without a box.
 
 use std::{
-    panic::AssertUnwindSafe,
+    convert::Infallible,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
+    extract::{MatchedPath, Request},
     response::{IntoResponse as _, Response},
 };
-use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode, header::CONNECTION};
 use http_body::Body as _;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
 
 use super::{HttpLimits, paced::Paced};
 use crate::{
@@ -32,31 +36,148 @@ const NO_ROUTE: &str = "none";
 /// What probes and scrapers ask all the time; it would drown the rest of the traces.
 const NOT_TRACED: [&str; 4] = ["/livez", "/readyz", "/metrics", "/v1/health"];
 
+/// Makes the edge around each route of one server.
+#[derive(Debug, Clone)]
+pub(super) struct EdgeLayer(Arc<Shared>);
+
 #[derive(Debug)]
-pub(super) struct Edge {
+struct Shared {
     families: HttpFamilies,
     body_pause: Duration,
     body_total: Duration,
 }
 
-impl Edge {
+impl EdgeLayer {
     pub fn new(limits: &HttpLimits, metrics: &Metrics) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             families: metrics.http.clone(),
             body_pause: limits.body_pause_timeout,
             body_total: limits.body_timeout,
-        }
+        }))
+    }
+}
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { inner, shared: Arc::clone(&self.0) }
+    }
+}
+
+/// The edge around one route.
+#[derive(Debug, Clone)]
+pub(super) struct Edge<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = EdgeFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
 
-    /// The request with a body that must keep coming; the flag tells later whether it did not.
-    fn paced(&self, request: Request) -> (Request, Arc<AtomicBool>) {
-        let too_slow = Arc::new(AtomicBool::new(false));
-        if request.body().is_end_stream() {
-            return (request, too_slow);
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let started = Instant::now();
+        let route = route_of(&request);
+        let request_id = RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
+        request.extensions_mut().insert(request_id.clone());
+        let span = begin_span(&mut request, &route);
+        let (request, too_slow) = self.shared.paced(request);
+        // A handler that panics before its future is there has none.
+        let handling = catch_unwind(AssertUnwindSafe(|| self.inner.call(request))).ok();
+        let shared = Arc::clone(&self.shared);
+        let watch = Watch { shared, started, route, request_id, span, too_slow };
+        EdgeFuture { handling, watch: Some(watch) }
+    }
+}
+
+pin_project! {
+    /// The answer to one request.
+    pub(super) struct EdgeFuture<F> {
+        #[pin]
+        handling: Option<F>,
+        // None once it was answered.
+        watch: Option<Watch>,
+    }
+}
+
+impl<F> Future for EdgeFuture<F>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answered = match this.handling.as_pin_mut() {
+            None => None,
+            Some(handling) => match catch_unwind(AssertUnwindSafe(|| handling.poll(context))) {
+                Ok(polled) => match ready!(polled) {
+                    Ok(response) => Some(response),
+                    Err(never) => match never {},
+                },
+                Err(_panic) => None,
+            },
+        };
+        match this.watch.take() {
+            Some(watch) => Poll::Ready(Ok(watch.end(answered))),
+            // Polled after it was done, which futures may answer as they like.
+            None => Poll::Pending,
         }
+    }
+}
+
+/// Watches one request from its arrival to its answer.
+#[derive(Debug)]
+struct Watch {
+    shared: Arc<Shared>,
+    started: Instant,
+    route: RouteLabels,
+    request_id: RequestId,
+    span: Option<Span>,
+    too_slow: Option<Arc<AtomicBool>>,
+}
+
+impl Watch {
+    /// The answer as the client gets it; none was made if the handler panicked.
+    fn end(self, answered: Option<Response>) -> Response {
+        let is_late = self.too_slow.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let mut response = match answered {
+            Some(_) if is_late => request_timeout(),
+            Some(response) => response,
+            None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        };
+        response.headers_mut().insert(REQUEST_ID, self.request_id.as_header().clone());
+
+        let (status, took) = (response.status(), self.started.elapsed());
+        if let Some(mut span) = self.span {
+            span.set("http.response.status_code", i64::from(status.as_u16()));
+            span.end(status.is_server_error());
+        }
+        log(&self.route, status, took, &self.request_id);
+        self.shared.count(self.route, status, took);
+        response
+    }
+}
+
+impl Shared {
+    /// The request with a body that must keep coming; the flag tells later whether it did not.
+    fn paced(&self, request: Request) -> (Request, Option<Arc<AtomicBool>>) {
+        if request.body().is_end_stream() {
+            return (request, None);
+        }
+        let too_slow = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&too_slow);
         let pace = |body| Body::new(Paced::new(body, self.body_pause, self.body_total, flag));
-        (request.map(pace), too_slow)
+        (request.map(pace), Some(too_slow))
     }
 
     fn count(&self, route: RouteLabels, status: StatusCode, took: Duration) {
@@ -67,41 +188,9 @@ impl Edge {
     }
 }
 
-pub(super) async fn around(
-    State(edge): State<Arc<Edge>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let started = Instant::now();
-    let route = RouteLabels {
-        method: method_label(request.method()),
-        route: request
-            .extensions()
-            .get::<MatchedPath>()
-            .map_or(NO_ROUTE, MatchedPath::as_str)
-            .into(),
-    };
-    let request_id = RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
-    request.extensions_mut().insert(request_id.clone());
-    let span = begin_span(&mut request, &route);
-
-    let (request, too_slow) = edge.paced(request);
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = match answered {
-        Ok(_) if too_slow.load(Ordering::Relaxed) => request_timeout(),
-        Ok(response) => response,
-        Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    };
-    response.headers_mut().insert(REQUEST_ID, request_id.as_header().clone());
-
-    let (status, took) = (response.status(), started.elapsed());
-    if let Some(mut span) = span {
-        span.set("http.response.status_code", i64::from(status.as_u16()));
-        span.end(status.is_server_error());
-    }
-    log(&route, status, took, &request_id);
-    edge.count(route, status, took);
-    response
+fn route_of(request: &Request) -> RouteLabels {
+    let path = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str);
+    RouteLabels { method: method_label(request.method()), route: path.into() }
 }
 
 /// A span of a request, which from here on travels as the request's own trace.

@@ -5,13 +5,14 @@ pub mod admin;
 mod edge;
 mod paced;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
-use axum::{Router, middleware};
+use axum::{Router, extract::Request, response::Response, routing::Route};
 use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::net::TcpListener;
+use tower::{Layer, Service, layer::util::Stack};
 
-use self::edge::Edge;
+use self::edge::EdgeLayer;
 use crate::{
     calls::Calls,
     connections::{self, ConnectionLimits},
@@ -46,7 +47,7 @@ impl Default for HttpLimits {
             connections: ConnectionLimits::default(),
             http2: Http2Limits::default(),
             header_read_timeout: Duration::from_secs(30),
-            max_headers: 100,
+            max_headers: HYPER_MAX_HEADERS,
             max_head_bytes: 64 * 1024,
             body_pause_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_mins(1),
@@ -56,16 +57,22 @@ impl Default for HttpLimits {
 
 /// Serves until the end is asked for, then drains until the life's drain limit is over.
 /// Endless answers are expected to end by themselves once `life.soft()` is cancelled.
-pub async fn serve(
+///
+/// `within` is a layer around every route, inside the one that all servers have. The router puts
+/// whatever is layered around a route into boxes, so both are put there as one.
+pub async fn serve<L>(
     name: &'static str,
     listener: TcpListener,
     router: Router,
+    within: L,
     limits: &HttpLimits,
     metrics: &Metrics,
     life: &Lifecycle,
-) {
-    let edge = Arc::new(Edge::new(limits, metrics));
-    let router = router.layer(middleware::from_fn_with_state(edge, edge::around)).with_state(());
+) where
+    L: Layer<Route, Service: RouteService> + Clone + Send + Sync + 'static,
+{
+    let edge = EdgeLayer::new(limits, metrics);
+    let router = router.layer(Stack::new(within, edge)).with_state(());
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(server = name, address, "listening for HTTP");
     let meter = metrics.connections.of(name);
@@ -82,14 +89,39 @@ pub async fn serve(
     tracing::info!(server = name, "closed");
 }
 
+/// What a router can have around its routes.
+pub trait RouteService:
+    Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> RouteService for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The most headers that hyper takes if it is not told. For these it has room at hand; for any other
+/// number it makes room anew with each request.
+const HYPER_MAX_HEADERS: usize = 100;
+
 fn protocol(limits: &HttpLimits, calls: Calls) -> Builder<Calls> {
     let mut builder = Builder::new(calls);
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
-        .max_headers(limits.max_headers)
         .max_buf_size(limits.max_head_bytes);
+    if limits.max_headers != HYPER_MAX_HEADERS {
+        builder.http1().max_headers(limits.max_headers);
+    }
     limits.http2.apply_to(&mut builder.http2());
     builder.http2().timer(TokioTimer::new());
     builder
