@@ -159,31 +159,40 @@ pub fn encode(draft: &Draft<'_>) -> StoredEvent {
 
 fn encode_event(event: &ConfigEvent) -> (&'static str, String) {
     match event {
-        ConfigEvent::Set { content, old_value } => (
-            SET,
-            json(&SetV1 {
+        ConfigEvent::Set { content, old_value } => {
+            let form = SetV1 {
                 value: content.value.as_str().into(),
                 old_value: old_value.as_ref().map(|old| old.as_str().into()),
                 content_type: stored_content_type(content),
-            }),
-        ),
-        ConfigEvent::Deleted { deleted } => (
-            DELETED,
-            json(&DeletedV1 {
+            };
+            (SET, json(&form, content_bytes(content) + value_bytes(old_value.as_ref())))
+        }
+        ConfigEvent::Deleted { deleted } => {
+            let form = DeletedV1 {
                 deleted_value: deleted.value.as_str().into(),
                 content_type: stored_content_type(deleted),
-            }),
-        ),
-        ConfigEvent::Restored { content, old_value, restored_version } => (
-            RESTORED,
-            json(&RestoredV1 {
+            };
+            (DELETED, json(&form, content_bytes(deleted)))
+        }
+        ConfigEvent::Restored { content, old_value, restored_version } => {
+            let form = RestoredV1 {
                 value: content.value.as_str().into(),
                 old_value: old_value.as_ref().map(|old| old.as_str().into()),
                 content_type: stored_content_type(content),
                 restored_version: restored_version.0,
-            }),
-        ),
+            };
+            (RESTORED, json(&form, content_bytes(content) + value_bytes(old_value.as_ref())))
+        }
     }
+}
+
+fn value_bytes(value: Option<&Value>) -> usize {
+    value.map_or(0, |value| value.as_str().len())
+}
+
+fn content_bytes(content: &Content) -> usize {
+    let content_type = content.content_type.as_ref().map_or(0, |kind| kind.as_str().len());
+    content.value.as_str().len() + content_type
 }
 
 fn stored_content_type(content: &Content) -> Option<Text<'_>> {
@@ -193,18 +202,28 @@ fn stored_content_type(content: &Content) -> Option<Text<'_>> {
 fn encode_metadata(draft: &Draft<'_>) -> String {
     let provenance = draft.provenance;
     let fingerprint = draft.request.map(|request| request.fingerprint.to_string());
-    json(&MetadataV1 {
+    let form = MetadataV1 {
         actor: provenance.actor.as_str().into(),
         reason: provenance.reason.as_str().into(),
         request_id: provenance.request_id.as_ref().map(|id| id.as_str().into()),
         traceparent: provenance.traceparent.as_ref().map(|trace| trace.as_str().into()),
         fingerprint: fingerprint.as_deref().map(Text::from),
-    })
+    };
+    let ids = [&form.request_id, &form.traceparent, &form.fingerprint];
+    let ids_bytes: usize = ids.into_iter().flatten().map(|id| id.0.len()).sum();
+    json(&form, form.actor.len() + form.reason.len() + ids_bytes)
 }
 
+/// More than the names of all fields of a form take, and what stands around them.
+const FORM_BYTES: usize = 96;
+
+/// The JSON of a form whose texts have so many bytes: unless they need to be escaped, its place is
+/// taken once.
 #[expect(clippy::expect_used, reason = "structs of texts and numbers always have a JSON form")]
-fn json(form: &impl Serialize) -> String {
-    serde_json::to_string(form).expect("texts and numbers serialise")
+fn json(form: &impl Serialize, texts_bytes: usize) -> String {
+    let mut bytes = Vec::with_capacity(FORM_BYTES + texts_bytes);
+    serde_json::to_writer(&mut bytes, form).expect("texts and numbers serialise");
+    String::from_utf8(bytes).expect("JSON is text")
 }
 
 /// Stored → domain.
