@@ -139,8 +139,12 @@ impl Tailer {
     async fn step(&mut self) -> Result<Step, Trouble> {
         let (facts, anchor) = self.establish().await?;
         let tail = Tail::after(anchor.position, anchor.hash);
-        let read = self.log.read(anchor.position, PageLimit::TAIL);
-        let page = ask(self.limits.question_max, read).await?;
+        let page = if let Some(page) = self.log.at_hand(anchor.position, PageLimit::TAIL) {
+            page?
+        } else {
+            let read = self.log.read(anchor.position, PageLimit::TAIL);
+            ask(self.limits.question_max, read).await?
+        };
         let (batch, _) = understand(tail, page, &mut self.texts)?;
         if batch.is_cut {
             self.catch_up(&facts, batch).await?;

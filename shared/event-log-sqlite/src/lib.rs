@@ -8,6 +8,7 @@ mod log;
 mod packed;
 mod place;
 mod read;
+mod recent;
 mod row;
 mod schema;
 mod turn;

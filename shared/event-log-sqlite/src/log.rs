@@ -19,6 +19,7 @@ use crate::fault::{append_error, log_error};
 use crate::growth::Growth;
 use crate::place::Place;
 use crate::read::Chunking;
+use crate::recent::Recent;
 use crate::turn::SqliteTurn;
 use crate::{read, schema};
 
@@ -29,6 +30,7 @@ pub struct SqliteLog {
     writer: Option<SqlitePool>,
     readers: SqlitePool,
     growth: Growth,
+    recent: Arc<Recent>,
     chunking: Arc<Chunking>,
 }
 
@@ -85,7 +87,8 @@ impl SqliteLog {
 
     fn of(writer: Option<SqlitePool>, readers: SqlitePool) -> Arc<Self> {
         let growth = Growth::new(readers.clone(), writer.is_some());
-        Arc::new(Self { writer, readers, growth, chunking: Arc::new(Chunking::new()) })
+        let (recent, chunking) = (Arc::default(), Arc::new(Chunking::new()));
+        Arc::new(Self { writer, readers, growth, recent, chunking })
     }
 
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, LogError> {
@@ -125,7 +128,8 @@ impl EventLog for SqliteLog {
         let mut chunks = chunks(head, events)?;
         // Whoever goes away while waiting for the connection has done nothing.
         let mut connection = writer.acquire().await.map_err(|error| append_error(&error))?;
-        let growth = self.growth.clone();
+        let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
+        let (epoch, copy) = (head.epoch, recent.copy_of(events));
         let end = events.last().map_or(head.position, |row| row.position);
         to_the_end(async move {
             if chunks.len() == 1
@@ -141,6 +145,7 @@ impl EventLog for SqliteLog {
                 }
                 transaction.commit().await.map_err(|error| append_error(&error))?;
             }
+            recent.keep(epoch, copy);
             growth.grew_to(end);
             Ok(())
         })
@@ -150,12 +155,17 @@ impl EventLog for SqliteLog {
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
         let transaction =
             self.writer()?.begin_with(BEGIN).await.map_err(|error| log_error(&error))?;
-        let (growth, chunking) = (self.growth.clone(), Arc::clone(&self.chunking));
-        Ok(Box::new(SqliteTurn { transaction, growth, chunking }))
+        let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
+        let chunking = Arc::clone(&self.chunking);
+        Ok(Box::new(SqliteTurn { transaction, growth, recent, chunking }))
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
         read::page(&mut *self.reader().await?, &self.chunking, from, limit).await
+    }
+
+    fn at_hand(&self, from: Position, limit: PageLimit) -> Option<Result<Page, LogError>> {
+        self.recent.page(from, limit)
     }
 
     async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
@@ -171,6 +181,7 @@ impl EventLog for SqliteLog {
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {
+        self.recent.follow();
         self.growth.beyond(beyond, patience).await;
     }
 
@@ -188,6 +199,8 @@ impl EventLog for SqliteLog {
             .await
             .map_err(|error| log_error(&error))?;
         transaction.commit().await.map_err(|error| log_error(&error))?;
+        // What was kept says in which epoch it was read.
+        self.recent.keep(epoch, Vec::new());
         Ok(epoch)
     }
 }

@@ -14,12 +14,14 @@ use crate::fault::append_error;
 use crate::growth::Growth;
 use crate::log::to_the_end;
 use crate::read::{self, Chunking};
+use crate::recent::Recent;
 
 /// Dropped unused, the transaction is rolled back, and the connection goes to the next in line.
 #[derive(Debug)]
 pub(crate) struct SqliteTurn {
     pub(crate) transaction: Transaction<'static, Sqlite>,
     pub(crate) growth: Growth,
+    pub(crate) recent: Arc<Recent>,
     pub(crate) chunking: Arc<Chunking>,
 }
 
@@ -37,12 +39,14 @@ impl Turn for SqliteTurn {
         check_batch(head, events)?;
         let chunks = chunks(head, events)?;
         let end = events.last().map_or(head.position, |row| row.position);
-        let Self { mut transaction, growth, .. } = *self;
+        let Self { mut transaction, growth, recent, .. } = *self;
+        let (epoch, copy) = (head.epoch, recent.copy_of(events));
         to_the_end(async move {
             for chunk in chunks {
                 send(&mut transaction, chunk).await?;
             }
             transaction.commit().await.map_err(|error| append_error(&error))?;
+            recent.keep(epoch, copy);
             growth.grew_to(end);
             Ok(())
         })

@@ -5,5 +5,6 @@
 mod access;
 mod durability;
 mod immutability;
+mod recent;
 mod suite;
 mod writing;
