@@ -83,22 +83,25 @@ fn order(number: i32) -> Result<Order, ApiError> {
 /// At most so many events up to `newest`, in this order, after the version that the page before
 /// ended with.
 fn nodes(newest: &Arc<Node>, order: Order, last: Option<u64>, items: usize) -> Vec<&Node> {
-    let walk = |from: u64| {
-        let first = newest.at_version(Version(from)).map(|node| &**node);
-        std::iter::successors(first, |node| node.previous())
-    };
-    match order {
+    let (items, newest_version) = (items as u64, newest.version().0);
+    // The versions up to `upto`, so many of them, newest first.
+    let (upto, count) = match order {
         Order::NewestFirst => {
-            let from = last.map_or(newest.version().0, |last| last.saturating_sub(1));
-            walk(from).take(items).collect()
+            let upto = last.map_or(newest_version, |last| last.saturating_sub(1));
+            (upto, items.min(upto))
         }
         Order::OldestFirst => {
-            let before = last.unwrap_or(0).min(newest.version().0);
-            let upto = before.saturating_add(items as u64).min(newest.version().0);
-            let count = usize::try_from(upto - before).unwrap_or(usize::MAX);
-            let mut nodes: Vec<_> = walk(upto).take(count).collect();
-            nodes.reverse();
-            nodes
+            let before = last.unwrap_or(0).min(newest_version);
+            let upto = before.saturating_add(items).min(newest_version);
+            (upto, upto - before)
         }
+    };
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut nodes = Vec::with_capacity(count);
+    let first = newest.at_version(Version(upto)).map(|node| &**node);
+    nodes.extend(std::iter::successors(first, |node| node.previous()).take(count));
+    if order == Order::OldestFirst {
+        nodes.reverse();
     }
+    nodes
 }

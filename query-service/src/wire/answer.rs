@@ -120,6 +120,8 @@ pub(crate) struct Items {
     expected: usize,
 }
 
+/// What is taken for the first item, so that it is not moved again and again while it grows.
+const FIRST_BYTES: usize = 1 << 10;
 /// The most that is taken in advance for items that are expected.
 const MAX_RESERVED_BYTES: usize = 1 << 20;
 
@@ -131,6 +133,9 @@ impl Items {
 
     /// One more.
     pub fn push(&mut self, item: &impl Message) {
+        if self.count == 0 {
+            self.bytes.reserve(FIRST_BYTES);
+        }
         self.bytes.message(1, item);
         self.count += 1;
         if self.count == 1 {
