@@ -67,6 +67,12 @@ const LENGTH_DELIMITED: u32 = 2;
 /// As many as any number takes.
 const MAX_VARINT_BYTES: usize = 10;
 
+/// How many bytes a number takes.
+fn varint_bytes(number: u64) -> usize {
+    let bits = u64::BITS - (number | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
 impl Sink for Vec<u8> {
     fn raw(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
@@ -82,21 +88,22 @@ impl Sink for Vec<u8> {
 
     fn message<M: Message>(&mut self, field: u32, message: &M) {
         self.key(field, LENGTH_DELIMITED);
+        let place = self.len();
+        self.extend_from_slice(&[0; MAX_VARINT_BYTES][..M::LENGTH_BYTES]);
         let begin = self.len();
-        self.resize(begin + M::LENGTH_BYTES, 0);
         message.write(self);
-        let end = self.len();
-        // The length is written at the end, to be taken from there to its place.
-        self.varint((end - begin - M::LENGTH_BYTES) as u64);
-        let mut length = [0; MAX_VARINT_BYTES];
-        let taken = self.len() - end;
-        length[..taken].copy_from_slice(&self[end..]);
-        self.truncate(end);
-        if taken == M::LENGTH_BYTES {
-            self[begin..begin + taken].copy_from_slice(&length[..taken]);
+        let length = (self.len() - begin) as u64;
+        if varint_bytes(length) == M::LENGTH_BYTES {
+            let mut rest = length;
+            for byte in &mut self[place..begin] {
+                *byte = u8::try_from(rest & 0x7f).unwrap_or_default() | 0x80;
+                rest >>= 7;
+            }
+            self[begin - 1] &= 0x7f;
         } else {
-            let place = begin..begin + M::LENGTH_BYTES;
-            self.splice(place, length[..taken].iter().copied());
+            let mut told = Vec::with_capacity(MAX_VARINT_BYTES);
+            told.varint(length);
+            self.splice(place..begin, told);
         }
     }
 }
