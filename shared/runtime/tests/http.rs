@@ -101,6 +101,28 @@ async fn an_answer_bears_the_request_id_and_is_counted_under_its_route() {
 }
 
 #[tokio::test]
+async fn each_answer_is_counted_once_by_its_method_and_status() {
+    let server = HttpServer::start(HttpLimits::default()).await;
+    let head = get_once("/items/a").replace("GET", "HEAD");
+    for request in [&get_once("/items/a"), &head, &get_once("/items/b"), &get_once("/panic")] {
+        server.exchange(request).await;
+    }
+    server.exchange(&get_once("/panic")).await;
+    let page = server.metrics.render().expect("renders");
+    for line in [
+        r#"http_server_requests_total{method="GET",route="/items/{name}",status="200"} 2"#,
+        r#"http_server_requests_total{method="HEAD",route="/items/{name}",status="200"} 1"#,
+        r#"http_server_requests_total{method="GET",route="/panic",status="500"} 2"#,
+        r#"http_server_request_duration_seconds_count{method="GET",route="/items/{name}"} 2"#,
+        r#"http_server_request_duration_seconds_count{method="HEAD",route="/items/{name}"} 1"#,
+        r#"http_server_request_duration_seconds_count{method="GET",route="/panic"} 2"#,
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+    assert!(!page.contains(r#"route="/panic",status="200""#), "{page}");
+}
+
+#[tokio::test]
 async fn a_panic_is_answered_and_the_server_goes_on() {
     let server = HttpServer::start(HttpLimits::default()).await;
     let answer = server.exchange(&get_once("/panic")).await;
