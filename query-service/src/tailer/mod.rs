@@ -139,10 +139,11 @@ impl Tailer {
     async fn step(&mut self) -> Result<Step, Trouble> {
         let (facts, anchor) = self.establish().await?;
         let tail = Tail::after(anchor.position, anchor.hash);
-        let page = if let Some(page) = self.log.at_hand(anchor.position, PageLimit::TAIL) {
-            page?
+        let Anchor { position, hash, .. } = anchor;
+        let page = if let Some(page) = self.log.at_hand(position, hash, PageLimit::TAIL) {
+            page
         } else {
-            let read = self.log.read(anchor.position, PageLimit::TAIL);
+            let read = self.log.read(position, PageLimit::TAIL);
             ask(self.limits.question_max, read).await?
         };
         let (batch, _) = understand(tail, page, &mut self.texts)?;

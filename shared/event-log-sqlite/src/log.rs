@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, LogId, Page, PageLimit, StoredEvent,
-    Turn, check_batch,
+    AppendError, Epoch, EventLog, Hash, Head, Identity, LogError, LogId, Page, PageLimit,
+    StoredEvent, Turn, check_batch,
 };
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
@@ -164,8 +164,8 @@ impl EventLog for SqliteLog {
         read::page(&mut *self.reader().await?, &self.chunking, from, limit).await
     }
 
-    fn at_hand(&self, from: Position, limit: PageLimit) -> Option<Result<Page, LogError>> {
-        self.recent.page(from, limit)
+    fn at_hand(&self, from: Position, hash: Hash, limit: PageLimit) -> Option<Page> {
+        self.recent.page(from, hash, limit)
     }
 
     async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{Epoch, LogError, Page, PageBuilder, PageLimit, StoredEvent};
+use configapi_event_log::{Epoch, Hash, Page, PageBuilder, PageLimit, StoredEvent};
 
 /// A few commits of small values.
 const MAX_BYTES: usize = 1 << 20;
@@ -59,12 +59,13 @@ impl Recent {
         }
     }
 
-    /// The page that begins there, if it is at hand and tells anything beyond its first row.
-    pub(crate) fn page(&self, from: Position, limit: PageLimit) -> Option<Result<Page, LogError>> {
+    /// The page that begins with the row of this hash there, if it is at hand and tells anything beyond
+    /// that row.
+    pub(crate) fn page(&self, from: Position, hash: Hash, limit: PageLimit) -> Option<Page> {
         let kept = self.lock();
         let first = kept.events.front()?.position;
         let skipped = usize::try_from(from.0.checked_sub(first.0)?).ok()?;
-        if skipped + 1 >= kept.events.len() {
+        if kept.events.get(skipped)?.hash != hash || skipped + 1 == kept.events.len() {
             return None;
         }
         let mut page = PageBuilder::new(limit);
@@ -73,7 +74,7 @@ impl Recent {
                 break;
             }
         }
-        Some(page.finish(kept.epoch?))
+        page.finish(kept.epoch?).ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

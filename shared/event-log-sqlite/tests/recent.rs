@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::Position;
-use configapi_event_log::{EventLog, PageLimit, StoredEvent};
+use configapi_event_log::{EventLog, Hash, Page, PageLimit, StoredEvent};
 
 use crate::suite::InFile;
 use crate::writing::events;
@@ -25,15 +25,19 @@ async fn append(log: &Arc<dyn EventLog>, count: u64) -> Vec<StoredEvent> {
     rows
 }
 
+fn at_hand_after(log: &Arc<dyn EventLog>, row: &StoredEvent) -> Option<Page> {
+    log.at_hand(row.position, row.hash, PageLimit::TAIL)
+}
+
 /// Reads on from the last row of `known`, as who follows a log does; how many rows were at hand.
 async fn read_on(log: &Arc<dyn EventLog>, known: &mut Vec<StoredEvent>) -> usize {
     let mut at_hand = 0;
     loop {
         let anchor = known.last().unwrap().clone();
-        let told = log.at_hand(anchor.position, PageLimit::TAIL);
+        let told = at_hand_after(log, &anchor);
         let was_at_hand = told.is_some();
         let page = match told {
-            Some(page) => page.unwrap(),
+            Some(page) => page,
             None => log.read(anchor.position, PageLimit::TAIL).await.unwrap(),
         };
         let (first, rest) = page.events.split_first().unwrap();
@@ -76,7 +80,17 @@ async fn nothing_is_kept_for_nobody() {
     let log = file.open().await;
     let first = append(&log, 1).await.remove(0);
     append(&log, 1).await;
-    assert!(log.at_hand(first.position, PageLimit::TAIL).is_none());
+    assert!(at_hand_after(&log, &first).is_none());
+}
+
+#[tokio::test]
+async fn who_stands_on_another_event_is_sent_to_the_file() {
+    let file = InFile::fresh().await;
+    let log = followed(&file).await;
+    let first = append(&log, 1).await.remove(0);
+    append(&log, 1).await;
+    assert!(at_hand_after(&log, &first).is_some());
+    assert!(at_hand_after(&log, &StoredEvent { hash: Hash::ZERO, ..first }).is_none());
 }
 
 #[tokio::test]
@@ -85,8 +99,8 @@ async fn a_new_epoch_is_not_told_of_as_the_one_before() {
     let log = followed(&file).await;
     let first = append(&log, 1).await.remove(0);
     append(&log, 1).await;
-    let told = log.at_hand(first.position, PageLimit::TAIL).unwrap().unwrap();
+    let told = at_hand_after(&log, &first).unwrap();
     assert_eq!(told, log.read(first.position, PageLimit::TAIL).await.unwrap());
     log.begin_epoch(&log.head().await.unwrap()).await.unwrap();
-    assert!(log.at_hand(first.position, PageLimit::TAIL).is_none());
+    assert!(at_hand_after(&log, &first).is_none());
 }
