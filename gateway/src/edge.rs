@@ -2,7 +2,6 @@
 //! problems.
 
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use configapi_proto::Reason;
+use configapi_runtime::http::Caught;
 use configapi_runtime::request_id::RequestId;
 use http::{Method, StatusCode, Uri};
 use pin_project_lite::pin_project;
@@ -75,11 +75,9 @@ where
         let asked_before = cors::is_preflight(request.method(), request.headers());
         let (stage, place) = match self.admit(&from, &request) {
             Ok(place) => {
-                let handling = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
-                let failed = |_panic| Stage::Answered { problem: Some(Reason::Internal.into()) };
-                (handling.map_or_else(failed, |handling| Stage::Handling { handling }), place)
+                (Stage::Handling { handling: Caught::begin(|| self.inner.call(request)) }, place)
             }
-            Err(problem) => (Stage::Answered { problem: Some(problem) }, None),
+            Err(problem) => (Stage::Refused { problem: Some(problem) }, None),
         };
         EdgeFuture { stage, asker: Some(Asker { format, request_id, from, asked_before, place }) }
     }
@@ -119,9 +117,9 @@ pin_project! {
 pin_project! {
     #[project = StageProjection]
     enum Stage<F> {
-        Handling { #[pin] handling: F },
-        // Without the handler, or in its place.
-        Answered { problem: Option<Problem> },
+        Handling { #[pin] handling: Caught<F> },
+        // Without the handler.
+        Refused { problem: Option<Problem> },
     }
 }
 
@@ -134,15 +132,10 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = match this.stage.project() {
-            StageProjection::Answered { problem } => problem.take().map(Problem::into_response),
+            StageProjection::Refused { problem } => problem.take().map(Problem::into_response),
             StageProjection::Handling { handling } => {
-                match catch_unwind(AssertUnwindSafe(|| handling.poll(context))) {
-                    Ok(polled) => match ready!(polled) {
-                        Ok(response) => Some(response),
-                        Err(never) => match never {},
-                    },
-                    Err(_panic) => Some(Problem::from(Reason::Internal).into_response()),
-                }
+                let said = ready!(handling.poll(context));
+                Some(said.unwrap_or_else(|| Problem::from(Reason::Internal).into_response()))
             }
         };
         match (answer, this.asker.take()) {

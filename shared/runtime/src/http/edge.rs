@@ -5,7 +5,6 @@
 use std::{
     convert::Infallible,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc,
@@ -25,7 +24,7 @@ use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{HttpLimits, paced::Paced};
+use super::{Caught, HttpLimits, paced::Paced};
 use crate::{
     metrics::{HttpFamilies, HttpLabels, Metrics, RouteLabels, seconds},
     request_id::{REQUEST_ID, RequestId},
@@ -91,8 +90,7 @@ where
         request.extensions_mut().insert(request_id.clone());
         let span = begin_span(&mut request, &route);
         let (request, too_slow) = self.shared.paced(request);
-        // A handler that panics before its future is there has none.
-        let handling = catch_unwind(AssertUnwindSafe(|| self.inner.call(request))).ok();
+        let handling = Caught::begin(|| self.inner.call(request));
         let shared = Arc::clone(&self.shared);
         let watch = Watch { shared, started, route, request_id, span, too_slow };
         EdgeFuture { handling, watch: Some(watch) }
@@ -103,7 +101,7 @@ pin_project! {
     /// The answer to one request.
     pub(super) struct EdgeFuture<F> {
         #[pin]
-        handling: Option<F>,
+        handling: Caught<F>,
         // None once it was answered.
         watch: Option<Watch>,
     }
@@ -117,16 +115,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answered = match this.handling.as_pin_mut() {
-            None => None,
-            Some(handling) => match catch_unwind(AssertUnwindSafe(|| handling.poll(context))) {
-                Ok(polled) => match ready!(polled) {
-                    Ok(response) => Some(response),
-                    Err(never) => match never {},
-                },
-                Err(_panic) => None,
-            },
-        };
+        let answered = ready!(this.handling.poll(context));
         match this.watch.take() {
             Some(watch) => Poll::Ready(Ok(watch.end(answered))),
             // Polled after it was done, which futures may answer as they like.

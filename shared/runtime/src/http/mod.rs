@@ -2,6 +2,7 @@
 //! slow senders, HTTP/1.1 and h2c on one port, panics answered, and a bounded drain at the end.
 
 pub mod admin;
+mod caught;
 mod edge;
 mod paced;
 
@@ -12,6 +13,7 @@ use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, layer::util::Stack};
 
+pub use self::caught::Caught;
 use self::edge::EdgeLayer;
 use crate::{
     calls::Calls,
