@@ -25,6 +25,14 @@ async fn append(log: &Arc<dyn EventLog>, count: u64) -> Vec<StoredEvent> {
     rows
 }
 
+/// With two events, appended one by one, and the first of them.
+async fn followed_with_two(file: &InFile) -> (Arc<dyn EventLog>, StoredEvent) {
+    let log = followed(file).await;
+    let first = append(&log, 1).await.remove(0);
+    append(&log, 1).await;
+    (log, first)
+}
+
 fn at_hand_after(log: &Arc<dyn EventLog>, row: &StoredEvent) -> Option<Page> {
     log.at_hand(row.position, row.hash, PageLimit::TAIL)
 }
@@ -86,9 +94,7 @@ async fn nothing_is_kept_for_nobody() {
 #[tokio::test]
 async fn who_stands_on_another_event_is_sent_to_the_file() {
     let file = InFile::fresh().await;
-    let log = followed(&file).await;
-    let first = append(&log, 1).await.remove(0);
-    append(&log, 1).await;
+    let (log, first) = followed_with_two(&file).await;
     assert!(at_hand_after(&log, &first).is_some());
     assert!(at_hand_after(&log, &StoredEvent { hash: Hash::ZERO, ..first }).is_none());
 }
@@ -96,9 +102,7 @@ async fn who_stands_on_another_event_is_sent_to_the_file() {
 #[tokio::test]
 async fn a_new_epoch_is_not_told_of_as_the_one_before() {
     let file = InFile::fresh().await;
-    let log = followed(&file).await;
-    let first = append(&log, 1).await.remove(0);
-    append(&log, 1).await;
+    let (log, first) = followed_with_two(&file).await;
     let told = at_hand_after(&log, &first).unwrap();
     assert_eq!(told, log.read(first.position, PageLimit::TAIL).await.unwrap());
     log.begin_epoch(&log.head().await.unwrap()).await.unwrap();
