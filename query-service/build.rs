@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_source_info(true).include_imports(true).open_files([FILE])?;
     let mut builder = tonic_prost_build::configure()
         .build_client(false)
+        .codec_path("::configapi_proto::ServerCodec")
         .extern_path(".configapi.v1", "::configapi_proto::v1");
     for answer in ENCODED {
         let encoded = format!("crate::wire::Encoded<::configapi_proto::v1::{answer}>");

@@ -20,6 +20,8 @@ const WITH_VALUES: [&str; 6] = [
     ".configapi.v1.ConfigValueDeleted",
     ".configapi.v1.ConfigValueRestored",
 ];
+/// What the server half takes messages in and out with.
+const SERVER_CODEC: &str = "crate::ServerCodec";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");
@@ -29,7 +31,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_source_info(true).include_imports(true).open_files(FILES)?;
     std::fs::write(out_dir.join("configapi.v1.bin"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure()
+        .build_server(false)
         .skip_debug(WITH_VALUES)
+        .compile_fds(compiler.file_descriptor_set())?;
+
+    let server = out_dir.join("server");
+    std::fs::create_dir_all(&server)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .extern_path(".configapi.v1", "crate::v1")
+        .codec_path(SERVER_CODEC)
+        .out_dir(server)
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! what everybody who speaks it needs: reasons, errors, tokens and timestamps. No rule of the
 //! domain lives here.
 
+mod codec;
 mod error;
 mod foreign;
 mod reason;
@@ -10,6 +11,7 @@ mod time;
 mod token;
 pub mod v1;
 
+pub use codec::ServerCodec;
 pub use error::{ApiError, ERROR_DOMAIN, FieldViolation, PreconditionViolation, key};
 pub use reason::{Reason, UnknownReason};
 pub use time::{InvalidTimestamp, micros_from_timestamp, timestamp_from_micros};

@@ -9,3 +9,4 @@
 )]
 
 include!(concat!(env!("OUT_DIR"), "/configapi.v1.rs"));
+include!(concat!(env!("OUT_DIR"), "/server/configapi.v1.rs"));
