@@ -7,6 +7,7 @@ use bytes::{Buf, BufMut};
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, skip_field};
 
+use super::STATE_BYTES;
 use super::fields::{Message, Sink};
 
 /// A message of the contract in its encoded form.
@@ -126,21 +127,29 @@ const FIRST_BYTES: usize = 1 << 10;
 const MAX_RESERVED_BYTES: usize = 1 << 20;
 
 impl Items {
-    /// None yet, but there may be so many: room is made for all that are like the first one.
+    /// None yet, but there may be so many: room is made for all that are like the first one, for some
+    /// that are larger, and for what follows them in an answer.
     pub fn expecting(items: usize) -> Self {
         Self { expected: items, ..Self::default() }
     }
 
+    /// None yet, with room for items of so many bytes and for what follows them in an answer.
+    pub fn of_bytes(bytes: usize) -> Self {
+        let room = bytes.saturating_add(STATE_BYTES).min(MAX_RESERVED_BYTES);
+        Self { bytes: Vec::with_capacity(room), ..Self::default() }
+    }
+
     /// One more.
     pub fn push(&mut self, item: &impl Message) {
-        if self.count == 0 {
+        if self.count == 0 && self.bytes.capacity() == 0 {
             self.bytes.reserve(FIRST_BYTES);
         }
         self.bytes.message(1, item);
         self.count += 1;
-        if self.count == 1 {
-            let rest = self.bytes.len().saturating_mul(self.expected.saturating_sub(1));
-            self.bytes.reserve(rest.min(MAX_RESERVED_BYTES));
+        if self.count == 1 && self.expected > 1 {
+            let rest = self.bytes.len().saturating_mul(self.expected - 1);
+            let room = rest.saturating_add(rest / 8).saturating_add(STATE_BYTES);
+            self.bytes.reserve(room.min(MAX_RESERVED_BYTES));
         }
     }
 
