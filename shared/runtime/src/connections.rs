@@ -33,6 +33,7 @@ use tower::Service;
 use crate::{
     calls::Calls,
     metrics::{ConnectionMeter, Counted},
+    outbox::Outbox,
     shutdown::Lifecycle,
 };
 
@@ -154,8 +155,9 @@ async fn connection<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let received = Arc::new(AtomicUsize::new(0));
-    let io = TokioIo::new(Heard { stream, received: Arc::clone(&received) });
-    let mut served = pin!(builder.serve_connection(io, service));
+    let outbox = Outbox::new(stream);
+    let io = Heard { stream: outbox.clone(), received: Arc::clone(&received) };
+    let mut served = pin!(outbox.sending(builder.serve_connection(TokioIo::new(io), service)));
     {
         let asked_to_go = pin!(asked_to_go(&limits, &life, &received));
         tokio::select! {
@@ -164,7 +166,7 @@ async fn connection<S, B>(
             order = asked_to_go => if order == Order::Drop { return },
         }
     }
-    served.as_mut().graceful_shutdown();
+    served.as_mut().connection().graceful_shutdown();
     // Once the whole process drains, its own limit ends this wait by `hard`.
     let no_more_time = pin!(async {
         tokio::select! {
@@ -227,12 +229,12 @@ fn closed(result: Result<(), Box<dyn Error + Send + Sync>>) {
 }
 
 /// A stream that counts what it hears, until that is enough to know that somebody speaks.
-struct Heard {
-    stream: TcpStream,
+struct Heard<S> {
+    stream: S,
     received: Arc<AtomicUsize>,
 }
 
-impl AsyncRead for Heard {
+impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -247,7 +249,7 @@ impl AsyncRead for Heard {
     }
 }
 
-impl AsyncWrite for Heard {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod http;
 pub mod memory;
 pub mod metrics;
+mod outbox;
 pub mod request_id;
 pub mod settings;
 pub mod shutdown;

@@ -1,0 +1,394 @@
+//! What a connection has to send, gathered while its task looks at all there is to do. The HTTP/2 library
+//! writes an answer of more than a few hundred bytes by itself, with a system call of its own; here
+//! whatever is written in one turn of the task leaves together.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What is written at once and is not larger is copied. Larger pieces are sent from where they lie.
+const MAX_COPIED: usize = 16 << 10;
+/// The most that is gathered. Who writes more waits until some of it is sent.
+const MAX_GATHERED: usize = 64 << 10;
+/// The most room that is kept for the next time.
+const MAX_KEPT: usize = 16 << 10;
+/// The most pieces that are sent behind what was gathered, in one go.
+const MAX_PIECES: usize = 16;
+
+/// A stream of bytes whose output is gathered: what it is written to is sent by [`Sending`]. Clones are
+/// the same stream.
+#[derive(Debug)]
+pub(crate) struct Outbox<S>(Arc<Mutex<Shared<S>>>);
+
+#[derive(Debug)]
+struct Shared<S> {
+    stream: S,
+    gathered: Vec<u8>,
+    /// How much of it was sent.
+    sent: usize,
+    /// What went wrong while nobody asked.
+    error: Option<io::Error>,
+}
+
+impl<S> Clone for Outbox<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Outbox<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        let shared = Shared { stream, gathered: Vec::new(), sent: 0, error: None };
+        Self(Arc::new(Mutex::new(shared)))
+    }
+
+    /// Only the connection's own task ever asks.
+    fn shared(&self) -> MutexGuard<'_, Shared<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This connection, whose output is sent each time that it has been looked at.
+    pub(crate) fn sending<C>(self, connection: C) -> Sending<C, S> {
+        Sending { connection, outbox: self }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Shared<S> {
+    fn unsent(&self) -> usize {
+        self.gathered.len() - self.sent
+    }
+
+    /// Says that so much of what was gathered is sent.
+    fn advance(&mut self, bytes: usize) {
+        self.sent += bytes;
+        if self.unsent() == 0 {
+            self.sent = 0;
+            self.gathered.clear();
+            self.gathered.shrink_to(MAX_KEPT);
+        }
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.unsent() > 0 {
+            let rest = &self.gathered[self.sent..];
+            match ready!(Pin::new(&mut self.stream).poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                bytes => self.advance(bytes),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Copies what there is room for, or waits for room.
+    fn poll_gather(
+        &mut self,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+        bytes: usize,
+    ) -> Poll<io::Result<usize>> {
+        if self.unsent() + bytes > MAX_GATHERED {
+            let sent = self.poll_send(context)?;
+            if sent.is_pending() && self.unsent() + bytes > MAX_GATHERED {
+                return Poll::Pending;
+            }
+        }
+        self.gathered.drain(..self.sent);
+        self.sent = 0;
+        self.gathered.reserve(bytes);
+        for piece in pieces {
+            self.gathered.extend_from_slice(piece);
+        }
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// Sends pieces from where they lie, behind what was gathered.
+    fn poll_pass(
+        &mut self,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        while self.unsent() > 0 {
+            let mut all = [IoSlice::new(&[]); 1 + MAX_PIECES];
+            all[0] = IoSlice::new(&self.gathered[self.sent..]);
+            let behind = pieces.len().min(MAX_PIECES);
+            all[1..=behind].copy_from_slice(&pieces[..behind]);
+            let stream = Pin::new(&mut self.stream);
+            let bytes = match ready!(stream.poll_write_vectored(context, &all[..=behind]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                bytes => bytes,
+            };
+            let gathered = bytes.min(self.unsent());
+            self.advance(gathered);
+            if bytes > gathered {
+                return Poll::Ready(Ok(bytes - gathered));
+            }
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Outbox<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut shared = self.shared();
+        if let Some(error) = shared.error.take() {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut shared.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Outbox<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    /// What was written is sent soon without being asked for.
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shared().error.take().map_or(Ok(()), Err))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut shared = self.shared();
+        ready!(shared.poll_send(context))?;
+        Pin::new(&mut shared.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut shared = self.shared();
+        if let Some(error) = shared.error.take() {
+            return Poll::Ready(Err(error));
+        }
+        let bytes = pieces.iter().map(|piece| piece.len()).sum();
+        if bytes <= MAX_COPIED {
+            shared.poll_gather(context, pieces, bytes)
+        } else {
+            shared.poll_pass(context, pieces)
+        }
+    }
+}
+
+pin_project! {
+    /// A connection, and the sending of what it writes.
+    pub(crate) struct Sending<C, S> {
+        #[pin]
+        connection: C,
+        outbox: Outbox<S>,
+    }
+}
+
+impl<C, S> Sending<C, S> {
+    /// The connection itself.
+    pub(crate) fn connection(self: Pin<&mut Self>) -> Pin<&mut C> {
+        self.project().connection
+    }
+}
+
+impl<C: Future, S: AsyncWrite + Unpin> Future for Sending<C, S> {
+    type Output = C::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
+        let this = self.project();
+        let outcome = this.connection.poll(context);
+        let mut shared = this.outbox.shared();
+        if let Poll::Ready(Err(error)) = shared.poll_send(context) {
+            // Nothing of it will arrive. The connection hears of it when it is looked at again.
+            let unsent = shared.unsent();
+            shared.advance(unsent);
+            shared.error = Some(error);
+            context.waker().wake_by_ref();
+        }
+        drop(shared);
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Wake, Waker},
+    };
+
+    use super::*;
+
+    /// A stream that remembers each write, and takes so many bytes at once and in all.
+    struct Wire {
+        writes: Vec<Vec<u8>>,
+        at_once: usize,
+        in_all: usize,
+        is_broken: bool,
+        is_shut: bool,
+    }
+
+    impl Wire {
+        fn outbox() -> Outbox<Self> {
+            let (at_once, in_all) = (usize::MAX, usize::MAX);
+            let (is_broken, is_shut) = (false, false);
+            Outbox::new(Self { writes: Vec::new(), at_once, in_all, is_broken, is_shut })
+        }
+    }
+
+    impl AsyncWrite for Wire {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+            pieces: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            if self.is_broken {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            let mut write: Vec<u8> =
+                pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+            write.truncate(self.at_once.min(self.in_all));
+            if write.is_empty() {
+                return Poll::Pending;
+            }
+            self.in_all -= write.len();
+            self.writes.push(write);
+            Poll::Ready(Ok(self.writes.last().map_or(0, Vec::len)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.is_shut = true;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn write(outbox: &Outbox<Wire>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(&mut outbox.clone()).poll_write(&mut context, bytes)
+    }
+
+    fn flush(outbox: &Outbox<Wire>) -> Poll<io::Result<()>> {
+        Pin::new(&mut outbox.clone()).poll_flush(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn what_is_written_in_one_turn_leaves_in_one_write() {
+        let outbox = Wire::outbox();
+        let end = outbox.clone();
+        let mut connection = Box::pin(outbox.clone().sending(poll_fn(move |_| {
+            for answer in [b'a', b'b', b'c'] {
+                assert!(matches!(write(&end, &[answer; 1_000]), Poll::Ready(Ok(1_000))));
+                assert!(matches!(flush(&end), Poll::Ready(Ok(()))));
+            }
+            Poll::<()>::Pending
+        })));
+        for turn in 1..=2 {
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(connection.as_mut().poll(&mut context).is_pending());
+            let writes = &outbox.shared().stream.writes;
+            assert_eq!(writes.len(), turn);
+            assert_eq!(writes[turn - 1], [[b'a'; 1_000], [b'b'; 1_000], [b'c'; 1_000]].concat());
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_or_reordered_whatever_the_sizes() {
+        const SIZES: [usize; 9] = [1, 300, 16_384, 5, 16_385, 70_000, 16_000, 200_000, 3];
+        for at_once in [1_000, 16_384, 65_537, usize::MAX] {
+            let outbox = Wire::outbox();
+            outbox.shared().stream.at_once = at_once;
+            let mut expected = Vec::new();
+            for (size, letter) in SIZES.into_iter().zip(b'a'..) {
+                let piece = vec![letter; size];
+                expected.extend_from_slice(&piece);
+                let mut rest = &piece[..];
+                while !rest.is_empty() {
+                    match write(&outbox, rest) {
+                        Poll::Ready(bytes) => rest = &rest[bytes.unwrap()..],
+                        Poll::Pending => panic!("the stream takes all there is"),
+                    }
+                }
+            }
+            let mut context = Context::from_waker(Waker::noop());
+            let shut = Pin::new(&mut outbox.clone()).poll_shutdown(&mut context);
+            assert!(matches!(shut, Poll::Ready(Ok(()))));
+            assert!(outbox.shared().stream.is_shut);
+            assert!(outbox.shared().stream.writes.concat() == expected, "{at_once} at once");
+        }
+    }
+
+    #[test]
+    fn who_writes_more_than_is_gathered_waits() {
+        const PIECE: usize = 1 << 10;
+        let outbox = Wire::outbox();
+        outbox.shared().stream.in_all = 0;
+        for _ in 0..MAX_GATHERED / PIECE {
+            assert!(matches!(write(&outbox, &[b'x'; PIECE]), Poll::Ready(Ok(PIECE))));
+        }
+        assert!(write(&outbox, b"y").is_pending());
+        assert!(write(&outbox, &vec![b'y'; MAX_COPIED + 1]).is_pending());
+        outbox.shared().stream.in_all = 1;
+        assert!(matches!(write(&outbox, b"y"), Poll::Ready(Ok(1))));
+        assert!(write(&outbox, b"z").is_pending());
+        assert_eq!(outbox.shared().unsent(), MAX_GATHERED);
+    }
+
+    #[test]
+    fn what_goes_wrong_between_turns_is_told_in_the_next() {
+        let outbox = Wire::outbox();
+        let end = outbox.clone();
+        let mut told = Vec::new();
+        let mut connection = Box::pin(outbox.clone().sending(poll_fn(move |_| {
+            let written = write(&end, b"hello").map_err(|error| error.kind());
+            told.push(written);
+            if told.len() == 2 { Poll::Ready(std::mem::take(&mut told)) } else { Poll::Pending }
+        })));
+        outbox.shared().stream.is_broken = true;
+        let task = Arc::<Task>::default();
+        let waker = Waker::from(Arc::clone(&task));
+        assert!(connection.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(task.0.load(Ordering::SeqCst), 1);
+        let Poll::Ready(told) = connection.as_mut().poll(&mut Context::from_waker(&waker)) else {
+            panic!("it was told twice");
+        };
+        let broken = Poll::Ready(Err(io::ErrorKind::BrokenPipe));
+        assert_eq!(told, [Poll::Ready(Ok(5)), broken]);
+    }
+}
