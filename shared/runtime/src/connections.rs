@@ -229,12 +229,12 @@ fn closed(result: Result<(), Box<dyn Error + Send + Sync>>) {
 }
 
 /// A stream that counts what it hears, until that is enough to know that somebody speaks.
-struct Heard<S> {
-    stream: S,
+struct Heard {
+    stream: Outbox<TcpStream>,
     received: Arc<AtomicUsize>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+impl AsyncRead for Heard {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -249,7 +249,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+impl AsyncWrite for Heard {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

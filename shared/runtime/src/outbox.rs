@@ -219,7 +219,6 @@ impl<C: Future, S: AsyncWrite + Unpin> Future for Sending<C, S> {
             shared.error = Some(error);
             context.waker().wake_by_ref();
         }
-        drop(shared);
         outcome
     }
 }
