@@ -32,14 +32,12 @@ impl Core {
         let (view, position) = self.view_of_page(&paging, wish, Moment::Now, deadline).await?;
 
         let newest = view.state.newest(key.namespace(), key.name());
-        let mut events = Items::default();
+        let mut events = Items::expecting(paging.items.min(10));
         let mut next_page_token = String::new();
         if let Some(newest) = newest.as_ref().and_then(|newest| newest.at_position(position)) {
             let mut room = Room::new(&paging, &self.limits);
             let mut last_version = last;
-            let nodes = nodes(newest, order, last, paging.items);
-            events = Items::of_bytes(nodes.iter().map(|node| wire::event_bytes(node)).sum());
-            for node in nodes {
+            for node in nodes(newest, order, last, paging.items) {
                 if !room.take(wire::event_bytes(node)) {
                     break;
                 }

@@ -133,15 +133,9 @@ impl Items {
         Self { expected: items, ..Self::default() }
     }
 
-    /// None yet, with room for items of so many bytes and for what follows them in an answer.
-    pub fn of_bytes(bytes: usize) -> Self {
-        let room = bytes.saturating_add(STATE_BYTES).min(MAX_RESERVED_BYTES);
-        Self { bytes: Vec::with_capacity(room), ..Self::default() }
-    }
-
     /// One more.
     pub fn push(&mut self, item: &impl Message) {
-        if self.count == 0 && self.bytes.capacity() == 0 {
+        if self.count == 0 {
             self.bytes.reserve(FIRST_BYTES);
         }
         self.bytes.message(1, item);
