@@ -133,11 +133,15 @@ impl Stage {
 }
 
 fn set(name: &str, expected_version: Option<u64>) -> Submission {
+    set_to(name, expected_version, "1")
+}
+
+fn set_to(name: &str, expected_version: Option<u64>, value: &str) -> Submission {
     Submission {
         wishes: vec![Wish {
             key: ConfigKey::parse("", name).unwrap(),
             expected_version: expected_version.map(Version),
-            action: WishedAction::Set(Content::untyped(Value::parse("1").unwrap())),
+            action: WishedAction::Set(Content::untyped(Value::parse(value).unwrap())),
         }],
         provenance: Provenance::default(),
         request: None,
@@ -286,6 +290,26 @@ async fn who_comes_after_one_that_gave_up_behind_a_commit_has_a_time_of_their_ow
     stage.queue.submit(set("b", None)).await.unwrap();
     assert!(stage.last_recorded_at().await > came_at);
     assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn who_comes_after_many_that_gave_up_behind_a_commit_has_its_turn() {
+    let stage = Stage::new().await;
+    let mut calls = stage.decide_behind_a_commit(Vec::new()).await;
+    // More than a batch may weigh, if they were still wanted.
+    let large = "x".repeat(Limits::default().batch_bytes / 5);
+    let mut given_up = Vec::new();
+    for _ in 0..5 {
+        given_up.push(stage.submit(set_to("given-up", None, &large)).await);
+    }
+    drop(given_up);
+    stage.all_decided().await;
+    calls.push(stage.submit(set("b", None)).await);
+    stage.log.open_gate();
+    let answers = join_all(calls).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("b", 1)]));
+    assert!(stage.tells("configapi_command_queue_depth 0"), "nobody is thought to wait");
 }
 
 #[tokio::test]

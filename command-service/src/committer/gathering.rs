@@ -35,8 +35,8 @@ impl Gathering {
 
     /// Adds a submission, if its caller still waits.
     pub fn add(&mut self, queued: Queued, now: Instant) {
-        self.bytes += queued.submission.weight_bytes();
         if queued.is_wanted(now) {
+            self.bytes += queued.submission.weight_bytes();
             self.commands += queued.submission.wishes.len();
             self.entries.push_back(queued);
         }

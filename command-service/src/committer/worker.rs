@@ -187,7 +187,8 @@ impl Worker {
     /// a batch.
     pub(super) fn gather(&mut self, mut first: Option<Queued>) {
         let now = Instant::now();
-        while !self.gathering.is_full(&self.limits) {
+        // Who was taken from the queue has no other place to be.
+        while first.is_some() || !self.gathering.is_full(&self.limits) {
             let next = first.take().or_else(|| self.receiver.try_recv().ok());
             let Some(queued) = next else { break };
             self.metrics.taken();
