@@ -1,6 +1,7 @@
 //! A log that fails as a database on the other side of a network can.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ struct Faults {
     passes_singly: Mutex<bool>,
     waiting: Semaphore,
     look_ups: LookUps,
+    /// What was handed out of the pasts of configs.
+    past_bytes: AtomicUsize,
 }
 
 /// Look-ups of configs, and what becomes of them.
@@ -70,6 +73,7 @@ impl FaultyLog {
                 gate: Semaphore::new(1_000),
                 waiting: Semaphore::new(0),
             },
+            past_bytes: AtomicUsize::new(0),
         };
         Arc::new(Self { inner: Mutex::new(inner), faults: Arc::new(faults) })
     }
@@ -152,6 +156,11 @@ impl FaultyLog {
     /// The streams of each look-up, in order.
     pub fn look_ups(&self) -> Vec<Vec<String>> {
         self.faults.look_ups.asked.lock().unwrap().clone()
+    }
+
+    /// How many bytes of the pasts of configs were asked for.
+    pub fn past_bytes(&self) -> usize {
+        self.faults.past_bytes.load(Ordering::Relaxed)
     }
 
     /// How many rows each successful append had.
@@ -250,7 +259,10 @@ impl EventLog for FaultyLog {
     }
 
     async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
-        self.inner().stream_at(stream, point).await
+        let row = self.inner().stream_at(stream, point).await?;
+        let bytes = row.as_ref().map_or(0, StoredEvent::weight_bytes);
+        self.faults.past_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(row)
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

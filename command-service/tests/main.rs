@@ -17,4 +17,5 @@ mod overload;
 mod restore;
 mod set_many;
 mod support;
+mod weights;
 mod writers;

@@ -1,20 +1,17 @@
 //! One try to settle the next group of a batch: load what it needs to know, decide, append on the
 //! very head that was decided on, answer.
 
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use configapi_domain::Point;
-use configapi_event_log::{AppendError, Head, StoredEvent, Turn, decode};
+use configapi_event_log::{AppendError, Head, StoredEvent, Turn};
 
+use super::Refusal;
 use super::batch::Batch;
 use super::establish::unavailable;
-use super::loading::Found;
-use super::plan::{Knowledge, Plan, Planner};
+use super::looking_up::Known;
+use super::plan::{Plan, Planner};
 use super::resolve::Resolution;
 use super::worker::Worker;
-use super::{Refusal, WishedAction};
 use crate::failpoints::{BEFORE_ANSWER, BEFORE_BEGIN};
 
 /// How a try went.
@@ -38,14 +35,22 @@ impl Worker {
             .unwrap_or_else(|| Planner::new(head, self.now(), self.limits.commit_bytes));
         let decided_ahead = planner.decided_submissions();
         self.wait_for_loading(head, &mut planner.knowledge).await;
-        if !self.load(batch, decided_ahead, &mut planner.knowledge).await? {
-            return Ok(Step::Forward);
-        }
+        let known = match self.look_up(batch, decided_ahead, &mut planner.knowledge).await? {
+            Known::First(submissions) => submissions,
+            Known::TooLarge(refusal) => {
+                batch.refuse_first(1, &refusal);
+                return Ok(Step::Forward);
+            }
+        };
         // It may have been set while we waited for the store.
         if self.is_clock_in_doubt() {
             return Ok(Step::Lost);
         }
-        let _ = batch.group().skip(decided_ahead).all(|submission| planner.decide(submission));
+        let _ = batch
+            .group()
+            .take(known)
+            .skip(decided_ahead)
+            .all(|submission| planner.decide(submission));
         let (Plan { rows, mut verdicts, changed }, knowledge) = planner.finish();
         let recalled = self.recall_refused(batch, &mut verdicts).await?;
         if !recalled.is_empty() {
@@ -173,71 +178,6 @@ impl Worker {
                 Err(Refusal::Unavailable(why))
             }
         }
-    }
-
-    /// Gets to know every config that the group names, after so many submissions whose configs are
-    /// known. If they weigh too much for one commit the group is made smaller; false if that settled
-    /// or shrank something instead.
-    async fn load(
-        &mut self,
-        batch: &mut Batch,
-        known_submissions: usize,
-        knowledge: &mut Knowledge,
-    ) -> Result<bool, Refusal> {
-        let mut missing: Vec<(usize, Arc<str>)> = Vec::new();
-        let mut asked = HashSet::new();
-        let mut points: Vec<(Arc<str>, Point)> = Vec::new();
-        for (index, submission) in batch.group().enumerate().skip(known_submissions) {
-            for wish in &submission.wishes {
-                let stream = wish.key.shared_stream();
-                if let WishedAction::Restore(Some(point)) = wish.action {
-                    points.push((Arc::clone(&stream), point));
-                }
-                if knowledge.configs.contains_key(&stream) {
-                    continue;
-                }
-                if let Some(config) = self.aggregates.get(&stream) {
-                    knowledge.configs.insert(stream, config.clone());
-                } else if asked.insert(Arc::clone(&stream)) {
-                    missing.push((index, stream));
-                }
-            }
-        }
-        let mut loaded_bytes = 0;
-        for chunk in missing.chunks(self.limits.load_streams) {
-            let streams: Vec<&str> = chunk.iter().map(|(_, stream)| &**stream).collect();
-            let rows = self.log.newest(&streams).await.map_err(unavailable)?;
-            let streams = chunk.iter().map(|(_, stream)| Arc::clone(stream)).collect();
-            loaded_bytes += self.learn(&Found { streams, rows }, knowledge);
-            let (last, _) = chunk[chunk.len() - 1];
-            if loaded_bytes > self.limits.commit_bytes && chunk.last() != missing.last() {
-                if last == 0 {
-                    let limit_bytes = self.limits.commit_bytes;
-                    let refusal = Refusal::TooLarge { bytes: loaded_bytes, limit_bytes };
-                    batch.refuse_first(1, &refusal);
-                } else {
-                    batch.limit_group(last);
-                }
-                return Ok(false);
-            }
-        }
-        self.load_points(points, knowledge).await?;
-        Ok(true)
-    }
-
-    async fn load_points(
-        &self,
-        points: Vec<(Arc<str>, Point)>,
-        knowledge: &mut Knowledge,
-    ) -> Result<(), Refusal> {
-        for (stream, point) in points {
-            let row = self.log.stream_at(&stream, point).await.map_err(unavailable)?;
-            match row.as_ref().map(decode).transpose() {
-                Ok(recorded) => _ = knowledge.points.insert((stream, point), recorded),
-                Err(error) => knowledge.cannot_read(&stream, &error),
-            }
-        }
-        Ok(())
     }
 }
 

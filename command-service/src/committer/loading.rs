@@ -14,6 +14,9 @@ use super::aggregates::weight_bytes;
 use super::plan::Knowledge;
 use super::worker::Worker;
 
+/// By how much the first look-up is smaller than a later one may be.
+const FIRST_LOOK_UP: usize = 4;
+
 /// A look-up that is under way. It has a task of its own, so that one that is of no use any more ends
 /// in peace: cut off, it would take its connection along.
 #[derive(Debug)]
@@ -31,6 +34,16 @@ pub(super) struct Found {
     pub rows: Vec<StoredEvent>,
 }
 
+/// How many streams the next look-up asks for, after some that brought so many bytes: a part of what
+/// it may ask for as long as nobody knows what they weigh, then about what a commit can hold.
+pub(super) fn slice(limits: &Limits, asked: usize, bytes: usize) -> usize {
+    let count = match asked {
+        0 => limits.load_streams / FIRST_LOOK_UP,
+        _ => limits.commit_bytes / (bytes / asked).max(1),
+    };
+    count.clamp(1, limits.load_streams.max(1))
+}
+
 impl Loading {
     /// Begins to look up streams, for decisions on this head.
     pub fn begin(
@@ -39,19 +52,19 @@ impl Loading {
         head: Head,
         streams: Vec<Arc<str>>,
     ) -> Self {
-        let (at_once, limit_bytes) = (limits.load_streams, limits.commit_bytes);
+        let limits = *limits;
         let found = tokio::spawn(async move {
             let mut found = Found::default();
-            let mut bytes = 0;
-            for chunk in streams.chunks(at_once) {
-                // More than a commit can hold would be of no use.
-                if bytes > limit_bytes {
-                    break;
-                }
-                let asked: Vec<&str> = chunk.iter().map(|stream| &**stream).collect();
-                let rows = log.newest(&asked).await?;
+            let (mut asked, mut bytes) = (0, 0);
+            // More than a commit can hold would be of no use.
+            while asked < streams.len() && bytes <= limits.commit_bytes {
+                let count = slice(&limits, asked, bytes).min(streams.len() - asked);
+                let next = &streams[asked..asked + count];
+                let names: Vec<&str> = next.iter().map(|stream| &**stream).collect();
+                let rows = log.newest(&names).await?;
+                asked += count;
                 bytes += rows.iter().map(StoredEvent::weight_bytes).sum::<usize>();
-                found.streams.extend_from_slice(chunk);
+                found.streams.extend_from_slice(next);
                 found.rows.extend(rows);
             }
             Ok(found)

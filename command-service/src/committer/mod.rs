@@ -9,6 +9,7 @@ mod establish;
 mod gathering;
 mod limits;
 mod loading;
+mod looking_up;
 mod metrics;
 mod plan;
 mod queue;

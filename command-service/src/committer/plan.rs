@@ -9,7 +9,7 @@ use configapi_domain::{
     Version, decide, evolve,
 };
 use configapi_event_log::{
-    CommandPart, DecodeError, Draft, Fingerprint, Head, Recorded, StoredEvent, encode, seal,
+    CommandPart, DecodeError, Draft, Fingerprint, Head, StoredEvent, encode, seal,
 };
 
 use super::submission::Written;
@@ -20,8 +20,8 @@ use super::{EventKind, Receipt, Refusal, Submission, Wish, WishedAction};
 pub(super) struct Knowledge {
     /// Every config that the batch names.
     pub configs: HashMap<Arc<str>, ConfigValue>,
-    /// Every point that a Restore of the batch names.
-    pub points: HashMap<(Arc<str>, Point), Option<Recorded>>,
+    /// What configs were at every point that a Restore of the batch names; none if they were nothing.
+    pub pasts: HashMap<(Arc<str>, Point), Option<Past>>,
     /// Configs with an event that this program cannot read, and why: they are not to be touched.
     pub unreadable: HashMap<Arc<str>, String>,
 }
@@ -223,9 +223,7 @@ impl Planner {
             }
             Point::Time(_) | Point::Position(_) => {}
         }
-        let known = self.knowledge.points.get(&(Arc::clone(stream), point))?;
-        let recorded = known.as_ref()?;
-        Some(Past { version: recorded.version, content: recorded.event.content().cloned() })
+        self.knowledge.pasts.get(&(Arc::clone(stream), point))?.clone()
     }
 
     fn accept(&mut self, submission: &Submission, decided_before: usize) -> Vec<Receipt> {

@@ -1,0 +1,150 @@
+//! Looking up what a group needs to know before it is decided: configs that nobody here knows, and what
+//! configs were at the moments that Restores name. Both within the bounds of what one commit can
+//! hold: a group that needs more is decided in parts, and a single submission is refused.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use configapi_domain::{Past, Point};
+use configapi_event_log::{StoredEvent, decode};
+
+use super::batch::Batch;
+use super::establish::unavailable;
+use super::loading::{Found, slice};
+use super::plan::Knowledge;
+use super::worker::Worker;
+use super::{Refusal, WishedAction};
+
+/// A row holds a value and the one before it, so that the rows that are looked up for Restores may
+/// weigh twice what a commit may.
+const VALUES_PER_ROW: usize = 2;
+
+/// How much of a group is known.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// All that the first so many submissions need: one at least.
+    First(usize),
+    /// The first submission needs more than a commit can hold; its refusal.
+    TooLarge(Refusal),
+}
+
+impl Worker {
+    /// Gets to know what the group names, after so many submissions that are decided already.
+    pub(super) async fn look_up(
+        &mut self,
+        batch: &Batch,
+        decided: usize,
+        knowledge: &mut Knowledge,
+    ) -> Result<Known, Refusal> {
+        match self.look_up_configs(batch, decided, knowledge).await? {
+            Known::First(known) => self.look_up_pasts(batch, decided..known, knowledge).await,
+            too_large @ Known::TooLarge(_) => Ok(too_large),
+        }
+    }
+
+    async fn look_up_configs(
+        &mut self,
+        batch: &Batch,
+        decided: usize,
+        knowledge: &mut Knowledge,
+    ) -> Result<Known, Refusal> {
+        let missing = self.missing(batch, decided, knowledge);
+        let (mut asked, mut read_bytes, mut loaded_bytes) = (0, 0, 0);
+        while let Some((next, _)) = missing.get(asked) {
+            if loaded_bytes > self.limits.commit_bytes {
+                return Ok(self.known_before(*next, loaded_bytes));
+            }
+            let count = slice(&self.limits, asked, read_bytes).min(missing.len() - asked);
+            let streams: Vec<Arc<str>> =
+                missing[asked..asked + count].iter().map(|(_, stream)| stream.clone()).collect();
+            let names: Vec<&str> = streams.iter().map(|stream| &**stream).collect();
+            let rows = self.log.newest(&names).await.map_err(unavailable)?;
+            asked += count;
+            read_bytes += rows.iter().map(StoredEvent::weight_bytes).sum::<usize>();
+            loaded_bytes += self.learn(&Found { streams, rows }, knowledge);
+        }
+        Ok(Known::First(batch.group().count()))
+    }
+
+    /// The streams that nobody knows, each with the first submission that names it, in their order.
+    fn missing(
+        &mut self,
+        batch: &Batch,
+        decided: usize,
+        knowledge: &mut Knowledge,
+    ) -> Vec<(usize, Arc<str>)> {
+        let mut missing = Vec::new();
+        let mut seen = HashSet::new();
+        for (index, submission) in batch.group().enumerate().skip(decided) {
+            for wish in &submission.wishes {
+                let stream = wish.key.shared_stream();
+                if knowledge.configs.contains_key(&stream) {
+                    continue;
+                }
+                if let Some(config) = self.aggregates.get(&stream) {
+                    knowledge.configs.insert(stream, config.clone());
+                } else if seen.insert(Arc::clone(&stream)) {
+                    missing.push((index, stream));
+                }
+            }
+        }
+        missing
+    }
+
+    async fn look_up_pasts(
+        &self,
+        batch: &Batch,
+        submissions: std::ops::Range<usize>,
+        knowledge: &mut Knowledge,
+    ) -> Result<Known, Refusal> {
+        let limit_bytes = self.limits.commit_bytes.saturating_mul(VALUES_PER_ROW);
+        let mut read_bytes = 0;
+        let (decided, known) = (submissions.start, submissions.end);
+        for (index, submission) in batch.group().enumerate().take(known).skip(decided) {
+            for wish in &submission.wishes {
+                let WishedAction::Restore(Some(point)) = wish.action else { continue };
+                let stream = wish.key.shared_stream();
+                if knowledge.pasts.contains_key(&(Arc::clone(&stream), point)) {
+                    continue;
+                }
+                if read_bytes > limit_bytes {
+                    return Ok(self.known_before(index, read_bytes));
+                }
+                read_bytes += self.look_back(stream, point, knowledge).await?;
+            }
+        }
+        Ok(Known::First(known))
+    }
+
+    /// Looks up what a config was at a point. Answers how many bytes that took.
+    async fn look_back(
+        &self,
+        stream: Arc<str>,
+        point: Point,
+        knowledge: &mut Knowledge,
+    ) -> Result<usize, Refusal> {
+        let row = self.log.stream_at(&stream, point).await.map_err(unavailable)?;
+        match row.as_ref().map(decode).transpose() {
+            Ok(recorded) => {
+                let past = recorded.map(|recorded| Past {
+                    version: recorded.version,
+                    content: recorded.event.content().cloned(),
+                });
+                knowledge.pasts.insert((stream, point), past);
+            }
+            Err(error) => knowledge.cannot_read(&stream, &error),
+        }
+        Ok(row.as_ref().map_or(0, StoredEvent::weight_bytes))
+    }
+
+    /// What is known if it became too much when this submission had its turn.
+    fn known_before(&self, submission: usize, bytes: usize) -> Known {
+        match submission {
+            0 => {
+                let limit_bytes = self.limits.commit_bytes;
+                Known::TooLarge(Refusal::TooLarge { bytes, limit_bytes })
+            }
+            others => Known::First(others),
+        }
+    }
+}

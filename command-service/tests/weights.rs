@@ -1,0 +1,147 @@
+//! What has to be looked up for a command is bounded, however much the log holds and however little the
+//! command itself weighs.
+
+use std::sync::Arc;
+
+use configapi_command_service::committer::Limits;
+use configapi_proto::Reason;
+use configapi_proto::v1::command::Action;
+use configapi_proto::v1::restore_target::Moment;
+use configapi_proto::v1::{
+    ApplyRequest, Command, RestoreAction, RestoreRequest, RestoreTarget, SetAction,
+};
+use futures_util::future::join_all;
+
+use crate::faulty_log::FaultyLog;
+use crate::support::{TestServer, memory_log, refusal, start_on};
+
+const COMMIT_BYTES: usize = 1 << 20;
+const LARGE_BYTES: usize = 50_000;
+
+async fn start() -> (TestServer, Arc<FaultyLog>) {
+    let log = FaultyLog::new(memory_log());
+    (again_on(&log).await, log)
+}
+
+/// A server that knows no config yet.
+async fn again_on(log: &Arc<FaultyLog>) -> TestServer {
+    let limits = Limits { commit_bytes: COMMIT_BYTES, ..Limits::default() };
+    start_on(log.clone(), limits).await
+}
+
+fn set(name: &str, value: &str) -> Command {
+    let set = SetAction { value: value.to_owned(), ..SetAction::default() };
+    Command { name: name.to_owned(), action: Some(Action::Set(set)), ..Command::default() }
+}
+
+fn restore(name: &str, moment: Moment) -> Command {
+    let target = Some(RestoreTarget { moment: Some(moment) });
+    let action = Some(Action::Restore(RestoreAction { target }));
+    Command { name: name.to_owned(), action, ..Command::default() }
+}
+
+fn apply(commands: Vec<Command>) -> ApplyRequest {
+    ApplyRequest { commands, ..ApplyRequest::default() }
+}
+
+async fn set_twice(server: &TestServer, name: &str) {
+    server.set(name, &"1".repeat(LARGE_BYTES)).await.unwrap();
+    server.set(name, &"2".repeat(LARGE_BYTES)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_thousand_restores_of_a_large_value_are_refused_before_all_is_read() {
+    let (server, log) = start().await;
+    set_twice(&server, "a").await;
+    let fillers = (0..1_000).map(|i| set(&format!("k{i}"), "1")).collect();
+    server.client.clone().apply(apply(fillers)).await.unwrap();
+    for validate_only in [false, true] {
+        let read_before = log.past_bytes();
+        let commands = (0..1_000).map(|i| restore("a", Moment::Position(2 + i))).collect();
+        let request = ApplyRequest { validate_only, ..apply(commands) };
+        let error = refusal(server.client.clone().apply(request).await);
+        assert_eq!(error.reason, Reason::InvalidArgument);
+        assert!(error.field_violations[0].description.contains("split"), "{error:?}");
+        let read_bytes = log.past_bytes() - read_before;
+        assert!(read_bytes < 3 * COMMIT_BYTES, "{read_bytes} bytes were read");
+    }
+}
+
+#[tokio::test]
+async fn many_restores_to_one_moment_look_it_up_once() {
+    let (server, log) = start().await;
+    server.set("a", "1").await.unwrap();
+    server.set("a", "2").await.unwrap();
+    server.set("a", "3").await.unwrap();
+    let restores = |count| apply(vec![restore("a", Moment::Version(1)); count]);
+    server.client.clone().apply(restores(1)).await.unwrap();
+    let read_bytes = log.past_bytes();
+    server.client.clone().apply(restores(500)).await.unwrap();
+    assert_eq!(log.past_bytes(), 2 * read_bytes);
+}
+
+#[tokio::test]
+async fn restores_that_come_together_are_not_read_again_and_again() {
+    let (server, log) = start().await;
+    let names: Vec<_> = (0..100).map(|i| format!("k{i}")).collect();
+    for name in &names {
+        set_twice(&server, name).await;
+    }
+    log.close_gate().await;
+    let calls: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let mut client = server.client.clone();
+            let target = Some(RestoreTarget { moment: Some(Moment::Version(2)) });
+            let request = RestoreRequest { name: name.clone(), target, ..Default::default() };
+            tokio::spawn(async move { client.restore(request).await })
+        })
+        .collect();
+    log.append_waits().await;
+    log.open_gate();
+    for call in join_all(calls).await {
+        call.unwrap().unwrap();
+    }
+    let read_bytes = log.past_bytes();
+    assert!(read_bytes < 4 * 100 * 2 * LARGE_BYTES, "{read_bytes} bytes were read");
+}
+
+#[tokio::test]
+async fn what_large_configs_weigh_is_found_out_by_a_few_of_them() {
+    let (server, log) = start().await;
+    for i in 0..200 {
+        server.set(&format!("k{i}"), &"1".repeat(LARGE_BYTES)).await.unwrap();
+    }
+    let cold = again_on(&log).await;
+    let looked_up_before = log.look_ups().len();
+    let commands = (0..200).map(|i| set(&format!("k{i}"), "2")).collect();
+    let error = refusal(cold.client.clone().apply(apply(commands)).await);
+    assert_eq!(error.reason, Reason::InvalidArgument);
+    let looked_up = log.look_ups()[looked_up_before..].concat().len();
+    assert!(looked_up <= 64, "{looked_up} configs were looked up");
+}
+
+#[tokio::test]
+async fn large_configs_that_nobody_knows_are_written_however_many_come_together() {
+    let (server, log) = start().await;
+    let names: Vec<_> = (0..200).map(|i| format!("k{i}")).collect();
+    for name in &names {
+        server.set(name, &"1".repeat(LARGE_BYTES)).await.unwrap();
+    }
+    let cold = again_on(&log).await;
+    log.close_gate().await;
+    let calls: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let (server, name) = (cold.client.clone(), name.clone());
+            let request = crate::support::set_request(&name, "2");
+            tokio::spawn(async move { server.clone().set(request).await })
+        })
+        .collect();
+    log.append_waits().await;
+    log.open_gate();
+    for call in join_all(calls).await {
+        call.unwrap().unwrap();
+    }
+    assert_eq!(cold.events().await.len(), 400);
+}
