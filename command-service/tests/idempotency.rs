@@ -5,7 +5,7 @@ use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::{ApplyRequest, Command, DeleteRequest, SetAction, SetRequest};
 
-use crate::support::{memory_log, set_request, start, start_on};
+use crate::support::{memory_log, refusal, set_request, start, start_on};
 
 fn keyed(id: &str, name: &str, value: &str) -> SetRequest {
     SetRequest { request_id: id.to_owned(), ..set_request(name, value) }
@@ -105,4 +105,39 @@ async fn an_apply_is_repeatable_as_a_whole() {
     assert_eq!(client.apply(request).await.unwrap().into_inner(), first);
     assert_eq!(first.receipts.len(), 3);
     assert_eq!(server.events().await.len(), 3);
+}
+
+fn apply_of(names: &[String]) -> ApplyRequest {
+    let set = |name: &String| Command {
+        name: name.clone(),
+        action: Some(Action::Set(SetAction { value: "1".to_owned(), ..SetAction::default() })),
+        ..Command::default()
+    };
+    let commands = names.iter().map(set).collect();
+    ApplyRequest { commands, request_id: "one".to_owned(), ..ApplyRequest::default() }
+}
+
+#[tokio::test]
+async fn an_apply_is_repeatable_however_large_its_configs_have_become() {
+    let limits = Limits { commit_bytes: 100_000, load_streams: 2, ..Limits::default() };
+    let log = memory_log();
+    let server = start_on(log.clone(), limits).await;
+    let names: Vec<_> = (0..8).map(|i| format!("k{i}")).collect();
+    let request = apply_of(&names);
+    let first = server.client.clone().apply(request.clone()).await.unwrap().into_inner();
+    for name in &names {
+        server.set(name, &"x".repeat(60_000)).await.unwrap();
+    }
+    // One that knows them all, and one that finds out what they weigh when it looks them up.
+    for server in [server, start_on(log, limits).await] {
+        let again = server.client.clone().apply(request.clone()).await.unwrap().into_inner();
+        assert_eq!(again, first);
+        let new = ApplyRequest { request_id: "two".to_owned(), ..request.clone() };
+        let error = refusal(server.client.clone().apply(new).await);
+        assert_eq!(error.reason, Reason::InvalidArgument);
+        let other = ApplyRequest { reason: "another".to_owned(), ..request.clone() };
+        let error = refusal(server.client.clone().apply(other).await);
+        assert_eq!(error.reason, Reason::RequestIdReused);
+        assert_eq!(server.events().await.len(), 16);
+    }
 }

@@ -38,7 +38,11 @@ impl Worker {
         let known = match self.look_up(batch, decided_ahead, &mut planner.knowledge).await? {
             Known::First(submissions) => submissions,
             Known::TooLarge(refusal) => {
-                batch.refuse_first(1, &refusal);
+                let recalled = self.recall_first(batch).await?;
+                if recalled.is_empty() {
+                    batch.refuse_first(1, &refusal);
+                }
+                settle_recalled(batch, recalled);
                 return Ok(Step::Forward);
             }
         };

@@ -15,8 +15,8 @@ use super::worker::Worker;
 use super::{Receipt, Refusal, Submission};
 
 impl Worker {
-    /// Before keyed submissions are refused by a rule: were they accepted once before? Then the
-    /// rule was kept, and the first receipt is the answer.
+    /// Before keyed submissions are refused by a rule, or for what they would weigh by now: were they
+    /// accepted once before? Then all was well, and the first receipt is the answer.
     pub(super) async fn recall_refused(
         &self,
         batch: &Batch,
@@ -26,10 +26,18 @@ impl Worker {
             .group()
             .enumerate()
             .zip(&*verdicts)
-            .filter(|(_, verdict)| matches!(verdict, Verdict::Refused(Refusal::Rule { .. })))
+            .filter(|(_, verdict)| is_to_be_recalled(verdict))
             .map(|(entry, _)| entry)
             .collect();
         self.recall(refused.into_iter()).await
+    }
+
+    /// As [`Self::recall_refused`], for a first submission that needs too much to be decided at all.
+    pub(super) async fn recall_first(
+        &self,
+        batch: &Batch,
+    ) -> Result<Vec<(usize, Answer)>, Refusal> {
+        self.recall(batch.group().enumerate().take(1)).await
     }
 
     /// The answers to those submissions of the group that are in the log already.
@@ -74,6 +82,11 @@ impl Worker {
         });
         Ok(answers.collect())
     }
+}
+
+/// Whether a refusal is about what is true now and may not have been then.
+fn is_to_be_recalled(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Refused(Refusal::Rule { .. } | Refusal::TooLarge { .. }))
 }
 
 /// The epoch that a position was written in.
