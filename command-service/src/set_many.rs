@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use configapi_proto::v1::{SetManyRequest, SetManyResponse, SetResponse};
-use configapi_proto::{ApiError, Reason};
+use configapi_proto::{ApiError, Reason, Token};
 use configapi_runtime::shutdown::Lifecycle;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
@@ -79,6 +79,8 @@ struct BulkStream {
 #[derive(Debug, Default)]
 struct Progress {
     response: SetManyResponse,
+    /// The newest place in the log of all that was written. Repeats have older ones.
+    token: Option<Token>,
     settled_when_told: u64,
 }
 
@@ -163,10 +165,9 @@ impl Progress {
         match outcome {
             Ok(response) => {
                 self.response.durable_items += 1;
-                let token = response.receipt.map(|receipt| receipt.token).unwrap_or_default();
-                if !token.is_empty() {
-                    self.response.token = token;
-                }
+                let receipt = response.receipt;
+                let token = receipt.and_then(|receipt| receipt.token.parse::<Token>().ok());
+                self.token = self.token.max(token);
             }
             Err(error) => self.response.failures.push(error.into_set_many_failure(index)),
         }
@@ -181,6 +182,7 @@ impl Progress {
     fn take_response(&mut self) -> SetManyResponse {
         let failures = std::mem::take(&mut self.response.failures);
         self.settled_when_told = self.response.settled_items;
-        SetManyResponse { failures, ..self.response.clone() }
+        let token = self.token.map(|token| token.to_string()).unwrap_or_default();
+        SetManyResponse { failures, token, ..self.response }
     }
 }

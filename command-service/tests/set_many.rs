@@ -70,6 +70,17 @@ async fn a_broken_stream_is_sent_again_with_the_same_ids_and_nothing_is_doubled(
 }
 
 #[tokio::test]
+async fn the_token_covers_what_was_written_before_a_repeat() {
+    let server = start().await;
+    let old = item(SetRequest { request_id: "old".to_owned(), ..set_request("a", "1") });
+    send(&server, vec![old.clone()]).await;
+    let answers = send(&server, vec![item(set_request("b", "1")), old]).await;
+    let last = answers.last().unwrap();
+    assert_eq!((last.settled_items, last.durable_items), (2, 2));
+    assert_eq!(last.token, "1-2");
+}
+
+#[tokio::test]
 async fn a_shutdown_settles_what_was_begun_and_says_that_it_ends() {
     let server = start().await;
     let (items, receiver) = tokio::sync::mpsc::channel(8);

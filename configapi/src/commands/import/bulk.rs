@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use configapi_proto::v1::{SetManyFailure, SetManyRequest, SetManyResponse, SetRequest};
-use configapi_proto::{ApiError, Reason};
+use configapi_proto::{ApiError, Reason, Token};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -189,7 +189,8 @@ impl<'a> Bulk<'a> {
                 None => self.outcome.written += 1,
             }
         }
-        if !answer.token.is_empty() {
+        // A stream that begins with repeats tells of older places than the one before did.
+        if answer.token.parse::<Token>().ok() > self.outcome.token.parse().ok() {
             self.outcome.token.clone_from(&answer.token);
         }
         self.progress.set_position(self.outcome.written + self.outcome.refused);
