@@ -44,6 +44,21 @@ fn a_file_is_one_change() {
 }
 
 #[test]
+fn a_restore_to_a_position_within_it_gives_what_a_get_at_that_position_shows() {
+    let servers = Servers::start();
+    for (name, value) in [("old", "1"), ("older", "1"), ("older", "2")] {
+        servers.set(name, value);
+    }
+    servers.configapi(["apply", "-"]).stdin(RELEASE).ends().succeeded();
+    for position in ["4", "5", "6", "7", "8"] {
+        servers.set("a", "later");
+        let shown = servers.read(["get", "a", "--at", position]).stdout;
+        servers.configapi(["restore", "a", "--position", position]).ends().succeeded();
+        assert_eq!(servers.read(["get", "a"]).stdout, shown, "at position {position}");
+    }
+}
+
+#[test]
 fn json_is_taken_too_and_the_flag_decides_the_reason() {
     let servers = Servers::start();
     let file =

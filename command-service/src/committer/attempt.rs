@@ -35,7 +35,7 @@ impl Worker {
             .unwrap_or_else(|| Planner::new(head, self.now(), self.limits.commit_bytes));
         let decided_ahead = planner.decided_submissions();
         self.wait_for_loading(head, &mut planner.knowledge).await;
-        let known = match self.look_up(batch, decided_ahead, &mut planner.knowledge).await? {
+        let known = match self.look_up(batch, &mut planner).await? {
             Known::First(submissions) => submissions,
             Known::TooLarge(refusal) => {
                 let recalled = self.recall_first(batch).await?;

@@ -3,15 +3,16 @@
 //! hold: a group that needs more is decided in parts, and a single submission is refused.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use configapi_domain::{Past, Point};
-use configapi_event_log::{StoredEvent, decode};
+use configapi_domain::{Past, Point, Position, Version};
+use configapi_event_log::{LogError, StoredEvent, decode};
 
 use super::batch::Batch;
 use super::establish::unavailable;
 use super::loading::{Found, slice};
-use super::plan::Knowledge;
+use super::plan::{Knowledge, Planner};
 use super::worker::Worker;
 use super::{Refusal, WishedAction};
 
@@ -29,15 +30,16 @@ pub(super) enum Known {
 }
 
 impl Worker {
-    /// Gets to know what the group names, after so many submissions that are decided already.
+    /// Gets to know what the group names after the submissions that are decided already.
     pub(super) async fn look_up(
         &mut self,
         batch: &Batch,
-        decided: usize,
-        knowledge: &mut Knowledge,
+        planner: &mut Planner,
     ) -> Result<Known, Refusal> {
+        let (decided, head) = (planner.decided_submissions(), planner.head().position);
+        let knowledge = &mut planner.knowledge;
         match self.look_up_configs(batch, decided, knowledge).await? {
-            Known::First(known) => self.look_up_pasts(batch, decided..known, knowledge).await,
+            Known::First(known) => self.look_up_pasts(batch, decided..known, head, knowledge).await,
             too_large @ Known::TooLarge(_) => Ok(too_large),
         }
     }
@@ -94,7 +96,8 @@ impl Worker {
     async fn look_up_pasts(
         &self,
         batch: &Batch,
-        submissions: std::ops::Range<usize>,
+        submissions: Range<usize>,
+        head: Position,
         knowledge: &mut Knowledge,
     ) -> Result<Known, Refusal> {
         let limit_bytes = self.limits.commit_bytes.saturating_mul(VALUES_PER_ROW);
@@ -104,7 +107,9 @@ impl Worker {
             for wish in &submission.wishes {
                 let WishedAction::Restore(Some(point)) = wish.action else { continue };
                 let stream = wish.key.shared_stream();
-                if knowledge.pasts.contains_key(&(Arc::clone(&stream), point)) {
+                if knowledge.pasts.contains_key(&(Arc::clone(&stream), point))
+                    || matches!(point, Point::Position(position) if position > head)
+                {
                     continue;
                 }
                 if read_bytes > limit_bytes {
@@ -123,7 +128,8 @@ impl Worker {
         point: Point,
         knowledge: &mut Knowledge,
     ) -> Result<usize, Refusal> {
-        let row = self.log.stream_at(&stream, point).await.map_err(unavailable)?;
+        let newest = knowledge.configs.get(&stream).map(|config| config.version);
+        let (row, read_bytes) = self.row_at(&stream, point, newest).await.map_err(unavailable)?;
         match row.as_ref().map(decode).transpose() {
             Ok(recorded) => {
                 let past = recorded.map(|recorded| Past {
@@ -134,7 +140,33 @@ impl Worker {
             }
             Err(error) => knowledge.cannot_read(&stream, &error),
         }
-        Ok(row.as_ref().map_or(0, StoredEvent::weight_bytes))
+        Ok(read_bytes)
+    }
+
+    /// The row that a stream stood at, and how many bytes it took to find it. `newest` is the newest
+    /// version that the stream has, or will have if what was decided is written.
+    async fn row_at(
+        &self,
+        stream: &str,
+        point: Point,
+        newest: Option<Version>,
+    ) -> Result<(Option<StoredEvent>, usize), LogError> {
+        let row = self.log.stream_at(stream, point).await?;
+        let mut read_bytes = weight_bytes(row.as_ref());
+        let version = row.as_ref().map_or(Version::NONE, |row| row.version);
+        let Point::Position(position) = point else { return Ok((row, read_bytes)) };
+        if newest == Some(version) {
+            return Ok((row, read_bytes));
+        }
+        // A position within an Apply means all of it, as it does to whoever reads: nobody sees half.
+        let next = self.log.stream_at(stream, Point::Version(version.next())).await?;
+        read_bytes += weight_bytes(next.as_ref());
+        let Some(end) = next.as_ref().and_then(|next| end_if_begun(next, position)) else {
+            return Ok((row, read_bytes));
+        };
+        let row = self.log.stream_at(stream, Point::Position(end)).await?;
+        read_bytes += weight_bytes(row.as_ref());
+        Ok((row, read_bytes))
     }
 
     /// What is known if it became too much when this submission had its turn.
@@ -147,4 +179,15 @@ impl Worker {
             others => Known::First(others),
         }
     }
+}
+
+/// Where the command of this row ends, if it begins at this position or before.
+fn end_if_begun(row: &StoredEvent, position: Position) -> Option<Position> {
+    let first = row.position.0.saturating_sub(row.part.index.into());
+    let last = first.saturating_add(u64::from(row.part.size).saturating_sub(1));
+    (first <= position.0).then_some(Position(last))
+}
+
+fn weight_bytes(row: Option<&StoredEvent>) -> usize {
+    row.map_or(0, StoredEvent::weight_bytes)
 }

@@ -194,6 +194,13 @@ impl Planner {
             WishedAction::Set(content) => Action::Set(content.clone()),
             WishedAction::Delete => Action::Delete,
             WishedAction::Restore(None) => Action::Restore(RestoreSource::LastValue),
+            // A later position is in the log of another server at most: if it is, this one's head is
+            // old, and what was decided on it is void.
+            WishedAction::Restore(Some(Point::Position(position)))
+                if *position > self.head.position =>
+            {
+                Action::Restore(RestoreSource::NotYet(*position))
+            }
             WishedAction::Restore(Some(point)) => {
                 let past = self.past(stream, *point, config);
                 Action::Restore(past.map_or(RestoreSource::Nothing(*point), RestoreSource::Past))

@@ -74,6 +74,7 @@ fn decide_restore(config: &ConfigValue, source: &RestoreSource) -> Result<Config
         }
         (RestoreSource::LastValue, _) => return refused(RestoreRefusal::NotDeleted),
         (RestoreSource::Nothing(point), _) => return refused(RestoreRefusal::Nothing(*point)),
+        (RestoreSource::NotYet(position), _) => return refused(RestoreRefusal::NotYet(*position)),
         (RestoreSource::Past(past), _) => match &past.content {
             Some(content) => (content.clone(), past.version),
             None => {

@@ -1,6 +1,6 @@
 //! What somebody wants to happen to one config.
 
-use crate::{ConfigKey, Content, Point, Version};
+use crate::{ConfigKey, Content, Point, Position, Version};
 
 /// One wish about one config.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum RestoreSource {
     Past(Past),
     /// The config was nothing at the point that the caller named.
     Nothing(Point),
+    /// The position that the caller named has no meaning yet: the log ends before it.
+    NotYet(Position),
 }
 
 /// What a config was at some point of its past.

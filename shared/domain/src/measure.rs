@@ -55,7 +55,7 @@ pub enum Point {
     Version(Version),
     /// At this time: the last event recorded then or before.
     Time(Timestamp),
-    /// At this position of the whole log.
+    /// At this position of the whole log. One within a command means the end of that.
     Position(Position),
 }
 

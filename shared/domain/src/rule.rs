@@ -1,6 +1,6 @@
 //! The rules that a command can break. Each variant is something that a caller acts on.
 
-use crate::{Point, Version};
+use crate::{Point, Position, Version};
 
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,4 +48,7 @@ pub enum RestoreRefusal {
     /// The config did not exist at the point named.
     #[error("the config had no value at {0}")]
     Nothing(Point),
+    /// The log ends before the position named, so that nobody knows what the config will be there.
+    #[error("position {0} is not in the log yet")]
+    NotYet(Position),
 }

@@ -69,6 +69,15 @@ fn a_version_that_was_a_delete_has_nothing_to_restore() {
 }
 
 #[test]
+fn a_position_that_the_log_has_not_reached_has_nothing_to_restore_yet() {
+    let position = Position(7);
+    let action = Action::Restore(RestoreSource::NotYet(position));
+    let rule = BrokenRule::RestoreRefused(RestoreRefusal::NotYet(position));
+    given(&deleted()).when(action.clone()).then_refused(&rule, "position 7 is not in the log yet");
+    given(&deleted()[..2]).when(action).then_refused(&rule, "position 7 is not in the log yet");
+}
+
+#[test]
 fn a_point_at_which_the_config_was_nothing_has_nothing_to_restore() {
     let points = [
         (Point::Version(Version(9)), "the config had no value at version 9"),
