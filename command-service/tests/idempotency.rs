@@ -68,6 +68,22 @@ async fn a_refused_command_does_not_use_up_its_id() {
 }
 
 #[tokio::test]
+async fn a_validation_knows_what_its_id_was_used_for() {
+    let server = start().await;
+    let create = SetRequest { expected_version: Some(0), ..keyed("one", "a", "1") };
+    let validation = |request: &SetRequest| SetRequest { validate_only: true, ..request.clone() };
+    let would_be = server.set_with(validation(&create)).await.unwrap();
+    assert_eq!((would_be.version, would_be.position), (1, 0));
+    let first = server.set_with(create.clone()).await.unwrap();
+    assert_eq!(server.set_with(validation(&create)).await.unwrap(), first);
+    for other in [keyed("one", "b", "1"), keyed("one", "a", "2")] {
+        let error = server.set_with(validation(&other)).await.unwrap_err();
+        assert_eq!(error.reason, Reason::RequestIdReused);
+    }
+    assert_eq!(server.events().await.len(), 1);
+}
+
+#[tokio::test]
 async fn sixteen_callers_with_one_id_get_sixteen_equal_receipts_for_one_event() {
     let log = memory_log();
     let servers =

@@ -55,8 +55,8 @@ impl Worker {
             .take(known)
             .skip(decided_ahead)
             .all(|submission| planner.decide(submission));
-        let (Plan { rows, mut verdicts, changed }, knowledge) = planner.finish();
-        let recalled = self.recall_refused(batch, &mut verdicts).await?;
+        let (Plan { rows, verdicts, changed }, knowledge) = planner.finish();
+        let recalled = self.recall_unwritten(batch, &verdicts).await?;
         if !recalled.is_empty() {
             settle_recalled(batch, recalled);
             return Ok(Step::Forward);

@@ -155,7 +155,7 @@ impl Planner {
 
     /// A request id that an earlier submission of this batch has too.
     fn judge_repeat(&self, submission: &Submission) -> Option<Verdict> {
-        let request = submission.request.as_ref().filter(|_| !submission.validate_only)?;
+        let request = submission.request.as_ref()?;
         let (first, fingerprint) = *self.keyed.get(request.id.as_str())?;
         Some(if fingerprint == request.fingerprint {
             Verdict::Repeats(first)

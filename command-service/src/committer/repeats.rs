@@ -16,23 +16,24 @@ use super::{Receipt, Refusal, Submission};
 
 impl Worker {
     /// Before keyed submissions are refused by a rule, or for what they would weigh by now: were they
-    /// accepted once before? Then all was well, and the first receipt is the answer.
-    pub(super) async fn recall_refused(
+    /// accepted once before? Then all was well, and the first receipt is the answer. So it is to those
+    /// that are only to be validated: nothing will be written that would show that the id is taken.
+    pub(super) async fn recall_unwritten(
         &self,
         batch: &Batch,
-        verdicts: &mut [Verdict],
+        verdicts: &[Verdict],
     ) -> Result<Vec<(usize, Answer)>, Refusal> {
-        let refused: Vec<_> = batch
+        let unwritten: Vec<_> = batch
             .group()
             .enumerate()
-            .zip(&*verdicts)
-            .filter(|(_, verdict)| is_to_be_recalled(verdict))
+            .zip(verdicts)
+            .filter(|((_, submission), verdict)| is_to_be_recalled(submission, verdict))
             .map(|(entry, _)| entry)
             .collect();
-        self.recall(refused.into_iter()).await
+        self.recall(unwritten.into_iter()).await
     }
 
-    /// As [`Self::recall_refused`], for a first submission that needs too much to be decided at all.
+    /// As [`Self::recall_unwritten`], for a first submission that needs too much to be decided at all.
     pub(super) async fn recall_first(
         &self,
         batch: &Batch,
@@ -53,7 +54,6 @@ impl Worker {
         submissions: impl Iterator<Item = (usize, &Submission)>,
     ) -> Result<Vec<(usize, Answer)>, Refusal> {
         let keyed: Vec<_> = submissions
-            .filter(|(_, submission)| !submission.validate_only)
             .filter_map(|(index, submission)| Some((index, submission.request.as_ref()?)))
             .collect();
         if keyed.is_empty() {
@@ -84,9 +84,15 @@ impl Worker {
     }
 }
 
-/// Whether a refusal is about what is true now and may not have been then.
-fn is_to_be_recalled(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Refused(Refusal::Rule { .. } | Refusal::TooLarge { .. }))
+/// Whether a verdict is about what is true now and may not have been then, and no append will tell.
+fn is_to_be_recalled(submission: &Submission, verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Accepted(_) => submission.validate_only,
+        Verdict::Refused(refusal) => {
+            matches!(refusal, Refusal::Rule { .. } | Refusal::TooLarge { .. })
+        }
+        Verdict::Repeats(_) => false,
+    }
 }
 
 /// The epoch that a position was written in.
