@@ -3,7 +3,7 @@
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{
-    ApplyRequest, Command, DeleteAction, RestoreAction, RestoreTarget, SetAction,
+    ApplyRequest, Command, DeleteAction, DeleteRequest, RestoreAction, RestoreTarget, SetAction,
 };
 use configapi_proto::{Reason, key};
 
@@ -54,6 +54,18 @@ async fn one_refused_command_refuses_all_and_is_named() {
     assert_eq!(error.metadata[key::COMMAND_INDEX], "2");
     assert_eq!(server.events().await.len(), 1);
     assert_eq!(server.set("x", "3").await.unwrap().version, 2, "nothing of it is remembered");
+}
+
+#[tokio::test]
+async fn an_apply_of_one_command_names_it_too() {
+    let server = start().await;
+    let delete = command("b", Action::Delete(DeleteAction {}));
+    let error = refusal(server.client.clone().apply(apply(vec![delete])).await);
+    assert_eq!(error.reason, Reason::ConfigNotFound);
+    assert_eq!(error.metadata[key::COMMAND_INDEX], "0");
+    let request = DeleteRequest { name: "b".to_owned(), ..DeleteRequest::default() };
+    let alone = refusal(server.client.clone().delete(request).await);
+    assert!(!alone.metadata.contains_key(key::COMMAND_INDEX), "{alone:?}");
 }
 
 #[tokio::test]

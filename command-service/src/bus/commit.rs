@@ -17,11 +17,12 @@ use crate::refusal::api_error;
 #[derive(Debug, Clone)]
 pub(super) struct Commit {
     queue: CommitQueue,
+    is_group: bool,
 }
 
 impl Commit {
-    pub fn new(queue: CommitQueue) -> Self {
-        Self { queue }
+    pub fn new(queue: CommitQueue, is_group: bool) -> Self {
+        Self { queue, is_group }
     }
 }
 
@@ -35,11 +36,10 @@ impl Service<Call<Submission>> for Commit {
     }
 
     fn call(&mut self, call: Call<Submission>) -> Self::Future {
-        let queue = self.queue.clone();
+        let (queue, is_group) = (self.queue.clone(), self.is_group);
         Box::pin(async move {
             let submission = call.request;
             let is_keyed = submission.request.is_some();
-            let is_group = submission.wishes.len() > 1;
             let id = submission.provenance.request_id.clone();
             let trace = submission.provenance.traceparent.clone();
             let span = trace::within("commit", trace.as_ref().map(TraceParent::as_str));

@@ -41,6 +41,9 @@ pub trait Handler: Send + Sync + 'static {
     type Response: Send + 'static;
     /// What the command is called in traces and metrics.
     const NAME: &'static str;
+    /// Whether the caller sends many commands as one, even if they are one, and must learn which of them
+    /// was refused.
+    const IS_GROUP: bool = false;
 
     /// What the request asks for; an error names the field that is wrong.
     fn submission(request: Self::Request) -> Result<Submission, ApiError>;
@@ -83,7 +86,7 @@ impl BusBuilder {
             .layer(self.shed.clone())
             .layer(ValidationLayer::<H>::new())
             .layer(IdempotencyLayer)
-            .service(Commit::new(self.queue.clone()));
+            .service(Commit::new(self.queue.clone(), H::IS_GROUP));
         let stack: Stack<H> = BoxCloneSyncService::new(stack);
         self.stacks.insert(TypeId::of::<H>(), Box::new(stack));
         self

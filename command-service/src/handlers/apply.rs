@@ -18,6 +18,7 @@ impl Handler for ApplyHandler {
     type Request = ApplyRequest;
     type Response = ApplyResponse;
     const NAME: &'static str = "apply";
+    const IS_GROUP: bool = true;
 
     fn submission(request: ApplyRequest) -> Result<Submission, ApiError> {
         let count = request.commands.len();
