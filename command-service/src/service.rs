@@ -50,7 +50,11 @@ impl CommandService {
             .build();
         let health = Health::default();
         life.spawn(follow_store(store_health.clone(), health.clone(), life.clone()));
-        Self { rpc: CommandRpc::new(bus, SetMany::new(life.clone())), health, store_health }
+        Self {
+            rpc: CommandRpc::new(bus, SetMany::new(life.clone(), &limits)),
+            health,
+            store_health,
+        }
     }
 
     /// The service, to be called within this process.

@@ -1,6 +1,7 @@
-//! Bulk writes over one stream: items travel the bus side by side, within a bounded window, and
-//! are acknowledged in the order sent.
+//! Bulk writes over one stream: items travel the bus side by side, within a bounded window and the share
+//! that all streams have of the server, and are acknowledged in the order sent.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,15 @@ use configapi_proto::v1::{SetManyRequest, SetManyResponse, SetResponse};
 use configapi_proto::{ApiError, Reason, Token};
 use configapi_runtime::shutdown::Lifecycle;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use crate::bulk_share::{BulkShare, Places};
 use crate::bus::{Bus, Context};
+use crate::committer::Limits;
 use crate::handlers::SetHandler;
 
 /// Items of one stream that may be under way at once.
@@ -39,12 +43,14 @@ pub type SetManyAnswers = ReceiverStream<Result<SetManyResponse, Status>>;
 pub struct SetMany {
     life: Lifecycle,
     streams: Arc<Semaphore>,
+    share: BulkShare,
 }
 
 impl SetMany {
     /// Streams end when this life does.
-    pub fn new(life: Lifecycle) -> Self {
-        Self { life, streams: Arc::new(Semaphore::new(MAX_STREAMS)) }
+    pub fn new(life: Lifecycle, limits: &Limits) -> Self {
+        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        Self { life, streams, share: BulkShare::new(limits) }
     }
 
     /// Begins a stream.
@@ -59,7 +65,8 @@ impl SetMany {
         })?;
         let (answers, receiver) = mpsc::channel(RESPONSES_AHEAD);
         let progress = Progress::default();
-        let stream = BulkStream { items, bus, context, answers, progress, _permit: permit };
+        let share = self.share.clone();
+        let stream = BulkStream { items, bus, context, answers, share, progress, _permit: permit };
         let life = self.life.clone();
         self.life.spawn(async move { stream.run(&life).await });
         Ok(ReceiverStream::new(receiver))
@@ -71,6 +78,7 @@ struct BulkStream {
     bus: Bus,
     context: Context,
     answers: mpsc::Sender<Result<SetManyResponse, Status>>,
+    share: BulkShare,
     progress: Progress,
     _permit: OwnedSemaphorePermit,
 }
@@ -84,6 +92,12 @@ struct Progress {
     settled_when_told: u64,
 }
 
+/// An item that was read and for which there is no room yet. No other is read before it.
+struct Waiting {
+    item: SetManyRequest,
+    places: BoxFuture<'static, Option<Places>>,
+}
+
 /// What became of one item, and what it weighed while it was under way.
 type Settled = (usize, Result<SetResponse, ApiError>);
 
@@ -91,19 +105,31 @@ impl BulkStream {
     async fn run(mut self, life: &Lifecycle) {
         let mut under_way = FuturesOrdered::new();
         let mut under_way_bytes = 0;
+        // What is done and not told of yet. A client that reads no answers finds its items done all the
+        // same: they take up room that others wait for.
+        let mut done = VecDeque::new();
+        let mut waiting: Option<Waiting> = None;
         // Why no more items are read, once that is so.
         let mut ended: Option<Result<(), Status>> = None;
         loop {
-            let has_room = under_way.len() < WINDOW_ITEMS && under_way_bytes < WINDOW_BYTES;
+            while !self.progress.is_due()
+                && let Some(outcome) = done.pop_front()
+            {
+                self.progress.settle(outcome);
+            }
+            let is_idle = under_way.is_empty() && self.progress.has_news();
+            let has_room = waiting.is_none()
+                && under_way.len() + done.len() < WINDOW_ITEMS
+                && under_way_bytes < WINDOW_BYTES;
             tokio::select! {
                 biased;
+                room = self.answers.reserve(), if self.progress.is_due() || is_idle => match room {
+                    Ok(room) => room.send(Ok(self.progress.take_response())),
+                    Err(_) => return,
+                },
                 Some((bytes, outcome)) = under_way.next(), if !under_way.is_empty() => {
                     under_way_bytes -= bytes;
-                    self.progress.settle(outcome);
-                    let is_due = self.progress.is_due() || under_way.is_empty();
-                    if is_due && self.tell().await.is_err() {
-                        return;
-                    }
+                    done.push_back(outcome);
                 }
                 () = life.soft().cancelled(), if ended.is_none() => {
                     let error = ApiError::new(
@@ -111,12 +137,23 @@ impl BulkStream {
                         "the server is shutting down; send on what is not settled elsewhere",
                     );
                     ended = Some(Err(error.into()));
+                    waiting = None;
+                }
+                Some((item, places)) = first_in_line(&mut waiting) => {
+                    waiting = None;
+                    under_way_bytes += weight_bytes(&item);
+                    under_way.push_back(self.start(item, places));
                 }
                 item = self.items.message(), if has_room && ended.is_none() => match item {
                     Ok(Some(item)) => {
-                        let (bytes, settled) = self.start(item);
-                        under_way_bytes += bytes;
-                        under_way.push_back(settled);
+                        let bytes = weight_bytes(&item);
+                        if let Some(places) = self.share.try_take(bytes) {
+                            under_way_bytes += bytes;
+                            under_way.push_back(self.start(item, Some(places)));
+                        } else {
+                            let places = Box::pin(self.share.take(bytes));
+                            waiting = Some(Waiting { item, places });
+                        }
                     }
                     Ok(None) => ended = Some(Ok(())),
                     Err(status) => ended = Some(Err(status)),
@@ -127,35 +164,45 @@ impl BulkStream {
         self.finish(ended.unwrap_or(Ok(()))).await;
     }
 
-    fn start(&self, item: SetManyRequest) -> (usize, impl Future<Output = Settled> + Send + use<>) {
-        let bytes = item.set.as_ref().map_or(0, |set| set.value.len() + set.name.len());
+    fn start(
+        &self,
+        item: SetManyRequest,
+        places: Option<Places>,
+    ) -> impl Future<Output = Settled> + Send + use<> {
+        let bytes = weight_bytes(&item);
         let bus = self.bus.clone();
         let deadline = Some(Instant::now() + ITEM_TIMEOUT);
         let context = Context { deadline, ..self.context.clone() };
-        let settled = async move {
+        async move {
             let outcome = match item.set {
                 Some(set) => bus.dispatch::<SetHandler>(set, context).await,
                 None => Err(ApiError::invalid("set", "is required")),
             };
+            drop(places);
             (bytes, outcome)
-        };
-        (bytes, settled)
-    }
-
-    async fn tell(
-        &mut self,
-    ) -> Result<(), mpsc::error::SendError<Result<SetManyResponse, Status>>> {
-        self.answers.send(Ok(self.progress.take_response())).await
+        }
     }
 
     async fn finish(mut self, end: Result<(), Status>) {
         // A client that left hears neither; nothing is lost by that.
-        if self.tell().await.is_ok()
+        if self.answers.send(Ok(self.progress.take_response())).await.is_ok()
             && let Err(status) = end
         {
             let _ = self.answers.send(Err(status)).await;
         }
     }
+}
+
+/// What an item weighs.
+fn weight_bytes(item: &SetManyRequest) -> usize {
+    item.set.as_ref().map_or(0, |set| set.value.len() + set.name.len())
+}
+
+/// The item that waits, once there is room for it; none if no item waits.
+async fn first_in_line(waiting: &mut Option<Waiting>) -> Option<(SetManyRequest, Option<Places>)> {
+    let waiting = waiting.as_mut()?;
+    let places = waiting.places.as_mut().await;
+    Some((std::mem::take(&mut waiting.item), places))
 }
 
 impl Progress {
@@ -171,6 +218,10 @@ impl Progress {
             }
             Err(error) => self.response.failures.push(error.into_set_many_failure(index)),
         }
+    }
+
+    fn has_news(&self) -> bool {
+        self.response.settled_items > self.settled_when_told
     }
 
     fn is_due(&self) -> bool {

@@ -1,9 +1,15 @@
 //! Bulk writes over one stream.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use configapi_command_service::committer::Limits;
 use configapi_proto::v1::{SetManyRequest, SetManyResponse, SetRequest};
 use tokio_stream::StreamExt;
 
-use crate::support::{TestServer, set_request, start};
+use crate::faulty_log::FaultyLog;
+use crate::support::{TestServer, memory_log, set_request, start, start_on};
 
 fn item(request: SetRequest) -> SetManyRequest {
     SetManyRequest { set: Some(request) }
@@ -99,4 +105,85 @@ async fn a_shutdown_settles_what_was_begun_and_says_that_it_ends() {
         }
     };
     assert_eq!(status.code(), tonic::Code::Unavailable);
+}
+
+#[tokio::test]
+async fn many_streams_on_a_slow_log_wait_for_each_other_and_leave_room_for_others() {
+    let limits = Limits { queue_submissions: 64, ..Limits::default() };
+    let log = FaultyLog::new(memory_log());
+    let server = Arc::new(start_on(log.clone(), limits).await);
+    server.set("warm-up", "1").await.unwrap();
+    log.close_gate().await;
+    let streams: Vec<_> = (0..10)
+        .map(|stream| {
+            let server = Arc::clone(&server);
+            let items = (0..100).map(|i| item(set_request(&format!("s{stream}/{i}"), "1")));
+            let items = items.collect();
+            tokio::spawn(async move { send(&server, items).await })
+        })
+        .collect();
+    let others = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move {
+            for i in 0..20 {
+                server.set("other", &i.to_string()).await.unwrap();
+            }
+        }
+    });
+    let slow_log = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move {
+            loop {
+                log.append_waits().await;
+                log.let_one_through();
+            }
+        }
+    });
+    for stream in streams {
+        let answers = stream.await.unwrap();
+        let failures: Vec<_> = answers.iter().flat_map(|answer| &answer.failures).collect();
+        assert!(failures.is_empty(), "{failures:?}");
+        assert_eq!(answers.last().unwrap().durable_items, 100);
+    }
+    others.await.unwrap();
+    slow_log.abort();
+    assert_eq!(server.events().await.len(), 1 + 1_000 + 20);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answers_keeps_no_room_from_others() {
+    const MANY: usize = 20_000;
+    let limits = Limits { queue_submissions: 64, ..Limits::default() };
+    let server = start_on(memory_log(), limits).await;
+    let (items, receiver) = tokio::sync::mpsc::channel(8);
+    let outbound = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let unread = server.client.clone().set_many(outbound).await.unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let sending = tokio::spawn({
+        let sent = Arc::clone(&sent);
+        // What is refused is told at length, so that answers pile up.
+        let refused =
+            SetRequest { expected_version: Some(5), ..set_request(&"x".repeat(200), "1") };
+        async move {
+            for _ in 0..MANY {
+                items.send(item(refused.clone())).await.unwrap();
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let others = async {
+        // Until the server takes no more of that stream, and for a while after.
+        let (mut seen, mut rounds) = (0, 0);
+        while rounds < 50 {
+            let answers = send(&server, vec![item(set_request("a", "1"))]).await;
+            assert_eq!(answers.last().unwrap().durable_items, 1, "{answers:?}");
+            let before = std::mem::replace(&mut seen, sent.load(Ordering::Relaxed));
+            rounds = if seen == before { rounds + 1 } else { 0 };
+        }
+        seen
+    };
+    let taken = tokio::time::timeout(Duration::from_mins(1), others).await.unwrap();
+    assert!(taken < MANY, "the stream was to be held back");
+    sending.abort();
+    drop(unread);
 }
