@@ -44,6 +44,8 @@ struct Faults {
     look_ups: LookUps,
     /// What was handed out of the pasts of configs.
     past_bytes: AtomicUsize,
+    /// The most that was handed out of repeated requests at once.
+    most_recalled_bytes: AtomicUsize,
 }
 
 /// Look-ups of configs, and what becomes of them.
@@ -74,6 +76,7 @@ impl FaultyLog {
                 waiting: Semaphore::new(0),
             },
             past_bytes: AtomicUsize::new(0),
+            most_recalled_bytes: AtomicUsize::new(0),
         };
         Arc::new(Self { inner: Mutex::new(inner), faults: Arc::new(faults) })
     }
@@ -161,6 +164,11 @@ impl FaultyLog {
     /// How many bytes of the pasts of configs were asked for.
     pub fn past_bytes(&self) -> usize {
         self.faults.past_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes of repeated requests were asked for at once, at most.
+    pub fn most_recalled_bytes(&self) -> usize {
+        self.faults.most_recalled_bytes.load(Ordering::Relaxed)
     }
 
     /// How many rows each successful append had.
@@ -266,7 +274,10 @@ impl EventLog for FaultyLog {
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        self.inner().requests(ids).await
+        let rows = self.inner().requests(ids).await?;
+        let bytes = rows.iter().map(StoredEvent::weight_bytes).sum();
+        self.faults.most_recalled_bytes.fetch_max(bytes, Ordering::Relaxed);
+        Ok(rows)
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {

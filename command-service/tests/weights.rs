@@ -8,7 +8,7 @@ use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{
-    ApplyRequest, Command, RestoreAction, RestoreRequest, RestoreTarget, SetAction,
+    ApplyRequest, Command, DeleteRequest, RestoreAction, RestoreRequest, RestoreTarget, SetAction,
 };
 use futures_util::future::join_all;
 
@@ -104,6 +104,39 @@ async fn restores_that_come_together_are_not_read_again_and_again() {
     }
     let read_bytes = log.past_bytes();
     assert!(read_bytes < 4 * 100 * 2 * LARGE_BYTES, "{read_bytes} bytes were read");
+}
+
+#[tokio::test]
+async fn repeats_that_come_together_are_recalled_in_parts() {
+    let (server, log) = start().await;
+    let mut requests = Vec::new();
+    for i in 0..100 {
+        let name = format!("k{i}");
+        server.set(&name, &"1".repeat(LARGE_BYTES)).await.unwrap();
+        requests.push(DeleteRequest { request_id: name.clone(), name, ..Default::default() });
+    }
+    let delete = |request: &DeleteRequest| {
+        let (mut client, request) = (server.client.clone(), request.clone());
+        tokio::spawn(async move { client.delete(request).await.unwrap().into_inner() })
+    };
+    let mut firsts = Vec::new();
+    for request in &requests {
+        firsts.push(delete(request).await.unwrap());
+    }
+    log.close_gate().await;
+    let before = tokio::spawn({
+        let mut client = server.client.clone();
+        async move { client.set(crate::support::set_request("before", "1")).await }
+    });
+    log.append_waits().await;
+    let calls: Vec<_> = requests.iter().map(delete).collect();
+    log.open_gate();
+    before.await.unwrap().unwrap();
+    for (call, first) in join_all(calls).await.into_iter().zip(firsts) {
+        assert_eq!(call.unwrap(), first);
+    }
+    let recalled_bytes = log.most_recalled_bytes();
+    assert!(recalled_bytes < 2 * COMMIT_BYTES, "{recalled_bytes} bytes were recalled at once");
 }
 
 #[tokio::test]

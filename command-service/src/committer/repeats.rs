@@ -1,18 +1,28 @@
 //! Repeated requests: the log knows every request id it ever saw, and a repeat gets the first
 //! answer, however late it comes and whichever server it comes through.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use configapi_domain::Position;
-use configapi_event_log::{Epoch, Lineage, Recorded, decode};
+use configapi_event_log::{Epoch, Fingerprint, Lineage, decode};
 
 use super::batch::Batch;
 use super::establish::unavailable;
+use super::loading::slice;
 use super::plan::Verdict;
 use super::queue::Answer;
 use super::worker::Worker;
 use super::{Receipt, Refusal, Submission};
+
+/// Requests that are recalled before it is known what their events weigh: each may be a whole Apply.
+const FIRST_RECALL_REQUESTS: usize = 8;
+
+/// What was asked for and answered under a request id.
+struct First {
+    fingerprint: Fingerprint,
+    receipts: Vec<Receipt>,
+}
 
 impl Worker {
     /// Before keyed submissions are refused by a rule, or for what they would weigh by now: were they
@@ -59,28 +69,47 @@ impl Worker {
         if keyed.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<&str> = keyed.iter().map(|(_, request)| request.id.as_str()).collect();
-        let rows = self.log.requests(&ids).await.map_err(unavailable)?;
-        let mut first_answers: HashMap<Arc<str>, Vec<Recorded>> = HashMap::new();
-        for row in &rows {
-            let recorded = decode(row).map_err(|error| Refusal::Broken(error.to_string()))?;
-            if let Some(request) = &recorded.request {
-                let id: Arc<str> = request.id.as_str().into();
-                first_answers.entry(id).or_default().push(recorded);
-            }
-        }
+        let firsts = self.firsts(keyed.iter().map(|(_, request)| request.id.as_str())).await?;
         let answers = keyed.into_iter().filter_map(|(index, request)| {
-            let events = first_answers.get(request.id.as_str())?;
-            let is_same = events
-                .iter()
-                .all(|e| e.request.as_ref().is_some_and(|r| r.fingerprint == request.fingerprint));
-            let receipts =
-                || events.iter().map(|e| Receipt::of(e, epoch_of(&self.lineage, e.position)));
+            let first = firsts.get(request.id.as_str())?;
+            let is_same = first.fingerprint == request.fingerprint;
             let answer =
-                if is_same { Ok(receipts().collect()) } else { Err(Refusal::RequestIdReused) };
+                if is_same { Ok(first.receipts.clone()) } else { Err(Refusal::RequestIdReused) };
             Some((index, answer))
         });
         Ok(answers.collect())
+    }
+
+    /// What the log holds under these request ids. Asked for in parts, because events may weigh much
+    /// more than the receipts that are kept of them.
+    async fn firsts<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<HashMap<Arc<str>, First>, Refusal> {
+        let ids: Vec<&str> = ids.collect::<BTreeSet<_>>().into_iter().collect();
+        let mut firsts = HashMap::new();
+        let (mut asked, mut bytes) = (0, 0);
+        while asked < ids.len() {
+            let count = match asked {
+                0 => FIRST_RECALL_REQUESTS,
+                _ => slice(&self.limits, asked, bytes),
+            };
+            let end = ids.len().min(asked + count);
+            let rows = self.log.requests(&ids[asked..end]).await.map_err(unavailable)?;
+            asked = end;
+            for row in &rows {
+                bytes += row.weight_bytes();
+                let recorded = decode(row).map_err(|error| Refusal::Broken(error.to_string()))?;
+                let Some(request) = &recorded.request else { continue };
+                let first = firsts.entry(request.id.as_str().into()).or_insert_with(|| First {
+                    fingerprint: request.fingerprint,
+                    receipts: Vec::new(),
+                });
+                let epoch = epoch_of(&self.lineage, recorded.position);
+                first.receipts.push(Receipt::of(&recorded, epoch));
+            }
+        }
+        Ok(firsts)
     }
 }
 
