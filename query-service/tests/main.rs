@@ -20,4 +20,5 @@ mod snapshots;
 mod support;
 mod watch_ends;
 mod watch_fleet;
+mod watch_marks;
 mod watching;

@@ -324,32 +324,6 @@ async fn a_watch_of_now_begins_after_the_state_it_tells() {
 }
 
 #[tokio::test]
-async fn an_idle_watch_shows_life_and_its_marks_are_complete() {
-    let log = memory_log(1);
-    let mut writer = Writer::new(log.clone()).await;
-    let server = Server::ready(log).await;
-    let request = WatchRequest {
-        namespace: "quiet".to_owned(),
-        progress_interval: Some(prost_types::Duration { seconds: 0, nanos: 1 }),
-        ..WatchRequest::default()
-    };
-    let mut frames = server.watch(request).await.unwrap();
-    frames.started().await;
-    writer.set("default/a", "1").await;
-    let token = writer.set("default/a", "2").await;
-    loop {
-        let frame = frames.frame().await;
-        let Some(watch_response::Frame::Progress(progress)) = frame.frame else {
-            panic!("nothing matches");
-        };
-        assert!(progress.state.unwrap().position >= frame.position);
-        if frame.token == token {
-            break;
-        }
-    }
-}
-
-#[tokio::test]
 async fn many_watchers_each_get_all_while_one_of_them_sleeps() {
     let log = memory_log(1);
     let mut writer = Writer::new(log.clone()).await;

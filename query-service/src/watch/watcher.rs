@@ -181,7 +181,9 @@ impl Watcher {
                 biased;
                 () = self.timer.as_mut() => {
                     self.pass(BEFORE_PROGRESS).await?;
-                    return Ok(self.frame(PROGRESS, &About::of(&view)));
+                    // Not the view's own place: more of it may be left to look at.
+                    let reached = self.cursor.safe.min(view.position());
+                    return Ok(self.frame(PROGRESS, &About::up_to(&view, reached)));
                 }
                 // The board lives as long as the core, so its signs do not end.
                 _ = self.changes.changed() => {}
@@ -260,7 +262,12 @@ struct About {
 
 impl About {
     fn of(view: &View) -> Self {
-        Self { state: view.read_state(view.position()), configs: 0 }
+        Self::up_to(view, view.position())
+    }
+
+    /// About the state at a position that the view holds.
+    fn up_to(view: &View, position: Position) -> Self {
+        Self { state: view.read_state(position), configs: 0 }
     }
 }
 
