@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use configapi_domain::Position;
+use configapi_event_log::Standing;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -25,6 +26,8 @@ pub(crate) struct Board {
     passed_milestone: Notify,
     /// Somebody waits for what the log may hold already.
     poke: Notify,
+    /// Somebody heard something else of the store than the tailer.
+    doubted: AtomicBool,
     ending: AtomicBool,
     progress: Mutex<Progress>,
     metrics: QueryMetrics,
@@ -74,6 +77,7 @@ impl Board {
             milestone: AtomicU64::new(u64::MAX),
             passed_milestone: Notify::new(),
             poke: Notify::new(),
+            doubted: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             progress: Mutex::new(progress),
             metrics,
@@ -181,10 +185,19 @@ impl Board {
         });
     }
 
-    /// A reader asked the store, which told of this position.
-    pub fn asked_for_head(&self, head: Position) {
+    /// A reader asked the store, which told of this.
+    pub fn asked_for_head(&self, told: &Standing) {
         self.metrics.head_questions.inc();
-        self.note(|progress| progress.head = progress.head.max(head));
+        self.note(|progress| progress.head = progress.head.max(told.head.position));
+        if told.is_standby != self.view().log.is_standby {
+            self.doubted.store(true, Ordering::Release);
+            self.poke();
+        }
+    }
+
+    /// Whether what is known of the store may not be true any more. Asked once, it is forgotten.
+    pub fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::AcqRel)
     }
 
     /// The store did not answer.

@@ -134,6 +134,39 @@ async fn one_question_answers_all_who_wait_but_none_that_came_after_it_was_asked
 }
 
 #[tokio::test]
+async fn a_store_that_became_a_standby_gives_no_linearizable_read() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log.clone()).await;
+    let token = writer.set("default/a", "1").await;
+    let server = Server::ready(faulty.clone()).await;
+    assert!(server.get("default/a", Some(linearizable())).await.is_ok());
+
+    // It is a standby from now on, at the same address and in the same epoch.
+    let asked_before = faulty.identities.load(Ordering::SeqCst);
+    faulty.is_standby.store(true, Ordering::SeqCst);
+    let status = server.get("default/a", Some(linearizable())).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+    assert!(status.message().contains("standby"), "{status}");
+    assert_eq!(server.value("default/a", &token).await, "1");
+    eventually("it is asked whose log it is", async || {
+        faulty.identities.load(Ordering::SeqCst) > asked_before
+    })
+    .await;
+    // A standby may be behind what was read before; that is no loss.
+    faulty.replace(memory_log(1));
+    eventually("the silence is noticed", async || {
+        server.status().await.lag.unwrap() != prost_types::Duration::default()
+    })
+    .await;
+    assert_eq!(server.value("default/a", &token).await, "1");
+
+    faulty.replace(log);
+    faulty.is_standby.store(false, Ordering::SeqCst);
+    assert!(server.get("default/a", Some(linearizable())).await.is_ok());
+}
+
+#[tokio::test]
 async fn whoever_waits_is_told_when_the_server_shuts_down() {
     let server = Server::ready(memory_log(1)).await;
     let (answer, ()) = tokio::join!(server.get("default/a", Some(at_least("1-1"))), async {

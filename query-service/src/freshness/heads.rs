@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use configapi_event_log::{EventLog, Head};
+use configapi_event_log::{EventLog, Standing};
 use tokio::sync::{Notify, watch};
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -28,12 +28,12 @@ pub(super) struct HeadRounds {
 #[derive(Debug, Clone)]
 struct Answer {
     round: u64,
-    head: Result<Head, Arc<str>>,
+    standing: Result<Standing, Arc<str>>,
 }
 
 impl HeadRounds {
     pub fn new(question_max: Duration) -> Self {
-        let nothing = Answer { round: 0, head: Err("not asked yet".into()) };
+        let nothing = Answer { round: 0, standing: Err("not asked yet".into()) };
         Self {
             asked: AtomicU64::new(0),
             wanted: Notify::new(),
@@ -42,13 +42,14 @@ impl HeadRounds {
         }
     }
 
-    /// The head of the log, as the store told it to a question that was asked after this call.
-    pub async fn ask(&self) -> Result<Head, Arc<str>> {
+    /// The head of the log, as the store told it to a question that was asked after this call, and
+    /// whether the one who told it may lag behind.
+    pub async fn ask(&self) -> Result<Standing, Arc<str>> {
         let mut answers = self.answers.subscribe();
         let next = self.asked.load(Ordering::SeqCst) + 1;
         self.wanted.notify_one();
         match answers.wait_for(|answer| answer.round >= next).await {
-            Ok(answer) => answer.head.clone(),
+            Ok(answer) => answer.standing.clone(),
             Err(_) => Err("nobody asks any more".into()),
         }
     }
@@ -63,15 +64,15 @@ impl HeadRounds {
                 yield_now().await;
             }
             let round = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-            let head = match timeout(self.question_max, log.head()).await {
-                Ok(Ok(head)) => Ok(head),
+            let standing = match timeout(self.question_max, log.standing()).await {
+                Ok(Ok(standing)) => Ok(standing),
                 Ok(Err(error)) => Err(error.to_string().into()),
                 Err(_) => Err("the store takes too long".into()),
             };
-            if let Ok(head) = &head {
-                board.asked_for_head(head.position);
+            if let Ok(standing) = &standing {
+                board.asked_for_head(standing);
             }
-            self.answers.send_replace(Answer { round, head });
+            self.answers.send_replace(Answer { round, standing });
         }
     }
 }

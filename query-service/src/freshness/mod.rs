@@ -7,7 +7,7 @@ mod wish;
 use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_event_log::EventLog;
+use configapi_event_log::{EventLog, Head};
 use configapi_proto::{ApiError, Token};
 use tokio::time::{Instant, timeout_at};
 
@@ -94,30 +94,31 @@ impl Freshness {
         }
     }
 
-    async fn head(&self) -> Result<configapi_event_log::Head, ApiError> {
-        let view = self.board.view();
-        view.check()?;
-        if view.log.is_standby {
-            return Err(view.unavailable(
+    /// The head of the log, told by the one who takes the writes. What is known of the store from
+    /// before does not count: it may have become a standby since, or be one no longer.
+    async fn head(&self) -> Result<Head, ApiError> {
+        self.board.view().check()?;
+        let standing = self.heads.ask().await.map_err(|why| {
+            tracing::debug!(reason = %why, "a linearizable read was refused");
+            self.board.view().unavailable("the store did not tell its head")
+        })?;
+        if standing.is_standby {
+            return Err(self.board.view().unavailable(
                 "this server reads from a standby, which cannot know what was acknowledged last; \
                  ask for a token instead of a linearizable read",
             ));
         }
-        self.heads.ask().await.map_err(|why| {
-            tracing::debug!(reason = %why, "a linearizable read was refused");
-            self.board.view().unavailable("the store did not tell its head")
-        })
+        Ok(standing.head)
     }
 
     /// A token of a later epoch than the store has is from another log.
     async fn refuse_unknown_epoch(&self, token: Token) -> Result<(), ApiError> {
-        let view = self.board.view();
-        if token.epoch <= view.log.lineage.current().0 || view.log.is_standby {
+        if token.epoch <= self.board.view().log.lineage.current().0 {
             return Ok(());
         }
         match self.head().await {
             Ok(head) if head.epoch.0 < token.epoch => Err(log_changed(token)),
-            // A store that cannot be asked may get there yet.
+            // A standby, or a store that cannot be asked, may get there yet.
             Ok(_) | Err(_) => Ok(()),
         }
     }

@@ -17,6 +17,9 @@ use crate::view::{Condition, LogFacts, View};
 impl Tailer {
     /// Makes sure that it is known whose log it is, and that there is a place to go on from.
     pub(super) async fn establish(&mut self) -> Result<(Arc<LogFacts>, Anchor), Trouble> {
+        if self.board.take_doubt() {
+            self.facts = None;
+        }
         if let (Some(facts), Some(anchor)) = (&self.facts, self.anchor()) {
             return Ok((Arc::clone(facts), anchor));
         }
@@ -126,7 +129,8 @@ impl Tailer {
     ) {
         let known = self.board.view();
         let is_same_epoch = epoch == known.log.lineage.current();
-        if known.log.is_standby && is_beyond_end && is_same_epoch && self.is_serving {
+        let is_standby = self.facts.as_ref().unwrap_or(&known.log).is_standby;
+        if is_standby && is_beyond_end && is_same_epoch && self.is_serving {
             return self.is_silent("standby_behind", "the standby has not read this far yet");
         }
         // Whatever the reason is, nothing of this may be served until it is known.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, Page, PageLimit, StoredEvent, Turn,
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Page, PageLimit, Standing, StoredEvent,
+    Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -22,6 +23,8 @@ pub struct FaultyLog {
     pub is_standby: AtomicBool,
     /// How often the head was asked for.
     pub heads: AtomicU64,
+    /// How often it was asked whose log it is.
+    pub identities: AtomicU64,
     /// Questions for the head are answered one for each permit, once this is closed.
     gate: Semaphore,
     is_gated: AtomicBool,
@@ -41,6 +44,7 @@ impl FaultyLog {
             is_cut_off: AtomicBool::new(false),
             is_standby: AtomicBool::new(false),
             heads: AtomicU64::new(0),
+            identities: AtomicU64::new(0),
             gate: Semaphore::new(0),
             is_gated: AtomicBool::new(false),
         })
@@ -81,6 +85,7 @@ impl FaultyLog {
 #[async_trait]
 impl EventLog for FaultyLog {
     async fn identity(&self) -> Result<Identity, LogError> {
+        self.identities.fetch_add(1, Ordering::SeqCst);
         let mut identity = self.inner()?.identity().await?;
         identity.is_standby = self.is_standby.load(Ordering::SeqCst);
         Ok(identity)
@@ -94,6 +99,13 @@ impl EventLog for FaultyLog {
             self.gate.acquire().await.unwrap().forget();
         }
         head
+    }
+
+    async fn standing(&self) -> Result<Standing, LogError> {
+        Ok(Standing {
+            head: self.head().await?,
+            is_standby: self.is_standby.load(Ordering::SeqCst),
+        })
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
     AppendError, Epoch, EpochStart, EventLog, Hash, Head, Identity, Lineage, LogError, LogId, Page,
-    PageLimit, StoredEvent, Turn,
+    PageLimit, Standing, StoredEvent, Turn,
 };
 use sqlx::Row;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -28,7 +28,8 @@ use crate::turn::PostgresTurn;
 use crate::wake::Watch;
 
 const HEAD: &str = "
-    SELECT position, hash, recorded_at, (SELECT max(epoch) FROM configapi.epochs)
+    SELECT position, hash, recorded_at, (SELECT max(epoch) FROM configapi.epochs),
+           pg_is_in_recovery()
     FROM configapi.events ORDER BY position DESC LIMIT 1";
 
 const IDENTITY: &str = "
@@ -118,6 +119,10 @@ impl EventLog for PostgresLog {
     }
 
     async fn head(&self) -> Result<Head, LogError> {
+        Ok(self.standing().await?.head)
+    }
+
+    async fn standing(&self) -> Result<Standing, LogError> {
         let rows = self.readers.fetch(HEAD, PgArguments::default()).await?;
         let row = rows.first().ok_or_else(no_log)?;
         let hash = Hash::from_slice(get(row, 1)?).ok_or_else(no_log)?;
@@ -129,7 +134,7 @@ impl EventLog for PostgresLog {
         };
         self.hints.enter(head.epoch);
         self.hints.tell(head.position);
-        Ok(head)
+        Ok(Standing { head, is_standby: get(row, 4)? })
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {

@@ -6,12 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{AppendError, Epoch, EventLog, Head, PageLimit, Tail, TailError};
+use configapi_event_log::{
+    AppendError, Epoch, EventLog, Head, LogError, PageLimit, Standing, Tail, TailError,
+};
 use configapi_event_log_postgres::{Access, PostgresLog};
 
 use crate::harness::is_slow_wanted;
 use crate::process::{command, directory, free_port, run};
 use crate::writing::{append, batch, open, verify, write_keyed};
+
+/// How long a test leaves a server alone that is not there.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A server that a test may crash.
 struct Cluster {
@@ -219,6 +224,31 @@ async fn a_standby_that_is_promoted_under_its_connections_begins_an_epoch() {
     assert_eq!(lineage.current(), Epoch(2));
     assert!(lineage.still_holds(Epoch::FIRST, head.position), "nothing was lost");
     append(&*log, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_comes_back_as_a_standby_says_so_with_its_head() {
+    if !is_slow_wanted("a primary that comes back as a standby") {
+        return;
+    }
+    let primary = Cluster::create();
+    let log = open(&primary.url()).await;
+    let head = append(&*log, 5).await;
+    assert_eq!(log.standing().await, Ok(Standing { head, is_standby: false }));
+    primary.stop("fast");
+    std::fs::write(primary.data().join("standby.signal"), "").expect("a signal");
+    primary.start();
+    let mut standing = log.standing().await;
+    for _ in 0..100 {
+        if !matches!(standing, Err(LogError::Unavailable(_))) {
+            break;
+        }
+        log.grown(head.position, PAUSE).await;
+        standing = log.standing().await;
+    }
+    assert_eq!(standing, Ok(Standing { head, is_standby: true }));
+    primary.control("promote", &[]);
+    assert_eq!(log.standing().await, Ok(Standing { head, is_standby: false }));
 }
 
 /// Appends after `head` until the server is there to answer.

@@ -23,7 +23,7 @@ pub use error::{AppendError, LogError};
 pub use lineage::{Epoch, EpochStart, Identity, Lineage, LogId};
 pub use memory::MemoryLog;
 pub use page::{MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit};
-pub use port::{EventLog, Head, Turn};
+pub use port::{EventLog, Head, Standing, Turn};
 pub use recorded::{CommandPart, Fingerprint, Recorded, RequestKey};
 pub use stored::{
     GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, event_type_named, genesis, log_id_of,

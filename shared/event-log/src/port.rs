@@ -21,6 +21,15 @@ pub struct Head {
     pub recorded_at: Timestamp,
 }
 
+/// Where the log ends, and how much that says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Where the log ends, as far as the one who answered has it.
+    pub head: Head,
+    /// Whether the one who answered may lag behind another that takes the writes (a hot standby).
+    pub is_standby: bool,
+}
+
 /// A durable, append-only, hash-chained log.
 ///
 /// All methods may be called by any number of tasks at once. A call that is dropped in the middle
@@ -32,6 +41,13 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
 
     /// Where the log ends, asked of the store now.
     async fn head(&self) -> Result<Head, LogError>;
+
+    /// As `head`, with what the same answer says of whether it may lag behind: for readers to whom a
+    /// head that is late is of no use. A store may become a standby at any time, and behind one
+    /// address there may be several. Stores that have no standbys leave this as it is.
+    async fn standing(&self) -> Result<Standing, LogError> {
+        Ok(Standing { head: self.head().await?, is_standby: false })
+    }
 
     /// Compare-and-append: writes all events in one durable commit if `head` still is the head of
     /// the log, else nothing. Positions, versions, times and hashes are the caller's; what

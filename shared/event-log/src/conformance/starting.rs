@@ -4,7 +4,7 @@ use configapi_domain::{Position, Version};
 
 use super::Factory;
 use super::journal::{Journal, written};
-use crate::{Epoch, GENESIS_EVENT_TYPE, GENESIS_STREAM, Lineage, PageLimit, genesis};
+use crate::{Epoch, GENESIS_EVENT_TYPE, GENESIS_STREAM, Lineage, PageLimit, Standing, genesis};
 
 /// The genesis row is all there is, and head and page agree on it.
 pub async fn an_empty_log_holds_its_genesis_and_nothing_else(factory: &impl Factory) {
@@ -21,6 +21,7 @@ pub async fn an_empty_log_holds_its_genesis_and_nothing_else(factory: &impl Fact
     assert_eq!(head.epoch, Epoch::FIRST);
     assert_eq!((head.position, head.hash), (Position::GENESIS, row.hash));
     assert_eq!(head.recorded_at, row.recorded_at);
+    assert_eq!(log.standing().await, Ok(Standing { head, is_standby: false }));
 }
 
 /// All instances agree on whose log it is; the genesis row follows from that.
