@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use configapi_domain::Position;
+use configapi_domain::{Position, Timestamp};
 use configapi_event_log::Standing;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ pub(crate) struct Board {
     view: ArcSwap<View>,
     /// Its receivers are those who wait for what is new.
     changed: watch::Sender<()>,
+    /// The log was read to its end. For those who wait for no more than that.
+    looked: watch::Sender<()>,
     /// For those who only mind whether the view may be served.
     turned: watch::Sender<()>,
     milestone: AtomicU64,
@@ -73,6 +75,7 @@ impl Board {
         Self {
             view: ArcSwap::from_pointee(view),
             changed: watch::Sender::new(()),
+            looked: watch::Sender::new(()),
             turned: watch::Sender::new(()),
             milestone: AtomicU64::new(u64::MAX),
             passed_milestone: Notify::new(),
@@ -119,6 +122,17 @@ impl Board {
     /// Whether anybody waits for what is new.
     pub fn is_awaited(&self) -> bool {
         self.changed.receiver_count() > 0
+    }
+
+    /// Signs that the log was read to its end. To be taken before the view that is compared with.
+    pub fn looks(&self) -> watch::Receiver<()> {
+        self.looked.subscribe()
+    }
+
+    /// The log was asked at this time, and the newest view is all that there was.
+    pub fn saw_end(&self, view: &View, asked_at: Timestamp) {
+        view.whole_until.note(asked_at);
+        self.looked.send_replace(());
     }
 
     /// Signs that a view may be served, or no longer.

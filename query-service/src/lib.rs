@@ -2,6 +2,7 @@
 //! answers every question about them from one state of the log. It never writes to the log.
 
 mod board;
+mod clock;
 mod core;
 mod failpoints;
 mod freshness;

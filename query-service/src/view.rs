@@ -2,11 +2,13 @@
 //! never changes; a newer one takes its place.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use configapi_domain::Position;
+use configapi_domain::{Position, Timestamp};
 use configapi_event_log::{Hash, Identity, Lineage, LogId};
 use configapi_proto::{ApiError, Reason, Token, key, timestamp_from_micros, v1};
 
+use crate::clock;
 use crate::projection::{Anchor, State};
 
 /// Whether the state may be served.
@@ -35,12 +37,34 @@ impl From<Identity> for LogFacts {
     }
 }
 
+/// Until when a state is known to have been all of the log. That is found out again and again while
+/// nothing happens, so it is noted beside the state and needs no new view.
+#[derive(Debug, Clone)]
+pub(crate) struct WholeUntil(Arc<AtomicI64>);
+
+impl WholeUntil {
+    /// Since the log was asked at this time, if it was.
+    pub fn asked_at(asked_at: Option<Timestamp>) -> Self {
+        Self(Arc::new(AtomicI64::new(asked_at.map_or(i64::MIN, |at| at.0))))
+    }
+
+    /// The log was asked at this time and held no more.
+    pub fn note(&self, asked_at: Timestamp) {
+        self.0.fetch_max(asked_at.0, Ordering::AcqRel);
+    }
+
+    fn get(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Acquire))
+    }
+}
+
 /// One state of the log, as readers see it.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     pub state: State,
     pub log: Arc<LogFacts>,
     pub condition: Condition,
+    pub whole_until: WholeUntil,
     /// Grows when a state is dropped because the log no longer is what it was read from.
     pub generation: u64,
 }
@@ -51,13 +75,14 @@ impl View {
         let nowhere = Anchor {
             position: Position::GENESIS,
             hash: Hash::ZERO,
-            recorded_at: configapi_domain::Timestamp::default(),
+            recorded_at: Timestamp::default(),
         };
         let log = LogFacts { log_id: None, lineage: Lineage::unbroken(), is_standby: false };
         Self {
             state: State::empty(nowhere),
             log: Arc::new(log),
             condition: Condition::NotReady("the log has not been reached yet".into()),
+            whole_until: WholeUntil::asked_at(None),
             generation: 0,
         }
     }
@@ -65,6 +90,21 @@ impl View {
     /// The last position that this view holds.
     pub fn position(&self) -> Position {
         self.state.position()
+    }
+
+    /// The time up to which the log is known: no event that is not in the state was recorded before
+    /// it.
+    pub fn known_until(&self) -> Timestamp {
+        self.state.anchor().recorded_at.max(self.whole_until.get())
+    }
+
+    /// Whether the state holds all that was recorded at a time or before, as far as that can be known:
+    /// later events are recorded no earlier than the last one, and what was recorded by the time that
+    /// the log was asked was in the answer. The future is the present.
+    pub fn is_whole_at(&self, time: Timestamp) -> bool {
+        time < self.state.anchor().recorded_at
+            || time <= self.whole_until.get()
+            || time > clock::now()
     }
 
     /// The token of a position, in the epoch that the log is in now.

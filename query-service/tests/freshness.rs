@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use configapi_proto::Reason;
-
-use configapi_proto::v1::{AtTimeRequest, GetRequest, PointInTime, at_time_request, point_in_time};
+use configapi_domain::Timestamp;
+use configapi_proto::v1::{
+    AtTimeRequest, DiffRequest, GetRequest, ListRequest, PointInTime, at_time_request,
+    point_in_time,
+};
+use configapi_proto::{Reason, timestamp_from_micros};
 use configapi_query_service::{Limits, QuerySettings};
 use futures_util::future::join_all;
-use tonic::Request;
+use tonic::{Request, Status};
 
 use crate::support::{
     FaultyLog, Server, Writer, at_least, eventually, linearizable, memory_log, quick, reason_of,
@@ -164,6 +167,79 @@ async fn a_store_that_became_a_standby_gives_no_linearizable_read() {
     faulty.replace(log);
     faulty.is_standby.store(false, Ordering::SeqCst);
     assert!(server.get("default/a", Some(linearizable())).await.is_ok());
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(since.as_micros().try_into().unwrap())
+}
+
+fn time(at: Timestamp) -> PointInTime {
+    PointInTime { moment: Some(point_in_time::Moment::Time(timestamp_from_micros(at.0))) }
+}
+
+async fn value_at(server: &Server, at: Timestamp) -> Result<String, Status> {
+    let request = AtTimeRequest {
+        at: Some(time(at)),
+        selection: Some(at_time_request::Selection::Name("a".to_owned())),
+        ..AtTimeRequest::default()
+    };
+    let answer = server.client.clone().at_time(Request::new(request)).await?;
+    Ok(answer.into_inner().configs[0].value.clone())
+}
+
+#[tokio::test]
+async fn a_time_that_the_log_was_not_read_up_to_is_never_answered_with_less() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    writer.set("default/a", "oldest").await;
+    let oldest = writer.head.recorded_at;
+    writer.set("default/a", "old").await;
+    let old = writer.head.recorded_at;
+    let server = Server::start(faulty.clone(), &impatient());
+    server.until_ready().await;
+    assert_eq!(value_at(&server, old).await.unwrap(), "old");
+
+    faulty.cut_off(true);
+    writer.head.recorded_at = now();
+    writer.set("default/a", "new").await;
+    let written_at = writer.head.recorded_at;
+    eventually("that time is in the past", async || now() > written_at).await;
+    let status = value_at(&server, written_at).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+    assert!(status.message().contains("has been read up to 20"), "{status}");
+    let get =
+        GetRequest { name: "a".to_owned(), at: Some(time(written_at)), ..GetRequest::default() };
+    let list = ListRequest { at: Some(time(written_at)), ..ListRequest::default() };
+    let diff =
+        DiffRequest { from: Some(time(old)), to: Some(time(written_at)), ..DiffRequest::default() };
+    let mut client = server.client.clone();
+    assert_eq!(reason_of(&client.get(get).await.unwrap_err()), Reason::Unavailable);
+    assert_eq!(reason_of(&client.list(list).await.unwrap_err()), Reason::Unavailable);
+    assert_eq!(reason_of(&client.diff(diff).await.unwrap_err()), Reason::Unavailable);
+    // What was read says all about times before it, and the future is what there is.
+    assert_eq!(value_at(&server, oldest).await.unwrap(), "oldest");
+    assert_eq!(value_at(&server, old).await.unwrap(), "old");
+    assert_eq!(value_at(&server, Timestamp(now().0 + 60_000_000)).await.unwrap(), "old");
+
+    faulty.cut_off(false);
+    eventually("it is answered", async || match value_at(&server, written_at).await {
+        Ok(value) => value == "new" || panic!("answered {value:?}"),
+        Err(_) => false,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_time_since_which_nothing_happened_is_answered_once_the_log_was_read_again() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    writer.set("default/a", "1").await;
+    let server = Server::ready(log).await;
+    for _ in 0..20 {
+        assert_eq!(value_at(&server, now()).await.unwrap(), "1");
+    }
 }
 
 #[tokio::test]

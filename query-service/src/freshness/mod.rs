@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_event_log::{EventLog, Head};
-use configapi_proto::{ApiError, Token};
+use configapi_proto::{ApiError, Token, timestamp_from_micros};
 use tokio::time::{Instant, timeout_at};
 
 use self::heads::HeadRounds;
@@ -63,21 +63,19 @@ impl Freshness {
         let last_moment = deadline.checked_sub(margin).unwrap_or(deadline);
         match timeout_at(last_moment, self.fulfil(wishes)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self
-                .board
-                .view()
-                .unavailable("the server did not become as fresh as wished before the deadline")),
+            Err(_) => Err(not_in_time(&self.board.view(), wishes)),
         }
     }
 
     async fn fulfil(&self, wishes: &[Wish]) -> Result<Arc<View>, ApiError> {
         let mut changes = self.board.changes();
+        let mut looks = self.board.looks();
         let mut wishes = wishes.to_vec();
         for wish in &mut wishes {
             match *wish {
                 Wish::Linearizable => *wish = Wish::Head(self.head().await?),
                 Wish::Token(token) => self.refuse_unknown_epoch(token).await?,
-                Wish::Any | Wish::Position(_) | Wish::Head(_) => {}
+                Wish::Any | Wish::Time(_) | Wish::Position(_) | Wish::Head(_) => {}
             }
         }
         loop {
@@ -90,7 +88,11 @@ impl Freshness {
             }
             self.board.poke();
             // The board lives as long as this, so its signs do not end.
-            let _ = changes.changed().await;
+            tokio::select! {
+                _ = changes.changed() => {}
+                // Who waits for nothing else must not make the tailer look without a pause.
+                _ = looks.changed(), if is_time_awaited(&view, &wishes) => {}
+            }
         }
     }
 
@@ -122,6 +124,23 @@ impl Freshness {
             Ok(_) | Err(_) => Ok(()),
         }
     }
+}
+
+/// Whether it matters that the log is read once more, even if it holds no more.
+fn is_time_awaited(view: &View, wishes: &[Wish]) -> bool {
+    wishes.iter().any(|wish| matches!(wish, Wish::Time(time) if !view.is_whole_at(*time)))
+}
+
+fn not_in_time(view: &View, wishes: &[Wish]) -> ApiError {
+    if !is_time_awaited(view, wishes) {
+        return view
+            .unavailable("the server did not become as fresh as wished before the deadline");
+    }
+    let until = timestamp_from_micros(view.known_until().0);
+    view.unavailable(format!(
+        "the log has been read up to {until}, and may hold more that was recorded by the time asked \
+         for; the server did not get to know before the deadline"
+    ))
 }
 
 fn is_fulfilled(view: &View, wishes: &[Wish]) -> Result<bool, ApiError> {

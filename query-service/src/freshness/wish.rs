@@ -1,6 +1,6 @@
 //! One condition that a view must fulfil before it answers a read.
 
-use configapi_domain::Position;
+use configapi_domain::{Position, Timestamp};
 use configapi_event_log::{Epoch, Head, Lineage};
 use configapi_proto::v1::{Consistency, consistency};
 use configapi_proto::{ApiError, Reason, Token};
@@ -14,6 +14,8 @@ pub(crate) enum Wish {
     Any,
     /// At least at this position.
     Position(Position),
+    /// With all that was recorded at this time or before.
+    Time(Timestamp),
     /// At least at this token, on a log that still holds it.
     Token(Token),
     /// At least at what the store's head will be when it is asked.
@@ -41,6 +43,7 @@ impl Wish {
         Ok(match self {
             Self::Any => true,
             Self::Linearizable => false,
+            Self::Time(time) => view.is_whole_at(*time),
             Self::Position(position) => view.position() >= *position,
             Self::Token(token) => {
                 check_holds(lineage, *token)?;

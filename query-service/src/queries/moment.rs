@@ -51,7 +51,8 @@ impl Moment {
     /// What a view needs so that this moment can be looked at.
     pub fn wish(self) -> Wish {
         match self {
-            Self::Now | Self::Time(_) => Wish::Any,
+            Self::Now => Wish::Any,
+            Self::Time(time) => Wish::Time(time),
             Self::Position(position) => Wish::Position(position),
             Self::Token(token) => Wish::Token(token),
         }

@@ -12,7 +12,7 @@ use super::trouble::Trouble;
 use super::{Tailer, make_room_for};
 use crate::projection::{Anchor, Projector, State};
 use crate::snapshot::{self, SnapshotDir};
-use crate::view::{Condition, LogFacts, View};
+use crate::view::{Condition, LogFacts, View, WholeUntil};
 
 impl Tailer {
     /// Makes sure that it is known whose log it is, and that there is a place to go on from.
@@ -63,6 +63,7 @@ impl Tailer {
             state: State::empty(state.genesis()),
             log: Arc::clone(facts),
             condition,
+            whole_until: WholeUntil::asked_at(None),
             generation: self.generation,
         });
         self.board.applied(anchor, state.counts());
@@ -173,6 +174,7 @@ impl Tailer {
             state: nothing,
             log: Arc::clone(facts),
             condition: Condition::NotReady(why.into()),
+            whole_until: WholeUntil::asked_at(None),
             generation: self.generation,
         });
         if let Some(projector) = self.projector.take() {

@@ -8,7 +8,7 @@ mod trouble;
 use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_domain::Position;
+use configapi_domain::{Position, Timestamp};
 use configapi_event_log::{EventLog, PageLimit, Tail};
 use configapi_runtime::memory;
 use tokio::time::Instant;
@@ -16,12 +16,13 @@ use tokio::time::Instant;
 use self::pipeline::{Batch, Pages, ask, understand};
 use self::trouble::Trouble;
 use crate::board::Board;
+use crate::clock;
 use crate::failpoints::{AFTER_FETCH, MID_PAGE};
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
 use crate::projection::{Anchor, Decoded, LOOK_AHEAD, Projector, Texts};
 use crate::snapshot::SnapshotDir;
-use crate::view::{Condition, LogFacts, View};
+use crate::view::{Condition, LogFacts, View, WholeUntil};
 
 /// From how many events on a state is spread over so much memory that large pages are worth it. What
 /// a process took in small ones before, and uses again, stays in them.
@@ -140,19 +141,23 @@ impl Tailer {
         let (facts, anchor) = self.establish().await?;
         let tail = Tail::after(anchor.position, anchor.hash);
         let Anchor { position, hash, .. } = anchor;
+        // What is at hand says nothing of what others have appended.
+        let mut asked_at = None;
         let page = if let Some(page) = self.log.at_hand(position, hash, PageLimit::TAIL) {
             page
         } else {
+            asked_at = Some(clock::now());
             let read = self.log.read(position, PageLimit::TAIL);
             ask(self.limits.question_max, read).await?
         };
         let (batch, _) = understand(tail, page, &mut self.texts)?;
+        let asked_at = asked_at.filter(|_| !batch.is_cut);
         if batch.is_cut {
             self.catch_up(&facts, batch).await?;
         } else {
             self.take(&facts, batch).await?;
         }
-        self.settle(&facts);
+        self.settle(&facts, asked_at);
         let is_new = self.anchor().is_some_and(|now| now.position > anchor.position);
         Ok(if is_new { Step::Forward } else { Step::Idle })
     }
@@ -180,7 +185,7 @@ impl Tailer {
         while let Some(batch) = pages.next().await {
             self.take(facts, batch?).await?;
             if self.is_serving {
-                self.settle(facts);
+                self.settle(facts, None);
             }
         }
         Ok(())
@@ -222,8 +227,9 @@ impl Tailer {
         Ok(())
     }
 
-    /// Puts up what was read, if it may be served and is not up already.
-    fn settle(&mut self, facts: &Arc<LogFacts>) {
+    /// Puts up what was read, if it may be served and is not up already. It is all of the log that
+    /// there was at the time that it was asked, if it was read to the end.
+    fn settle(&mut self, facts: &Arc<LogFacts>, asked_at: Option<Timestamp>) {
         self.all_is_well();
         let Some(projector) = &self.projector else { return };
         let state = projector.state();
@@ -238,6 +244,9 @@ impl Tailer {
             let (position, seconds) = (state.position().0, took.as_secs_f64());
             tracing::info!(position, seconds, "caught up with the log; serving reads");
         } else if view.position() == state.position() && view.log == *facts {
+            if let Some(asked_at) = asked_at {
+                self.board.saw_end(&view, asked_at);
+            }
             return;
         }
         self.is_serving = true;
@@ -245,6 +254,7 @@ impl Tailer {
             state: state.clone(),
             log: Arc::clone(facts),
             condition: Condition::Serving,
+            whole_until: WholeUntil::asked_at(asked_at),
             generation: self.generation,
         });
     }
