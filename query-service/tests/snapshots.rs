@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use configapi_domain::Position;
 use configapi_event_log::{EventLog, MemoryLog};
 use configapi_query_service::{QuerySettings, snapshot};
 use tempfile::TempDir;
@@ -195,18 +196,81 @@ async fn a_damaged_snapshot_costs_a_replay_and_nothing_else() {
     assert_eq!(lowest.load(Ordering::SeqCst), 1);
 }
 
-#[tokio::test]
-async fn a_snapshot_that_the_log_does_not_confirm_is_not_used() {
-    let (_, _, dir, _) = with_snapshot(20).await;
-    // The same log id, but a log that went another way.
+/// A log with the id of the one that there are snapshots of, and another history.
+async fn other_history(count: u64) -> (Arc<MemoryLog>, Writer) {
     let other = memory_log(1);
     let mut writer = Writer::new(other.clone()).await;
-    for number in 0..100 {
+    for number in 0..count {
         writer.set("default/a", &number.to_string()).await;
+    }
+    (other, writer)
+}
+
+/// The server does not serve, because a snapshot proves that the log lost something.
+async fn is_refused_start(server: &Server, position: Position) {
+    let why = "the loss is told";
+    eventually(why, async || {
+        server.service.readiness()().is_err_and(|why| why.contains("no new epoch says so"))
+    })
+    .await;
+    let told = server.service.readiness()().unwrap_err();
+    assert!(told.contains(&format!("the event at position {position}")), "{told}");
+    assert!(told.contains("begin a new epoch") && told.contains("delete the snapshots"), "{told}");
+}
+
+#[tokio::test]
+async fn a_log_that_lost_what_a_snapshot_holds_is_refused_until_a_new_epoch_says_so() {
+    let (_, writer, dir, _) = with_snapshot(20).await;
+    let (other, survivor) = other_history(1).await;
+    let server = Server::start(other.clone(), &settings(&dir));
+    is_refused_start(&server, writer.head.position).await;
+    other.begin_epoch(&survivor.head).await.unwrap();
+    server.until_ready().await;
+    assert_eq!(server.status().await.state.unwrap().token, "2-1");
+}
+
+#[tokio::test]
+async fn a_log_that_went_another_way_than_a_snapshot_is_refused_until_that_is_gone() {
+    let (_, writer, dir, _) = with_snapshot(20).await;
+    let (other, survivor) = other_history(100).await;
+    let server = Server::start(other.clone(), &settings(&dir));
+    is_refused_start(&server, writer.head.position).await;
+    for path in files(&dir) {
+        fs::remove_file(path).unwrap();
+    }
+    server.until_ready().await;
+    let (token, replayed) = (survivor.token(), Server::ready(other).await);
+    assert_eq!(server.state_hash(&token).await, replayed.state_hash(&token).await);
+}
+
+#[tokio::test]
+async fn what_a_snapshot_proves_it_proves_whole_and_of_this_log_alone() {
+    let (_, _, dir, _) = with_snapshot(20).await;
+    let (other, _) = other_history(1).await;
+    // A standby may not have read this far yet.
+    let standby = FaultyLog::around(other.clone());
+    standby.is_standby.store(true, Ordering::SeqCst);
+    let seldom = QuerySettings { snapshot_events: u64::MAX, ..settings(&dir) };
+    let seldom = QuerySettings { snapshot_interval: Duration::from_hours(1), ..seldom };
+    Server::start(standby, &seldom).until_ready().await;
+    Server::start(memory_log(2), &seldom).until_ready().await;
+    for path in files(&dir) {
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, flipped(&bytes, bytes.len() * 5)).unwrap();
+    }
+    Server::start(other, &seldom).until_ready().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_of_an_epoch_that_ended_before_it_is_not_used() {
+    let (_, _, dir, _) = with_snapshot(20).await;
+    let (other, mut survivor) = other_history(1).await;
+    survivor.head.epoch = other.begin_epoch(&survivor.head).await.unwrap();
+    for number in 0..100 {
+        survivor.set("default/a", &number.to_string()).await;
     }
     let restored = Server::start(other.clone(), &settings(&dir));
     restored.until_ready().await;
-    let replayed = Server::ready(other).await;
-    let token = writer.token();
+    let (token, replayed) = (survivor.token(), Server::ready(other).await);
     assert_eq!(restored.state_hash(&token).await, replayed.state_hash(&token).await);
 }

@@ -12,7 +12,7 @@ use configapi_domain::Position;
 use configapi_event_log::{Epoch, LogId};
 
 use super::SnapshotError;
-use super::file::{read_header, write};
+use super::file::{Header, read_header, write};
 use crate::failpoints::BEFORE_RENAME;
 use crate::projection::{Anchor, State};
 
@@ -31,10 +31,12 @@ pub(crate) struct SnapshotDir {
 }
 
 /// A snapshot that may be used, if the log confirms it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub path: PathBuf,
     pub log_id: LogId,
+    /// The epoch that the log was in.
+    pub epoch: Epoch,
     pub anchor: Anchor,
 }
 
@@ -65,8 +67,8 @@ impl SnapshotDir {
         for (path, _) in self.files()? {
             match read_header(&path) {
                 Ok(header) => {
-                    let (log_id, anchor) = (header.log_id, header.anchor);
-                    candidates.push(Candidate { path, log_id, anchor });
+                    let Header { log_id, epoch, anchor, .. } = header;
+                    candidates.push(Candidate { path, log_id, epoch, anchor });
                 }
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a snapshot is not valid");

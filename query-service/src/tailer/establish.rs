@@ -11,7 +11,7 @@ use super::pipeline::ask;
 use super::trouble::Trouble;
 use super::{Tailer, make_room_for};
 use crate::projection::{Anchor, Projector, State};
-use crate::snapshot::{self, SnapshotDir};
+use crate::snapshot::{self, Candidate, SnapshotDir};
 use crate::view::{Condition, LogFacts, View, WholeUntil};
 
 impl Tailer {
@@ -89,36 +89,44 @@ impl Tailer {
         Ok(page.events.into_iter().next().filter(|row| row.position == position))
     }
 
-    async fn restore(&self, facts: &LogFacts) -> Result<Option<Projector>, Trouble> {
-        let (Some(dir), Some(log_id)) = (&self.snapshots, facts.log_id) else { return Ok(None) };
-        for candidate in newest_first(dir).await {
-            let row = self.row(candidate.anchor.position).await?;
-            let is_confirmed = candidate.log_id == log_id
-                && row.is_some_and(|row| row.hash == candidate.anchor.hash);
-            if !is_confirmed {
-                let (path, position) = (candidate.path.display(), candidate.anchor.position.0);
+    async fn restore(&mut self, facts: &LogFacts) -> Result<Option<Projector>, Trouble> {
+        let Some(dir) = self.snapshots.clone() else { return Ok(None) };
+        for candidate in newest_first(&dir).await {
+            let position = candidate.anchor.position;
+            let row = self.row(position).await?;
+            let is_there = row.is_some_and(|row| row.hash == candidate.anchor.hash);
+            if !is_there || facts.log_id != Some(candidate.log_id) {
+                if self.is_proof_of_loss(&candidate, facts).await {
+                    return Err(lost_before_the_start(position));
+                }
+                let (path, position) = (candidate.path.display(), position.0);
                 tracing::warn!(%path, position, "the log does not confirm a snapshot; discarded");
                 continue;
             }
-            let path = candidate.path.clone();
-            let loaded = tokio::task::spawn_blocking(move || snapshot::load(&path)).await;
-            match loaded {
-                Ok(Ok(projector)) if projector.state().anchor() == candidate.anchor => {
-                    let position = projector.state().position();
-                    dir.set_covered(position);
-                    tracing::info!(position = position.0, "going on from a snapshot");
-                    return Ok(Some(projector));
-                }
-                Ok(Ok(_)) | Err(_) => {
-                    tracing::warn!(path = %candidate.path.display(), "a snapshot is not usable");
-                }
-                Ok(Err(error)) => {
-                    let path = candidate.path.display();
-                    tracing::warn!(%path, %error, "a snapshot is not valid; discarded");
-                }
+            if let Some(projector) = load(&candidate).await {
+                dir.set_covered(position);
+                tracing::info!(position = position.0, "going on from a snapshot");
+                return Ok(Some(projector));
             }
         }
         Ok(None)
+    }
+
+    /// Whether a snapshot that the log does not confirm proves that the log lost what it held: it is
+    /// whole and of this log, and no epoch that began since then has ended what it holds. A standby
+    /// may not have got there yet.
+    async fn is_proof_of_loss(&mut self, candidate: &Candidate, facts: &LogFacts) -> bool {
+        let still_holds = facts.lineage.still_holds(candidate.epoch, candidate.anchor.position);
+        if facts.log_id != Some(candidate.log_id) || facts.is_standby || !still_holds {
+            return false;
+        }
+        // All of it is read once only, however often the log is looked at again.
+        if self.proof.as_ref() != Some(candidate) {
+            let Some(projector) = load(candidate).await else { return false };
+            drop_aside(projector);
+            self.proof = Some(candidate.clone());
+        }
+        true
     }
 
     /// The log no longer holds what was applied last.
@@ -152,10 +160,7 @@ impl Tailer {
             return self.forget(&Arc::new(facts), why);
         }
         // What was lost without a new epoch would give tokens a second meaning.
-        let why = format!(
-            "the log no longer holds the event at position {position}, and no new epoch says so; \
-             an operator has to bring it back or begin a new epoch"
-        );
+        let why = format!("{}; {WAYS_OUT}", lost(position));
         self.is_broken("anchor_gone", &why);
     }
 
@@ -178,13 +183,51 @@ impl Tailer {
             generation: self.generation,
         });
         if let Some(projector) = self.projector.take() {
-            // Dropping millions of events takes a while.
-            tokio::task::spawn_blocking(move || drop(projector));
+            drop_aside(projector);
         }
     }
 }
 
-async fn newest_first(dir: &SnapshotDir) -> Vec<snapshot::Candidate> {
+/// What can be done about a log that lost something without a new epoch.
+const WAYS_OUT: &str = "an operator has to bring it back or begin a new epoch";
+
+fn lost(position: Position) -> String {
+    format!("the log no longer holds the event at position {position}, and no new epoch says so")
+}
+
+/// As for a server that has read further than the log goes; this one did in an earlier life.
+fn lost_before_the_start(position: Position) -> Trouble {
+    let why = format!(
+        "{}; a snapshot holds it: {WAYS_OUT}, or, if the log is right as it is, delete the snapshots \
+         (CONFIGAPI_SNAPSHOT_DIR)",
+        lost(position)
+    );
+    Trouble::Broken { kind: "anchor_gone", why }
+}
+
+/// Dropping millions of events takes a while.
+fn drop_aside(projector: Projector) {
+    tokio::task::spawn_blocking(move || drop(projector));
+}
+
+/// All that a snapshot holds; none if it is not as it was written.
+async fn load(candidate: &Candidate) -> Option<Projector> {
+    let path = candidate.path.clone();
+    let shown = candidate.path.display();
+    match tokio::task::spawn_blocking(move || snapshot::load(&path)).await {
+        Ok(Ok(projector)) if projector.state().anchor() == candidate.anchor => Some(projector),
+        Ok(Ok(_)) | Err(_) => {
+            tracing::warn!(path = %shown, "a snapshot is not usable");
+            None
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(path = %shown, %error, "a snapshot is not valid; discarded");
+            None
+        }
+    }
+}
+
+async fn newest_first(dir: &SnapshotDir) -> Vec<Candidate> {
     let dir = dir.clone();
     match tokio::task::spawn_blocking(move || dir.candidates()).await {
         Ok(Ok(candidates)) => candidates,

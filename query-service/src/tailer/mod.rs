@@ -21,7 +21,7 @@ use crate::failpoints::{AFTER_FETCH, MID_PAGE};
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
 use crate::projection::{Anchor, Decoded, LOOK_AHEAD, Projector, Texts};
-use crate::snapshot::SnapshotDir;
+use crate::snapshot::{Candidate, SnapshotDir};
 use crate::view::{Condition, LogFacts, View, WholeUntil};
 
 /// From how many events on a state is spread over so much memory that large pages are worth it. What
@@ -36,6 +36,8 @@ pub(crate) struct Tailer {
     limits: Limits,
     metrics: QueryMetrics,
     snapshots: Option<SnapshotDir>,
+    /// A whole snapshot that proves that the log lost something.
+    proof: Option<Candidate>,
     /// What was read so far, also while it may not be served.
     projector: Option<Projector>,
     texts: Texts,
@@ -75,6 +77,7 @@ impl Tailer {
             limits,
             metrics,
             snapshots,
+            proof: None,
             projector: None,
             texts: Texts::default(),
             facts: None,
