@@ -1,7 +1,7 @@
 //! Where the tailer puts the newest view and everybody else takes it from. Taking never waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -31,7 +31,7 @@ pub(crate) struct Board {
     /// Somebody heard something else of the store than the tailer.
     doubted: AtomicBool,
     ending: AtomicBool,
-    progress: Mutex<Progress>,
+    progress: Arc<Mutex<Progress>>,
     metrics: QueryMetrics,
 }
 
@@ -44,9 +44,14 @@ pub(crate) struct Progress {
     pub head: Position,
     /// Since when there is something that is not applied.
     behind_since: Option<Instant>,
-    /// Since when the store has not answered.
-    silent_since: Option<Instant>,
+    /// When the question was asked that the store has not answered, and no other since.
+    unanswered_since: Option<Instant>,
+    /// Whether it is known that the answer will not come.
+    is_silent: bool,
 }
+
+/// A store that takes this long for an answer may never give it.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 impl Progress {
     /// How many events are known to be missing.
@@ -54,10 +59,12 @@ impl Progress {
         self.head.0.saturating_sub(self.applied.position.0)
     }
 
-    /// For how long events may have been missing: since one was known of, or since the store has
-    /// not answered.
+    /// For how long events may have been missing: since one was known of, or since the store was
+    /// asked for them and gave no answer that is of use.
     pub fn lag(&self) -> Duration {
-        let since = [self.behind_since, self.silent_since].into_iter().flatten().min();
+        let is_silence = |since: &Instant| self.is_silent || since.elapsed() >= ANSWER_MAX;
+        let silent_since = self.unanswered_since.filter(is_silence);
+        let since = [self.behind_since, silent_since].into_iter().flatten().min();
         since.map(|since| since.elapsed()).unwrap_or_default()
     }
 }
@@ -70,7 +77,8 @@ impl Board {
             counts: Counts::default(),
             head: Position::GENESIS,
             behind_since: None,
-            silent_since: None,
+            unanswered_since: None,
+            is_silent: false,
         };
         Self {
             view: ArcSwap::from_pointee(view),
@@ -82,7 +90,7 @@ impl Board {
             poke: Notify::new(),
             doubted: AtomicBool::new(false),
             ending: AtomicBool::new(false),
-            progress: Mutex::new(progress),
+            progress: Arc::new(Mutex::new(progress)),
             metrics,
         }
     }
@@ -171,7 +179,12 @@ impl Board {
 
     /// How far the log has been read.
     pub fn progress(&self) -> Progress {
-        *self.lock()
+        *lock(&self.progress)
+    }
+
+    /// The lag, for whoever scrapes metrics.
+    pub fn lag(&self) -> Lag {
+        Lag(Arc::clone(&self.progress))
     }
 
     /// So much has been applied.
@@ -191,11 +204,24 @@ impl Board {
         });
     }
 
+    /// The tailer is about to ask the store something.
+    pub fn asks(&self) {
+        lock(&self.progress).unanswered_since.get_or_insert_with(Instant::now);
+    }
+
+    /// The tailer has no question that is not answered.
+    pub fn is_answered(&self) {
+        let mut progress = lock(&self.progress);
+        progress.unanswered_since = None;
+        progress.is_silent = false;
+    }
+
     /// The tailer heard from the store, which told of this position.
     pub fn heard_of(&self, head: Position) {
         self.note(|progress| {
             progress.head = progress.head.max(head);
-            progress.silent_since = None;
+            progress.unanswered_since = None;
+            progress.is_silent = false;
         });
     }
 
@@ -217,12 +243,13 @@ impl Board {
     /// The store did not answer.
     pub fn heard_nothing(&self) {
         self.note(|progress| {
-            progress.silent_since.get_or_insert_with(Instant::now);
+            progress.unanswered_since.get_or_insert_with(Instant::now);
+            progress.is_silent = true;
         });
     }
 
     fn note(&self, change: impl FnOnce(&mut Progress)) {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         change(&mut progress);
         progress.behind_since = match (progress.lag_events(), progress.behind_since) {
             (0, _) => None,
@@ -231,8 +258,19 @@ impl Board {
         };
         self.metrics.progress(&progress);
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lag as a metric. It is found when somebody asks, so that it grows while nothing happens.
+#[derive(Debug)]
+pub(crate) struct Lag(Arc<Mutex<Progress>>);
+
+impl Lag {
+    /// For how long events may have been missing.
+    pub fn now(&self) -> Duration {
+        lock(&self.0).lag()
     }
 }

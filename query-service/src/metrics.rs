@@ -1,16 +1,20 @@
 //! What the read server tells about itself. No label ever holds anything that a caller sent.
 
+use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use crate::board::Progress;
+use crate::board::{Lag, Progress};
 use crate::view::{Condition, View};
+
+const LAG: &str = "For how long events may have been missing";
 
 type Seconds = Gauge<f64, AtomicU64>;
 type Number = Gauge<u64, AtomicU64>;
@@ -21,7 +25,6 @@ pub struct QueryMetrics {
     applied_position: Number,
     head_position: Number,
     lag_events: Number,
-    lag_seconds: Seconds,
     serving: Gauge,
     epoch: Number,
     live_configs: Number,
@@ -90,7 +93,6 @@ impl QueryMetrics {
             let name = format!("configapi_query_{name}");
             registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
         };
-        seconds("lag", "For how long events may have been missing", &self.lag_seconds);
         seconds("replay", "Time that the replay at the start took", &self.replay_seconds);
         seconds("snapshot", "Time that the last snapshot took", &self.snapshot_seconds);
         registry.register_with_unit(
@@ -110,7 +112,6 @@ impl QueryMetrics {
         self.applied_position.set(progress.applied.position.0);
         self.head_position.set(progress.head.0);
         self.lag_events.set(progress.lag_events());
-        self.lag_seconds.set(progress.lag().as_secs_f64());
         self.live_configs.set(progress.counts.live);
         self.deleted_configs.set(progress.counts.deleted);
         self.versions.set(progress.counts.versions);
@@ -128,6 +129,14 @@ impl QueryMetrics {
 
     pub(crate) fn trouble(&self, kind: &'static str) {
         self.trouble.get_or_create(&KindLabel { kind }).inc();
+    }
+}
+
+impl Collector for Lag {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let lag = ConstGauge::new(self.now().as_secs_f64());
+        let (name, kind) = ("configapi_query_lag", lag.metric_type());
+        lag.encode(encoder.encode_descriptor(name, LAG, Some(&Unit::Seconds), kind)?)
     }
 }
 

@@ -54,6 +54,7 @@ impl QueryService {
         let own_metrics = metrics.register(QueryMetrics::register);
         let core = Arc::new(Core::new(limits, own_metrics.clone()));
         let board = &core.board;
+        metrics.register(|registry| registry.register_collector(Box::new(board.lag())));
         let snapshots = match &settings.snapshot_dir {
             Some(path) => Some(SnapshotDir::open(path).map_err(SnapshotDirError)?),
             None => None,

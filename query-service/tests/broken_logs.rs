@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
 use configapi_event_log::{EventLog as _, MemoryLog, StoredEvent, seal};
 use configapi_proto::Reason;
+use configapi_query_service::{Limits, QuerySettings};
 
 use crate::support::{
-    FaultyLog, Op, Server, Writer, at_least, eventually, key, linearizable, memory_log, reason_of,
-    token_of,
+    FaultyLog, Op, Server, Writer, at_least, eventually, key, linearizable, memory_log, quick,
+    reason_of, token_of,
 };
 
 /// A log with two events, a server on it, and a way to break it.
@@ -136,6 +138,28 @@ async fn a_store_out_of_reach_leaves_reads_alone_and_heals_by_itself() {
     faulty.cut_off(false);
     assert_eq!(server.value("default/a", &token).await, "3");
     assert!(server.service.readiness()().is_ok());
+}
+
+#[tokio::test]
+async fn while_the_store_does_not_answer_the_lag_grows_from_the_question_on() {
+    let faulty = FaultyLog::around(memory_log(1));
+    // So patient that it never finds that there is no answer.
+    let limits = Limits { question_max: Duration::from_hours(1), ..quick().limits };
+    let server = Server::start(faulty.clone(), &QuerySettings { limits, ..quick() });
+    server.until_ready().await;
+    let lag = || {
+        let page = server.metrics.render().unwrap();
+        let line = page.lines().find(|line| line.starts_with("configapi_query_lag_seconds "));
+        line.unwrap().rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    assert!(lag() < 1.0);
+    faulty.mute(true);
+    eventually("the lag is told", async || server.status().await.lag.unwrap().seconds > 0).await;
+    assert!(lag() >= 1.0, "{}", lag());
+
+    faulty.mute(false);
+    let server = Server::ready(faulty).await;
+    assert_eq!(server.status().await.lag.unwrap(), prost_types::Duration::default());
 }
 
 #[tokio::test]

@@ -141,6 +141,7 @@ impl Tailer {
     }
 
     async fn step(&mut self) -> Result<Step, Trouble> {
+        self.board.asks();
         let (facts, anchor) = self.establish().await?;
         let tail = Tail::after(anchor.position, anchor.hash);
         let Anchor { position, hash, .. } = anchor;
@@ -185,12 +186,15 @@ impl Tailer {
         let Some(anchor) = self.anchor() else { return Ok(()) };
         let log = Arc::clone(&self.log);
         let mut pages = Pages::start(log, anchor, self.limits.question_max);
+        self.board.asks();
         while let Some(batch) = pages.next().await {
             self.take(facts, batch?).await?;
             if self.is_serving {
                 self.settle(facts, None);
             }
+            self.board.asks();
         }
+        self.board.is_answered();
         Ok(())
     }
 

@@ -20,6 +20,7 @@ pub struct FaultyLog {
     inner: Mutex<Arc<dyn EventLog>>,
     tamper: Mutex<Option<Tamper>>,
     is_cut_off: AtomicBool,
+    is_mute: AtomicBool,
     pub is_standby: AtomicBool,
     /// How often the head was asked for.
     pub heads: AtomicU64,
@@ -42,6 +43,7 @@ impl FaultyLog {
             inner: Mutex::new(inner),
             tamper: Mutex::new(None),
             is_cut_off: AtomicBool::new(false),
+            is_mute: AtomicBool::new(false),
             is_standby: AtomicBool::new(false),
             heads: AtomicU64::new(0),
             identities: AtomicU64::new(0),
@@ -64,6 +66,11 @@ impl FaultyLog {
 
     pub fn cut_off(&self, is_cut_off: bool) {
         self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
+    }
+
+    /// Reads are not answered any more, or again.
+    pub fn mute(&self, is_mute: bool) {
+        self.is_mute.store(is_mute, Ordering::SeqCst);
     }
 
     pub fn close_gate(&self) {
@@ -118,6 +125,9 @@ impl EventLog for FaultyLog {
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        if self.is_mute.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         let mut page = self.inner()?.read(from, limit).await?;
         if let Some(tamper) = &*self.tamper.lock().unwrap() {
             tamper(&mut page.events);

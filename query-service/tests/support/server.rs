@@ -29,6 +29,7 @@ pub struct Server {
     pub service: QueryService,
     pub client: Client,
     pub life: Lifecycle,
+    pub metrics: Metrics,
 }
 
 impl Drop for Server {
@@ -49,7 +50,7 @@ impl Server {
         let life = Lifecycle::default();
         let metrics = Metrics::new("query", "test");
         let service = QueryService::start(log, settings, &metrics, &life).unwrap();
-        Self { client: QueryServiceClient::new(service.server()), service, life }
+        Self { client: QueryServiceClient::new(service.server()), service, life, metrics }
     }
 
     pub async fn until_ready(&self) {
