@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::Standing;
+use configapi_event_log::{Epoch, Head, Standing};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -40,8 +40,9 @@ pub(crate) struct Board {
 pub(crate) struct Progress {
     pub applied: Anchor,
     pub counts: Counts,
-    /// The newest position that the store told of.
-    pub head: Position,
+    /// The newest position that the store told of, after the epoch that it is of: in a new epoch the
+    /// log may be shorter.
+    told: (Epoch, Position),
     /// Since when there is something that is not applied.
     behind_since: Option<Instant>,
     /// When the question was asked that the store has not answered, and no other since.
@@ -54,9 +55,14 @@ pub(crate) struct Progress {
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 impl Progress {
+    /// The newest position that is known of.
+    pub fn head(&self) -> Position {
+        self.told.1
+    }
+
     /// How many events are known to be missing.
     pub fn lag_events(&self) -> u64 {
-        self.head.0.saturating_sub(self.applied.position.0)
+        self.head().0.saturating_sub(self.applied.position.0)
     }
 
     /// For how long events may have been missing: since one was known of, or since the store was
@@ -75,7 +81,7 @@ impl Board {
         let progress = Progress {
             applied: view.state.anchor(),
             counts: Counts::default(),
-            head: Position::GENESIS,
+            told: (Epoch::FIRST, Position::GENESIS),
             behind_since: None,
             unanswered_since: None,
             is_silent: false,
@@ -200,7 +206,7 @@ impl Board {
         self.note(|progress| {
             progress.applied = nothing;
             progress.counts = Counts::default();
-            progress.head = Position::GENESIS;
+            progress.told = (Epoch::FIRST, Position::GENESIS);
         });
     }
 
@@ -217,9 +223,9 @@ impl Board {
     }
 
     /// The tailer heard from the store, which told of this position.
-    pub fn heard_of(&self, head: Position) {
+    pub fn heard_of(&self, epoch: Epoch, head: Position) {
         self.note(|progress| {
-            progress.head = progress.head.max(head);
+            progress.told = progress.told.max((epoch, head));
             progress.unanswered_since = None;
             progress.is_silent = false;
         });
@@ -228,7 +234,8 @@ impl Board {
     /// A reader asked the store, which told of this.
     pub fn asked_for_head(&self, told: &Standing) {
         self.metrics.head_questions.inc();
-        self.note(|progress| progress.head = progress.head.max(told.head.position));
+        let Head { epoch, position, .. } = told.head;
+        self.note(|progress| progress.told = progress.told.max((epoch, position)));
         if told.is_standby != self.view().log.is_standby {
             self.doubted.store(true, Ordering::Release);
             self.poke();

@@ -110,7 +110,7 @@ impl QueryMetrics {
 
     pub(crate) fn progress(&self, progress: &Progress) {
         self.applied_position.set(progress.applied.position.0);
-        self.head_position.set(progress.head.0);
+        self.head_position.set(progress.head().0);
         self.lag_events.set(progress.lag_events());
         self.live_configs.set(progress.counts.live);
         self.deleted_configs.set(progress.counts.deleted);

@@ -163,6 +163,43 @@ async fn while_the_store_does_not_answer_the_lag_grows_from_the_question_on() {
 }
 
 #[tokio::test]
+async fn a_restore_that_shortens_the_log_leaves_no_lag_behind() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    writer.set("default/a", "1").await;
+    writer.set("default/a", "2").await;
+    let question_max = Duration::from_millis(100);
+    let limits = Limits { question_max, wait_max: question_max, ..quick().limits };
+    let server = Server::start(faulty.clone(), &QuerySettings { limits, ..quick() });
+    server.until_ready().await;
+    // The head is heard of, and what leads to it is not.
+    faulty.mute(true);
+    for value in ["3", "4", "5"] {
+        writer.set("default/a", value).await;
+    }
+    eventually("the head is known", async || {
+        let _ = server.get("default/a", Some(linearizable())).await;
+        server.status().await.lag_events == 3
+    })
+    .await;
+
+    let restored = memory_log(1);
+    let mut survivor = Writer::new(restored.clone()).await;
+    survivor.set("default/a", "1").await;
+    survivor.set("default/a", "2").await;
+    restored.begin_epoch(&survivor.head).await.unwrap();
+    faulty.replace(restored);
+    faulty.mute(false);
+    eventually("the new epoch is served", async || {
+        server.status().await.state.unwrap().token == "2-2"
+    })
+    .await;
+    let status = server.status().await;
+    assert_eq!((status.head_position, status.lag_events), (2, 0));
+}
+
+#[tokio::test]
 async fn a_store_out_of_reach_at_the_start_is_waited_for() {
     let log = memory_log(1);
     let faulty = FaultyLog::around(log);

@@ -41,7 +41,7 @@ impl Tailer {
             Some(anchor) => anchor,
             None => self.begin(&facts).await?,
         };
-        self.board.heard_of(head.position);
+        self.board.heard_of(head.epoch, head.position);
         self.facts = Some(Arc::clone(&facts));
         Ok((facts, anchor))
     }

@@ -209,7 +209,7 @@ impl Tailer {
         }
         self.fold(batch.events)?;
         if let Some(anchor) = self.anchor() {
-            self.board.heard_of(anchor.position);
+            self.board.heard_of(batch.epoch, anchor.position);
         }
         Ok(())
     }
