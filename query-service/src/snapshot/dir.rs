@@ -4,8 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use configapi_domain::Position;
@@ -14,7 +13,8 @@ use configapi_event_log::{Epoch, LogId};
 use super::SnapshotError;
 use super::file::{Header, read_header, write};
 use crate::failpoints::BEFORE_RENAME;
-use crate::projection::{Anchor, State};
+use crate::projection::Anchor;
+use crate::view::View;
 
 /// How many snapshots are kept.
 const KEPT: usize = 2;
@@ -26,8 +26,16 @@ const UNFINISHED: &str = "unfinished.tmp";
 #[derive(Debug, Clone)]
 pub(crate) struct SnapshotDir {
     path: PathBuf,
-    /// The last position in a snapshot that is known to be good.
-    covered: Arc<AtomicU64>,
+    covered: Arc<Mutex<Covered>>,
+}
+
+/// How much lies in a snapshot that is known to be good.
+#[derive(Debug, Clone, Copy, Default)]
+struct Covered {
+    /// The last position.
+    position: Position,
+    /// The generation of states that it is one of.
+    generation: u64,
 }
 
 /// A snapshot that may be used, if the log confirms it.
@@ -53,12 +61,20 @@ impl SnapshotDir {
 
     /// The last position in a snapshot that is known to be good.
     pub fn covered(&self) -> Position {
-        Position(self.covered.load(Ordering::Relaxed))
+        self.lock_covered().position
     }
 
-    /// Remembers that a snapshot up to here is good.
-    pub fn set_covered(&self, position: Position) {
-        self.covered.store(position.0, Ordering::Relaxed);
+    /// Remembers that a snapshot up to here is good. One that was begun before such states were dropped
+    /// says nothing about those that came after.
+    pub fn cover(&self, generation: u64, position: Position) {
+        let mut covered = self.lock_covered();
+        if generation >= covered.generation {
+            *covered = Covered { position, generation };
+        }
+    }
+
+    fn lock_covered(&self) -> MutexGuard<'_, Covered> {
+        self.covered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All snapshots whose header is whole, the one that holds most first.
@@ -79,8 +95,11 @@ impl SnapshotDir {
         Ok(candidates)
     }
 
-    /// Writes a snapshot of a state and lets go of old ones. Answers how many bytes.
-    pub fn write(&self, log_id: LogId, epoch: Epoch, state: &State) -> Result<u64, SnapshotError> {
+    /// Writes a snapshot of a view and lets go of old ones. Answers how many bytes.
+    pub fn write(&self, view: &View) -> Result<u64, SnapshotError> {
+        let View { state, log, .. } = view;
+        let log_id = log.log_id.ok_or(SnapshotError::Damaged("the log is not known"))?;
+        let epoch = log.lineage.current();
         let unfinished = self.path.join(UNFINISHED);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
@@ -95,7 +114,7 @@ impl SnapshotDir {
         BEFORE_RENAME.pass_blocking().map_err(io::Error::other)?;
         fs::rename(&unfinished, &path)?;
         File::open(&self.path)?.sync_all()?;
-        self.set_covered(position);
+        self.cover(view.generation, position);
         self.let_go(&path)?;
         Ok(bytes)
     }
@@ -123,5 +142,28 @@ impl SnapshotDir {
             }
         }
         Ok(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::LogFacts;
+
+    #[test]
+    fn a_snapshot_that_was_under_way_when_its_state_was_dropped_covers_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::open(directory.path()).unwrap();
+        let log_id = Some(LogId(uuid::Uuid::nil()));
+        let view = View::initial();
+        let facts = LogFacts { log_id, ..(*view.log).clone() };
+        let view = View { log: Arc::new(facts), ..view };
+        dir.cover(view.generation, Position(9));
+        assert_eq!(dir.covered(), Position(9));
+
+        dir.cover(view.generation + 1, Position(3));
+        dir.write(&view).unwrap();
+        dir.cover(view.generation, Position(9));
+        assert_eq!(dir.covered(), Position(3));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use configapi_domain::Position;
 use tokio::time::{Instant, sleep};
 
-use super::{SnapshotDir, SnapshotError};
+use super::SnapshotDir;
 use crate::board::Board;
 use crate::metrics::QueryMetrics;
 use crate::view::{Condition, View};
@@ -83,7 +83,7 @@ impl Keeper {
         let began = Instant::now();
         let dir = self.dir.clone();
         let position = view.position().0;
-        let written = tokio::task::spawn_blocking(move || write(&dir, &view)).await;
+        let written = tokio::task::spawn_blocking(move || dir.write(&view)).await;
         let took = began.elapsed();
         self.written_at = Instant::now();
         self.rest = took * REST_FACTOR;
@@ -102,9 +102,4 @@ impl Keeper {
         self.rest = self.rest.max(self.settings.interval);
         tracing::warn!(reason = %why, "a snapshot could not be written; going on without it");
     }
-}
-
-fn write(dir: &SnapshotDir, view: &View) -> Result<u64, SnapshotError> {
-    let log_id = view.log.log_id.ok_or(SnapshotError::Damaged("the log is not known"))?;
-    dir.write(log_id, view.log.lineage.current(), &view.state)
 }

@@ -104,7 +104,7 @@ impl Tailer {
                 continue;
             }
             if let Some(projector) = load(&candidate).await {
-                dir.set_covered(position);
+                dir.cover(self.generation, position);
                 tracing::info!(position = position.0, "going on from a snapshot");
                 return Ok(Some(projector));
             }
@@ -170,7 +170,7 @@ impl Tailer {
         self.is_serving = false;
         self.facts = None;
         if let Some(dir) = &self.snapshots {
-            dir.set_covered(Position::GENESIS);
+            dir.cover(self.generation, Position::GENESIS);
         }
         self.began = tokio::time::Instant::now();
         let nothing = View::initial().state;
