@@ -25,7 +25,8 @@ pub struct QuerySettings {
     )]
     pub query_addr: SocketAddr,
 
-    /// The directory of local snapshots, which make a start fast (default: none are kept)
+    /// The directory of local snapshots, which make a start fast; each server needs one of its own
+    /// (default: none are kept)
     #[arg(long, env = "CONFIGAPI_SNAPSHOT_DIR", value_name = "DIRECTORY")]
     pub snapshot_dir: Option<PathBuf>,
 

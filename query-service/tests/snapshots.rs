@@ -274,3 +274,35 @@ async fn a_snapshot_of_an_epoch_that_ended_before_it_is_not_used() {
     let (token, replayed) = (survivor.token(), Server::ready(other).await);
     assert_eq!(restored.state_hash(&token).await, replayed.state_hash(&token).await);
 }
+
+#[tokio::test]
+async fn of_two_servers_on_one_directory_one_writes_until_it_ends() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let is_covered = async |position: Position| {
+        let holds =
+            |path: &PathBuf| snapshot::inspect(path).is_ok_and(|it| it.position == position);
+        files(&dir).iter().any(holds)
+    };
+    let first = Server::start(log.clone(), &settings(&dir));
+    writer.set("default/a", "1").await;
+    eventually("the first one writes", async || is_covered(writer.head.position).await).await;
+
+    // Snapshots are there to be read by anybody, so the second one serves all the same.
+    let second = Server::start(log.clone(), &settings(&dir));
+    second.until_ready().await;
+    let has_none = |server: &Server| {
+        let page = server.metrics.render().unwrap();
+        page.contains("configapi_query_snapshot_failures_total 0")
+    };
+    writer.set("default/a", "2").await;
+    eventually("the second one is refused", async || !has_none(&second)).await;
+    eventually("the first one writes", async || is_covered(writer.head.position).await).await;
+    assert!(has_none(&first), "the first one is disturbed");
+
+    drop(first);
+    let token = writer.set("default/a", "3").await;
+    assert_eq!(second.value("default/a", &token).await, "3");
+    eventually("the second one takes over", async || is_covered(writer.head.position).await).await;
+}

@@ -1,7 +1,7 @@
 //! The directory of snapshots: which ones there are, how a new one comes in whole or not at all,
 //! and how old ones go. The files hold values, so only their owner may read them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,9 @@ const UNFINISHED: &str = "unfinished.tmp";
 pub(crate) struct SnapshotDir {
     path: PathBuf,
     covered: Arc<Mutex<Covered>>,
+    /// The directory itself, locked by the one process that may write here. The system lets go of it
+    /// when that ends, however it ends.
+    lock: Arc<Mutex<Option<File>>>,
 }
 
 /// How much lies in a snapshot that is known to be good.
@@ -49,14 +52,19 @@ pub(crate) struct Candidate {
 }
 
 impl SnapshotDir {
-    /// This directory; it is made if it is not there.
+    /// This directory; it is made if it is not there. Whoever finds another server in it reads what is
+    /// there, and writes once that one has ended.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path)?;
-        Ok(Self { path: path.to_owned(), covered: Arc::default() })
+        let dir = Self { path: path.to_owned(), covered: Arc::default(), lock: Arc::default() };
+        if let Err(error) = dir.take_lock() {
+            tracing::warn!(%error, "no snapshots are written for now");
+        }
+        Ok(dir)
     }
 
     /// The last position in a snapshot that is known to be good.
@@ -75,6 +83,22 @@ impl SnapshotDir {
 
     fn lock_covered(&self) -> MutexGuard<'_, Covered> {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes sure that no other process writes here, for as long as this one does.
+    fn take_lock(&self) -> Result<(), SnapshotError> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            let directory = File::open(&self.path)?;
+            match directory.try_lock() {
+                Err(TryLockError::WouldBlock) => {
+                    return Err(SnapshotError::Taken(self.path.clone()));
+                }
+                // Where directories cannot be locked, there is none to be had.
+                Ok(()) | Err(TryLockError::Error(_)) => *lock = Some(directory),
+            }
+        }
+        Ok(())
     }
 
     /// All snapshots whose header is whole, the one that holds most first.
@@ -100,6 +124,7 @@ impl SnapshotDir {
         let View { state, log, .. } = view;
         let log_id = log.log_id.ok_or(SnapshotError::Damaged("the log is not known"))?;
         let epoch = log.lineage.current();
+        self.take_lock()?;
         let unfinished = self.path.join(UNFINISHED);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);

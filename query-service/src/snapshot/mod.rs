@@ -28,6 +28,9 @@ pub enum SnapshotError {
     /// The file is not a snapshot, or not as it was written.
     #[error("the file is not a whole snapshot: {0}")]
     Damaged(&'static str),
+    /// Another server writes its snapshots to this directory.
+    #[error("another server writes its snapshots to {0}; each needs a directory of its own")]
+    Taken(PathBuf),
     /// The file was written by a program of another version.
     #[error("the snapshot has the form {0}, which this program does not read")]
     OtherForm(u32),
