@@ -1,5 +1,7 @@
 //! How values come in and go out: three kinds of body, and every byte kept.
 
+use serde_json::json;
+
 use crate::support::{Ask, TestApp};
 
 #[tokio::test]
@@ -82,6 +84,35 @@ async fn a_missing_or_wrong_value_is_a_400_that_says_so() {
     let text = app.put("/v1/config/a").header("content-type", "text/plain");
     assert_eq!(text.body(vec![0xff, 0xfe]).got().await.status, 400);
     assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+}
+
+#[tokio::test]
+async fn a_body_of_json_is_an_object_and_no_array_of_its_members() {
+    let app = TestApp::start().await;
+    let wants = "expected a JSON object";
+    for body in [json!(["hunter2", "x"]), json!(["hunter2"]), json!([]), json!(null), json!(1)] {
+        let got = app.put("/v1/config/a").json(&body).got().await;
+        assert_eq!(got.status, 400, "{body}: {}", got.body);
+        assert!(got.body.contains(wants) && !got.body.contains("hunter2"), "{}", got.body);
+    }
+    app.set("b", "1").await;
+    app.set("b", "2").await;
+    let restore = app.post("/v1/config/b/restore").json(&json!([1])).got().await;
+    assert_eq!(restore.status, 400, "{}", restore.body);
+    assert!(restore.body.contains(wants), "{}", restore.body);
+    let set = json!({"action": "set", "name": "a", "value": "1"});
+    for body in [
+        json!([[set]]),
+        json!({"commands": [["set", "", "a", null, "1", ""]]}),
+        json!({"commands": [["set", {"name": "a", "value": "1"}]]}),
+        json!({"commands": [set, {"action": "restore", "name": "b", "to": [1]}]}),
+    ] {
+        let got = app.post("/v1/apply").json(&body).got().await;
+        assert_eq!(got.status, 400, "{body}: {}", got.body);
+        assert!(got.body.contains(wants), "{body}: {}", got.body);
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    assert_eq!(app.get("/v1/config/b").got().await.header("etag"), "\"2\"");
 }
 
 #[tokio::test]

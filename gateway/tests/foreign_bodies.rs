@@ -109,8 +109,10 @@ fn said(kind: &str, body: &[u8]) -> Option<String> {
     match kind {
         JSON => {
             // What else is in there may be numbers that no type can hold.
-            let said: Said = serde_json::from_str(std::str::from_utf8(body).ok()?).ok()?;
-            Some(said.value)
+            let text = std::str::from_utf8(body).ok()?;
+            let said: Said = serde_json::from_str(text).ok()?;
+            // An array of its members would do for this type as well.
+            text.trim_start().starts_with('{').then_some(said.value)
         }
         TEXT => String::from_utf8(body.to_vec()).ok(),
         FORM => {

@@ -3,6 +3,7 @@
 
 mod json_error;
 pub(crate) mod multipart;
+pub(crate) mod object;
 pub(crate) mod value;
 pub(crate) mod whole;
 
@@ -17,6 +18,7 @@ use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
+use self::object::Object;
 use crate::app::App;
 use crate::problem::{Code, Problem};
 
@@ -75,7 +77,7 @@ fn unsupported(detail: &str) -> Problem {
     Problem::http(Code::UnsupportedMediaType, detail)
 }
 
-/// A JSON body, or nothing if the request has no body and may have none.
+/// A JSON body, or nothing if the request has none or says null.
 pub(crate) async fn json<T: DeserializeOwned>(
     app: &App,
     headers: &HeaderMap,
@@ -85,8 +87,8 @@ pub(crate) async fn json<T: DeserializeOwned>(
     let media = Media::of(headers)?;
     let bytes = all(app, body, max_bytes).await?;
     match media {
-        Media::Json => parse_json(&bytes).map(Some),
         _ if bytes.is_empty() => Ok(None),
+        Media::Json => Ok(parse_json::<Option<Object<T>>>(&bytes)?.map(|Object(said)| said)),
         _ => Err(unsupported("Content-Type: must be application/json")),
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
+use super::object::Object;
 use super::{MAX_VALUE_BODY_BYTES, Media, all, multipart, parse_json};
 use crate::app::App;
 use crate::problem::Problem;
@@ -41,7 +42,7 @@ pub(crate) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
     let bytes = all(app, body, MAX_VALUE_BODY_BYTES).await?;
     match media {
         Media::Json => {
-            let ValueBody { value, content_type } = parse_json(&bytes)?;
+            let Object(ValueBody { value, content_type }) = parse_json(&bytes)?;
             Ok(NewValue { value: value.into_text()?, content_type })
         }
         // Without a body nobody has said anything; an empty text has to be said to be one.

@@ -14,6 +14,7 @@ use super::restore::Target;
 use crate::answers::{ReceiptView, ReceiptsView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
+use crate::body::object::Object;
 use crate::body::{self, MAX_APPLY_BODY_BYTES, whole};
 use crate::json;
 use crate::problem::Problem;
@@ -28,8 +29,8 @@ use crate::writes::{About, WriteParams};
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyBody {
     /// The commands, in order. Later ones see what earlier ones did.
-    #[schema(min_items = 1, max_items = 1000)]
-    commands: Vec<CommandBody>,
+    #[schema(min_items = 1, max_items = 1000, value_type = Vec<CommandBody>)]
+    commands: Vec<Object<CommandBody>>,
 }
 
 /// One command: `{"action": "set", "name": "a", "value": "1"}`.
@@ -84,7 +85,8 @@ enum CommandBody {
         expected_version: Option<u64>,
         /// What to go back to; the last value of a deleted config if it is left out.
         #[serde(default)]
-        to: Option<Target>,
+        #[schema(value_type = Option<Target>)]
+        to: Option<Object<Target>>,
     },
 }
 
@@ -106,7 +108,7 @@ impl CommandBody {
             }
             Self::Restore { namespace, name, expected_version, to } => {
                 let target = match to {
-                    Some(target) => target.on_wire(&format!("commands[{index}].to."))?,
+                    Some(Object(target)) => target.on_wire(&format!("commands[{index}].to."))?,
                     None => None,
                 };
                 let action = Action::Restore(RestoreAction { target });
@@ -152,7 +154,7 @@ pub(crate) async fn apply(
     let About { actor, reason, request_id } = About::of(&asked)?;
     let indexed = commands.into_iter().enumerate();
     let command = ApplyRequest {
-        commands: indexed.map(|(index, it)| it.on_wire(index)).collect::<Result<_, _>>()?,
+        commands: indexed.map(|(index, Object(it))| it.on_wire(index)).collect::<Result<_, _>>()?,
         request_id,
         validate_only: params.dry_run,
         actor,

@@ -98,9 +98,9 @@ pub(crate) async fn restore(
     asked: Asked,
     body: Body,
 ) -> Answer {
-    let target: Option<Option<Target>> =
+    let said: Option<Target> =
         body::json(&app, &asked.headers, body, MAX_RESTORE_BODY_BYTES).await?;
-    let target = match target.flatten() {
+    let target = match said {
         Some(target) => target.on_wire("")?,
         None => None,
     };
