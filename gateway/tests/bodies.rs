@@ -116,6 +116,21 @@ async fn a_body_of_json_is_an_object_and_no_array_of_its_members() {
 }
 
 #[tokio::test]
+async fn a_body_that_may_be_left_out_may_be_empty() {
+    let app = TestApp::start().await;
+    for (kind, body) in [("application/json", ""), ("application/json", "null"), ("text/plain", "")]
+    {
+        app.set("a", "1").await;
+        assert_eq!(app.delete("/v1/config/a").got().await.status, 200);
+        let restore = app.post("/v1/config/a/restore").header("content-type", kind);
+        let got = restore.body(body).got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, "OK"), "{kind} {body:?}");
+    }
+    let apply = app.post("/v1/apply").header("content-type", "application/json").got().await;
+    assert_eq!((apply.status, apply.body.as_str()), (400, "commands: are missing"));
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_a_415() {
     let app = TestApp::start().await;
     for (name, kind) in [
