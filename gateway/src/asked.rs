@@ -8,7 +8,7 @@ use axum::extract::{FromRequestParts, Query};
 use configapi_proto::{ApiError, Token};
 use configapi_runtime::request_id::RequestId;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::freshness::{Level, Wish};
 use crate::problem::Problem;
+use crate::query;
 use crate::upstream::Along;
 
 /// The header in which a token travels, in both directions.
@@ -49,7 +50,7 @@ impl FromRequestParts<App> for Asked {
         let patience = wait(&headers)
             .map_or(app.limits.timeout, |wait| wait.clamp(MIN_WAIT, app.limits.max_wait));
         let along = Along::of(&headers, request_id, Instant::now() + patience);
-        let level = parts.uri.query().map_or(Ok(Level::default()), level)?;
+        let level = level(&parts.uri)?;
         let token = match headers.get(TOKEN) {
             None => None,
             Some(value) => Some(token(value)?),
@@ -105,23 +106,18 @@ fn wait(headers: &HeaderMap) -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
-fn level(query: &str) -> Result<Level, Problem> {
+fn level(uri: &Uri) -> Result<Level, Problem> {
     let mut level = Level::default();
-    if !query.contains("consistency") {
-        return Ok(level);
-    }
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if name == "consistency" {
-            level = match &*value {
-                "any" => Level::Any,
-                "own-writes" => Level::OwnWrites,
-                "linearizable" => Level::Linearizable,
-                _ => {
-                    let wants = "must be any, own-writes or linearizable";
-                    return Err(ApiError::invalid("consistency", wants).into());
-                }
-            };
-        }
+    for value in query::values(uri, "consistency") {
+        level = match &*value {
+            "any" => Level::Any,
+            "own-writes" => Level::OwnWrites,
+            "linearizable" => Level::Linearizable,
+            _ => {
+                let wants = "must be any, own-writes or linearizable";
+                return Err(ApiError::invalid("consistency", wants).into());
+            }
+        };
     }
     Ok(level)
 }

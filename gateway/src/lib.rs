@@ -19,6 +19,7 @@ mod moment;
 mod openapi;
 mod paging;
 mod problem;
+mod query;
 mod reads;
 mod routes;
 mod settings;

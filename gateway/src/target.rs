@@ -4,10 +4,12 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use configapi_proto::ApiError;
+use http::Uri;
 use http::request::Parts;
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::query;
 
 /// What the path names. Parts that the route does not have are empty.
 #[derive(Debug, Default)]
@@ -36,24 +38,20 @@ impl FromRequestParts<App> for Target {
                 _ => {}
             }
         }
-        if let Some(query) = parts.uri.query().filter(|query| query.contains("namespace")) {
-            target.namespace_in(query)?;
-        }
+        target.namespace_in(&parts.uri)?;
         Ok(target)
     }
 }
 
 impl Target {
     /// The namespace may also be said in the query, but must not be said twice.
-    fn namespace_in(&mut self, query: &str) -> Result<(), Problem> {
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-            if key == "namespace" {
-                if !self.namespace.is_empty() {
-                    return Err(ApiError::invalid("namespace", "must be said only once").into());
-                }
-                self.namespace = namespace(&value)?;
-                self.all_namespaces = value == ALL_NAMESPACES;
+    fn namespace_in(&mut self, uri: &Uri) -> Result<(), Problem> {
+        for value in query::values(uri, "namespace") {
+            if !self.namespace.is_empty() {
+                return Err(ApiError::invalid("namespace", "must be said only once").into());
             }
+            self.namespace = namespace(&value)?;
+            self.all_namespaces = value == ALL_NAMESPACES;
         }
         Ok(())
     }

@@ -70,3 +70,16 @@ async fn a_slash_that_is_not_encoded_is_explained() {
     assert_eq!(got.status, 404);
     assert!(got.json()["detail"].as_str().is_some_and(|text| text.contains("%2F")), "{}", got.body);
 }
+
+#[tokio::test]
+async fn a_parameter_means_the_same_however_its_name_is_encoded() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    for query in ["namespace=staging", "n%61mespace=staging", "%6eamespace=stagin%67"] {
+        let target = format!("/v1/config/a?{query}");
+        assert_eq!(raw(app.address, "GET", &target).await, 404, "{query}");
+        assert_eq!(raw(app.address, "DELETE", &target).await, 404, "{query}");
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+    assert_eq!(raw(app.address, "GET", "/v1/config/a?consist%65ncy=strong").await, 400);
+}
