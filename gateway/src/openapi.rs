@@ -31,6 +31,9 @@ const OF_WRITES: [(&str, &str); 1] =
 /// Those of operations that take a body.
 const OF_BODIES: [(&str, &str); 1] = [("408", "The body came too slowly")];
 
+/// Where operations on configs stand that may say their namespace in the query.
+const OF_CONFIGS: [&str; 4] = ["/v1/config", "/v1/apply", "/v1/diff", "/v1/watch"];
+
 /// The whole document.
 pub(crate) fn description() -> Value {
     let document = routes::documented().into_openapi();
@@ -60,8 +63,8 @@ pub(crate) fn description() -> Value {
 fn complete(path: &str, method: &str, operation: &mut Value) {
     if path.starts_with(NAMESPACED) {
         in_namespace(operation);
-    } else if ["/v1/config", "/v1/diff", "/v1/watch"].iter().any(|base| path.starts_with(base)) {
-        let of_many = !path.starts_with("/v1/config/");
+    } else if OF_CONFIGS.iter().any(|base| path.starts_with(base)) {
+        let of_many = method == "get" && !path.starts_with("/v1/config/");
         add_parameter(operation, namespace_parameter("query", of_many));
     }
     let is_document = !path.starts_with("/v1");

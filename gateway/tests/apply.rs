@@ -64,3 +64,38 @@ async fn a_wrong_apply_is_told_what_is_wrong_without_repeating_values() {
     }
     assert_eq!(app.post("/v1/apply").got().await.body, "commands: are missing");
 }
+
+#[tokio::test]
+async fn the_namespace_of_the_query_is_that_of_commands_that_say_none() {
+    let app = TestApp::start().await;
+    let body = json!({"commands": [
+        {"action": "set", "name": "a", "value": "1"},
+        {"action": "set", "namespace": "other", "name": "a", "value": "2"},
+        {"action": "set", "namespace": "default", "name": "b", "value": "3"},
+    ]});
+    let got = app.post("/v1/apply?namespace=staging").json(&body).got().await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    for (path, value) in
+        [("staging/config/a", "1"), ("other/config/a", "2"), ("default/config/b", "3")]
+    {
+        let got = app.get(&format!("/v1/namespaces/{path}")).got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, value), "{path}");
+    }
+    for wrong in ["", "*", "Staging"] {
+        let got = app.post(&format!("/v1/apply?namespace={wrong}")).json(&body).got().await;
+        assert_eq!(got.status, 400, "{wrong:?}: {}", got.body);
+    }
+}
+
+#[tokio::test]
+async fn an_apply_has_its_preconditions_in_its_commands() {
+    let app = TestApp::start().await;
+    let body = json!({"commands": [{"action": "set", "name": "a", "value": "1"}]});
+    for (name, tag) in [("if-match", "\"7\""), ("if-match", "*"), ("if-none-match", "*")] {
+        let got = app.post("/v1/apply").header(name, tag).json(&body).got().await;
+        assert_eq!(got.status, 400, "{name}: {tag}");
+        assert!(got.body.contains("expected_version"), "{}", got.body);
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+}

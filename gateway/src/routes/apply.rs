@@ -6,6 +6,7 @@ use configapi_proto::ApiError;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::{ApplyRequest, Command, DeleteAction, RestoreAction, SetAction};
 use http::HeaderValue;
+use http::header::{IF_MATCH, IF_NONE_MATCH};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -13,11 +14,12 @@ use super::params::{WriteHeaders, name};
 use super::restore::Target;
 use crate::answers::{ReceiptView, ReceiptsView};
 use crate::app::{Answer, App};
-use crate::asked::{Asked, Params};
+use crate::asked::{Asked, Params, invalid_header};
 use crate::body::object::Object;
 use crate::body::{self, MAX_APPLY_BODY_BYTES, whole};
 use crate::json;
 use crate::problem::Problem;
+use crate::target::Target as ConfigTarget;
 use crate::writes::{About, WriteParams};
 
 /// Commands that become one change.
@@ -40,7 +42,7 @@ pub(crate) struct ApplyBody {
 enum CommandBody {
     /// Give a config a value.
     Set {
-        /// The namespace; the default one if it is left out.
+        /// The namespace; that of the query, or else the default one, if it is left out.
         #[serde(default)]
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
@@ -60,7 +62,7 @@ enum CommandBody {
     },
     /// Delete a config.
     Delete {
-        /// The namespace; the default one if it is left out.
+        /// The namespace; that of the query, or else the default one, if it is left out.
         #[serde(default)]
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
@@ -73,7 +75,7 @@ enum CommandBody {
     },
     /// Bring a config back or roll it back.
     Restore {
-        /// The namespace; the default one if it is left out.
+        /// The namespace; that of the query, or else the default one, if it is left out.
         #[serde(default)]
         #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
         namespace: String,
@@ -91,9 +93,11 @@ enum CommandBody {
 }
 
 impl CommandBody {
-    fn on_wire(self, index: usize) -> Result<Command, Problem> {
-        let command = |namespace, name, expected_version, action| Command {
-            namespace,
+    /// The command on the wire. `index` is its place in the request; `elsewhere` is the namespace of
+    /// commands that do not say theirs.
+    fn on_wire(self, index: usize, elsewhere: &str) -> Result<Command, Problem> {
+        let command = |namespace: String, name, expected_version, action| Command {
+            namespace: if namespace.is_empty() { elsewhere.to_owned() } else { namespace },
             name,
             expected_version,
             action: Some(action),
@@ -121,7 +125,8 @@ impl CommandBody {
 /// Apply many changes as one
 ///
 /// Up to 1,000 commands on any configs of any namespaces: all of them are done or none, and every
-/// reader sees them at once.
+/// reader sees them at once. What must hold first is the `expected_version` of each command;
+/// `If-Match` and `If-None-Match` are refused.
 #[utoipa::path(
     post,
     path = "/apply",
@@ -144,17 +149,28 @@ impl CommandBody {
 )]
 pub(crate) async fn apply(
     State(app): State<App>,
+    target: ConfigTarget,
     Params(params): Params<WriteParams>,
     asked: Asked,
     body: Body,
 ) -> Answer {
+    if target.all_namespaces {
+        return Err(ApiError::invalid("namespace", "must be a single one").into());
+    }
+    for header in [IF_MATCH, IF_NONE_MATCH] {
+        if asked.headers.contains_key(&header) {
+            let wants = "does not go with an Apply; say expected_version in its commands";
+            return Err(invalid_header(&header, wants));
+        }
+    }
     let said: Option<ApplyBody> =
         body::json(&app, &asked.headers, body, MAX_APPLY_BODY_BYTES).await?;
     let commands = said.ok_or_else(|| ApiError::invalid("commands", "are missing"))?.commands;
     let About { actor, reason, request_id } = About::of(&asked)?;
-    let indexed = commands.into_iter().enumerate();
+    let on_wire =
+        |(index, Object(it)): (usize, Object<CommandBody>)| it.on_wire(index, &target.namespace);
     let command = ApplyRequest {
-        commands: indexed.map(|(index, Object(it))| it.on_wire(index)).collect::<Result<_, _>>()?,
+        commands: commands.into_iter().enumerate().map(on_wire).collect::<Result<_, _>>()?,
         request_id,
         validate_only: params.dry_run,
         actor,
