@@ -131,6 +131,18 @@ async fn a_body_that_may_be_left_out_may_be_empty() {
 }
 
 #[tokio::test]
+async fn a_content_type_in_the_query_is_for_bodies_that_do_not_say_it() {
+    let app = TestApp::start().await;
+    let put = || app.put("/v1/config/a?content_type=a/query");
+    let kind = async || app.get("/v1/config/a").got_json().await.json()["content_type"].clone();
+    assert_eq!(put().json(&json!({"value": "1"})).got().await.status, 200);
+    assert_eq!(kind().await, "a/query");
+    let said = json!({"value": "1", "content_type": "a/body"});
+    assert_eq!(put().json(&said).got().await.status, 200);
+    assert_eq!(kind().await, "a/body");
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_a_415() {
     let app = TestApp::start().await;
     for (name, kind) in [

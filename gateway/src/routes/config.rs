@@ -167,7 +167,10 @@ pub(crate) async fn write(
         namespace: target.namespace,
         name: target.name,
         value: said.value,
-        content_type: content_type.unwrap_or(said.content_type),
+        content_type: match said.content_type.as_str() {
+            "" => content_type.unwrap_or_default(),
+            _ => said.content_type,
+        },
         expected_version: None,
         request_id,
         validate_only: dry_run,
