@@ -54,6 +54,8 @@ async fn a_token_of_an_epoch_that_the_log_never_had_is_refused() {
     let server = Server::ready(memory_log(1)).await;
     let status = server.get("default/a", Some(at_least("7-1"))).await.unwrap_err();
     assert_eq!(reason_of(&status), Reason::LogChanged);
+    let told = configapi_proto::ApiError::from_status(&status);
+    assert_eq!(told.metadata.get("lost_token").map(String::as_str), Some("7-1"));
     let status = server.get("default/a", Some(at_least("1_1"))).await.unwrap_err();
     assert_eq!(reason_of(&status), Reason::InvalidArgument);
 }

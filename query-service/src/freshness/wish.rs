@@ -3,7 +3,7 @@
 use configapi_domain::{Position, Timestamp};
 use configapi_event_log::{Epoch, Head, Lineage};
 use configapi_proto::v1::{Consistency, consistency};
-use configapi_proto::{ApiError, Reason, Token};
+use configapi_proto::{ApiError, Reason, Token, key};
 
 use crate::view::View;
 
@@ -80,6 +80,7 @@ pub(super) fn log_changed(token: Token) -> ApiError {
         Reason::LogChanged,
         format!("the log no longer holds what the token {token} stands for; read the state anew"),
     )
+    .with_metadata(key::LOST_TOKEN, token)
 }
 
 /// Reads a token from a field of a request.

@@ -40,6 +40,8 @@ pub mod key {
     /// The token that the server has reached, that a watch can be resumed from, or that a
     /// `CONFIG_NOT_FOUND` is about.
     pub const TOKEN: &str = "token";
+    /// The token that the log does not hold any more, of `LOG_CHANGED`.
+    pub const LOST_TOKEN: &str = "lost_token";
     /// The id to repeat a command with.
     pub const REQUEST_ID: &str = "request_id";
 }
