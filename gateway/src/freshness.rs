@@ -27,16 +27,60 @@ pub(crate) enum Level {
     Linearizable,
 }
 
+/// What a server must be at before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needed {
+    /// Anywhere.
+    Nothing,
+    /// This token or later.
+    Token(Token),
+    /// Everything acknowledged to anybody.
+    Linearizable,
+    /// Everything acknowledged to anybody, and this token or later.
+    LinearizableAnd(Token),
+    /// Both tokens or later, which are of different epochs.
+    Both {
+        /// The one of the earlier epoch.
+        earlier: Token,
+        /// The one of the later epoch.
+        later: Token,
+    },
+}
+
 impl Wish {
-    /// The wish on the wire, given the newest token that this gateway remembers.
-    pub fn on_wire(self, remembered: Option<Token>) -> Option<Consistency> {
-        let wish = match self.level {
-            Level::Linearizable => WireWish::Linearizable(Linearizable {}),
-            Level::OwnWrites => WireWish::AtLeastToken(self.token.max(remembered)?.to_string()),
-            Level::Any => WireWish::AtLeastToken(self.token?.to_string()),
-        };
-        Some(Consistency { wish: Some(wish) })
+    /// What a server must be at, given the newest token that this gateway remembers.
+    pub fn needs(self, remembered: Option<Token>) -> Needed {
+        match (self.level, self.token) {
+            (Level::Linearizable, None) => Needed::Linearizable,
+            (Level::Linearizable, Some(token)) => Needed::LinearizableAnd(token),
+            (Level::OwnWrites, token) => Needed::tokens(token, remembered),
+            (Level::Any, token) => Needed::tokens(token, None),
+        }
     }
+}
+
+impl Needed {
+    /// Both tokens, as far as they are there. Within an epoch the later position includes the
+    /// other; across epochs the one may be lost without the other.
+    pub fn tokens(one: Option<Token>, other: Option<Token>) -> Self {
+        match (one, other) {
+            (None, None) => Self::Nothing,
+            (Some(one), Some(other)) if one.epoch != other.epoch => {
+                Self::Both { earlier: one.min(other), later: one.max(other) }
+            }
+            (one, other) => one.max(other).map_or(Self::Nothing, Self::Token),
+        }
+    }
+}
+
+/// At this token or later, on the wire.
+pub(crate) fn at_least(token: Token) -> Consistency {
+    Consistency { wish: Some(WireWish::AtLeastToken(token.to_string())) }
+}
+
+/// At or after everything acknowledged, on the wire.
+pub(crate) fn linearizable() -> Consistency {
+    Consistency { wish: Some(WireWish::Linearizable(Linearizable {})) }
 }
 
 /// The newest token of all writes through this gateway.
@@ -88,18 +132,21 @@ mod tests {
     }
 
     #[test]
-    fn a_read_waits_for_the_later_of_both_tokens_unless_it_does_not_care() {
-        let (early, late) = (Token { epoch: 1, position: 1 }, Token { epoch: 1, position: 2 });
-        let text = |wish: Wish, remembered| match wish.on_wire(remembered)?.wish? {
-            WireWish::AtLeastToken(token) => Some(token),
-            WireWish::Linearizable(_) => Some("linearizable".to_owned()),
-        };
-        let own = Wish { level: Level::OwnWrites, token: Some(early) };
-        assert_eq!(text(own, Some(late)).as_deref(), Some("1-2"));
-        assert_eq!(text(own, None).as_deref(), Some("1-1"));
-        let any = Wish { level: Level::Any, token: None };
-        assert_eq!(text(any, Some(late)), None);
-        let linearizable = Wish { level: Level::Linearizable, token: None };
-        assert_eq!(text(linearizable, None).as_deref(), Some("linearizable"));
+    fn a_read_needs_the_later_of_both_tokens_unless_it_does_not_care() {
+        let token = |epoch, position| Token { epoch, position };
+        let needs = |level, token: Option<Token>, own| Wish { level, token }.needs(own);
+        let (early, late, other) = (token(1, 1), token(1, 2), token(2, 1));
+        let own = |token, own| needs(Level::OwnWrites, token, own);
+        assert_eq!(own(Some(early), Some(late)), Needed::Token(late));
+        assert_eq!(own(Some(late), Some(early)), Needed::Token(late));
+        assert_eq!(own(Some(early), None), Needed::Token(early));
+        let both = Needed::Both { earlier: late, later: other };
+        assert_eq!(own(Some(late), Some(other)), both);
+        assert_eq!(own(Some(other), Some(late)), both);
+        assert_eq!(needs(Level::Any, None, Some(late)), Needed::Nothing);
+        assert_eq!(needs(Level::Any, Some(early), Some(late)), Needed::Token(early));
+        assert_eq!(needs(Level::Linearizable, None, Some(late)), Needed::Linearizable);
+        let and = Needed::LinearizableAnd(early);
+        assert_eq!(needs(Level::Linearizable, Some(early), Some(late)), and);
     }
 }

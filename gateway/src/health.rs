@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::asked::Asked;
-use crate::freshness::{Level, Wish};
+use crate::freshness::linearizable;
 use crate::moment::Time;
 
 /// A server that takes longer than this is not healthy.
@@ -110,8 +110,8 @@ async fn projection(app: &App, asked: &Asked) -> Result<(), String> {
 
 /// Whether a query server gets an answer from the log's store: a linearizable read asks it.
 async fn store_answers(app: &App, asked: &Asked) -> Result<(), String> {
-    let wish = Wish { level: Level::Linearizable, token: None };
-    let request = GetStatusRequest { with_state_hash: false, consistency: wish.on_wire(None) };
+    let consistency = Some(linearizable());
+    let request = GetStatusRequest { with_state_hash: false, consistency };
     let status = app.upstreams.queries.ask(&asked.along, request).await;
     status.map(drop).map_err(|error| error.message)
 }

@@ -1,14 +1,15 @@
 //! How a query is asked with the freshness that its client wishes, and what a gateway does when the
 //! log that it remembers is gone.
 
-use configapi_proto::v1::ReadState;
-use configapi_proto::{ApiError, Reason};
+use configapi_proto::v1::point_in_time::Moment;
+use configapi_proto::v1::{GetRequest, GetStatusRequest, PointInTime, ReadState};
+use configapi_proto::{ApiError, Reason, Token};
 use http::HeaderValue;
 
 use crate::app::App;
 use crate::asked::Asked;
-use crate::freshness::Level;
-use crate::upstream::{Held, Query};
+use crate::freshness::{Level, Needed, at_least, linearizable};
+use crate::upstream::{Along, Held, Query};
 
 impl App {
     /// Asks a query server.
@@ -20,28 +21,81 @@ impl App {
     pub async fn ask_and_hold<Q: Query>(
         &self,
         asked: &Asked,
-        mut query: Q,
+        query: Q,
     ) -> Result<Held<Q::Answer>, ApiError> {
-        let queries = &self.upstreams.queries;
         let remembered = match asked.wish.level {
             Level::OwnWrites => self.own_writes.newest(),
             Level::Any | Level::Linearizable => None,
         };
-        query.wish(asked.wish.on_wire(remembered));
-        // Only what the client did not ask for may be given up.
-        let Some(ours) = remembered.filter(|_| asked.wish.token < remembered) else {
-            return queries.ask_and_hold(&asked.along, query).await;
-        };
-        match queries.ask_and_hold(&asked.along, query.clone()).await {
+        let Some(ours) = remembered else { return self.ask_at(asked, query, None).await };
+        match self.ask_at(asked, query.clone(), Some(ours)).await {
+            // Only what the client did not ask for may be given up.
             Err(error) if error.reason == Reason::LogChanged => {
                 self.own_writes.forget(ours);
-                query.wish(asked.wish.on_wire(None));
-                queries.ask_and_hold(&asked.along, query).await
+                self.ask_at(asked, query, None).await
             }
             other => other,
         }
     }
+
+    /// Asks a server that is at both the client's token and this one.
+    async fn ask_at<Q: Query>(
+        &self,
+        asked: &Asked,
+        mut query: Q,
+        ours: Option<Token>,
+    ) -> Result<Held<Q::Answer>, ApiError> {
+        let wish = match asked.wish.needs(ours) {
+            Needed::Nothing => None,
+            Needed::Token(token) => Some(at_least(token)),
+            Needed::Linearizable => Some(linearizable()),
+            // Rare: kept apart from what all reads hold.
+            Needed::LinearizableAnd(token) => {
+                Some(at_least(Box::pin(self.head_and(&asked.along, token)).await?))
+            }
+            Needed::Both { earlier, later } => {
+                Some(at_least(Box::pin(self.joined(&asked.along, earlier, later)).await?))
+            }
+        };
+        query.wish(wish);
+        self.upstreams.queries.ask_and_hold(&asked.along, query).await
+    }
+
+    /// Everything that was acknowledged to anybody and a token, as one token.
+    async fn head_and(&self, along: &Along, token: Token) -> Result<Token, ApiError> {
+        let consistency = Some(linearizable());
+        let query = GetStatusRequest { with_state_hash: false, consistency };
+        let state = self.upstreams.queries.ask(along, query).await?.state;
+        let head = state.and_then(|state| state.token.parse::<Token>().ok());
+        let head = head.ok_or(Reason::Internal)?;
+        if head.epoch == token.epoch {
+            return Ok(head.max(token));
+        }
+        self.joined(along, head.min(token), head.max(token)).await
+    }
+
+    /// Two tokens of different epochs as one, which is all that a query can say. Whether the log
+    /// still holds the earlier one is asked of a server that knows the later one, and stays so: what
+    /// became of an epoch was settled when the later one began.
+    async fn joined(&self, along: &Along, earlier: Token, later: Token) -> Result<Token, ApiError> {
+        let moment = Moment::Token(earlier.to_string());
+        let query = GetRequest {
+            name: ANY_NAME.to_owned(),
+            at: Some(PointInTime { moment: Some(moment) }),
+            consistency: Some(at_least(later)),
+            ..GetRequest::default()
+        };
+        match self.upstreams.queries.ask(along, query).await {
+            // Whether there was such a config then is of no interest.
+            Err(error) if error.reason != Reason::ConfigNotFound => Err(error),
+            // A position that both epochs have means the same in both.
+            Ok(_) | Err(_) => Ok(Token { position: earlier.position.max(later.position), ..later }),
+        }
+    }
 }
+
+/// A name to ask for where any will do.
+const ANY_NAME: &str = "-";
 
 /// The state of an answer as the header `ConfigApi-Token` and, for answers about many configs, as a
 /// weak entity tag: the same request at the same state has the same answer.

@@ -12,6 +12,7 @@ mod conditional;
 mod contract;
 mod cors;
 mod description;
+mod epochs;
 mod foreign_bodies;
 mod freshness;
 mod health;

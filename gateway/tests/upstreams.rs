@@ -4,27 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use configapi_event_log::EventLog;
-use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
-use configapi_runtime::http::HttpLimits;
-use configapi_runtime::metrics::Metrics;
-use configapi_runtime::shutdown::Lifecycle;
 
-use crate::support::{Ask, CommandServer, QueryServer, TestApp, eventually, memory_log};
+use crate::support::{
+    Ask, CommandServer, QueryServer, TestApp, eventually, gateway_to, memory_log,
+};
 
 /// However long a server may take, an answer comes sooner than this.
 const QUICK: Duration = Duration::from_secs(3);
-
-async fn gateway_to(commands: &CommandServer, queries: &[&QueryServer]) -> TestApp {
-    let settings = UpstreamSettings {
-        command_url: commands.url(),
-        query_url: queries.iter().map(|server| server.url()).collect(),
-    };
-    let life = Lifecycle::default();
-    let upstreams = Upstreams::remote(&settings);
-    let limits = GatewayLimits { timeout: Duration::from_secs(1), ..GatewayLimits::default() };
-    let metrics = Metrics::new("test", "0");
-    TestApp::before(upstreams, limits, HttpLimits::default(), metrics, life).await
-}
 
 async fn servers(log: &Arc<dyn EventLog>) -> (CommandServer, QueryServer) {
     (CommandServer::start(log, None).await, QueryServer::start(log, None).await)

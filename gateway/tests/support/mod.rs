@@ -2,6 +2,7 @@
 
 mod got;
 mod raw;
+mod recorded;
 mod servers;
 
 use std::net::SocketAddr;
@@ -26,7 +27,8 @@ use tokio::net::TcpListener;
 
 pub use self::got::{Ask, Got};
 pub use self::raw::{Raw, raw};
-pub use self::servers::{CommandServer, QueryServer};
+pub use self::recorded::{Wishes, token_wished};
+pub use self::servers::{CommandServer, QueryServer, gateway_to};
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,23 +47,42 @@ impl TestApp {
     }
 
     pub async fn start_with(limits: GatewayLimits, http: HttpLimits) -> Self {
+        Self::start_on(&memory_log(), limits, http).await.0
+    }
+
+    /// A system on this log.
+    pub async fn on(log: &Arc<dyn EventLog>) -> Self {
+        Self::recorded(log).await.0
+    }
+
+    /// A system on this log, and what its gateway wishes of its query server.
+    pub async fn recorded(log: &Arc<dyn EventLog>) -> (Self, Wishes) {
+        Self::start_on(log, GatewayLimits::default(), HttpLimits::default()).await
+    }
+
+    async fn start_on(
+        log: &Arc<dyn EventLog>,
+        limits: GatewayLimits,
+        http: HttpLimits,
+    ) -> (Self, Wishes) {
         let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
-        let log = memory_log();
-        let commands = start_commands(Arc::clone(&log), &metrics, &life);
-        let queries = QueryService::start(log, &QuerySettings::default(), &metrics, &life)
+        let commands = start_commands(Arc::clone(log), &metrics, &life);
+        let settings = QuerySettings::default();
+        let queries = QueryService::start(Arc::clone(log), &settings, &metrics, &life)
             .expect("the query service starts");
+        let (recorded, wishes) = recorded::recorded(queries.within());
         let services = [COMMAND_SERVICE, QUERY_SERVICE];
         let methods = methods(FILE_DESCRIPTOR_SET, &services).expect("the contract is described");
         let edge = EdgeLayer::new(CallLimits::default(), &methods, &metrics);
         let upstreams = Upstreams::in_process(
             commands.within(),
             Arc::new(commands.readiness()),
-            queries.within(),
+            recorded,
             &edge,
         );
         let app = Self::before(upstreams, limits, http, metrics, life).await;
         app.until_healthy().await;
-        app
+        (app, wishes)
     }
 
     /// A gateway before these servers, ready or not.

@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use configapi_event_log::EventLog;
+use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
 use configapi_query_service::{QueryService, QuerySettings};
+use configapi_runtime::http::HttpLimits;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use http::Uri;
 use tokio::net::TcpListener;
 
-use super::start_commands;
+use super::{TestApp, start_commands};
 
 /// A command server on the network.
 pub struct CommandServer(Server);
@@ -95,4 +98,17 @@ impl Server {
         self.life.abort("killed");
         self.life.finish().await;
     }
+}
+
+/// A gateway to servers on the network.
+pub async fn gateway_to(commands: &CommandServer, queries: &[&QueryServer]) -> TestApp {
+    let settings = UpstreamSettings {
+        command_url: commands.url(),
+        query_url: queries.iter().map(|server| server.url()).collect(),
+    };
+    let life = Lifecycle::default();
+    let upstreams = Upstreams::remote(&settings);
+    let limits = GatewayLimits { timeout: Duration::from_secs(1), ..GatewayLimits::default() };
+    let metrics = Metrics::new("test", "0");
+    TestApp::before(upstreams, limits, HttpLimits::default(), metrics, life).await
 }

@@ -1,0 +1,123 @@
+//! A log that was restored: tokens of what was lost are told so, those of what is still there hold,
+//! and the gateway goes on including what was written through it.
+
+use std::sync::Arc;
+
+use configapi_event_log::EventLog;
+use reqwest::RequestBuilder;
+
+use crate::support::{
+    Ask, CommandServer, QueryServer, TestApp, eventually, gateway_to, memory_log, token_wished,
+};
+
+/// A log of two epochs: three events, of which the first two are of the first epoch and are all that
+/// is left of it.
+async fn restored_log() -> Arc<dyn EventLog> {
+    let log = memory_log();
+    let before = TestApp::on(&log).await;
+    before.set("a", "1").await;
+    before.set("a", "2").await;
+    drop(before);
+    log.begin_epoch(&log.head().await.expect("a head")).await.expect("an epoch");
+    log
+}
+
+/// Every kind of read.
+const READS: [&str; 8] = [
+    "/v1/config/a",
+    "/v1/config/never",
+    "/v1/config/a?at=1",
+    "/v1/config",
+    "/v1/config/a/history",
+    "/v1/diff?from=0",
+    "/v1/status",
+    "/v1/watch?after=0",
+];
+
+async fn status_of(read: RequestBuilder) -> u16 {
+    // A watch does not end by itself.
+    read.send().await.expect("an answer").status().as_u16()
+}
+
+#[tokio::test]
+async fn a_token_of_a_lost_tail_is_told_so_whatever_else_is_wished() {
+    let app = TestApp::on(&restored_log().await).await;
+    for round in ["before", "after"] {
+        for path in READS {
+            for level in ["any", "own-writes", "linearizable"] {
+                let mark = if path.contains('?') { '&' } else { '?' };
+                let read = app.get(&format!("{path}{mark}consistency={level}"));
+                let lost = status_of(read.header("configapi-token", "1-21")).await;
+                assert_eq!(lost, 409, "{path} {level}, {round} a write");
+            }
+        }
+        // From now on the gateway has a token of its own, of the later epoch.
+        app.set("b", "1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_from_before_the_loss_still_holds() {
+    let app = TestApp::on(&restored_log().await).await;
+    assert_eq!(app.set("b", "1").await.header("configapi-token"), "2-3");
+    for token in ["1-0", "1-2", "2-3", "2-1"] {
+        for path in READS {
+            for level in ["any", "own-writes", "linearizable"] {
+                let mark = if path.contains('?') { '&' } else { '?' };
+                let read = app.get(&format!("{path}{mark}consistency={level}"));
+                let status = status_of(read.header("configapi-token", token)).await;
+                let wanted = if path.contains("never") { 404 } else { 200 };
+                assert_eq!(status, wanted, "{token} {path} {level}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_an_older_epoch_does_not_make_a_read_older_than_own_writes() {
+    let (app, wishes) = TestApp::recorded(&restored_log().await).await;
+    app.set("b", "1").await;
+    let wished = async |token: &str| {
+        let got = app.get("/v1/config/b").header("configapi-token", token).got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, "1"), "{token}");
+        token_wished(&wishes)
+    };
+    assert_eq!(wished("1-1").await.as_deref(), Some("2-3"));
+    assert_eq!(wished("2-1").await.as_deref(), Some("2-3"));
+}
+
+#[tokio::test]
+async fn a_newer_epoch_that_a_client_knows_of_is_joined_with_own_writes() {
+    let log = memory_log();
+    let (app, wishes) = TestApp::recorded(&log).await;
+    app.set("a", "1").await;
+    app.set("a", "2").await;
+    log.begin_epoch(&log.head().await.expect("a head")).await.expect("an epoch");
+    let other = TestApp::on(&log).await;
+    assert_eq!(other.set("b", "1").await.header("configapi-token"), "2-3");
+    let read = |token| app.get("/v1/config/a").header("configapi-token", token).got();
+    // As a read of the past is stamped: the epoch is new, the position is old.
+    assert_eq!(read("2-1").await.body, "2");
+    assert_eq!(token_wished(&wishes).as_deref(), Some("2-2"));
+    assert_eq!(read("2-3").await.body, "2");
+    assert_eq!(token_wished(&wishes).as_deref(), Some("2-3"));
+}
+
+#[tokio::test]
+async fn a_gateway_forgets_what_the_log_has_lost() {
+    let (lost, survived) = (memory_log(), restored_log().await);
+    let commands = CommandServer::start(&lost, None).await;
+    let queries = QueryServer::start(&lost, None).await;
+    let app = gateway_to(&commands, &[&queries]).await;
+    app.until_healthy().await;
+    for value in ["1", "2", "3"] {
+        app.set("a", value).await;
+    }
+    let address = queries.address();
+    queries.kill().await;
+    let _queries = QueryServer::start(&survived, Some(address)).await;
+    eventually(async || app.get("/v1/config/a").got().await.status == 200).await;
+    assert_eq!(app.get("/v1/config/a").got().await.body, "2");
+    let own = app.get("/v1/config/a").header("configapi-token", "1-3").got().await;
+    assert_eq!(own.status, 409, "the client's own token is not forgotten for it");
+}

@@ -1,0 +1,66 @@
+//! A query server that remembers how fresh the gateway wished its last config to be.
+
+use std::sync::{Arc, Mutex};
+
+use configapi_proto::v1::consistency::Wish;
+use configapi_proto::v1::query_service_server::QueryService;
+use configapi_proto::v1::{
+    AtTimeRequest, AtTimeResponse, Consistency, DiffRequest, DiffResponse, GetRequest, GetResponse,
+    GetStatusRequest, GetStatusResponse, HistoryRequest, HistoryResponse, ListRequest,
+    ListResponse, WatchRequest,
+};
+use tonic::{Request, Response, Status};
+
+/// What the last `Get` wished.
+pub type Wishes = Arc<Mutex<Option<Consistency>>>;
+
+/// The token that the last `Get` wished.
+pub fn token_wished(wishes: &Wishes) -> Option<String> {
+    match wishes.lock().expect("no panic").clone()?.wish? {
+        Wish::AtLeastToken(token) => Some(token),
+        Wish::Linearizable(_) => None,
+    }
+}
+
+pub(super) fn recorded<S: QueryService>(server: S) -> (impl QueryService, Wishes) {
+    let wishes = Wishes::default();
+    (Recorded { server, wishes: Arc::clone(&wishes) }, wishes)
+}
+
+struct Recorded<S> {
+    server: S,
+    wishes: Wishes,
+}
+
+macro_rules! passed_on {
+    ($($method:ident($request:ty) -> $answer:ty;)+) => {
+        #[tonic::async_trait]
+        impl<S: QueryService> QueryService for Recorded<S> {
+            type WatchStream = S::WatchStream;
+
+            async fn get(&self, it: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+                self.wishes.lock().expect("no panic").clone_from(&it.get_ref().consistency);
+                self.server.get(it).await
+            }
+
+            async fn watch(
+                &self,
+                it: Request<WatchRequest>,
+            ) -> Result<Response<Self::WatchStream>, Status> {
+                self.server.watch(it).await
+            }
+
+            $(async fn $method(&self, it: Request<$request>) -> Result<Response<$answer>, Status> {
+                self.server.$method(it).await
+            })+
+        }
+    };
+}
+
+passed_on! {
+    list(ListRequest) -> ListResponse;
+    history(HistoryRequest) -> HistoryResponse;
+    at_time(AtTimeRequest) -> AtTimeResponse;
+    diff(DiffRequest) -> DiffResponse;
+    get_status(GetStatusRequest) -> GetStatusResponse;
+}
