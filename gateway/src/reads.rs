@@ -3,7 +3,7 @@
 
 use configapi_proto::v1::point_in_time::Moment;
 use configapi_proto::v1::{GetRequest, GetStatusRequest, PointInTime, ReadState};
-use configapi_proto::{ApiError, Reason, Token};
+use configapi_proto::{ApiError, Reason, Token, key};
 use http::HeaderValue;
 
 use crate::app::App;
@@ -30,9 +30,12 @@ impl App {
         let Some(ours) = remembered else { return self.ask_at(asked, query, None).await };
         match self.ask_at(asked, query.clone(), Some(ours)).await {
             // Only what the client did not ask for may be given up.
-            Err(error) if error.reason == Reason::LogChanged => {
-                self.own_writes.forget(ours);
-                self.ask_at(asked, query, None).await
+            Err(error) if may_be_lost(&error, ours) => {
+                let without = self.ask_at(asked, query, None).await;
+                if without.is_ok() {
+                    self.own_writes.forget(ours);
+                }
+                without
             }
             other => other,
         }
@@ -96,6 +99,13 @@ impl App {
 
 /// A name to ask for where any will do.
 const ANY_NAME: &str = "-";
+
+/// Whether a read may have failed because a token is lost. A server that does not say which one it
+/// was is an older one.
+fn may_be_lost(error: &ApiError, token: Token) -> bool {
+    let named = error.metadata.get(key::LOST_TOKEN);
+    error.reason == Reason::LogChanged && named.is_none_or(|lost| *lost == token.to_string())
+}
 
 /// The state of an answer as the header `ConfigApi-Token` and, for answers about many configs, as a
 /// weak entity tag: the same request at the same state has the same answer.

@@ -104,6 +104,21 @@ async fn a_newer_epoch_that_a_client_knows_of_is_joined_with_own_writes() {
 }
 
 #[tokio::test]
+async fn a_position_of_another_log_does_not_make_the_gateway_forget_its_writes() {
+    let (app, wishes) = TestApp::recorded(&memory_log()).await;
+    app.set("a", "1").await;
+    for path in ["/v1/config/a?at=9-1", "/v1/config?at=9-1", "/v1/diff?from=9-1"] {
+        assert_eq!(app.get(path).got().await.status, 409, "{path}");
+        assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+        assert_eq!(token_wished(&wishes).as_deref(), Some("1-1"), "after {path}");
+    }
+    let foreign = app.get("/v1/watch").header("last-event-id", "9-1");
+    assert_eq!(foreign.got().await.status, 409);
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+    assert_eq!(token_wished(&wishes).as_deref(), Some("1-1"));
+}
+
+#[tokio::test]
 async fn a_gateway_forgets_what_the_log_has_lost() {
     let (lost, survived) = (memory_log(), restored_log().await);
     let commands = CommandServer::start(&lost, None).await;
