@@ -51,10 +51,7 @@ impl FromRequestParts<App> for Asked {
             .map_or(app.limits.timeout, |wait| wait.clamp(MIN_WAIT, app.limits.max_wait));
         let along = Along::of(&headers, request_id, Instant::now() + patience);
         let level = level(&parts.uri)?;
-        let token = match headers.get(TOKEN) {
-            None => None,
-            Some(value) => Some(token(value)?),
-        };
+        let token = only(&headers, &TOKEN)?.map(token).transpose()?;
         Ok(Self { headers, along, wish: Wish { level, token } })
     }
 }
@@ -62,11 +59,8 @@ impl FromRequestParts<App> for Asked {
 impl Asked {
     /// The text of a header; empty if it is not there.
     pub fn text(&self, name: &HeaderName) -> Result<&str, Problem> {
-        match self.headers.get(name).map(|value| std::str::from_utf8(value.as_bytes())) {
-            None => Ok(""),
-            Some(Ok(text)) => Ok(text),
-            Some(Err(_)) => Err(invalid_header(name, "must be UTF-8")),
-        }
+        let Some(value) = only(&self.headers, name)? else { return Ok("") };
+        std::str::from_utf8(value.as_bytes()).map_err(|_| invalid_header(name, "must be UTF-8"))
     }
 
     /// The client's id of a command; empty if it has none. Quotes around it, as the draft standard
@@ -85,6 +79,15 @@ impl Asked {
 /// A header that is wrong.
 pub(crate) fn invalid_header(name: &HeaderName, wants: &str) -> Problem {
     ApiError::invalid(name.as_str(), wants).into()
+}
+
+/// A header that says one thing. Nobody knows which of two is meant.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(invalid_header(name, "must be said only once")),
+    }
 }
 
 fn token(value: &HeaderValue) -> Result<Token, Problem> {

@@ -39,3 +39,17 @@ async fn a_read_waits_for_a_token_as_long_as_it_is_told() {
     }
     assert_eq!(app.get("/v1/config/a?consistency=strong").got().await.status, 400);
 }
+
+#[tokio::test]
+async fn a_header_that_says_one_thing_is_there_once() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let read = app.get("/v1/config/a").header("configapi-token", "1-0");
+    assert_eq!(read.header("configapi-token", "1-1").got().await.status, 400);
+    for name in ["idempotency-key", "configapi-actor", "configapi-reason"] {
+        let put = app.put("/v1/config/a").header(name, "x").header(name, "y");
+        let got = put.header("content-type", "text/plain").body("2").got().await;
+        assert_eq!(got.status, 400, "{name}");
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+}
