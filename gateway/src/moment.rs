@@ -3,6 +3,8 @@
 use configapi_proto::v1::PointInTime;
 use configapi_proto::v1::point_in_time::Moment as WireMoment;
 use configapi_proto::{Token, micros_from_timestamp, timestamp_from_micros};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::TimeZone;
 use prost_types::Timestamp;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -46,11 +48,20 @@ impl Serialize for Time {
 /// Reads an ISO 8601 time with an offset; what is finer than a microsecond is cut off, towards the
 /// past.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
-    let time: jiff::Timestamp = text.parse().ok()?;
+    let time: jiff::Timestamp = text.parse().ok().or_else(|| end_of_time(text))?;
     let micros = time.as_nanosecond().div_euclid(NANOS_PER_MICRO);
     let timestamp = timestamp_from_micros(i64::try_from(micros).ok()?);
     // The wire begins with the year 1.
     micros_from_timestamp(&timestamp).ok().map(|_| timestamp)
+}
+
+/// Reads a time of the last hours of the year 9999, which many write for the end of time, as the last
+/// one that can be reckoned with: the one is as far in the future as the other.
+fn end_of_time(text: &str) -> Option<jiff::Timestamp> {
+    let pieces = Pieces::parse(text).ok()?;
+    let is_last = pieces.date() >= jiff::Timestamp::MAX.to_zoned(TimeZone::UTC).date();
+    let is_whole = pieces.time().is_some() && pieces.offset().is_some();
+    (is_last && is_whole).then_some(jiff::Timestamp::MAX)
 }
 
 /// Reads a moment: a time, a position, or a token. In a query string an unescaped `+` has become a

@@ -51,3 +51,28 @@ async fn any_moment_can_be_read_compared_and_restored() {
     let receipt = app.post("/v1/config/b/restore").got_json().await.json();
     assert_eq!(receipt["event_type"], "ConfigValueRestored");
 }
+
+#[tokio::test]
+async fn the_end_of_time_is_a_time() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    for time in [
+        "9999-12-30T22:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59.999999999Z",
+        "9999-12-31T23:59:59-11:00",
+        "9999-12-31T23:59:59%2B02:00",
+    ] {
+        let got = app.get(&format!("/v1/config/a/at/{time}")).got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, "1"), "{time}");
+        let got = app.get(&format!("/v1/config/a?at={time}")).got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, "1"), "{time}");
+    }
+    for time in
+        ["9999-12-32T00:00:00Z", "9999-12-31T23:59:59", "9999-12-31", "10000-01-01T00:00:00Z"]
+    {
+        let got = app.get(&format!("/v1/config/a/at/{time}")).got().await;
+        assert_eq!(got.status, 400, "{time}");
+        assert_eq!(app.get(&format!("/v1/config/a?at={time}")).got().await.status, 400, "{time}");
+    }
+}
