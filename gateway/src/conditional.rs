@@ -42,14 +42,6 @@ impl Precondition {
             (_, Some(_)) => Err(invalid_header(&IF_NONE_MATCH, "must be * on a write")),
         }
     }
-
-    /// The version that the command server is told to expect.
-    pub fn expected_version(self) -> Option<u64> {
-        match self {
-            Self::Version(version) => Some(version),
-            Self::None | Self::Exists => None,
-        }
-    }
 }
 
 /// A precondition that does not hold.

@@ -11,6 +11,7 @@ mod conditional;
 mod cors;
 mod docs;
 mod edge;
+mod existing;
 mod freshness;
 mod gateway;
 mod health;

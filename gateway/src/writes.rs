@@ -15,7 +15,7 @@ use crate::answers::ReceiptView;
 use crate::app::{Answer, App};
 use crate::asked::{ACTOR, Asked, REASON, flag};
 use crate::conditional::{self, Precondition};
-use crate::freshness::{Level, Wish};
+use crate::existing::{self, IfMissing};
 use crate::json;
 use crate::problem::Problem;
 use crate::routes::Flag;
@@ -55,17 +55,26 @@ impl About {
 
 /// A command about one config.
 pub(crate) trait OneConfig: Command {
+    const IF_MISSING: IfMissing;
     fn expect(&mut self, version: Option<u64>);
+    /// The client's id of it; empty if it has none.
+    fn request_id(&self) -> &str;
     /// A read of the same config.
     fn read(&self) -> GetRequest;
     fn receipt(answer: Self::Answer) -> Option<Receipt>;
 }
 
 macro_rules! one_config {
-    ($($request:ty => $answer:ty),+ $(,)?) => {
+    ($($request:ty => $answer:ty, $if_missing:ident;)+) => {
         $(impl OneConfig for $request {
+            const IF_MISSING: IfMissing = IfMissing::$if_missing;
+
             fn expect(&mut self, version: Option<u64>) {
                 self.expected_version = version;
+            }
+
+            fn request_id(&self) -> &str {
+                &self.request_id
             }
 
             fn read(&self) -> GetRequest {
@@ -81,48 +90,32 @@ macro_rules! one_config {
 }
 
 one_config! {
-    SetRequest => SetResponse,
-    DeleteRequest => DeleteResponse,
-    RestoreRequest => RestoreResponse,
+    SetRequest => SetResponse, Creates;
+    DeleteRequest => DeleteResponse, Refuses;
+    RestoreRequest => RestoreResponse, BringsBack;
 }
 
 /// Sends a command about one config, if its precondition holds, and answers with its receipt.
 pub(crate) async fn commit<C: OneConfig>(
     app: &App,
-    mut asked: Asked,
+    asked: Asked,
     format: Format,
     mut command: C,
 ) -> Answer {
-    let precondition = Precondition::of(&asked.headers)?;
-    if precondition == Precondition::Exists {
-        must_exist(app, &mut asked, &command).await?;
-    }
-    command.expect(precondition.expected_version());
-    let sent = app.upstreams.commands.send(&asked.along, command).await;
-    let answer = sent.map_err(|error| match precondition {
-        Precondition::None => Problem::from(error),
-        Precondition::Version(_) | Precondition::Exists => Problem::of_conditional(error),
-    })?;
+    let commands = &app.upstreams.commands;
+    let answer = match Precondition::of(&asked.headers)? {
+        Precondition::None => commands.send(&asked.along, command).await?,
+        Precondition::Version(version) => {
+            command.expect(Some(version));
+            let sent = commands.send(&asked.along, command).await;
+            sent.map_err(Problem::of_conditional)?
+        }
+        // Rare: kept apart from what all writes hold.
+        Precondition::Exists => Box::pin(existing::send(app, &asked, command)).await?,
+    };
     let receipt = C::receipt(answer).ok_or_else(|| Problem::from(Reason::Internal))?;
     app.own_writes.saw(&receipt.token);
     answered(&receipt, format)
-}
-
-/// A config that exists now can only be deleted in the meantime, and then the command is refused
-/// for that, so looking first is enough.
-async fn must_exist<C: OneConfig>(
-    app: &App,
-    asked: &mut Asked,
-    command: &C,
-) -> Result<(), Problem> {
-    asked.wish = Wish { level: Level::Linearizable, token: None };
-    match app.ask(asked, command.read()).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.reason == Reason::ConfigNotFound => {
-            Err(conditional::failed("If-Match wants the config to exist"))
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn answered(receipt: &Receipt, format: Format) -> Answer {

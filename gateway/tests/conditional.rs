@@ -1,6 +1,9 @@
 //! Requests that depend on what is there, and requests that may be repeated.
 
-use crate::support::{Ask, TestApp};
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::support::{Ask, TestApp, eventually, memory_log};
 
 #[tokio::test]
 async fn a_reader_that_has_it_already_gets_304() {
@@ -93,4 +96,90 @@ async fn a_dry_run_checks_everything_and_writes_nothing() {
     }
     assert_eq!(app.get("/v1/config/a").got().await.status, 404);
     assert_eq!(put("?dry_run=false").got().await.header("etag"), "\"1\"");
+}
+
+#[tokio::test]
+async fn a_write_that_wants_the_config_to_exist_is_repeatable() {
+    let app = TestApp::start().await;
+    let keyed = |method: Method, path: &str, key: &'static str| {
+        app.request(method, path).header("if-match", "*").header("idempotency-key", key)
+    };
+    let put = |key, value: &'static str| {
+        keyed(Method::PUT, "/v1/config/a", key).json(&json!({ "value": value }))
+    };
+    let delete = |key| keyed(Method::DELETE, "/v1/config/a", key);
+    let restore = |key, to: u64| {
+        keyed(Method::POST, "/v1/config/a/restore", key).json(&json!({ "version": to }))
+    };
+    // Nothing may be made by any of them.
+    for refused in [put("p0", "x"), delete("d0"), restore("r0", 1)] {
+        assert_eq!(refused.got().await.status, 412, "nothing is there");
+    }
+    app.set("a", "1").await;
+    let written = put("p1", "2").got_json().await;
+    assert_eq!((written.status, &written.json()["version"]), (200, &2.into()));
+    let restored = restore("r1", 1).got_json().await;
+    assert_eq!((restored.status, &restored.json()["version"]), (200, &3.into()));
+    assert_eq!(restore("r1", 1).got_json().await.body, restored.body, "at once");
+    app.set("a", "4").await;
+    assert_eq!(restore("r1", 1).got_json().await.body, restored.body, "after another write");
+    let deleted = delete("d1").got_json().await;
+    assert_eq!((deleted.status, &deleted.json()["version"]), (200, &5.into()));
+
+    assert_eq!(delete("d1").got_json().await.body, deleted.body);
+    assert_eq!(put("p1", "2").got_json().await.body, written.body);
+    assert_eq!(restore("r1", 1).got_json().await.body, restored.body);
+    for refused in [put("p2", "x"), delete("d2"), restore("r2", 1)] {
+        let got = refused.got_json().await;
+        assert_eq!((got.status, &got.json()["code"]), (412, &"VERSION_CONFLICT".into()));
+    }
+    // A key of something else is still told as that.
+    for reused in [put("p1", "3"), put("r1", "x"), restore("r1", 2), restore("p1", 1)] {
+        assert_eq!(reused.got().await.status, 422);
+    }
+    assert_eq!(app.get("/v1/config/a/history").got().await.json().as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn other_writes_are_no_reason_to_refuse_one_that_wants_the_config_to_exist() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let others = async {
+        for _ in 0..50 {
+            app.set("a", "2").await;
+        }
+    };
+    let restores = async {
+        for _ in 0..50 {
+            let restore = app.post("/v1/config/a/restore").header("if-match", "*");
+            let got = restore.json(&json!({"version": 1})).got().await;
+            assert_eq!(got.status, 200, "{}", got.body);
+        }
+    };
+    tokio::join!(others, restores);
+}
+
+#[tokio::test]
+async fn a_restore_that_wants_the_config_to_exist_does_not_undo_a_delete() {
+    let app_on = TestApp::recorded(&memory_log()).await;
+    let (app, gets) = &app_on;
+    app.set("a", "1").await;
+    app.set("a", "2").await;
+    let racing = async |other: RequestBuilder| {
+        let gate = gets.gate.lock().await;
+        let restore = app.post("/v1/config/a/restore").header("if-match", "*");
+        let restore = restore.json(&json!({"version": 1})).got();
+        let other = async {
+            eventually(async || gets.is_linearizable()).await;
+            // Now the config has been looked at, but nobody knows yet what was seen.
+            assert_eq!(other.got().await.status, 200);
+            drop(gate);
+        };
+        tokio::join!(restore, other).0
+    };
+    let write = app.put("/v1/config/a").json(&json!({"value": "3"}));
+    assert_eq!(racing(write).await.header("etag"), "\"4\"", "after the other write");
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+    assert_eq!(racing(app.delete("/v1/config/a")).await.status, 412);
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
 }

@@ -125,7 +125,8 @@ pub(crate) struct WriteHeaders {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct ConditionHeaders {
-    /// Only if the config is at this version, as in the header `ETag`; `*`: only if it exists.
+    /// Only if the config is at this version, as in the header `ETag`; `*`: only if it exists,
+    /// whoever else writes to it meanwhile.
     #[param(rename = "If-Match", pattern = "^(\"[1-9][0-9]{0,18}\"|[*])$", example = "\"3\"")]
     if_match: Option<String>,
 }

@@ -11,14 +11,30 @@ use configapi_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-/// What the last `Get` wished.
-pub type Wishes = Arc<Mutex<Option<Consistency>>>;
+/// What is known of a `Get`, and what keeps its answer back.
+#[derive(Debug, Default)]
+pub struct Gets {
+    last: Mutex<Option<Consistency>>,
+    /// Whoever holds this keeps back answers that are ready.
+    pub gate: tokio::sync::Mutex<()>,
+}
+
+/// All `Get`s of one gateway.
+pub type Wishes = Arc<Gets>;
 
 /// The token that the last `Get` wished.
 pub fn token_wished(wishes: &Wishes) -> Option<String> {
-    match wishes.lock().expect("no panic").clone()?.wish? {
+    match wishes.last.lock().expect("no panic").clone()?.wish? {
         Wish::AtLeastToken(token) => Some(token),
         Wish::Linearizable(_) => None,
+    }
+}
+
+impl Gets {
+    /// Whether the last one wished to see all that was acknowledged.
+    pub fn is_linearizable(&self) -> bool {
+        let last = self.last.lock().expect("no panic");
+        matches!(*last, Some(Consistency { wish: Some(Wish::Linearizable(_)) }))
     }
 }
 
@@ -39,8 +55,11 @@ macro_rules! passed_on {
             type WatchStream = S::WatchStream;
 
             async fn get(&self, it: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
-                self.wishes.lock().expect("no panic").clone_from(&it.get_ref().consistency);
-                self.server.get(it).await
+                let wish = it.get_ref().consistency.clone();
+                let answer = self.server.get(it).await;
+                *self.wishes.last.lock().expect("no panic") = wish;
+                drop(self.wishes.gate.lock().await);
+                answer
             }
 
             async fn watch(
