@@ -114,6 +114,26 @@ async fn every_operation_is_described_in_full() {
 }
 
 #[tokio::test]
+async fn whoever_reads_may_say_how_fresh_and_is_told_of_a_log_that_changed() {
+    let app = TestApp::start().await;
+    let description = description(&app).await;
+    for (path, method, operation) in operations(&description) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let names: BTreeSet<_> = parameters.filter_map(|it| it["name"].as_str()).collect();
+        if !names.contains("consistency") {
+            continue;
+        }
+        for header in ["ConfigApi-Token", "Prefer"] {
+            assert!(names.contains(header), "{method} {path} describes {header}");
+        }
+        assert!(operation["responses"]["409"].is_object(), "{method} {path} may be a 409");
+    }
+    let of = |path: &str, method: &str| &description["paths"][path][method]["parameters"];
+    let namespace = |it: &Value| it["name"] == "namespace" && it["in"] == "query";
+    assert!(of("/v1/apply", "post").as_array().is_some_and(|them| them.iter().any(namespace)));
+}
+
+#[tokio::test]
 async fn the_page_explains_every_operation_and_problem_by_itself() {
     let app = TestApp::start().await;
     let got = app.get("/docs").got().await;

@@ -7,7 +7,7 @@ use configapi_proto::v1::{GetRequest, PointInTime};
 use utoipa::IntoParams;
 
 use super::config::shown;
-use super::params::{FreshnessParams, NamePath, ReadHeaders};
+use super::params::{CacheHeaders, FreshnessHeaders, FreshnessParams, NamePath};
 use crate::accepts::Format;
 use crate::answers::RecordView;
 use crate::app::{Answer, App};
@@ -34,7 +34,7 @@ pub(crate) struct TimestampPath {
     path = "/config/{name}/at/{timestamp}",
     operation_id = "read_config_at_time",
     tag = "configs",
-    params(NamePath, TimestampPath, FreshnessParams, ReadHeaders),
+    params(NamePath, TimestampPath, FreshnessParams, FreshnessHeaders, CacheHeaders),
     responses(
         (status = 200, description = "The config as it was", content(
             (String = "text/plain"),

@@ -11,8 +11,8 @@ use utoipa::IntoParams;
 
 use super::list::point;
 use super::params::{
-    ConditionHeaders, CreationHeaders, FreshnessParams, Moment, NamePath, ReadHeaders, ValueText,
-    WriteHeaders,
+    CacheHeaders, ConditionHeaders, CreationHeaders, FreshnessHeaders, FreshnessParams, Moment,
+    NamePath, ValueText, WriteHeaders,
 };
 use crate::accepts::Format;
 use crate::answers::{ReceiptView, RecordView};
@@ -48,7 +48,7 @@ pub(crate) struct ReadParams {
     path = "/config/{name}",
     operation_id = "read_config",
     tag = "configs",
-    params(NamePath, ReadParams, FreshnessParams, ReadHeaders),
+    params(NamePath, ReadParams, FreshnessParams, FreshnessHeaders, CacheHeaders),
     responses(
         (status = 200, description = "The config", content(
             (String = "text/plain"),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::list::point;
-use super::params::{FreshnessParams, Moment, ReadHeaders};
+use super::params::{CacheHeaders, FreshnessHeaders, FreshnessParams, Moment};
 use crate::answers::{DiffEntryView, DiffView, StateView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
@@ -65,7 +65,7 @@ impl Paged for DiffRequest {
     path = "/diff",
     operation_id = "diff",
     tag = "configs",
-    params(DiffParams, PageParams, FreshnessParams, ReadHeaders),
+    params(DiffParams, PageParams, FreshnessParams, FreshnessHeaders, CacheHeaders),
     responses(
         (status = 200, description = "What differs", body = DiffView<'static>, headers(
             ("ETag" = String, description = "The state of the log that was compared to"),

@@ -6,7 +6,7 @@ use http::Uri;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::params::{FreshnessParams, NamePath, ReadHeaders};
+use super::params::{CacheHeaders, FreshnessHeaders, FreshnessParams, NamePath};
 use crate::answers::ChangeView;
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
@@ -54,7 +54,7 @@ impl Paged for HistoryRequest {
     path = "/config/{name}/history",
     operation_id = "read_history",
     tag = "configs",
-    params(NamePath, HistoryParams, PageParams, FreshnessParams, ReadHeaders),
+    params(NamePath, HistoryParams, PageParams, FreshnessParams, FreshnessHeaders, CacheHeaders),
     responses(
         (status = 200, description = "The changes", body = Vec<ChangeView<'static>>, headers(
             ("ETag" = String, description = "The state of the log that was read"),

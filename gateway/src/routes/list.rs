@@ -7,7 +7,7 @@ use http::Uri;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::params::{FreshnessParams, Moment, ReadHeaders};
+use super::params::{CacheHeaders, FreshnessHeaders, FreshnessParams, Moment};
 use crate::answers::{NameAndValue, RecordView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
@@ -74,7 +74,7 @@ impl Paged for ListRequest {
     path = "/config",
     operation_id = "list_configs",
     tag = "configs",
-    params(ListParams, PageParams, FreshnessParams, ReadHeaders),
+    params(ListParams, PageParams, FreshnessParams, FreshnessHeaders, CacheHeaders),
     responses(
         (status = 200, description = "The configs", body = Vec<ListItem<'static>>, headers(
             ("ETag" = String, description = "The state of the log that the list was read at"),

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::params::FreshnessParams;
+use super::params::{FreshnessHeaders, FreshnessParams};
 use crate::answers::StatusView;
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag};
@@ -62,9 +62,10 @@ pub(crate) struct StatusParams {
     path = "/status",
     operation_id = "status",
     tag = "operations",
-    params(StatusParams, FreshnessParams),
+    params(StatusParams, FreshnessParams, FreshnessHeaders),
     responses(
         (status = 200, description = "How it is doing", body = StatusView<'static>),
+        (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
     ),
 )]
 pub(crate) async fn status(

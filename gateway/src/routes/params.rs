@@ -89,13 +89,19 @@ enum ConsistencyParam {
     Linearizable,
 }
 
-/// What a read may say in its headers.
+/// What the client has already.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(crate) struct ReadHeaders {
+pub(crate) struct CacheHeaders {
     /// Answer 304 if the entity tag is still one of these.
     #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,
+}
+
+/// How fresh an answer must be, as headers say it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct FreshnessHeaders {
     /// Wait until the answer includes this token's write: what an earlier answer said in the same
     /// header.
     #[param(rename = "ConfigApi-Token", value_type = Option<TokenText>, inline, example = "1-1042")]

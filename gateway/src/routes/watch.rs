@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::params::{FreshnessParams, Name, TokenOrPosition, TokenText};
+use super::params::{FreshnessHeaders, FreshnessParams, Name, TokenOrPosition, TokenText};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag, invalid_header};
 use crate::json::with_type;
@@ -66,7 +66,7 @@ pub(crate) struct ResumeHeader {
     path = "/watch",
     operation_id = "watch",
     tag = "configs",
-    params(WatchParams, FreshnessParams, ResumeHeader),
+    params(WatchParams, FreshnessParams, FreshnessHeaders, ResumeHeader),
     responses(
         (status = 200, description = "The events", body = String,
             content_type = "text/event-stream"),
