@@ -71,9 +71,9 @@ pub(crate) fn tag_of(version: u64) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("\"{version}\"")).ok()
 }
 
-/// The tag of an answer about many configs, from the token of its state.
-pub(crate) fn tag_of_state(token: &HeaderValue) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("W/\"{}\"", token.to_str().ok()?)).ok()
+/// The tag of an answer about many configs, from what stands for the state that it is about.
+pub(crate) fn tag_of_state(state: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("W/\"{state}\"")).ok().filter(|_| !state.is_empty())
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

@@ -60,6 +60,10 @@ pub(crate) trait Paged: Query {
     fn next_page(answer: &Self::Answer) -> &str;
     /// The state that the answer is about.
     fn state(answer: &Self::Answer) -> Option<&ReadState>;
+    /// What stands for the answer in an entity tag: the state that it is about.
+    fn tag(answer: &Self::Answer) -> String {
+        Self::state(answer).map(|state| state.token.clone()).unwrap_or_default()
+    }
     /// What comes before the items.
     fn opening(_answer: &Self::Answer) -> Result<Vec<u8>, ApiError> {
         Ok(b"[".to_vec())
@@ -118,7 +122,7 @@ pub(crate) async fn answer<Q: Paged>(
     query.turn_to(params.token());
     let page = app.ask(&asked, query.clone()).await?;
     let token = token_header(Q::state(&page));
-    let tag = token.as_ref().and_then(conditional::tag_of_state);
+    let tag = conditional::tag_of_state(&Q::tag(&page));
     if conditional::has_already(&asked.headers, tag.as_ref()) {
         return Ok(json::not_modified(tag, token));
     }

@@ -16,9 +16,13 @@ async fn a_reader_that_has_it_already_gets_304() {
     let changed = app.get("/v1/config/a").header("if-none-match", "\"1\"").got().await;
     assert_eq!((changed.status, changed.body.as_str()), (200, "2"));
 
-    for path in ["/v1/config", "/v1/config/a/history", "/v1/diff?from=0"] {
+    for (path, state) in [
+        ("/v1/config", "W/\"1-2\""),
+        ("/v1/config/a/history", "W/\"1-2\""),
+        ("/v1/diff?from=0", "W/\"1-0..1-2\""),
+    ] {
         let tag = app.get(path).got().await.header("etag").to_owned();
-        assert_eq!(tag, "W/\"1-2\"");
+        assert_eq!(tag, state);
         assert_eq!(app.get(path).header("if-none-match", &tag).got().await.status, 304, "{path}");
     }
     app.set("b", "1").await;
@@ -96,6 +100,19 @@ async fn a_dry_run_checks_everything_and_writes_nothing() {
     }
     assert_eq!(app.get("/v1/config/a").got().await.status, 404);
     assert_eq!(put("?dry_run=false").got().await.header("etag"), "\"1\"");
+}
+
+#[tokio::test]
+async fn the_tag_of_a_diff_changes_with_both_of_its_ends() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    // What begins in the future moves with the present.
+    let diff = "/v1/diff?from=2999-01-01T00:00:00Z&to=1";
+    let before = app.get(diff).got().await;
+    app.set("a", "2").await;
+    let again = app.get(diff).header("if-none-match", before.header("etag")).got().await;
+    assert_eq!(again.status, 200, "{} is not {}", before.body, before.header("etag"));
+    assert_ne!(again.body, before.body);
 }
 
 #[tokio::test]

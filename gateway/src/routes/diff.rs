@@ -44,6 +44,15 @@ impl Paged for DiffRequest {
         answer.to_state.as_ref()
     }
 
+    /// Both states: the one that is compared from moves with the present if it lies in the future.
+    fn tag(answer: &DiffResponse) -> String {
+        let token = |state: &Option<ReadState>| state.as_ref().map(|state| state.token.clone());
+        match (token(&answer.from_state), token(&answer.to_state)) {
+            (Some(from), Some(to)) => format!("{from}..{to}"),
+            _ => String::new(),
+        }
+    }
+
     fn opening(answer: &DiffResponse) -> Result<Vec<u8>, ApiError> {
         let state = |state: Option<&ReadState>| {
             serde_json::to_string(&state.map(StateView::of))
@@ -68,8 +77,8 @@ impl Paged for DiffRequest {
     params(DiffParams, PageParams, FreshnessParams, FreshnessHeaders, CacheHeaders),
     responses(
         (status = 200, description = "What differs", body = DiffView<'static>, headers(
-            ("ETag" = String, description = "The state of the log that was compared to"),
-            ("ConfigApi-Token" = String, description = "The same as a token"),
+            ("ETag" = String, description = "The states of the log that were compared"),
+            ("ConfigApi-Token" = String, description = "The state that was compared to"),
             ("Link" = String, description = "With `limit`: where the next page is"),
         )),
         (status = 304, description = "The answer is the one that `If-None-Match` names"),
