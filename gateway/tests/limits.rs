@@ -75,3 +75,55 @@ async fn large_bodies_are_bounded_together() {
     assert_eq!(put(1_100_000).got().await.status, 429);
     assert_eq!(put(60_000).got().await.status, 200);
 }
+
+#[tokio::test]
+async fn a_body_takes_room_as_it_comes_and_not_before() {
+    let app = TestApp::start().await;
+    let begin = async |length: &str| {
+        let mut connection = Raw::connect(app.address).await;
+        let head = format!(
+            "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\n{length}\r\ncontent-type: text/plain\r\n\
+            expect: 100-continue\r\nconnection: close\r\n\r\n"
+        );
+        connection.say(head).await;
+        // Now the request is being handled, and waits for its body.
+        connection.hear_until("100 Continue").await;
+        connection
+    };
+    let mut open = Vec::new();
+    for _ in 0..50 {
+        let mut chunked = begin("transfer-encoding: chunked").await;
+        chunked.say("1\r\nx\r\n").await;
+        let mut long = begin("content-length: 6500000").await;
+        long.say("x").await;
+        open.extend([chunked, long]);
+    }
+    let put = app.put("/v1/config/b").header("content-type", "text/plain");
+    assert_eq!(put.body("x".repeat(1_000_000)).got().await.status, 200);
+    let mut last = begin("transfer-encoding: chunked").await;
+    last.say("1\r\ny\r\n0\r\n\r\n").await;
+    assert!(last.hear_all().await.starts_with("HTTP/1.1 200"));
+    assert_eq!(app.get("/v1/config/a").got().await.body, "y");
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_bounded_with_the_others() {
+    let limits = GatewayLimits { max_body_bytes_held: 1 << 20, ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    let put = async |chunks: usize| {
+        let mut connection = Raw::connect(app.address).await;
+        let head = "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
+            content-type: text/plain\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
+        connection.say(head).await;
+        connection.hear_until("100 Continue").await;
+        let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+        connection.say(format!("{}0\r\n\r\n", chunk.repeat(chunks))).await;
+        connection.hear_all().await
+    };
+    let fits = put(60).await;
+    assert!(fits.starts_with("HTTP/1.1 200"), "{fits}");
+    assert_eq!(app.get("/v1/config/a").got().await.body.len(), 60 * 0x4000);
+    let too_much = put(65).await;
+    assert!(too_much.starts_with("HTTP/1.1 429"), "{too_much}");
+    assert!(put(60).await.starts_with("HTTP/1.1 200"), "all of it was given back");
+}

@@ -4,21 +4,18 @@
 mod json_error;
 pub(crate) mod multipart;
 pub(crate) mod object;
+mod taken;
 pub(crate) mod value;
 pub(crate) mod whole;
 
-use std::error::Error;
-
-use axum::body::{Body, to_bytes};
-use bytes::Bytes;
-use configapi_proto::{ApiError, Reason};
+use axum::body::Body;
+use configapi_proto::ApiError;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http_body::Body as _;
-use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use self::object::Object;
+use self::taken::all;
 use crate::app::App;
 use crate::problem::{Code, Problem};
 
@@ -28,9 +25,6 @@ pub(crate) const MAX_VALUE_BODY_BYTES: usize = 6_500_000;
 pub(crate) const MAX_APPLY_BODY_BYTES: usize = 16 << 20;
 /// The largest body of a Restore.
 pub(crate) const MAX_RESTORE_BODY_BYTES: usize = 4 << 10;
-
-/// Bodies up to this size are not counted among those that are held: connections are.
-const SMALL_BODY_BYTES: usize = 64 << 10;
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,34 +95,4 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         ApiError::invalid("body", format!("must be valid UTF-8 (it is not from byte {byte} on)"))
     })?;
     serde_json::from_str(text).map_err(|error| json_error::problem(&error))
-}
-
-/// All of a body.
-async fn all(app: &App, body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
-    let too_large =
-        || Problem::http(Code::BodyTooLarge, format!("the body may have {max_bytes} bytes"));
-    let size = body.size_hint();
-    if size.lower() > max_bytes as u64 {
-        return Err(too_large());
-    }
-    // A body that does not say how long it is may be as long as it is allowed to be.
-    let bytes = size.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(max_bytes);
-    let held = if bytes > SMALL_BODY_BYTES {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        Some(app.body_kib.try_acquire_many(kib).map_err(|_| {
-            app.meter.requests_shed.inc();
-            Problem::from(Reason::LimitExceeded)
-        })?)
-    } else {
-        None
-    };
-    let result = to_bytes(body, max_bytes).await;
-    drop(held);
-    result.map_err(|error| {
-        if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) {
-            too_large()
-        } else {
-            ApiError::invalid("body", "broke off").into()
-        }
-    })
 }

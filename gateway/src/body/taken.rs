@@ -1,0 +1,106 @@
+//! Bodies as they are taken in. Large ones share a budget, of which each has no more than it needs
+//! for what has come of it, whatever its sender says of its length.
+
+use std::error::Error;
+
+use axum::body::{Body, to_bytes};
+use bytes::Bytes;
+use configapi_proto::{ApiError, Reason};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError};
+use tokio::sync::SemaphorePermit;
+
+use crate::app::App;
+use crate::problem::{Code, Problem};
+
+/// Bodies up to this size are not counted among those that are held: connections are.
+const SMALL_BODY_BYTES: usize = 64 << 10;
+
+/// All of a body.
+pub(super) async fn all(app: &App, body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
+    let size = body.size_hint();
+    if size.lower() > max_bytes as u64 {
+        return Err(too_large(max_bytes));
+    }
+    match size.upper().and_then(|upper| usize::try_from(upper).ok()) {
+        Some(bytes) if bytes <= SMALL_BODY_BYTES => {
+            to_bytes(body, max_bytes).await.map_err(|error| broken(&error, max_bytes))
+        }
+        // A body that does not say how long it is may be as long as it is allowed to be.
+        bytes => large(app, body, bytes.unwrap_or(max_bytes).min(max_bytes), max_bytes).await,
+    }
+}
+
+/// All of a body that is large, or may be.
+async fn large(
+    app: &App,
+    mut body: Body,
+    most_bytes: usize,
+    max_bytes: usize,
+) -> Result<Bytes, Problem> {
+    let mut room = Room { app, most_bytes, held: None };
+    let mut taken = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(&error, max_bytes))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > max_bytes - taken.len() {
+            return Err(too_large(max_bytes));
+        }
+        room.make(&mut taken, data.len())?;
+        taken.extend_from_slice(&data);
+    }
+    Ok(taken.into())
+}
+
+/// The room that one body has, as far as it counts.
+struct Room<'a> {
+    app: &'a App,
+    /// What the body will need at most.
+    most_bytes: usize,
+    held: Option<SemaphorePermit<'a>>,
+}
+
+impl Room<'_> {
+    /// Makes room for more bytes. It doubles each time, so that few steps are enough, and nobody
+    /// waits for others to give theirs back, who might wait as well.
+    fn make(&mut self, taken: &mut Vec<u8>, more: usize) -> Result<(), Problem> {
+        let needed = taken.len() + more;
+        if needed <= taken.capacity() {
+            return Ok(());
+        }
+        let doubled = (2 * taken.capacity()).max(SMALL_BODY_BYTES).min(self.most_bytes);
+        let bytes = doubled.max(needed);
+        if bytes > SMALL_BODY_BYTES {
+            self.hold(bytes)?;
+        }
+        taken.reserve_exact(bytes - taken.len());
+        Ok(())
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
+        let has_kib = self.held.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more_kib = bytes.div_ceil(1024).saturating_sub(has_kib);
+        let more = u32::try_from(more_kib).unwrap_or(u32::MAX);
+        let Ok(more) = self.app.body_kib.try_acquire_many(more) else {
+            self.app.meter.requests_shed.inc();
+            return Err(Reason::LimitExceeded.into());
+        };
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
+        }
+        Ok(())
+    }
+}
+
+fn too_large(max_bytes: usize) -> Problem {
+    Problem::http(Code::BodyTooLarge, format!("the body may have {max_bytes} bytes"))
+}
+
+fn broken(error: &axum::Error, max_bytes: usize) -> Problem {
+    if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) {
+        too_large(max_bytes)
+    } else {
+        ApiError::invalid("body", "broke off").into()
+    }
+}
