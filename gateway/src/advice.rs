@@ -16,6 +16,7 @@ impl Code {
             Self::OriginNotAllowed => {
                 "The operator can allow it with the setting CONFIGAPI_GATEWAY_CORS_ORIGINS"
             }
+            Self::RequestTimeout => "Send the body without long pauses; nothing was written",
         }
     }
 }

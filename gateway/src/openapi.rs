@@ -29,7 +29,7 @@ const COMMON: [(&str, &str); 5] = [
 const OF_WRITES: [(&str, &str); 1] =
     [("403", "The web origin may not change configs: `ORIGIN_NOT_ALLOWED`")];
 /// Those of operations that take a body.
-const OF_BODIES: [(&str, &str); 1] = [("408", "The body came too slowly")];
+const OF_BODIES: [(&str, &str); 1] = [("408", "The body came too slowly: `REQUEST_TIMEOUT`")];
 
 /// Where operations on configs stand that may say their namespace in the query.
 const OF_CONFIGS: [&str; 4] = ["/v1/config", "/v1/apply", "/v1/diff", "/v1/watch"];

@@ -37,6 +37,7 @@ pub(crate) enum Code {
     BodyTooLarge,
     UnsupportedMediaType,
     OriginNotAllowed,
+    RequestTimeout,
 }
 
 impl Code {
@@ -45,12 +46,13 @@ impl Code {
         Reason::ALL.into_iter().map(Self::Reason).chain(Self::OF_HTTP)
     }
 
-    const OF_HTTP: [Self; 5] = [
+    const OF_HTTP: [Self; 6] = [
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::OriginNotAllowed,
+        Self::RequestTimeout,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -61,6 +63,7 @@ impl Code {
             Self::BodyTooLarge => "BODY_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::OriginNotAllowed => "ORIGIN_NOT_ALLOWED",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
         }
     }
 
@@ -73,6 +76,7 @@ impl Code {
             Self::BodyTooLarge => "the request's body is too large",
             Self::UnsupportedMediaType => "the request's body is in a form that is not understood",
             Self::OriginNotAllowed => "pages of this web origin may not change configs",
+            Self::RequestTimeout => "the request's body came too slowly",
         }
     }
 
@@ -91,6 +95,7 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::OriginNotAllowed => StatusCode::FORBIDDEN,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         }
     }
 

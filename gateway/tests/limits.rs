@@ -127,3 +127,23 @@ async fn a_body_without_a_length_is_bounded_with_the_others() {
     assert!(too_much.starts_with("HTTP/1.1 429"), "{too_much}");
     assert!(put(60).await.starts_with("HTTP/1.1 200"), "all of it was given back");
 }
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_a_problem_like_others() {
+    let app = TestApp::start_with(GatewayLimits::default(), impatient()).await;
+    for (length, begun) in
+        [("content-length: 10", "abc"), ("transfer-encoding: chunked", "3\r\nabc\r\n")]
+    {
+        let mut slow = Raw::connect(app.address).await;
+        let head = format!(
+            "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\n{length}\r\naccept: application/json\r\n\
+            content-type: text/plain\r\n\r\n{begun}"
+        );
+        slow.say(head).await;
+        let answer = slow.hear_all().await.to_lowercase();
+        assert!(answer.starts_with("http/1.1 408"), "{answer}");
+        assert!(answer.contains("content-type: application/problem+json"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
+    }
+}

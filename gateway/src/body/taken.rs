@@ -6,6 +6,7 @@ use std::error::Error;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use configapi_proto::{ApiError, Reason};
+use configapi_runtime::http::Interrupted;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError};
 use tokio::sync::SemaphorePermit;
@@ -98,9 +99,14 @@ fn too_large(max_bytes: usize) -> Problem {
 }
 
 fn broken(error: &axum::Error, max_bytes: usize) -> Problem {
-    if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) {
-        too_large(max_bytes)
-    } else {
-        ApiError::invalid("body", "broke off").into()
-    }
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes
+        .find_map(|cause| match cause.downcast_ref() {
+            Some(Interrupted::TooSlow) => {
+                Some(Problem::http(Code::RequestTimeout, Code::RequestTimeout.title()))
+            }
+            Some(Interrupted::Broken(_)) => None,
+            None => cause.is::<LengthLimitError>().then(|| too_large(max_bytes)),
+        })
+        .unwrap_or_else(|| ApiError::invalid("body", "broke off").into())
 }

@@ -1,14 +1,15 @@
 //! The HTTP server around a small router, seen by a client that writes bytes.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes, to_bytes},
+    http::StatusCode,
     routing::{get, post},
 };
 use configapi_runtime::{
-    http::{self, HttpLimits, admin},
+    http::{self, HttpLimits, Interrupted, admin},
     metrics::Metrics,
     shutdown::{Exit, Lifecycle},
 };
@@ -22,6 +23,17 @@ use tokio::{
 use tower::layer::util::Identity;
 
 use super::support::soon;
+
+/// A handler that has its own words for a sender that is too slow.
+async fn noticed(body: Body) -> (StatusCode, &'static str) {
+    let Err(error) = to_bytes(body, usize::MAX).await else { return (StatusCode::OK, "all of it") };
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    if causes.any(|cause| matches!(cause.downcast_ref(), Some(Interrupted::TooSlow))) {
+        (StatusCode::REQUEST_TIMEOUT, "do hurry")
+    } else {
+        (StatusCode::BAD_REQUEST, "broken")
+    }
+}
 
 struct HttpServer {
     listener_address: std::net::SocketAddr,
@@ -44,6 +56,7 @@ impl HttpServer {
             .route("/items/{name}", get(async || "an item"))
             .route("/panic", get(async || -> &'static str { panic!("asked to") }))
             .route("/echo", post(async |body: Bytes| body))
+            .route("/noticed", post(noticed))
             .route(
                 "/gate",
                 get(async move || {
@@ -149,6 +162,18 @@ async fn a_body_that_stops_coming_is_answered_408() {
         .exchange("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf")
         .await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_handler_may_say_in_its_own_words_that_a_body_stopped_coming() {
+    let body_pause_timeout = Duration::from_millis(50);
+    let limits = HttpLimits { body_pause_timeout, ..HttpLimits::default() };
+    let server = HttpServer::start(limits).await;
+    let answer = server
+        .exchange("POST /noticed HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.ends_with("do hurry"), "{answer}");
     assert!(answer.contains("connection: close\r\n"), "{answer}");
 }
 

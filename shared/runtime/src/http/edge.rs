@@ -140,7 +140,7 @@ impl Watch {
     fn end(self, answered: Option<Response>) -> Response {
         let is_late = self.too_slow.is_some_and(|flag| flag.load(Ordering::Relaxed));
         let mut response = match answered {
-            Some(_) if is_late => request_timeout(),
+            Some(response) if is_late => request_timeout(response),
             Some(response) => response,
             None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         };
@@ -197,9 +197,13 @@ fn begin_span(request: &mut Request, route: &RouteLabels) -> Option<Span> {
     Some(span)
 }
 
-/// The rest of the body may still come some day, so the connection is of no more use.
-fn request_timeout() -> Response {
-    let mut response = StatusCode::REQUEST_TIMEOUT.into_response();
+/// The answer to a sender that was too slow, in the handler's words if it noticed. The rest of the body
+/// may still come some day, so the connection is of no more use.
+fn request_timeout(said: Response) -> Response {
+    let mut response = match said.status() {
+        StatusCode::REQUEST_TIMEOUT => said,
+        _ => StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -13,8 +13,8 @@ use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, layer::util::Stack};
 
-pub use self::caught::Caught;
 use self::edge::EdgeLayer;
+pub use self::{caught::Caught, paced::Interrupted};
 use crate::{
     calls::Calls,
     connections::{self, ConnectionLimits},

@@ -17,11 +17,15 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The sender was too slow.
+/// Why a request's body ended before its end. It is among the causes of what reading the body fails
+/// with.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Interrupted {
+pub enum Interrupted {
+    /// The sender was too slow. A handler may answer 408 in its own words; of any other answer only
+    /// the status 408 is left.
     #[error("the request's body came too slowly")]
     TooSlow,
+    /// The connection or its framing broke.
     #[error("the request's body broke off")]
     Broken(#[from] axum::Error),
 }
