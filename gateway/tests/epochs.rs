@@ -77,13 +77,13 @@ async fn a_token_from_before_the_loss_still_holds() {
 async fn a_token_of_an_older_epoch_does_not_make_a_read_older_than_own_writes() {
     let (app, wishes) = TestApp::recorded(&restored_log().await).await;
     app.set("b", "1").await;
-    let wished = async |token: &str| {
+    let sent_for = async |token: &str| {
         let got = app.get("/v1/config/b").header("configapi-token", token).got().await;
         assert_eq!((got.status, got.body.as_str()), (200, "1"), "{token}");
         token_wished(&wishes)
     };
-    assert_eq!(wished("1-1").await.as_deref(), Some("2-3"));
-    assert_eq!(wished("2-1").await.as_deref(), Some("2-3"));
+    assert_eq!(sent_for("1-1").await.as_deref(), Some("2-3"));
+    assert_eq!(sent_for("2-1").await.as_deref(), Some("2-3"));
 }
 
 #[tokio::test]
