@@ -122,6 +122,11 @@ pub(crate) fn append_error(error: &sqlx::Error) -> AppendError {
     }
 }
 
+/// The error of an append that was not begun yet, so that nothing can be written.
+pub(crate) fn not_begun(error: &sqlx::Error) -> AppendError {
+    AppendError::Unavailable(Fault::of(error).text())
+}
+
 /// The error of anything else.
 pub(crate) fn log_error(error: &sqlx::Error) -> LogError {
     match Fault::of(error) {

@@ -15,7 +15,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 
 use crate::append::{chunks, send};
-use crate::fault::{append_error, log_error};
+use crate::fault::{append_error, log_error, not_begun};
 use crate::growth::Growth;
 use crate::place::Place;
 use crate::read::Chunking;
@@ -127,7 +127,7 @@ impl EventLog for SqliteLog {
         let writer = self.writer().map_err(|error| AppendError::Refused(error.to_string()))?;
         let mut chunks = chunks(head, events)?;
         // Whoever goes away while waiting for the connection has done nothing.
-        let mut connection = writer.acquire().await.map_err(|error| append_error(&error))?;
+        let mut connection = writer.acquire().await.map_err(|error| not_begun(&error))?;
         let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
         let (epoch, copy) = (head.epoch, recent.copy_of(events));
         let end = events.last().map_or(head.position, |row| row.position);
@@ -139,7 +139,7 @@ impl EventLog for SqliteLog {
             } else {
                 let mut transaction = sqlx::Connection::begin_with(&mut *connection, BEGIN)
                     .await
-                    .map_err(|error| append_error(&error))?;
+                    .map_err(|error| not_begun(&error))?;
                 for chunk in chunks {
                     send(&mut transaction, chunk).await?;
                 }

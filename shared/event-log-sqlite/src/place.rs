@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use configapi_event_log::LogError;
-use sqlx::ConnectOptions;
+use futures_util::future::BoxFuture;
+use sqlx::pool::PoolConnectionMetadata;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection};
 
 use crate::fault::{is_busy, log_error};
 
@@ -80,13 +83,18 @@ impl Place {
             .pragma("journal_size_limit", WRITE_AHEAD_LOG_BYTES);
         let began = Instant::now();
         loop {
-            match pool(1).connect_with(options.clone()).await {
+            match pool(1).before_acquire(is_sound).connect_with(options.clone()).await {
+                Ok(pool) => {
+                    // Another connection finds what this one made, or nothing that may be written.
+                    pool.set_connect_options(options.create_if_missing(false));
+                    return Ok(pool);
+                }
                 // A new file is switched to its write-ahead log by whoever comes first; others who
                 // come with it are turned away at once, whatever the connection's patience.
                 Err(error) if is_busy(&error) && began.elapsed() < MAX_BUSY_WAIT => {
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
-                outcome => return outcome.map_err(|error| log_error(&error)),
+                Err(error) => return Err(log_error(&error)),
             }
         }
     }
@@ -114,4 +122,14 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
+}
+
+/// Whether a connection that was given back can be used again. SQLite itself ends a transaction when
+/// the disk is full or fails; the driver then cannot, and takes the connection to be in it for ever.
+fn is_sound(
+    connection: &mut SqliteConnection,
+    _: PoolConnectionMetadata,
+) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    let is_sound = !connection.is_in_transaction();
+    Box::pin(async move { Ok(is_sound) })
 }
