@@ -3,6 +3,7 @@
 
 mod append;
 mod fault;
+mod file;
 mod growth;
 mod log;
 mod packed;

@@ -10,12 +10,13 @@ use configapi_event_log::{
     AppendError, Epoch, EventLog, Hash, Head, Identity, LogError, LogId, Page, PageLimit,
     StoredEvent, Turn, check_batch,
 };
-use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
+use sqlx::{Sqlite, Transaction};
 
 use crate::append::{chunks, send};
 use crate::fault::{append_error, log_error, not_begun};
+use crate::file::OpenFile;
 use crate::growth::Growth;
 use crate::place::Place;
 use crate::read::Chunking;
@@ -29,6 +30,7 @@ pub struct SqliteLog {
     /// None if the log is open for reading only.
     writer: Option<SqlitePool>,
     readers: SqlitePool,
+    file: Arc<OpenFile>,
     growth: Growth,
     recent: Arc<Recent>,
     chunking: Arc<Chunking>,
@@ -68,7 +70,7 @@ impl SqliteLog {
         let writer = place.writer().await?;
         let is_new = schema::prepare(&writer, &place, log_id, began_at).await?;
         let readers = place.readers().await?;
-        Ok((Self::of(Some(writer), readers), is_new))
+        Ok((Self::of(&place, Some(writer), readers)?, is_new))
     }
 
     /// Opens the log in this file for reading only, beside another process that writes. Makes
@@ -82,16 +84,22 @@ impl SqliteLog {
         }
         let readers = place.readers().await?;
         schema::check(&readers, &place).await?;
-        Ok(Self::of(None, readers))
+        Self::of(&place, None, readers)
     }
 
-    fn of(writer: Option<SqlitePool>, readers: SqlitePool) -> Arc<Self> {
+    fn of(
+        place: &Place,
+        writer: Option<SqlitePool>,
+        readers: SqlitePool,
+    ) -> Result<Arc<Self>, LogError> {
+        let file = Arc::new(place.open_file()?);
         let growth = Growth::new(readers.clone(), writer.is_some());
         let (recent, chunking) = (Arc::default(), Arc::new(Chunking::new()));
-        Arc::new(Self { writer, readers, growth, recent, chunking })
+        Ok(Arc::new(Self { writer, readers, file, growth, recent, chunking }))
     }
 
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, LogError> {
+        self.file.check()?;
         self.readers.acquire().await.map_err(|error| log_error(&error))
     }
 
@@ -99,6 +107,14 @@ impl SqliteLog {
         self.writer
             .as_ref()
             .ok_or_else(|| LogError::Unusable("the log is open for reading only".to_owned()))
+    }
+
+    /// Begins a transaction that writes.
+    async fn begin_writing(&self) -> Result<Transaction<'static, Sqlite>, LogError> {
+        let transaction = self.writer()?.begin_with(BEGIN).await;
+        let transaction = transaction.map_err(|error| log_error(&error))?;
+        self.file.check()?;
+        Ok(transaction)
     }
 }
 
@@ -128,6 +144,7 @@ impl EventLog for SqliteLog {
         let mut chunks = chunks(head, events)?;
         // Whoever goes away while waiting for the connection has done nothing.
         let mut connection = writer.acquire().await.map_err(|error| not_begun(&error))?;
+        self.file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
         let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
         let (epoch, copy) = (head.epoch, recent.copy_of(events));
         let end = events.last().map_or(head.position, |row| row.position);
@@ -153,11 +170,10 @@ impl EventLog for SqliteLog {
     }
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
-        let transaction =
-            self.writer()?.begin_with(BEGIN).await.map_err(|error| log_error(&error))?;
+        let transaction = self.begin_writing().await?;
         let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
-        let chunking = Arc::clone(&self.chunking);
-        Ok(Box::new(SqliteTurn { transaction, growth, recent, chunking }))
+        let (chunking, file) = (Arc::clone(&self.chunking), Arc::clone(&self.file));
+        Ok(Box::new(SqliteTurn { transaction, file, growth, recent, chunking }))
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
@@ -186,8 +202,7 @@ impl EventLog for SqliteLog {
     }
 
     async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
-        let mut transaction =
-            self.writer()?.begin_with(BEGIN).await.map_err(|error| log_error(&error))?;
+        let mut transaction = self.begin_writing().await?;
         if read::head(&mut transaction).await? != *head {
             return Err(LogError::Unavailable("the log has moved on from that head".to_owned()));
         }

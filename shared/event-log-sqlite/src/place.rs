@@ -13,6 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use crate::fault::{is_busy, log_error};
+use crate::file::OpenFile;
 
 /// How long a connection waits for a lock that another process holds.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -69,6 +70,11 @@ impl Place {
             }
             Err(error) => Err(LogError::Unavailable(error.to_string())),
         }
+    }
+
+    /// For the file, once it was opened.
+    pub(crate) fn open_file(&self) -> Result<OpenFile, LogError> {
+        OpenFile::at(&self.path)
     }
 
     /// The one connection that writes.

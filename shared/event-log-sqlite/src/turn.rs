@@ -11,6 +11,7 @@ use sqlx::{Sqlite, Transaction};
 
 use crate::append::{chunks, send};
 use crate::fault::append_error;
+use crate::file::OpenFile;
 use crate::growth::Growth;
 use crate::log::to_the_end;
 use crate::read::{self, Chunking};
@@ -20,6 +21,7 @@ use crate::recent::Recent;
 #[derive(Debug)]
 pub(crate) struct SqliteTurn {
     pub(crate) transaction: Transaction<'static, Sqlite>,
+    pub(crate) file: Arc<OpenFile>,
     pub(crate) growth: Growth,
     pub(crate) recent: Arc<Recent>,
     pub(crate) chunking: Arc<Chunking>,
@@ -39,7 +41,8 @@ impl Turn for SqliteTurn {
         check_batch(head, events)?;
         let chunks = chunks(head, events)?;
         let end = events.last().map_or(head.position, |row| row.position);
-        let Self { mut transaction, growth, recent, .. } = *self;
+        let Self { mut transaction, file, growth, recent, .. } = *self;
+        file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
         let (epoch, copy) = (head.epoch, recent.copy_of(events));
         to_the_end(async move {
             for chunk in chunks {

@@ -1,10 +1,12 @@
-//! A disk that fails: service returns by itself.
+//! A disk that fails, a file that goes away: what is told is true, and service returns by itself
+//! where it can.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::Position;
-use configapi_event_log::{Epoch, EventLog, PageLimit};
+use configapi_event_log::{AppendError, Epoch, EventLog, LogError, PageLimit};
 use configapi_event_log_sqlite::SqliteLog;
 
 use crate::suite::{InFile, NOW};
@@ -51,4 +53,51 @@ async fn a_transaction_that_sqlite_ended_by_itself_keeps_nobody_from_writing() {
     let head = log.head().await.unwrap();
     assert_eq!(head.position, Position(1_502));
     assert_eq!(log.begin_epoch(&head).await, Ok(Epoch(2)));
+}
+
+/// What everybody is told whose file is not there any more.
+async fn assert_refused(log: &Arc<SqliteLog>, is_writer: bool) {
+    const TOLD: &str = "was removed or replaced while it was open; restart the server";
+    let told = |error: LogError| {
+        let LogError::Unusable(text) = error else { panic!("not unusable: {error}") };
+        assert!(text.ends_with(TOLD), "{text}");
+    };
+    told(log.head().await.unwrap_err());
+    told(log.identity().await.unwrap_err());
+    told(log.read(Position::GENESIS, PageLimit::TAIL).await.unwrap_err());
+    if is_writer {
+        told(log.take_turn().await.unwrap_err());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_removed_or_replaced_is_neither_written_nor_read() {
+    let file = InFile::fresh().await;
+    let writer = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let reader = SqliteLog::open_for_reading(&file.path()).await.unwrap();
+    let head = writer.head().await.unwrap();
+    writer.append(&head, &events(&head, 2)).await.unwrap();
+    let head = reader.head().await.unwrap();
+    let rows = events(&head, 1);
+    let turn = writer.take_turn().await.unwrap();
+
+    let aside = file.directory.path().join("aside.db");
+    std::fs::rename(file.path(), &aside).unwrap();
+    let outcome = turn.append(&head, &rows).await;
+    assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+    for is_replaced in [false, true] {
+        if is_replaced {
+            std::fs::copy(&aside, file.path()).unwrap();
+        }
+        assert_refused(&writer, true).await;
+        assert_refused(&reader, false).await;
+        let outcome = writer.append(&head, &rows).await;
+        let Err(AppendError::Unavailable(text)) = outcome else { panic!("{outcome:?}") };
+        assert!(text.ends_with("restart the server"), "{text}");
+    }
+
+    // Nothing was lost, so the very file may come back.
+    std::fs::rename(&aside, file.path()).unwrap();
+    writer.append(&head, &rows).await.unwrap();
+    assert_eq!(reader.head().await.unwrap().position, rows[0].position);
 }
