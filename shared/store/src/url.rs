@@ -28,7 +28,7 @@ impl PostgresUrl {
 
 /// A text that names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("wants postgres://user@host/database, sqlite:path or memory:")]
+#[error("wants postgres://user@host/database, sqlite:path (no URI, no :name:) or memory:")]
 pub struct WrongStoreUrl;
 
 impl FromStr for StoreUrl {
@@ -44,7 +44,9 @@ impl FromStr for StoreUrl {
         let path = text.strip_prefix("sqlite:").ok_or(WrongStoreUrl)?;
         // `sqlite:///var/lib/x.db` is the same as `sqlite:/var/lib/x.db`.
         let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() || path.contains(['?', '\0']) {
+        // To SQLite these are no paths: a database without a file, or a URI with settings of its own.
+        let is_special = path.starts_with(':') || path.starts_with("file:");
+        if path.is_empty() || path.contains(['?', '\0']) || is_special {
             return Err(WrongStoreUrl);
         }
         Ok(Self::Sqlite(Path::new(path).to_owned()))

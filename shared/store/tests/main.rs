@@ -22,6 +22,11 @@ fn a_url_names_one_of_three_stores() {
         let error = wrong.parse::<StoreUrl>().unwrap_err();
         assert!(error.to_string().contains("sqlite:path"), "{wrong}");
     }
+    for misleading in ["sqlite::memory:", "sqlite:file:a.db", "sqlite://:memory:"] {
+        let error = misleading.parse::<StoreUrl>().unwrap_err();
+        assert!(error.to_string().ends_with("or memory:"), "{misleading}: {error}");
+    }
+    assert_eq!(url("sqlite:./file:a.db"), StoreUrl::Sqlite("./file:a.db".into()));
 }
 
 #[test]
