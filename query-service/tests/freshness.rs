@@ -252,3 +252,23 @@ async fn whoever_waits_is_told_when_the_server_shuts_down() {
     });
     assert_eq!(reason_of(&answer.unwrap_err()), Reason::Unavailable);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_says_in_vain_that_there_is_more_is_not_asked_without_a_pause() {
+    const WAITS: u32 = 100;
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    let server = Server::ready(faulty.clone()).await;
+    let pause = quick().limits.poll_min;
+    faulty.is_restless.store(true, Ordering::SeqCst);
+    let (begun, before) = (std::time::Instant::now(), faulty.waits.load(Ordering::SeqCst));
+    eventually("many waits", async || {
+        faulty.waits.load(Ordering::SeqCst) >= before + u64::from(WAITS)
+    })
+    .await;
+    // The wait under way when it began, and the one after it, are not told of in vain.
+    assert!(begun.elapsed() >= pause * (WAITS - 3), "{:?}", begun.elapsed());
+    writer.set("default/a", "1").await;
+    assert_eq!(server.value("default/a", "1-1").await, "1");
+}

@@ -52,6 +52,8 @@ pub(crate) struct Tailer {
     began: Instant,
     /// When somebody last asked to look at once.
     awaited_at: Option<Instant>,
+    /// Whether the last wait ended because the store said that there is more.
+    was_hinted: bool,
 }
 
 /// What a step led to.
@@ -87,6 +89,7 @@ impl Tailer {
             trouble: None,
             began: Instant::now(),
             awaited_at: None,
+            was_hinted: false,
         }
     }
 
@@ -116,18 +119,28 @@ impl Tailer {
     /// Waits until the log may have grown, or somebody wants to know.
     async fn wait(&mut self, after: Step, patience: Duration) {
         let beyond = self.anchor().map_or(Position::GENESIS, |anchor| anchor.position);
-        let rest = after == Step::Forward && !self.is_awaited();
-        let grown = async {
+        let pause = match after {
             // Small commits that follow each other closely cost less when they are read together.
-            if rest {
-                tokio::time::sleep(self.limits.rest).await;
-            }
-            self.log.grown(beyond, patience).await;
+            Step::Forward if !self.is_awaited() => self.limits.rest,
+            // What was said in vain may be said again at once, and for ever.
+            Step::Idle if self.was_hinted => self.limits.poll_min,
+            Step::Forward | Step::Idle => Duration::ZERO,
         };
-        tokio::select! {
-            () = grown => {}
-            () = self.board.poked() => self.awaited_at = Some(Instant::now()),
-        }
+        let grown = async {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            let began = Instant::now();
+            self.log.grown(beyond, patience).await;
+            began.elapsed() < patience
+        };
+        self.was_hinted = tokio::select! {
+            is_hinted = grown => is_hinted,
+            () = self.board.poked() => {
+                self.awaited_at = Some(Instant::now());
+                false
+            }
+        };
     }
 
     /// Whether somebody waits for what is new, or did lately and may again at any moment.

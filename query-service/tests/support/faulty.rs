@@ -29,6 +29,10 @@ pub struct FaultyLog {
     /// Questions for the head are answered one for each permit, once this is closed.
     gate: Semaphore,
     is_gated: AtomicBool,
+    /// Whether whoever waits for more is told at once that there is, true or not.
+    pub is_restless: AtomicBool,
+    /// How often somebody waited for more.
+    pub waits: AtomicU64,
 }
 
 impl fmt::Debug for FaultyLog {
@@ -49,6 +53,8 @@ impl FaultyLog {
             identities: AtomicU64::new(0),
             gate: Semaphore::new(0),
             is_gated: AtomicBool::new(false),
+            is_restless: AtomicBool::new(false),
+            waits: AtomicU64::new(0),
         })
     }
 
@@ -148,6 +154,10 @@ impl EventLog for FaultyLog {
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {
+        self.waits.fetch_add(1, Ordering::SeqCst);
+        if self.is_restless.load(Ordering::SeqCst) {
+            return;
+        }
         let inner = Arc::clone(&self.inner.lock().unwrap());
         inner.grown(beyond, patience).await;
     }

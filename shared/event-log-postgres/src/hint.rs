@@ -7,31 +7,92 @@ use configapi_event_log::Epoch;
 use configapi_event_log::domain::Position;
 use tokio::sync::watch;
 
-/// The newest position and epoch that anybody in this process heard of.
+/// The end of the log, and its epoch, as far as this process knows.
 #[derive(Debug)]
 pub(crate) struct Hints {
-    position: watch::Sender<Position>,
+    end: watch::Sender<End>,
     epoch: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct End {
+    /// The newest position that this process saw in the log, or appended.
+    seen: Position,
+    /// What was said last. Anybody who may connect to the database can say anything, so it is good
+    /// for one look: whoever looks sees what is there, and by that wakes the others.
+    said: Position,
+    /// Whether that look is still to come.
+    is_news: bool,
+}
+
+impl End {
+    /// Whether a look may find something beyond a position.
+    pub(crate) fn may_be_beyond(&self, position: Position) -> bool {
+        self.seen > position || (self.is_news && self.said > position)
+    }
 }
 
 impl Hints {
     pub(crate) fn new() -> Self {
-        Self { position: watch::Sender::new(Position::GENESIS), epoch: AtomicU64::new(0) }
+        Self { end: watch::Sender::default(), epoch: AtomicU64::new(0) }
     }
 
-    /// Wakes those who wait for a position up to this one. Answers whether it is news.
-    pub(crate) fn tell(&self, position: Position) -> bool {
-        self.position.send_if_modified(|known| {
-            let is_news = position > *known;
-            *known = position.max(*known);
+    /// Takes notice of a position that is in the log, and wakes those who wait for it.
+    pub(crate) fn saw(&self, position: Position) {
+        self.end.send_if_modified(|end| {
+            let is_news = position > end.seen;
+            end.seen = position.max(end.seen);
             is_news
-        })
+        });
+    }
+
+    /// As [`Hints::saw`], in this epoch: a server that lost it may still answer.
+    pub(crate) fn saw_in(&self, epoch: Epoch, position: Position) {
+        self.enter(epoch);
+        if !self.is_behind(epoch) {
+            self.saw(position);
+        }
+    }
+
+    /// As [`Hints::saw`], after a look at the log's end. Answers whether it has grown and nobody said
+    /// so before.
+    pub(crate) fn looked(&self, position: Position) -> bool {
+        let mut was_untold = false;
+        self.end.send_if_modified(|end| {
+            was_untold = position > end.seen.max(end.said);
+            let is_news = position > end.seen;
+            end.seen = position.max(end.seen);
+            if !end.is_news {
+                end.said = Position::GENESIS;
+            }
+            is_news
+        });
+        was_untold
+    }
+
+    /// Wakes one who waits, because somebody says that the log has grown.
+    pub(crate) fn hear(&self, said: Position) {
+        self.end.send_if_modified(|end| {
+            let is_news = said > end.seen;
+            if is_news {
+                (end.said, end.is_news) = (said, true);
+            }
+            is_news
+        });
+    }
+
+    /// Says that somebody looks for what is beyond a position because of what was said.
+    pub(crate) fn act_on(&self, position: Position) {
+        self.end.send_if_modified(|end| {
+            end.is_news &= end.seen > position;
+            false
+        });
     }
 
     /// Takes notice of the epoch that the store is in. In a new one the log may be shorter.
     pub(crate) fn enter(&self, epoch: Epoch) {
         if self.epoch.fetch_max(epoch.0, Ordering::AcqRel) < epoch.0 {
-            self.position.send_replace(Position::GENESIS);
+            self.end.send_replace(End::default());
         }
     }
 
@@ -40,12 +101,13 @@ impl Hints {
         epoch.0 < self.epoch.load(Ordering::Acquire)
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Position> {
-        self.position.subscribe()
+    /// For whoever waits; as long as there is one, the log is looked at.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<End> {
+        self.end.subscribe()
     }
 
     /// Whether anybody waits.
     pub(crate) fn has_waiters(&self) -> bool {
-        self.position.receiver_count() > 0
+        self.end.receiver_count() > 0
     }
 }

@@ -132,8 +132,7 @@ impl EventLog for PostgresLog {
             hash,
             recorded_at: Timestamp(get(row, 2)?),
         };
-        self.hints.enter(head.epoch);
-        self.hints.tell(head.position);
+        self.hints.saw_in(head.epoch, head.position);
         Ok(Standing { head, is_standby: get(row, 4)? })
     }
 
@@ -141,7 +140,7 @@ impl EventLog for PostgresLog {
         self.check_writable().map_err(AppendError::Unavailable)?;
         append(&self.writers, head, events).await?;
         if let Some(last) = events.last() {
-            self.hints.tell(last.position);
+            self.hints.saw(last.position);
         }
         Ok(())
     }
@@ -161,7 +160,8 @@ impl EventLog for PostgresLog {
                 Box::pin(async move { pages.read(lease, from, limit).await })
             })
             .await?;
-        self.hints.enter(page.epoch);
+        let end = page.events.last().map_or(Position::GENESIS, |row| row.position);
+        self.hints.saw_in(page.epoch, end);
         Ok(page)
     }
 

@@ -162,7 +162,7 @@ impl Turn for PostgresTurn {
         let Self { turn, hints, .. } = *self;
         turn.append(head, events).await?;
         if let Some(last) = events.last() {
-            hints.tell(last.position);
+            hints.saw(last.position);
         }
         Ok(())
     }

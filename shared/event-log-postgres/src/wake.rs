@@ -19,7 +19,6 @@ use crate::limits::{
     POLL_MAX, POLL_MIN,
 };
 use crate::pool::Pool;
-use crate::row::signed;
 
 const HEAD_POSITION: &str = "SELECT position FROM configapi.events ORDER BY position DESC LIMIT 1";
 
@@ -59,17 +58,19 @@ impl Watch {
     /// Returns when the log may have grown beyond a position, or patience ends.
     pub(crate) async fn grown(&self, beyond: Position, patience: Duration) {
         let is_first = !self.shared.hints.has_waiters();
-        let mut known = self.shared.hints.subscribe();
-        if *known.borrow_and_update() > beyond {
-            return;
+        let mut end = self.shared.hints.subscribe();
+        if !end.borrow_and_update().may_be_beyond(beyond) {
+            self.run();
+            if is_first && !self.shared.was_heard.load(Ordering::Acquire) {
+                // Nobody has looked while nobody waited.
+                self.shared.look.notify_one();
+            }
         }
-        self.run();
-        if is_first && !self.shared.was_heard.load(Ordering::Acquire) {
-            // Nobody has looked while nobody waited.
-            self.shared.look.notify_one();
+        let grown = end.wait_for(|end| end.may_be_beyond(beyond));
+        let is_woken = tokio::time::timeout(patience, grown).await.is_ok();
+        if is_woken {
+            self.shared.hints.act_on(beyond);
         }
-        // Either way there is nothing more to say: it is a hint.
-        let _ = tokio::time::timeout(patience, known.wait_for(|known| *known > beyond)).await;
     }
 
     fn run(&self) {
@@ -153,18 +154,13 @@ fn next_pause(pause: Duration, has_grown: bool, was_heard: bool) -> Duration {
 }
 
 impl Shared {
-    /// Answers whether the log has grown. A store that cannot be asked has told nothing.
+    /// Answers whether the log has grown unheard. A store that cannot be asked has told nothing.
     async fn look_at_head(&self) -> bool {
         let Ok(rows) = self.readers.fetch(HEAD_POSITION, PgArguments::default()).await else {
             return false;
         };
         let position = rows.first().and_then(|row| row.try_get_unchecked::<i64, _>(0).ok());
-        position.is_some_and(|position| self.tell(position.unsigned_abs()))
-    }
-
-    fn tell(&self, position: u64) -> bool {
-        // What no row can be at is no position.
-        position <= signed(u64::MAX).unsigned_abs() && self.hints.tell(Position(position))
+        position.is_some_and(|position| self.hints.looked(Position(position.unsigned_abs())))
     }
 
     /// Ends the watch, unless somebody has just begun to wait.
@@ -210,7 +206,7 @@ async fn listen_once(shared: &Shared) -> Result<(), sqlx::Error> {
     while let Some(notification) = listener.try_recv().await? {
         shared.was_heard.store(true, Ordering::Release);
         if let Ok(position) = notification.payload().parse() {
-            shared.tell(position);
+            shared.hints.hear(Position(position));
         }
     }
     Ok(())

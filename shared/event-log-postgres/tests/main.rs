@@ -12,6 +12,7 @@ mod conformance;
 mod copying;
 mod faults;
 mod harness;
+mod hints;
 mod immutable;
 mod mutant;
 mod pooler;
