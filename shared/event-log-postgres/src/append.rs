@@ -53,6 +53,9 @@ const APPEND_ONE: &str = append_statement!(
     ""
 );
 
+/// Whether there is a row at a position.
+const NEXT: &str = "SELECT position FROM configapi.events WHERE position = $1";
+
 /// Appends, in a transaction of the statement's own.
 pub(crate) async fn append(
     writers: &Pool,
@@ -78,10 +81,26 @@ pub(crate) async fn append(
                 lease.end_with(&trouble);
                 // Nothing was executed; from now on sessions are not relied on.
                 if !is_mixed_up {
-                    return Err(trouble.of_append());
+                    return Err(explain(writers, head, trouble).await.of_append());
                 }
             }
         }
+    }
+}
+
+/// What it means that a version is taken. The database asks one index after the other, those that
+/// were made last at the end; so it may well say this where the position is taken too, by a writer
+/// that was faster.
+pub(crate) async fn explain(pool: &Pool, head: &Head, trouble: Trouble) -> Trouble {
+    let Trouble::VersionTaken(why) = trouble else { return trouble };
+    let next = match Bound::default().with(signed(head.position.next().0)) {
+        Ok(bound) => pool.fetch(NEXT, bound.done()).await,
+        Err(trouble) => return trouble,
+    };
+    match next {
+        Ok(rows) if rows.is_empty() => Trouble::Refused(why),
+        Ok(_) => Trouble::PositionTaken(why),
+        Err(error) => Trouble::NotNow(error.to_string()),
     }
 }
 

@@ -162,6 +162,11 @@ impl Lease {
         self.connection.as_mut().ok_or_else(|| Trouble::NotNow("the connection is gone".to_owned()))
     }
 
+    /// Where it comes from.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// Whether the statements of this connection may have names.
     pub(crate) fn has_session(&self) -> bool {
         !self.is_pooled

@@ -6,9 +6,13 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 /// What went wrong with a statement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// A position is taken, or a serialisable transaction lost: somebody appended first.
-    #[error("another writer appended first")]
-    PositionTaken,
+    /// A position is taken, or a transaction lost against another one. For a writer that means that
+    /// somebody appended first.
+    #[error("{0}")]
+    PositionTaken(String),
+    /// A version of a stream is taken. So may the position be; whoever asks is told.
+    #[error("{0}")]
+    VersionTaken(String),
     /// A request id is taken.
     #[error("a request id is in the log already")]
     RequestIdTaken,
@@ -58,8 +62,9 @@ impl From<sqlx::Error> for Trouble {
 fn by_code(refusal: &PgDatabaseError, text: String) -> Trouble {
     match (refusal.code(), refusal.constraint()) {
         ("23505", Some("events_position_key" | "epochs_key")) | ("40001" | "40P01", _) => {
-            Trouble::PositionTaken
+            Trouble::PositionTaken(text)
         }
+        ("23505", Some("events_stream_version_key")) => Trouble::VersionTaken(text),
         ("23505", Some("events_request_id_key")) => Trouble::RequestIdTaken,
         ("26000" | "42P05" | "08P01", _) => Trouble::StatementsMixedUp(text),
         ("42P01" | "3F000", _) => Trouble::NoSchema(text),
@@ -118,7 +123,11 @@ impl Trouble {
     /// Whether the connection is as good as before: an answered error, outside a transaction.
     pub(crate) fn leaves_connection_sound(&self) -> bool {
         match self {
-            Self::PositionTaken | Self::RequestIdTaken | Self::Refused(_) | Self::NotNow(_) => true,
+            Self::PositionTaken(_)
+            | Self::VersionTaken(_)
+            | Self::RequestIdTaken
+            | Self::Refused(_)
+            | Self::NotNow(_) => true,
             Self::Lost(_)
             | Self::Unusable(_)
             | Self::NoSchema(_)
@@ -132,9 +141,9 @@ impl Trouble {
     /// been asked to commit yet.
     pub(crate) fn of_unfinished_append(self) -> AppendError {
         match self {
-            Self::PositionTaken => AppendError::HeadMoved,
+            Self::PositionTaken(_) => AppendError::HeadMoved,
             Self::RequestIdTaken => AppendError::RequestIdTaken,
-            Self::Refused(why) => AppendError::Refused(why),
+            Self::Refused(why) | Self::VersionTaken(why) => AppendError::Refused(why),
             Self::NotNow(why)
             | Self::Lost(why)
             | Self::Unusable(why)

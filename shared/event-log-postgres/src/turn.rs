@@ -11,7 +11,7 @@ use configapi_event_log::{
 use sqlx::raw_sql;
 use tokio::time::timeout;
 
-use crate::append::{insert, judge};
+use crate::append::{explain, insert, judge};
 use crate::hint::Hints;
 use crate::limits::{APPEND_BOUND, READ_BOUND, ROLLBACK_BOUND};
 use crate::lineage::{begin_turn, enter_timeline};
@@ -70,8 +70,10 @@ impl LockedTurn {
         let rows = match inserted {
             Ok(rows) => rows,
             Err(trouble) => {
+                let pool = lease.pool().clone();
                 self.end_with(&trouble);
-                return Err(trouble.of_unfinished_append());
+                drop(self);
+                return Err(explain(&pool, head, trouble).await.of_unfinished_append());
             }
         };
         // Nothing to commit: dropping the turn gives it back.

@@ -187,6 +187,24 @@ async fn an_append_without_an_answer_is_unknown_and_can_be_looked_up() {
 }
 
 #[tokio::test]
+async fn a_reader_whose_statement_a_standby_cancels_is_told_why() {
+    let database = Database::create().await;
+    let log = open(&database.url).await;
+    execute(
+        &mut database.connect().await,
+        "CREATE FUNCTION cancelled() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN \
+         RAISE 'canceling statement due to conflict with recovery' USING ERRCODE = '40001'; END $$; \
+         ALTER TABLE configapi.events RENAME TO kept; \
+         CREATE VIEW configapi.events AS SELECT * FROM configapi.kept WHERE cancelled()",
+    )
+    .await;
+    let error = log.head().await.expect_err("cancelled");
+    let told = "the store is not available: canceling statement due to conflict with recovery \
+                (SQLSTATE 40001)";
+    assert_eq!(error.to_string(), told);
+}
+
+#[tokio::test]
 async fn large_rows_after_small_ones_do_not_flood_a_page() {
     let database = Database::create().await;
     let log = open(&database.url).await;

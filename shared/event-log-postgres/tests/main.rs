@@ -17,5 +17,6 @@ mod immutable;
 mod mutant;
 mod pooler;
 mod process;
+mod races;
 mod roles;
 mod writing;
