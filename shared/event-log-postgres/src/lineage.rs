@@ -166,7 +166,25 @@ pub(crate) async fn begin_epoch(
         raw_sql("ROLLBACK").execute(connection).await?;
         return Ok(None);
     }
+    shut_out_appends(connection).await?;
     record_epoch(connection, &now, &timeline).await.map(Some)
+}
+
+/// Until the transaction ends no append is begun. One that began would wait for its turn in the epoch
+/// of its snapshot, which is older than the wait, and be written into the new one.
+async fn shut_out_appends(connection: &mut PgConnection) -> Result<(), Trouble> {
+    const SHUT_OUT: &str = "LOCK TABLE configapi.events IN SHARE MODE";
+    raw_sql("SAVEPOINT shutting_out").execute(&mut *connection).await?;
+    let Err(error) = raw_sql(SHUT_OUT).execute(&mut *connection).await else { return Ok(()) };
+    match database_error(&error).map(PgDatabaseError::code) {
+        // Only the owner may, and not every engine can.
+        Some("42501" | "0A000" | "42601") => {
+            tracing::debug!(%error, "appends are not shut out while the epoch begins");
+            raw_sql("ROLLBACK TO SAVEPOINT shutting_out").execute(connection).await?;
+            Ok(())
+        }
+        _ => Err(error.into()),
+    }
 }
 
 /// Ends a transaction that has the turn with a new epoch after what is there.
