@@ -80,13 +80,34 @@ impl Target {
 
 fn check_parameters(url: &str) -> Result<(), LogError> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut may_be_secret = query.contains('@');
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-        if !KNOWN_PARAMETERS.contains(&name) && !name.starts_with("options[") {
-            return Err(unusable(&format!("its URL has the unknown parameter {name:?}")));
+        let name = pair.split_once('=').map(|(name, _)| name);
+        if name
+            .is_none_or(|name| !KNOWN_PARAMETERS.contains(&name) && !name.starts_with("options["))
+        {
+            let name = name.filter(|name| is_plain(name) && !may_be_secret);
+            return Err(unknown_parameter(name));
         }
+        may_be_secret |= name == Some("password");
     }
     Ok(())
+}
+
+/// What looks like a parameter may be a part of a password that has a `?` or a `&`. That is certain
+/// not to be so for a plain word with a value, unless an `@` or a password comes around it.
+fn unknown_parameter(name: Option<&str>) -> LogError {
+    match name {
+        Some(name) => unusable(&format!("its URL has the unknown parameter {name:?}")),
+        None => unusable(
+            "its URL has an unknown parameter; percent-encode a password that has a `?`, a `&` or \
+             another special character",
+        ),
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(&byte))
 }
 
 fn unusable(why: &str) -> LogError {

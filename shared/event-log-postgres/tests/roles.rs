@@ -132,6 +132,11 @@ async fn no_error_and_no_debug_text_shows_a_password() {
         format!("postgres://me:{secret}@127.0.0.1:1/configapi?pasword={secret}"),
         format!("postgres://127.0.0.1:1/configapi?password={secret}&sslmode={secret}"),
         format!("mysql://me:{secret}@127.0.0.1:1/configapi"),
+        // Whatever is not percent-encoded in a password may look like a parameter of its own.
+        format!("postgres://me:what?{secret}@127.0.0.1:1/configapi"),
+        format!("postgres://me:what?{secret}=1&more@127.0.0.1:1/configapi"),
+        format!("postgres://127.0.0.1:1/configapi?password=what&{secret}"),
+        format!("postgres://127.0.0.1:1/configapi?password=what&{secret}=1"),
     ] {
         match PostgresLog::new(&url, Access::ReadOnly) {
             Ok(log) => {
