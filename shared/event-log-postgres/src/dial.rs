@@ -58,7 +58,9 @@ impl Dialer {
     /// would outlive the standby's promotion, and nobody would have recorded the new epoch.
     pub(crate) async fn dial(&self, purpose: Purpose) -> Result<PgConnection, Trouble> {
         let mut connection = self.connect().await?;
-        if !self.is_schema_checked.load(Ordering::Acquire) {
+        if self.is_schema_checked.load(Ordering::Acquire) {
+            schema::ensure_unchanged(&mut connection).await?;
+        } else {
             schema::ensure(&mut connection, self.target.access).await?;
             self.is_schema_checked.store(true, Ordering::Release);
         }

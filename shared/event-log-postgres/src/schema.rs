@@ -68,6 +68,19 @@ pub(crate) async fn ensure(connection: &mut PgConnection, access: Access) -> Res
     }
 }
 
+/// As [`ensure`] for a log that was found right before: a newer program may have changed it since. It
+/// is never made anew under a process that knows it.
+pub(crate) async fn ensure_unchanged(connection: &mut PgConnection) -> Result<(), Trouble> {
+    let found = version(connection).await?;
+    if check(found)? {
+        return Ok(());
+    }
+    let what = found.map_or("no log".to_owned(), |version| format!("schema {version}"));
+    Err(Trouble::NoSchema(format!(
+        "the database holds {what} by now, this program works with schema {CURRENT}"
+    )))
+}
+
 const CURRENT: usize = MIGRATIONS.len();
 
 /// Whether this is the schema we know. A newer one is not ours to touch.

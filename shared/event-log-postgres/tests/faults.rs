@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, raw_sql};
 use crate::harness::{Database, execute, is_slow_wanted};
 use crate::writing::{append, batch, open, verify, write_keyed};
 
-const CUT_ALL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+pub(crate) const CUT_ALL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
      WHERE datname = current_database() AND application_name = 'configapi'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use configapi_event_log::domain::Position;
 use configapi_event_log::{AppendError, EventLog, LogError};
 use configapi_event_log_postgres::{Access, PostgresLog, migrate};
 
+use crate::faults::CUT_ALL;
 use crate::harness::{Database, execute};
 use crate::writing::{append, batch, verify};
 
@@ -103,6 +104,34 @@ async fn a_newer_schema_is_not_touched() {
         assert!(why.contains("use a newer program"), "{why}");
     }
     assert!(matches!(migrate(&database.url).await, Err(LogError::Unusable(_))));
+}
+
+#[tokio::test]
+async fn a_program_that_runs_while_the_schema_changes_is_refused_when_it_connects_anew() {
+    let database = Database::create().await;
+    let logs = [Access::ReadWrite, Access::ReadOnly]
+        .map(|access| PostgresLog::new(&database.url, access).expect("a URL that can be used"));
+    for log in &logs {
+        log.head().await.expect("the head");
+    }
+    let mut owner = database.connect().await;
+    execute(&mut owner, "INSERT INTO configapi.schema_versions (version) VALUES (99)").await;
+    for log in &logs {
+        log.head().await.expect("as long as it is connected");
+    }
+    execute(&mut owner, CUT_ALL).await;
+    for log in &logs {
+        let outcome = log.head().await;
+        let Err(LogError::Unusable(why)) = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("use a newer program"), "{why}");
+    }
+    // It is not for a program that runs to make a log where one was.
+    execute(&mut owner, "DROP SCHEMA configapi CASCADE").await;
+    for log in &logs {
+        let outcome = log.head().await;
+        let Err(LogError::Unusable(why)) = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("no log by now"), "{why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
