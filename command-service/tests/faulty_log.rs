@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, Page, PageLimit, StoredEvent, Turn,
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, StoredEvent,
+    Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -251,13 +252,14 @@ impl EventLog for FaultyLog {
         self.inner().read(from, limit).await
     }
 
-    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+    async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
         self.faults.check_up()?;
         let look_ups = &self.faults.look_ups;
-        let mut asked: Vec<String> = streams.iter().map(ToString::to_string).collect();
+        let found = self.inner().newest(streams, limit_bytes).await;
+        let answered = found.as_ref().map_or(0, |newest| newest.answered(streams));
+        let mut asked: Vec<String> = streams[..answered].iter().map(ToString::to_string).collect();
         asked.sort();
         look_ups.asked.lock().unwrap().push(asked);
-        let found = self.inner().newest(streams).await;
         look_ups.waiting.add_permits(1);
         drop(look_ups.gate.acquire().await.unwrap());
         if *look_ups.fail.lock().unwrap() {

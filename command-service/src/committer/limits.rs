@@ -21,8 +21,7 @@ pub struct Limits {
     pub commit_bytes: usize,
     /// Bytes of aggregates kept between batches.
     pub cache_bytes: usize,
-    /// Streams asked for in one look-up; fewer as long as nobody knows what they weigh, or if they are
-    /// heavy.
+    /// Streams asked for in one look-up; fewer are answered if they are heavy.
     pub load_streams: usize,
     /// Rounds a batch may lose against other writers or the store before it is given up.
     pub rounds: usize,

@@ -14,9 +14,6 @@ use super::aggregates::weight_bytes;
 use super::plan::Knowledge;
 use super::worker::Worker;
 
-/// By how much the first look-up is smaller than a later one may be.
-const FIRST_LOOK_UP: usize = 4;
-
 /// A look-up that is under way. It has a task of its own, so that one that is of no use any more ends
 /// in peace: cut off, it would take its connection along.
 #[derive(Debug)]
@@ -34,14 +31,18 @@ pub(super) struct Found {
     pub rows: Vec<StoredEvent>,
 }
 
-/// How many streams the next look-up asks for, after some that brought so many bytes: a part of what
-/// it may ask for as long as nobody knows what they weigh, then about what a commit can hold.
-pub(super) fn slice(limits: &Limits, asked: usize, bytes: usize) -> usize {
-    let count = match asked {
-        0 => limits.load_streams / FIRST_LOOK_UP,
-        _ => limits.commit_bytes / (bytes / asked).max(1),
-    };
-    count.clamp(1, limits.load_streams.max(1))
+/// Looks up the first of these streams: as many as one look-up may ask for, and no more than weigh what
+/// a commit can hold.
+pub(super) async fn look_up_first(
+    log: &dyn EventLog,
+    limits: &Limits,
+    streams: &[Arc<str>],
+) -> Result<Found, LogError> {
+    let first = &streams[..streams.len().min(limits.load_streams.max(1))];
+    let names: Vec<&str> = first.iter().map(|stream| &**stream).collect();
+    let newest = log.newest(&names, limits.commit_bytes).await?;
+    let answered = newest.answered(&names);
+    Ok(Found { streams: first[..answered].to_vec(), rows: newest.rows })
 }
 
 impl Loading {
@@ -55,17 +56,14 @@ impl Loading {
         let limits = *limits;
         let found = tokio::spawn(async move {
             let mut found = Found::default();
-            let (mut asked, mut bytes) = (0, 0);
+            let mut bytes = 0;
             // More than a commit can hold would be of no use.
-            while asked < streams.len() && bytes <= limits.commit_bytes {
-                let count = slice(&limits, asked, bytes).min(streams.len() - asked);
-                let next = &streams[asked..asked + count];
-                let names: Vec<&str> = next.iter().map(|stream| &**stream).collect();
-                let rows = log.newest(&names).await?;
-                asked += count;
-                bytes += rows.iter().map(StoredEvent::weight_bytes).sum::<usize>();
-                found.streams.extend_from_slice(next);
-                found.rows.extend(rows);
+            while found.streams.len() < streams.len() && bytes <= limits.commit_bytes {
+                let rest = &streams[found.streams.len()..];
+                let next = look_up_first(&*log, &limits, rest).await?;
+                bytes += next.rows.iter().map(StoredEvent::weight_bytes).sum::<usize>();
+                found.streams.extend(next.streams);
+                found.rows.extend(next.rows);
             }
             Ok(found)
         });

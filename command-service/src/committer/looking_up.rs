@@ -11,7 +11,7 @@ use configapi_event_log::{LogError, StoredEvent, decode};
 
 use super::batch::Batch;
 use super::establish::unavailable;
-use super::loading::{Found, slice};
+use super::loading::look_up_first;
 use super::plan::{Knowledge, Planner};
 use super::worker::Worker;
 use super::{Refusal, WishedAction};
@@ -50,32 +50,28 @@ impl Worker {
         decided: usize,
         knowledge: &mut Knowledge,
     ) -> Result<Known, Refusal> {
-        let missing = self.missing(batch, decided, knowledge);
-        let (mut asked, mut read_bytes, mut loaded_bytes) = (0, 0, 0);
-        while let Some((next, _)) = missing.get(asked) {
+        let (submissions, streams) = self.missing(batch, decided, knowledge);
+        let (mut asked, mut loaded_bytes) = (0, 0);
+        while let Some(next) = submissions.get(asked) {
             if loaded_bytes > self.limits.commit_bytes {
                 return Ok(self.known_before(*next, loaded_bytes));
             }
-            let count = slice(&self.limits, asked, read_bytes).min(missing.len() - asked);
-            let streams: Vec<Arc<str>> =
-                missing[asked..asked + count].iter().map(|(_, stream)| stream.clone()).collect();
-            let names: Vec<&str> = streams.iter().map(|stream| &**stream).collect();
-            let rows = self.log.newest(&names).await.map_err(unavailable)?;
-            asked += count;
-            read_bytes += rows.iter().map(StoredEvent::weight_bytes).sum::<usize>();
-            loaded_bytes += self.learn(&Found { streams, rows }, knowledge);
+            let found = look_up_first(&*self.log, &self.limits, &streams[asked..]).await;
+            let found = found.map_err(unavailable)?;
+            asked += found.streams.len();
+            loaded_bytes += self.learn(&found, knowledge);
         }
         Ok(Known::First(batch.group().count()))
     }
 
-    /// The streams that nobody knows, each with the first submission that names it, in their order.
+    /// The first submissions that name a stream that nobody knows, in their order, and the streams.
     fn missing(
         &mut self,
         batch: &Batch,
         decided: usize,
         knowledge: &mut Knowledge,
-    ) -> Vec<(usize, Arc<str>)> {
-        let mut missing = Vec::new();
+    ) -> (Vec<usize>, Vec<Arc<str>>) {
+        let (mut submissions, mut streams) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for (index, submission) in batch.group().enumerate().skip(decided) {
             for wish in &submission.wishes {
@@ -86,11 +82,12 @@ impl Worker {
                 if let Some(config) = self.aggregates.get(&stream) {
                     knowledge.configs.insert(stream, config.clone());
                 } else if seen.insert(Arc::clone(&stream)) {
-                    missing.push((index, stream));
+                    submissions.push(index);
+                    streams.push(stream);
                 }
             }
         }
-        missing
+        (submissions, streams)
     }
 
     async fn look_up_pasts(

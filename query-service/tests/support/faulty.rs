@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, Page, PageLimit, Standing, StoredEvent,
-    Turn,
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Standing,
+    StoredEvent, Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -141,8 +141,8 @@ impl EventLog for FaultyLog {
         Ok(page)
     }
 
-    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        self.inner()?.newest(streams).await
+    async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
+        self.inner()?.newest(streams, limit_bytes).await
     }
 
     async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {

@@ -116,7 +116,9 @@ async fn look_up(log: &PostgresLog) -> Outcome<()> {
     let names: Vec<String> = (0..256).map(|n| format!("default/service/{}", n * 7)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let head = percentiles(100, || async { Ok(log.head().await.map(|_| ())?) }).await?;
-    let newest = percentiles(100, || async { Ok(log.newest(&names).await.map(|_| ())?) }).await?;
+    let newest =
+        percentiles(100, || async { Ok(log.newest(&names, usize::MAX).await.map(|_| ())?) })
+            .await?;
     println!("head: {head}; newest of 256 streams: {newest}");
     Ok(())
 }

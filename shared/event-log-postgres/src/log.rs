@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    AppendError, Epoch, EpochStart, EventLog, Hash, Head, Identity, Lineage, LogError, LogId, Page,
-    PageLimit, Standing, StoredEvent, Turn,
+    AppendError, Epoch, EpochStart, EventLog, Hash, Head, Identity, Lineage, LogError, LogId,
+    Newest, Page, PageLimit, Standing, StoredEvent, Turn,
 };
 use sqlx::Row;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -21,7 +21,7 @@ use crate::lineage::begin_epoch;
 use crate::options::{Access, Target};
 use crate::page::Pages;
 use crate::pool::Pool;
-use crate::read::{Bound, NEWEST, REQUESTS, events, stream_at};
+use crate::read::{Bound, REQUESTS, events, newest, stream_at};
 use crate::row;
 use crate::trouble::Trouble;
 use crate::turn::PostgresTurn;
@@ -165,12 +165,17 @@ impl EventLog for PostgresLog {
         Ok(page)
     }
 
-    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+    async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
         if streams.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Newest::within(limit_bytes));
         }
         let arguments = Bound::default().with(streams)?.done();
-        events(&self.readers.fetch(NEWEST, arguments).await?)
+        self.readers
+            .reading(|lease| {
+                let arguments = arguments.clone();
+                Box::pin(async move { newest(lease, arguments, limit_bytes).await })
+            })
+            .await
     }
 
     async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {

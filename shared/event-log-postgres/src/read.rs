@@ -1,20 +1,23 @@
 //! Look-ups, and arguments for statements. Each is one statement on one snapshot, served by an index.
 
 use configapi_event_log::domain::Point;
-use configapi_event_log::{LogError, StoredEvent};
+use configapi_event_log::{LogError, Newest, StoredEvent};
+use futures_util::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Encode, Postgres, Type};
 
+use crate::pool::Lease;
 use crate::row::{columns, decode_row, signed};
 use crate::trouble::Trouble;
 
 /// One probe of the index per stream, however many events a stream has.
-pub(crate) const NEWEST: &str = concat!(
-    "SELECT e.* FROM (SELECT DISTINCT s FROM unnest($1::text[]) AS u(s)) AS wanted \
+const NEWEST: &str = concat!(
+    "SELECT e.* FROM (SELECT s, min(n) AS n FROM unnest($1::text[]) WITH ORDINALITY AS u(s, n) \
+     GROUP BY s) AS wanted \
      CROSS JOIN LATERAL (SELECT ",
     columns!(),
     " FROM configapi.events WHERE stream = wanted.s COLLATE \"C\" \
-     ORDER BY version DESC LIMIT 1) AS e ORDER BY e.position"
+     ORDER BY version DESC LIMIT 1) AS e ORDER BY wanted.n"
 );
 
 /// One probe per request id, then one run of rows per command.
@@ -47,6 +50,29 @@ pub(crate) fn stream_at(point: Point) -> (&'static str, i64) {
         Point::Time(time) => (stream_at!("recorded_at <= $2"), time.0),
         Point::Position(position) => (stream_at!("position <= $2"), signed(position.0)),
     }
+}
+
+/// Reads the newest events of streams up to a limit. The server sends all that was asked for, wanted or
+/// not; so beyond the limit the connection is cut.
+pub(crate) async fn newest(
+    lease: &mut Lease,
+    arguments: PgArguments,
+    limit_bytes: usize,
+) -> Result<Newest, Trouble> {
+    lease.begin_read().await?;
+    let query = sqlx::query_with(NEWEST, arguments).persistent(lease.has_session());
+    let mut newest = Newest::within(limit_bytes);
+    let mut rows = query.fetch(lease.connection()?);
+    while let Some(row) = rows.try_next().await? {
+        if !newest.push(decode_row(&row)?) {
+            drop(rows);
+            lease.cut();
+            return Ok(newest);
+        }
+    }
+    drop(rows);
+    lease.end_read().await?;
+    Ok(newest)
 }
 
 /// Arguments for a statement, encoded.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Hash, Head, Identity, LogError, LogId, Page, PageLimit,
+    AppendError, Epoch, EventLog, Hash, Head, Identity, LogError, LogId, Newest, Page, PageLimit,
     StoredEvent, Turn, check_batch,
 };
 use sqlx::pool::PoolConnection;
@@ -184,8 +184,8 @@ impl EventLog for SqliteLog {
         self.recent.page(from, hash, limit)
     }
 
-    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        read::newest(&mut *self.reader().await?, streams).await
+    async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
+        read::newest(&mut *self.reader().await?, streams, limit_bytes).await
     }
 
     async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {

@@ -1,11 +1,12 @@
 //! Everything that is read. Each read is one statement, so it sees one snapshot.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    Epoch, EpochStart, Hash, Head, Identity, Lineage, LogError, Page, PageBuilder, PageLimit,
-    StoredEvent, log_id_of,
+    Epoch, EpochStart, Hash, Head, Identity, Lineage, LogError, Newest, Page, PageBuilder,
+    PageLimit, StoredEvent, log_id_of,
 };
 use futures_util::TryStreamExt;
 use sqlx::Row;
@@ -35,12 +36,13 @@ const GENESIS: &str = concat!("SELECT ", columns!(), " FROM events AS e WHERE e.
 
 const EPOCHS: &str = "SELECT epoch, first_position FROM epochs ORDER BY epoch";
 
+/// Each row as soon as it is found, in the order of the list: a CROSS JOIN is not turned round, and what
+/// is sorted would have to be read to its end first.
 const NEWEST: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM (SELECT DISTINCT value AS stream FROM json_each(?)) AS asked \
-     JOIN events AS e ON e.stream = asked.stream AND e.version = \
-     (SELECT max(version) FROM events WHERE stream = asked.stream)"
+    " FROM json_each(?) AS asked CROSS JOIN events AS e ON e.stream = asked.value \
+     AND e.version = (SELECT max(version) FROM events WHERE stream = asked.value)"
 );
 
 const REQUESTS: &str = concat!(
@@ -180,34 +182,42 @@ pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identi
 pub(crate) async fn newest(
     connection: &mut SqliteConnection,
     streams: &[&str],
-) -> Result<Vec<StoredEvent>, LogError> {
-    listed(connection, NEWEST, streams).await
+    limit_bytes: usize,
+) -> Result<Newest, LogError> {
+    let mut newest = Newest::within(limit_bytes);
+    let mut seen = HashSet::with_capacity(streams.len());
+    let streams: Vec<&str> =
+        streams.iter().copied().filter(|stream| seen.insert(*stream)).collect();
+    if streams.is_empty() {
+        return Ok(newest);
+    }
+    let mut rows = sqlx::query(NEWEST).bind(list(&streams)?).fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
+        if !newest.push(stored(&row)?) {
+            break;
+        }
+    }
+    Ok(newest)
 }
 
 pub(crate) async fn requests(
     connection: &mut SqliteConnection,
     ids: &[&str],
 ) -> Result<Vec<StoredEvent>, LogError> {
-    listed(connection, REQUESTS, ids).await
-}
-
-/// A statement that takes a list, as JSON: SQLite has no other.
-async fn listed(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    list: &[&str],
-) -> Result<Vec<StoredEvent>, LogError> {
-    if list.is_empty() {
+    if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let list =
-        serde_json::to_string(list).map_err(|error| LogError::Unusable(error.to_string()))?;
-    let rows = sqlx::query(sql)
-        .bind(list)
+    let rows = sqlx::query(REQUESTS)
+        .bind(list(ids)?)
         .fetch_all(connection)
         .await
         .map_err(|error| log_error(&error))?;
     rows.iter().map(stored).collect()
+}
+
+/// A list as an argument, as JSON: SQLite has no other.
+fn list(texts: &[&str]) -> Result<String, LogError> {
+    serde_json::to_string(texts).map_err(|error| LogError::Unusable(error.to_string()))
 }
 
 pub(crate) async fn stream_at(

@@ -9,8 +9,8 @@ use configapi_domain::{Point, Position, Timestamp, Version};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::{
-    AppendError, Epoch, EpochStart, EventLog, Head, Identity, Lineage, LogError, LogId, Page,
-    PageBuilder, PageLimit, StoredEvent, Turn, check_batch, genesis,
+    AppendError, Epoch, EpochStart, EventLog, Head, Identity, Lineage, LogError, LogId, Newest,
+    Page, PageBuilder, PageLimit, StoredEvent, Turn, check_batch, genesis,
 };
 
 /// A log that lives and dies with the process.
@@ -164,10 +164,16 @@ impl EventLog for MemoryLog {
         self.0.rows().read(from, limit)
     }
 
-    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+    async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
         let rows = self.0.rows();
-        let newest = |stream: &&str| rows.by_stream.get(*stream)?.last().copied();
-        Ok(streams.iter().filter_map(newest).map(|at| rows.events[at].clone()).collect())
+        let newest_of = |stream: &&str| rows.by_stream.get(*stream)?.last().copied();
+        let mut newest = Newest::within(limit_bytes);
+        for at in streams.iter().filter_map(newest_of) {
+            if !newest.push(rows.events[at].clone()) {
+                break;
+            }
+        }
+        Ok(newest)
     }
 
     async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {

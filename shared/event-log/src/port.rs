@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position, Timestamp};
 
-use crate::{AppendError, Epoch, Hash, Identity, LogError, Page, PageLimit, StoredEvent};
+use crate::{AppendError, Epoch, Hash, Identity, LogError, Newest, Page, PageLimit, StoredEvent};
 
 /// Where the log ends: what a writer decides on, and appends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +69,10 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// The newest event of each of these streams; streams without events are left out.
-    async fn newest(&self, streams: &[&str]) -> Result<Vec<StoredEvent>, LogError>;
+    /// The newest event of each of these streams, in their order; streams without events are left out.
+    /// When the rows weigh about so many bytes the answer ends, and says which streams are still to be
+    /// asked for.
+    async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError>;
 
     /// The event that a stream stood at: at exactly this version, or the newest one at or before
     /// this time or position.

@@ -87,21 +87,52 @@ pub async fn newest_finds_the_last_event_of_each_stream(factory: &impl Factory) 
         batch.large("many", 700).set("a", "1").set("A", "other").set("a", "2").large("many", 350)
     })
     .await;
-    assert_eq!(log.newest(&[]).await.expect("nothing"), vec![]);
+    assert_eq!(log.newest(&[], usize::MAX).await.expect("nothing").rows, vec![]);
 
     let names: Vec<String> = (0..700).map(|i| format!("default/many/{i}")).collect();
     let mut streams: Vec<&str> = names.iter().map(String::as_str).collect();
     streams.extend(["default/a", "default/A", "default/none", "", "other/a", "default/a'"]);
-    let mut newest = log.newest(&streams).await.expect("the newest events");
-    newest.sort_by_key(|row| row.position);
-    let mut expected: Vec<_> = streams
+    let newest = log.newest(&streams, usize::MAX).await.expect("the newest events");
+    assert_eq!((newest.is_cut, newest.answered(&streams)), (false, streams.len()));
+    let expected: Vec<_> = streams
         .iter()
         .filter_map(|stream| journal.rows.iter().rfind(|row| *row.stream == **stream))
         .cloned()
         .collect();
-    expected.sort_by_key(|row| row.position);
     assert_eq!(expected.len(), 702);
-    assert!(newest == expected, "newest differs from what the log holds");
+    assert!(newest.rows == expected, "newest differs from what the log holds");
+}
+
+/// Large rows come a few at a time, however many are asked for: each once, and one at least.
+pub async fn newest_ends_at_its_limit_and_goes_on_from_there(factory: &impl Factory) {
+    const LARGE_BYTES: usize = 100_000;
+    let log = factory.open().await;
+    let large = "x".repeat(LARGE_BYTES);
+    let journal = written(&*log, |batch| {
+        let batch = (0..20).fold(batch, |batch, i| batch.set(&format!("a/{i}"), &large));
+        batch.set("b", "1").set("c", &large).set("b", "2")
+    })
+    .await;
+    // Not in the order in which they were written, and some of them never were.
+    let mut streams = vec!["default/none".to_owned(), "default/b".to_owned()];
+    streams.extend((0..20).rev().map(|i| format!("default/a/{i}")));
+    streams.extend(["default/never", "default/c", "default/nothing"].map(str::to_owned));
+    let streams: Vec<&str> = streams.iter().map(String::as_str).collect();
+    let newest_of = |stream: &&str| journal.rows.iter().rfind(|row| *row.stream == **stream);
+    let expected: Vec<_> = streams.iter().filter_map(newest_of).cloned().collect();
+    for limit_bytes in [0, 1, 3 * LARGE_BYTES, usize::MAX] {
+        let (mut rows, mut rest) = (Vec::new(), &streams[..]);
+        while !rest.is_empty() {
+            let newest = log.newest(rest, limit_bytes).await.expect("the newest events");
+            let (_, before) = newest.rows.split_last().unwrap_or_else(|| panic!("no row"));
+            let bytes: usize = before.iter().map(StoredEvent::weight_bytes).sum();
+            assert!(bytes <= limit_bytes, "{bytes} bytes and more within {limit_bytes}");
+            rest = &rest[newest.answered(rest)..];
+            assert_eq!(newest.is_cut, !rest.is_empty());
+            rows.extend(newest.rows);
+        }
+        assert!(rows == expected, "within {limit_bytes} bytes newest finds something else");
+    }
 }
 
 /// Before its first event a stream was nothing; after its last it is what that made of it.
