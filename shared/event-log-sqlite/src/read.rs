@@ -16,17 +16,35 @@ use crate::fault::{corrupt, log_error};
 use crate::packed::{Packed, packed};
 use crate::row::{columns, signed, stored, unsigned};
 
+/// How many rows the chunk from a position on has: as many as are asked for, or one if they would weigh
+/// much more than chunks do. SQLite knows how long a text is without reading it.
+macro_rules! rows_from {
+    ($start:literal) => {
+        concat!(
+            "(SELECT iif(coalesce(sum(octet_length(payload)), 0) > ?4, 1, ?2) \
+             FROM events WHERE position >= ",
+            $start,
+            " AND position < ",
+            $start,
+            " + ?2)"
+        )
+    };
+}
+
 /// Chunks of rows from a position on, each in one value; the epoch comes with every chunk, and alone
 /// if there is no row. Which chunks there are follows from the newest position, not from rows found,
 /// so a row that is missing cannot look like the end. The limit is not the argument itself: SQLite
 /// plans a statement anew for each execution if an argument is a limit, which cost more than the read.
 const PAGE: &str = concat!(
-    "WITH RECURSIVE chunk (start) AS (SELECT ?1 UNION ALL SELECT start + ?2 FROM chunk \
-     WHERE start + ?2 <= (SELECT max(position) FROM events) LIMIT +?3) \
+    "WITH RECURSIVE chunk (start, size) AS (SELECT ?1, ",
+    rows_from!("?1"),
+    " UNION ALL SELECT start + size, ",
+    rows_from!("start + size"),
+    " FROM chunk WHERE start + size <= (SELECT max(position) FROM events) LIMIT +?3) \
      SELECT (SELECT max(epoch) FROM epochs), (SELECT group_concat(row, '') FROM (SELECT ",
     packed!(),
-    " AS row FROM events AS e WHERE e.position >= chunk.start AND e.position < chunk.start + ?2 \
-     ORDER BY e.position)) FROM chunk"
+    " AS row FROM events AS e WHERE e.position >= chunk.start \
+     AND e.position < chunk.start + chunk.size ORDER BY e.position)) FROM chunk"
 );
 
 const HEAD: &str = "SELECT position, hash, recorded_at, (SELECT max(epoch) FROM epochs) \
@@ -91,6 +109,8 @@ impl Chunking {
     const MAX_ROWS: usize = 32;
     /// About what a chunk weighs, if more than one row.
     const CHUNK_BYTES: usize = 64 << 10;
+    /// What a chunk of more than one row weighs at most, however wrong the guess was.
+    const MAX_BYTES: u32 = 1 << 20;
 
     pub(crate) fn new() -> Self {
         Self { row_bytes: AtomicUsize::new(Self::CHUNK_BYTES / Self::MAX_ROWS) }
@@ -122,7 +142,8 @@ pub(crate) async fn page(
     let mut chunks = sqlx::query(PAGE)
         .bind(signed(from.0))
         .bind(i64::try_from(chunk_rows).unwrap_or(1))
-        .bind(i64::try_from(limit.events().div_ceil(chunk_rows)).unwrap_or(i64::MAX))
+        .bind(i64::try_from(limit.events()).unwrap_or(i64::MAX))
+        .bind(i64::from(Chunking::MAX_BYTES))
         .fetch(connection);
     'page: while let Some(chunk) = chunks.try_next().await.map_err(|error| log_error(&error))? {
         epoch = Some(Epoch(unsigned(&chunk, 0, from.0)?));

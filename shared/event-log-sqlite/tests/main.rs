@@ -6,6 +6,8 @@ mod access;
 mod durability;
 mod faults;
 mod immutability;
+#[cfg(target_os = "linux")]
+mod memory;
 mod recent;
 mod suite;
 mod writing;
