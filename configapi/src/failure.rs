@@ -33,6 +33,7 @@ pub struct Told {
     exit_code: u8,
     message: String,
     hints: Vec<String>,
+    error: Option<ApiError>,
 }
 
 impl Failure {
@@ -62,7 +63,8 @@ impl Failure {
     }
 
     fn told(exit_code: u8, message: impl Into<String>) -> Self {
-        Self::Told(Box::new(Told { exit_code, message: message.into(), hints: Vec::new() }))
+        let (message, hints) = (message.into(), Vec::new());
+        Self::Told(Box::new(Told { exit_code, message, hints, error: None }))
     }
 
     /// Adds what can be done about it.
@@ -72,6 +74,14 @@ impl Failure {
             told.hints.push(hint.into());
         }
         self
+    }
+
+    /// What a server answered, if that is why.
+    pub fn error(&self) -> Option<&ApiError> {
+        match self {
+            Self::Told(told) => told.error.as_ref(),
+            Self::OutputClosed => None,
+        }
     }
 
     /// Says it on stderr, and gives the exit code.
@@ -96,10 +106,13 @@ impl From<ApiError> for Failure {
         for violation in error.field_violations.iter().skip(1) {
             failure = failure.with_hint(format!("{}: {}", violation.field, violation.description));
         }
-        match hint(&error) {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
+        if let Some(hint) = hint(&error) {
+            failure = failure.with_hint(hint);
         }
+        if let Self::Told(told) = &mut failure {
+            told.error = Some(error);
+        }
+        failure
     }
 }
 

@@ -1,6 +1,7 @@
 //! Imports that are too large to be one change: streamed, interrupted, repeated.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -102,4 +103,51 @@ fn an_import_that_is_killed_and_started_again_loses_nothing_and_doubles_nothing(
     assert_eq!(report["refused"], 0, "{report}");
     assert_eq!(export(&servers), text);
     assert_eq!(events(&servers), 10_000);
+}
+
+#[test]
+fn configs_that_were_imported_before_and_deleted_are_refused_among_many() {
+    let servers = Servers::start();
+    let text = file(1_500, "v");
+    let import = |more: &[&str]| {
+        let arguments = ["import", "-", "-o", "json"].iter().chain(more).copied();
+        servers.configapi(arguments).stdin(text.clone()).ends()
+    };
+    import(&[]).succeeded();
+    for range in [0..750, 750..1_500] {
+        servers.configapi(["apply", "-"]).stdin(deletes(range)).ends().succeeded();
+    }
+    for more in [&["--dry-run"][..], &[]] {
+        let ended = import(more).failed_with(1);
+        assert_eq!(ended.json()["refused"], 1_500, "{ended:#?}");
+        let refused = "refused: n000000: it was deleted; restore it first (CONFIG_DELETED)";
+        assert!(ended.stderr.contains(refused), "{ended:#?}");
+        assert_eq!(events(&servers), 3_000);
+    }
+}
+
+/// A file that deletes configs of such a file.
+fn deletes(range: Range<usize>) -> String {
+    range.fold(String::new(), |file, n| file + &format!("- delete: n{n:06}\n"))
+}
+
+#[test]
+fn what_an_import_before_left_on_its_way_counts_as_unchanged() {
+    let servers = Servers::start();
+    let text = file(1_500, "v");
+    // Another run makes the same changes after this one has compared, and while it cannot go on.
+    let proxy = servers.proxy(servers.command, [Limit::StallAfter(60_000)]);
+    let stalled = servers
+        .configapi(["import", "-", "-o", "json"])
+        .env("CONFIGAPI_COMMAND_URL", &format!("http://{}", proxy.address))
+        .stdin(text.clone())
+        .starts();
+    while events(&servers) == 0 {}
+    servers.configapi(["import", "-"]).stdin(text).ends().succeeded();
+    proxy.cut();
+    let report = stalled.ends().succeeded().json();
+    let number = |field: &str| report[field].as_u64().unwrap();
+    assert_eq!(number("written") + number("unchanged"), 1_500, "{report}");
+    assert!(number("unchanged") > 0 && number("refused") == 0, "{report}");
+    assert_eq!(events(&servers), 1_500);
 }

@@ -1,6 +1,6 @@
 //! export and import between servers and files.
 
-use crate::support::Servers;
+use crate::support::{Limit, Servers};
 
 const CONFIGS: &[(&str, &str, &str)] = &[
     ("app/name", "ConfigApi", ""),
@@ -128,6 +128,49 @@ fn deleted_configs_are_refused_and_nothing_is_written() {
     assert!(ended.stderr.contains("zero"), "{ended:#?}");
     assert!(ended.stderr.contains("none of them was made"), "{ended:#?}");
     servers.configapi(["get", "fresh", "--linearizable"]).ends().failed_with(1);
+}
+
+#[test]
+fn what_was_imported_before_and_deleted_is_refused_as_deleted() {
+    let servers = Servers::start();
+    let import = |more: &[&str]| {
+        let arguments = ["import", "-"].iter().chain(more).copied();
+        servers.configapi(arguments).stdin(r#"{"one": "1"}"#).ends()
+    };
+    import(&[]).succeeded();
+    servers.configapi(["delete", "one"]).ends().succeeded();
+    for more in [&["--dry-run"][..], &[], &["--reason", "another"]] {
+        let ended = import(more).failed_with(1);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(ended.stderr, @"
+            error: one was deleted (CONFIG_DELETED)
+              hint: bring it back with `configapi restore` first
+              hint: all changes are one: none of them was made
+            ");
+        }
+    }
+    servers.configapi(["get", "one", "--linearizable"]).ends().failed_with(1);
+    servers.configapi(["restore", "one"]).ends().succeeded();
+    import(&[]).succeeded();
+}
+
+#[test]
+fn an_import_whose_outcome_is_unknown_is_to_be_run_again() {
+    let servers = Servers::start();
+    let stalls = [Limit::StallAfter(0); 12];
+    let proxy = servers.proxy(servers.command, stalls);
+    let import = |more: &[&str]| {
+        let arguments = ["import", "-"].iter().chain(more).copied();
+        servers.configapi(arguments).stdin(r#"{"one": "1"}"#).ends()
+    };
+    let url = format!("http://{}", proxy.address);
+    let ended = import(&["--command-url", &url, "--timeout", "300ms"]).failed_with(3);
+    assert!(ended.stderr.contains("run the same import again"), "{ended:#?}");
+    assert!(!ended.stderr.contains("none of them was made"), "{ended:#?}");
+    assert!(!ended.stderr.contains("--request-id"), "{ended:#?}");
+    import(&[]).succeeded();
+    let ended = import(&["--command-url", "http://127.0.0.1:1"]).succeeded();
+    assert!(ended.stdout.contains("unchanged      1"), "{ended:#?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! repeated.
 
 mod bulk;
+mod conflicts;
 mod digest;
 mod input;
 mod plan;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use self::bulk::Bulk;
+use self::conflicts::explained;
 use self::input::Input;
 use self::plan::{Plan, Planner};
 use self::present::Present;
@@ -109,7 +111,7 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
         let input = Arc::clone(&input);
         blocking(move || input.survey()).await?
     };
-    let present = Present::read(&queries, &namespace, &survey.common_prefix).await?;
+    let present = Present::read(&queries, &namespace, survey.common_prefix).await?;
     let state = present.state.clone();
     let planner = Arc::new(Planner {
         namespace,
@@ -128,7 +130,7 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     if plan.changes() > 0 && !confirmed(&arguments, &source, &plan)? {
         return Err(Failure::refused("nothing was written"));
     }
-    let outcome = execute(&commands, input, planner, &plan).await?;
+    let outcome = execute(&commands, &queries, input, planner, &plan).await?;
     print_report(&plan, &outcome, arguments.dry_run, arguments.output.format())?;
     let code = if outcome.refused > 0 { EXIT_REFUSED } else { 0 };
     Ok(ExitCode::from(code))
@@ -151,6 +153,7 @@ fn confirmed(arguments: &ImportArguments, source: &Source, plan: &Plan) -> Resul
 
 async fn execute(
     commands: &Commands,
+    queries: &Queries,
     input: Arc<Input>,
     planner: Arc<Planner>,
     plan: &Plan,
@@ -159,25 +162,34 @@ async fn execute(
         return Ok(Outcome::default());
     }
     if let Some(request) = plan.as_one(&planner) {
-        return apply(commands, request).await;
+        return apply(commands, queries, &planner, request).await;
     }
     let (sender, changes) = mpsc::channel(CHANGES_AHEAD);
-    let reading = spawn_blocking(move || {
-        input.changes(&planner, &mut |change| sender.blocking_send(change).is_ok())
+    let reading = spawn_blocking({
+        let planner = Arc::clone(&planner);
+        move || input.changes(&planner, &mut |change| sender.blocking_send(change).is_ok())
     });
-    let outcome = Bulk::new(commands, plan.changes()).run(changes).await?;
+    let (outcome, conflicts) = Bulk::new(commands, plan.changes()).run(changes).await?;
     // Trouble with the file counts for more than what was done of it.
     reading.await.map_err(|_| Failure::fault("reading the file broke off"))??;
-    Ok(outcome)
+    conflicts::settle(outcome, conflicts, queries, &planner).await
 }
 
 /// All changes as one: all or none.
-async fn apply(commands: &Commands, request: ApplyRequest) -> Result<Outcome, Failure> {
+async fn apply(
+    commands: &Commands,
+    queries: &Queries,
+    planner: &Planner,
+    request: ApplyRequest,
+) -> Result<Outcome, Failure> {
     let (written, request_id) = (request.commands.len(), request.request_id.clone());
     let answer = commands
-        .send(request, &request_id, async |mut client, command| client.apply(command).await)
-        .await
-        .map_err(|failure| failure.with_hint("all changes are one: none of them was made"))?;
+        .send(request.clone(), &request_id, async |mut client, command| client.apply(command).await)
+        .await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(failure) => return explained(failure, &request, queries, planner).await,
+    };
     let token = answer.receipts.into_iter().next_back().map(|receipt| receipt.token);
     Ok(Outcome {
         written: u64::try_from(written).unwrap_or(u64::MAX),

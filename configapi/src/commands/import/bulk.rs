@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
+use super::conflicts::{Conflict, MAX_CONFLICTS};
 use super::report::{Outcome, Refusal};
 use crate::client::{Backoff, Commands};
 use crate::failure::Failure;
@@ -30,8 +31,6 @@ const MAX_FRUITLESS_STREAMS: usize = 10;
 const MAX_TRIES: u8 = 8;
 /// How long to let the server be, for each time that it could not take a change.
 const REST: Duration = Duration::from_millis(200);
-/// Refusals that are told one by one.
-const MAX_REFUSALS_TOLD: usize = 20;
 
 /// A change on its way.
 #[derive(Debug, Clone)]
@@ -53,6 +52,7 @@ pub struct Bulk<'a> {
     rest_until: Instant,
     all_read: bool,
     outcome: Outcome,
+    conflicts: Vec<Conflict>,
     backoff: Backoff,
     progress: ProgressBar,
 }
@@ -74,38 +74,45 @@ impl<'a> Bulk<'a> {
             rest_until: Instant::now(),
             all_read: false,
             outcome: Outcome::default(),
+            conflicts: Vec::new(),
             backoff: Backoff::default(),
             progress: ProgressBar::new(expected).with_style(style()),
         }
     }
 
-    /// Sends all changes, over as many streams as it takes.
+    /// Sends all changes, over as many streams as it takes. What met a config that is not as it was
+    /// compared with is not decided here.
     pub async fn run(
         mut self,
         mut changes: mpsc::Receiver<SetRequest>,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<(Outcome, Vec<Conflict>), Failure> {
         loop {
-            let settled = self.outcome.written + self.outcome.refused;
+            let settled = self.settled();
             let status = match self.stream(&mut changes).await? {
                 Ended::Done => break,
                 Ended::Broken(status) => status,
             };
-            if self.outcome.written + self.outcome.refused > settled {
+            if self.settled() > settled {
                 self.backoff.reset();
             }
             let error = ApiError::from_command_status(&status);
             let wait = self.backoff.next_wait(error.retry_after);
             if !error.reason.worth_repeating() || self.backoff.failures() > MAX_FRUITLESS_STREAMS {
                 self.progress.abandon();
-                return Err(self.commands.failure_of(&status).with_hint(format!(
-                    "{} changes were made; run the same import again to go on",
+                let failure = match error.reason {
+                    Reason::OutcomeUnknown => unacknowledged().into(),
+                    _ => self.commands.failure_of(&status),
+                };
+                return Err(failure.with_hint(format!(
+                    "{} changes are known to be made; run the same import again to go on: what was \
+                     written counts as unchanged",
                     self.outcome.written
                 )));
             }
             sleep(wait).await;
         }
         self.progress.finish_and_clear();
-        Ok(self.outcome)
+        Ok((self.outcome, self.conflicts))
     }
 
     /// Sends over one stream until all is done or the stream breaks.
@@ -167,6 +174,11 @@ impl<'a> Bulk<'a> {
         }
     }
 
+    fn settled(&self) -> u64 {
+        let conflicts = u64::try_from(self.conflicts.len()).unwrap_or(u64::MAX);
+        self.outcome.written + self.outcome.refused + conflicts
+    }
+
     fn is_done(&self) -> bool {
         self.all_read && self.unsettled.is_empty() && self.again.is_empty()
     }
@@ -193,25 +205,28 @@ impl<'a> Bulk<'a> {
         if answer.token.parse::<Token>().ok() > self.outcome.token.parse().ok() {
             self.outcome.token.clone_from(&answer.token);
         }
-        self.progress.set_position(self.outcome.written + self.outcome.refused);
+        self.progress.set_position(self.settled());
         newly
     }
 
     fn failed(&mut self, mut item: Item, failure: &SetManyFailure) {
-        let is_passing = failure.reason.parse().is_ok_and(Reason::worth_repeating);
-        if is_passing && item.tries < MAX_TRIES {
+        let reason = failure.reason.parse::<Reason>().ok();
+        if reason.is_some_and(Reason::worth_repeating) && item.tries < MAX_TRIES {
             item.tries += 1;
             self.rest_until = Instant::now() + REST * u32::from(item.tries);
             self.again.push_back(item);
             return;
         }
-        self.outcome.refused += 1;
-        if self.outcome.refusals.len() < MAX_REFUSALS_TOLD {
-            self.outcome.refusals.push(Refusal {
-                name: item.request.name,
-                reason: failure.reason.clone(),
-                message: failure.message.clone(),
-            });
+        let content = Conflict::content_of(&item.request.value, &item.request.content_type);
+        let refusal = Refusal {
+            name: item.request.name,
+            reason: failure.reason.clone(),
+            message: failure.message.clone(),
+        };
+        if reason == Some(Reason::VersionConflict) && self.conflicts.len() < MAX_CONFLICTS {
+            self.conflicts.push(Conflict { refusal, content });
+        } else {
+            self.outcome.refuse(refusal);
         }
     }
 }
@@ -230,7 +245,11 @@ async fn reserve(
 }
 
 fn silent() -> Status {
-    ApiError::new(Reason::OutcomeUnknown, "the server has stopped to acknowledge changes").into()
+    unacknowledged().into()
+}
+
+fn unacknowledged() -> ApiError {
+    ApiError::new(Reason::OutcomeUnknown, "the server has stopped to acknowledge changes")
 }
 
 fn style() -> ProgressStyle {

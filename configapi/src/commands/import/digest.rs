@@ -14,8 +14,15 @@ impl Digest {
         Digester::default().text(text).finish()
     }
 
-    /// A request id that stands for a change: the same change has the same id, so that repeating an
-    /// import that was interrupted cannot do anything twice.
+    /// The digest of a value, known by its own digest, and its content type.
+    pub fn of_content(value: Self, content_type: &str) -> Self {
+        let mut digester = Digester::default();
+        digester.0.update(value.0);
+        digester.text(content_type).finish()
+    }
+
+    /// A request id that stands for a change: the same change has the same id, so that sending it
+    /// again cannot do anything twice.
     pub fn request_id(self) -> String {
         format!("import-{}", hex(&self.0))
     }

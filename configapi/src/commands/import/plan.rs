@@ -102,8 +102,15 @@ impl Planner {
             actor: self.actor.clone(),
             reason: self.reason.clone(),
         };
-        request.request_id = digest(Digester::default(), &request).finish().request_id();
+        request.request_id = digest(self.digester(), &request).finish().request_id();
         Some(request)
+    }
+
+    /// With the state that was compared with: what was written before it shows in the comparison,
+    /// and must not be taken for what is written now. The same change may be wanted twice, when
+    /// somebody deleted the config in between.
+    fn digester(&self) -> Digester {
+        Digester::default().text(&self.present.state.token)
     }
 }
 
@@ -165,7 +172,7 @@ impl Plan {
     /// All changes as one, if they can be.
     pub fn as_one(&self, planner: &Planner) -> Option<ApplyRequest> {
         let small = self.small.as_ref()?;
-        let id = small.iter().fold(Digester::default(), digest).finish().request_id();
+        let id = small.iter().fold(planner.digester(), digest).finish().request_id();
         let commands = small.iter().map(|set| Command {
             namespace: set.namespace.clone(),
             name: set.name.clone(),

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 pub struct Present {
     /// The state that this is about.
     pub state: ReadState,
+    prefix: String,
     /// In order of the names' digests.
     configs: Vec<PresentConfig>,
     content_types: Vec<String>,
@@ -36,13 +37,20 @@ pub struct Known<'a> {
     pub content_type: &'a str,
 }
 
+impl Known<'_> {
+    /// The digest of value and content type.
+    pub fn content(&self) -> Digest {
+        Digest::of_content(self.value, self.content_type)
+    }
+}
+
 impl Present {
     /// Reads the configs whose names begin like this, everything acknowledged before included.
-    pub async fn read(queries: &Queries, namespace: &str, prefix: &str) -> Result<Self, Failure> {
+    pub async fn read(queries: &Queries, namespace: &str, prefix: String) -> Result<Self, Failure> {
         let progress = ProgressBar::new_spinner().with_style(style());
         let request = ListRequest {
             namespace: namespace.to_owned(),
-            prefix: prefix.to_owned(),
+            prefix: prefix.clone(),
             consistency: Some(linearizable()),
             ..ListRequest::default()
         };
@@ -63,7 +71,12 @@ impl Present {
         .await?;
         progress.finish_and_clear();
         configs.sort_unstable_by_key(|config| config.name);
-        Ok(Self { state, configs, content_types })
+        Ok(Self { state, prefix, configs, content_types })
+    }
+
+    /// Reads the same configs again, as they are now.
+    pub async fn read_again(&self, queries: &Queries, namespace: &str) -> Result<Self, Failure> {
+        Self::read(queries, namespace, self.prefix.clone()).await
     }
 
     /// What is known about the config of this name.

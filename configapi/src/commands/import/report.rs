@@ -9,6 +9,9 @@ use crate::failure::Failure;
 use crate::output::terminal::{printable, say};
 use crate::output::{Format, Printer, Record};
 
+/// Refusals that are told one by one.
+const MAX_REFUSALS_TOLD: usize = 20;
+
 /// What became of an import.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -18,6 +21,8 @@ pub struct Outcome {
     pub refused: u64,
     /// The first of them.
     pub refusals: Vec<Refusal>,
+    /// How many configs were found to have become what the file says without this import.
+    pub found: u64,
     /// Whether all changes were one.
     pub is_one_change: bool,
     /// What a read may wait for to see them all.
@@ -30,6 +35,16 @@ pub struct Refusal {
     pub name: String,
     pub reason: String,
     pub message: String,
+}
+
+impl Outcome {
+    /// Counts a refusal, and keeps it if it is one of the first.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refused += 1;
+        if self.refusals.len() < MAX_REFUSALS_TOLD {
+            self.refusals.push(refusal);
+        }
+    }
 }
 
 /// Shows what differs, on stdout as a table, else on stderr: there stdout is for the report.
@@ -100,7 +115,7 @@ pub fn print_report(
     let record = Record::new()
         .with("added", plan.added)
         .with("changed", plan.changed)
-        .with("unchanged", plan.unchanged)
+        .with("unchanged", plan.unchanged + outcome.found)
         .with(written, outcome.written)
         .with("refused", outcome.refused)
         .with("as_one_change", outcome.is_one_change)
