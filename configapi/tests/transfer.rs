@@ -174,6 +174,15 @@ fn an_import_whose_outcome_is_unknown_is_to_be_run_again() {
 }
 
 #[test]
+fn names_that_part_within_a_character_are_refused_as_names() {
+    let servers = Servers::start();
+    let file = r#"{"é": "1", "è": "2"}"#;
+    let ended = servers.configapi(["import", "-"]).stdin(file).ends().failed_with(1);
+    assert!(ended.stderr.contains("INVALID_ARGUMENT"), "{ended:#?}");
+    assert!(ended.stderr.contains("commands[0].name"), "{ended:#?}");
+}
+
+#[test]
 fn a_file_that_names_a_config_twice_is_refused() {
     let servers = Servers::start();
     let file = "a=1\nb=2\na=3\n";

@@ -57,7 +57,9 @@ impl Input {
                 None => common = Some(entry.name),
                 Some(common) => {
                     let same = common.bytes().zip(entry.name.bytes()).take_while(|(a, b)| a == b);
-                    common.truncate(same.count());
+                    let same = same.count();
+                    // Two characters may begin with the same bytes.
+                    common.truncate(common.floor_char_boundary(same));
                 }
             }
             Ok(())
