@@ -62,6 +62,16 @@ impl Failure {
         Self::told(EXIT_REFUSED, format!("{what}: {error}"))
     }
 
+    /// Output that is only good as a whole, and is not. That its reader has gone is told here.
+    pub fn not_whole(what: &str, place: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => {
+                Self::try_again(format!("whoever read the {what} has gone; it is not whole"))
+            }
+            _ => Self::io(&format!("cannot write {place}"), error),
+        }
+    }
+
     fn told(exit_code: u8, message: impl Into<String>) -> Self {
         let (message, hints) = (message.into(), Vec::new());
         Self::Told(Box::new(Told { exit_code, message, hints, error: None }))

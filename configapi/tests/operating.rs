@@ -1,6 +1,7 @@
 //! The tools of an operator, on the stores that real servers wrote.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -134,6 +135,67 @@ fn a_backup_is_only_restored_into_an_empty_store() {
     on_store("restore-backup", &other, &[backup]).failed_with(1);
     on_store("restore-backup", &other, &[backup, "--resume"]).failed_with(1);
     assert_eq!(on_store("verify", &other, &[]).succeeded().json()["head_position"], 0);
+}
+
+#[test]
+fn a_pipe_with_a_name_gets_the_whole_backup_and_stays_a_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut cat = Command::new("cat");
+    let cat = cat.arg(&pipe).stdout(Stdio::piped()).spawn().unwrap();
+    configapi(["backup", "--store", &store, pipe.to_str().unwrap()]).ends().succeeded();
+    let read = String::from_utf8(cat.wait_with_output().unwrap().stdout).unwrap();
+    let backup = configapi(["backup", "--store", &store, "-"]).ends().succeeded().stdout;
+    assert_eq!(read, backup);
+    let still = std::fs::symlink_metadata(&pipe).unwrap().file_type();
+    assert!(!still.is_file() && !still.is_symlink(), "{still:?}");
+    // It is read from one as well.
+    let restored = format!("sqlite:{}", directory.path().join("restored.db").display());
+    let file = directory.path().join("backup.jsonl");
+    std::fs::write(&file, &backup).unwrap();
+    let (from, to) = (file.display(), pipe.display());
+    let mut feed = Command::new("sh");
+    let mut feed = feed.arg("-c").arg(format!("cat {from} > {to}")).spawn().unwrap();
+    on_store("restore-backup", &restored, &[pipe.to_str().unwrap()]).succeeded();
+    assert!(feed.wait().unwrap().success());
+}
+
+#[test]
+fn what_links_name_is_replaced_and_the_links_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let below = directory.path().join("below");
+    std::fs::create_dir(&below).unwrap();
+    let links = ["there", "not-yet"].map(|name| {
+        let link = directory.path().join(name);
+        std::os::unix::fs::symlink(Path::new("below").join(name), &link).unwrap();
+        link
+    });
+    std::fs::write(below.join("there"), "before").unwrap();
+    let backup = configapi(["backup", "--store", &store, "-"]).ends().succeeded().stdout;
+    for link in links {
+        configapi(["backup", "--store", &store, link.to_str().unwrap()]).ends().succeeded();
+        assert!(link.is_symlink(), "{}", link.display());
+        let target = below.join(link.file_name().unwrap());
+        assert_eq!(std::fs::read_to_string(target).unwrap(), backup);
+    }
+    assert_eq!(std::fs::read_dir(below).unwrap().count(), 2);
+}
+
+#[test]
+fn a_backup_whose_reader_goes_away_has_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    {
+        let serving = Serving::start(&store);
+        let large = "x".repeat(500_000);
+        serving.configapi(["set", "large", "-"]).stdin(large).ends().succeeded();
+    }
+    let ended = configapi(["backup", "--store", &store, "-"]).starts().closes_stdout_and_ends();
+    let ended = ended.failed_with(3);
+    assert!(ended.stderr.contains("whoever read the backup has gone"), "{ended:#?}");
 }
 
 #[test]

@@ -191,6 +191,38 @@ fn a_file_that_names_a_config_twice_is_refused() {
 }
 
 #[test]
+fn an_export_that_is_told_to_end_leaves_nothing_behind() {
+    let servers = furnished();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.json");
+    let proxy = servers.proxy(servers.query, [Limit::StallAfter(0); 8]);
+    let url = format!("http://{}", proxy.address);
+    let export = ["export", "--file", path.to_str().unwrap(), "--query-url", &url];
+    let files = || std::fs::read_dir(directory.path()).unwrap().count();
+    for signal in ["TERM", "INT"] {
+        let mut running = servers.configapi(export).arg("--timeout").arg("60s").starts();
+        while files() == 0 {
+            assert!(running.child.try_wait().unwrap().is_none(), "it has ended");
+        }
+        running.signal(signal);
+        let ended = running.ends().failed_with(3);
+        assert!(ended.stderr.contains("nothing was replaced"), "{ended:#?}");
+        assert_eq!(files(), 0);
+    }
+}
+
+#[test]
+fn an_export_whose_reader_goes_away_has_failed() {
+    let servers = Servers::start();
+    servers.configapi(["set", "large", "-"]).stdin("x".repeat(500_000)).ends().succeeded();
+    let running = servers.configapi(["export", "--linearizable"]).starts();
+    let ended = running.closes_stdout_and_ends().failed_with(3);
+    assert!(ended.stderr.contains("it is not whole"), "{ended:#?}");
+    // Of a list it is enough to have seen the beginning.
+    servers.configapi(["list", "-o", "json"]).starts().closes_stdout_and_ends().succeeded();
+}
+
+#[test]
 fn a_file_is_replaced_whole_or_not_at_all() {
     let servers = furnished();
     let directory = tempfile::tempdir().unwrap();

@@ -1,17 +1,16 @@
 //! `configapi export`: a whole namespace, or all with a prefix, as a file.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use configapi_proto::v1::ListRequest;
 use indicatif::{ProgressBar, ProgressStyle};
-use tempfile::NamedTempFile;
 
 use crate::arguments::{FreshnessArguments, Moment, NamespaceArguments, Patience, QueryServer};
 use crate::client::{Queries, list_pages};
 use crate::failure::Failure;
+use crate::output::file::WholeFile;
 use crate::output::terminal::say;
 use crate::transfer::{Entry, EntryWriter, FileForm};
 
@@ -21,7 +20,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// Write the configs of a namespace to a file
 ///
 /// In order of their names, all at one moment, one page in memory at a time. A file is replaced
-/// when it is complete, never half. .env and properties have no place for content types.
+/// when it is complete, never half; what is no regular file, such as a pipe with a name, is written
+/// into. .env and properties have no place for content types.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -71,41 +71,31 @@ pub async fn run(arguments: ExportArguments) -> Result<(), Failure> {
         ..ListRequest::default()
     };
     let Some(path) = file else {
-        let stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
-        write(&queries, request, form.unwrap_or(FileForm::Json), stdout).await?;
-        return Ok(());
+        let form = form.unwrap_or(FileForm::Json);
+        return write(&queries, request, form, io::stdout().lock(), "stdout").await.map(drop);
     };
-    let cannot = |error| Failure::io(&format!("cannot write {}", path.display()), &error);
+    let place = path.display().to_string();
+    let cannot = |error| Failure::not_whole("export", &place, &error);
     let form = form.or_else(|| FileForm::of(&path)).unwrap_or(FileForm::Json);
-    let draft = draft_beside(&path).map_err(cannot)?;
-    let out = BufWriter::with_capacity(BUFFER_BYTES, draft);
-    let out = write(&queries, request, form, out).await?;
-    let draft = out.into_inner().map_err(|error| cannot(error.into_error()))?;
-    // A new file is for its owner alone: values may be secret. One that was there stays as open.
-    if let Ok(before) = fs::metadata(&path) {
-        draft.as_file().set_permissions(before.permissions()).map_err(cannot)?;
-    }
-    draft.as_file().sync_all().map_err(cannot)?;
-    draft.persist(&path).map_err(|error| cannot(error.error))?;
-    Ok(())
+    let out = WholeFile::open(&path, ".configapi-export-").map_err(cannot)?;
+    out.fill(async |out| {
+        write(&queries, request, form, out, &place).await?.complete().map_err(cannot)
+    })
+    .await
 }
 
-/// A file that is not there until it is complete.
-fn draft_beside(path: &Path) -> io::Result<NamedTempFile<File>> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    tempfile::Builder::new()
-        .prefix(".configapi-export-")
-        .tempfile_in(directory.unwrap_or(Path::new(".")))
-}
-
+/// Writes it all, and hands on what lies in buffers.
 async fn write<W: Write>(
     queries: &Queries,
     request: ListRequest,
     form: FileForm,
     out: W,
+    place: &str,
 ) -> Result<W, Failure> {
+    let cannot = |error| Failure::not_whole("export", place, &error);
     let progress = ProgressBar::new_spinner().with_style(style());
     let mut without_content_type = 0_u64;
+    let out = BufWriter::with_capacity(BUFFER_BYTES, out);
     let mut writer = EntryWriter::new(form, out);
     list_pages(queries, request, None, |configs| {
         for config in configs {
@@ -113,7 +103,8 @@ async fn write<W: Write>(
                 without_content_type += 1;
             }
             let content_type = config.content_type;
-            writer.write(&Entry { name: config.name, value: config.value, content_type })?;
+            let entry = Entry { name: config.name, value: config.value, content_type };
+            writer.write(&entry).map_err(cannot)?;
         }
         progress.set_position(writer.entries());
         Ok(())
@@ -125,7 +116,8 @@ async fn write<W: Write>(
             "left out the content types of {without_content_type} configs: this form has no place for them"
         ));
     }
-    Ok(writer.finish()?)
+    let out = writer.finish().map_err(cannot)?;
+    out.into_inner().map_err(|error| cannot(error.into_error()))
 }
 
 fn style() -> ProgressStyle {

@@ -2,18 +2,17 @@
 
 pub mod form;
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use configapi_event_log::domain::Position;
 use configapi_event_log::{EventLog, Head, Identity, PageLimit, Tail};
-use tempfile::NamedTempFile;
 
 use self::form::{BackupWriter, Header};
 use super::store::{StoreArguments, progress};
 use crate::failure::Failure;
+use crate::output::file::WholeFile;
 use crate::output::terminal::say;
 
 /// Bytes that wait to be written together.
@@ -22,8 +21,9 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Write the whole log to one file, from any store
 ///
 /// Up to the head as it is when the backup begins; servers may go on writing. The chain is checked
-/// on the way, and the file bears a checksum over all of it. It is JSON lines, holds every value
-/// there ever was, and is only complete when its name is there.
+/// on the way, and the file bears a checksum over all of it. It is JSON lines and holds every value
+/// there ever was. A file is replaced when it is complete, never half; what is no regular file, such
+/// as a pipe with a name, is written into.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,13 +46,18 @@ pub async fn run(arguments: BackupArguments) -> Result<(), Failure> {
     let identity = log.identity().await.map_err(|error| store.failure(&error))?;
     let task = Backup { log: &*log, store: &store, head, identity };
     if file.as_os_str() == "-" {
-        let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
-        task.write(out, Failure::from).await?.flush()?;
+        drop(task.write(io::stdout().lock(), cannot_write("stdout".to_owned())).await?);
     } else {
-        task.write_file(&file).await?;
+        let cannot = cannot_write(file.display().to_string());
+        let out = WholeFile::open(&file, ".configapi-backup-").map_err(&cannot)?;
+        out.fill(async |out| task.write(out, &cannot).await?.complete().map_err(&cannot)).await?;
     }
     say(&format!("backed up {} events, up to {}", head.position, head.hash));
     Ok(())
+}
+
+fn cannot_write(place: String) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::not_whole("backup", &place, &error)
 }
 
 struct Backup<'a> {
@@ -63,28 +68,14 @@ struct Backup<'a> {
 }
 
 impl Backup<'_> {
-    /// Under its name only when it is complete and on the disk.
-    async fn write_file(&self, path: &Path) -> Result<(), Failure> {
-        let cannot = |error| Failure::io(&format!("cannot write {}", path.display()), &error);
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
-        let draft: NamedTempFile<File> = tempfile::Builder::new()
-            .prefix(".configapi-backup-")
-            .tempfile_in(directory)
-            .map_err(cannot)?;
-        let out = self.write(BufWriter::with_capacity(BUFFER_BYTES, draft), cannot).await?;
-        let draft = out.into_inner().map_err(|error| cannot(error.into_error()))?;
-        draft.as_file().sync_all().map_err(cannot)?;
-        draft.persist(path).map_err(|error| cannot(error.error))?;
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(cannot)
-    }
-
+    /// Writes it all, and hands on what lies in buffers.
     async fn write<W: Write>(
         &self,
         out: W,
         cannot: impl Fn(io::Error) -> Failure,
     ) -> Result<W, Failure> {
         let header = Header::new(&self.identity, &self.head);
+        let out = BufWriter::with_capacity(BUFFER_BYTES, out);
         let mut writer = BackupWriter::new(out, &header).map_err(&cannot)?;
         let bar = progress(self.head.position.0);
         let mut tail: Option<Tail> = None;
@@ -116,7 +107,8 @@ impl Backup<'_> {
             bar.set_position(tail.position().0);
         }
         bar.finish_and_clear();
-        writer.finish().map_err(cannot)
+        let out = writer.finish().map_err(&cannot)?;
+        out.into_inner().map_err(|error| cannot(error.into_error()))
     }
 
     fn bad(&self, why: &str) -> Failure {

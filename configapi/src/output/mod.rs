@@ -1,5 +1,7 @@
-//! What goes to stdout: records in the form that was asked for. Data only; messages go to stderr.
+//! What goes out: records on stdout in the form that was asked for, and files that are only good as
+//! a whole. Data only; messages go to stderr.
 
+pub mod file;
 mod record;
 mod sheet;
 pub mod terminal;
