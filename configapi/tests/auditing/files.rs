@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::{Worker, assert_whole, parsed, positions};
 use crate::support::stored::written;
+use crate::support::{Running, Serving, configapi};
 
 const LIMIT_BYTES: u64 = 1_200;
 
@@ -62,6 +64,60 @@ fn half_a_line_that_a_crash_left_is_cut_off() {
     let records = worker.records();
     assert_eq!(positions(&records), (0..=7).collect::<Vec<_>>());
     assert_whole(&records[1..], &store);
+}
+
+/// Waits until all is written up to a position, and the checkpoint says so.
+fn wait_for(worker: &Worker, position: u64, running: &mut Running) {
+    let part = format!("\"position\":{position},");
+    let began = Instant::now();
+    while !fs::read_to_string(worker.path("checkpoint")).unwrap_or_default().contains(&part) {
+        assert!(began.elapsed() < Duration::from_secs(20), "it does not get to {position}");
+        assert!(running.child.try_wait().unwrap().is_none(), "the worker has ended");
+        // The processor is the worker's until then.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_file_that_is_renamed_or_deleted_under_a_worker_is_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let serving = Serving::start(&store);
+    let worker = Worker::new(&store, directory.path());
+    let mut running = worker.to_file(&[]).starts();
+    wait_for(&worker, 7, &mut running);
+    fs::rename(worker.path("audit.jsonl"), worker.path("yesterday.jsonl")).unwrap();
+    let before = fs::read_to_string(worker.path("yesterday.jsonl")).unwrap();
+    serving.configapi(["set", "late", "1"]).ends().succeeded();
+    wait_for(&worker, 8, &mut running);
+    assert_eq!(positions(&worker.records()), [8]);
+    fs::remove_file(worker.path("audit.jsonl")).unwrap();
+    serving.configapi(["set", "later", "1"]).ends().succeeded();
+    wait_for(&worker, 9, &mut running);
+    assert_eq!(positions(&worker.records()), [9]);
+    running.signal("TERM");
+    running.ends().succeeded();
+    assert_eq!(fs::read_to_string(worker.path("yesterday.jsonl")).unwrap(), before);
+    assert_eq!(worker.checkpoint()["position"], 9);
+}
+
+#[test]
+fn one_file_serves_one_worker_also_after_it_was_rotated() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let mut running = worker.to_file(&["--rotate-bytes", "100"]).starts();
+    wait_for(&worker, 7, &mut running);
+    let written = fs::read_to_string(worker.path("audit.jsonl")).unwrap();
+    let (checkpoint, file) = (worker.path("another"), worker.path("audit.jsonl"));
+    let second = ["audit", "--store", &store, "--checkpoint", &checkpoint, "--file", &file];
+    let ended = configapi(second).arg("--once").ends().failed_with(1);
+    assert!(ended.stderr.contains("another worker writes"), "{ended:#?}");
+    assert!(ended.stderr.contains("give each its own"), "{ended:#?}");
+    assert_eq!(fs::read_to_string(worker.path("audit.jsonl")).unwrap(), written);
+    running.signal("KILL");
+    running.ends();
+    configapi(second).arg("--once").ends().succeeded();
 }
 
 #[test]

@@ -150,11 +150,7 @@ impl AuditArguments {
     fn sink(&self, board: &Board) -> Result<Box<dyn Sink>, Failure> {
         match (&self.file, &self.post) {
             (Some(path), _) => {
-                let sink =
-                    FileSink::open(path, self.rotate_bytes as u64, self.keep).map_err(|error| {
-                        Failure::io(&format!("cannot use {}", path.display()), &error)
-                    })?;
-                Ok(Box::new(sink))
+                Ok(Box::new(FileSink::open(path, self.rotate_bytes as u64, self.keep)?))
             }
             (None, Some(url)) => {
                 let sink = PostSink::new(

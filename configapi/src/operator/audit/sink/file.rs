@@ -1,9 +1,10 @@
-//! Records in a file: delivered once they are synced. A file that would get too large is renamed and
-//! a new one begun, between two records and never within one.
+//! Records in a file: delivered once they are synced, and the file is still at its path. A file that
+//! would get too large is renamed and a new one begun, between two records and never within one; one
+//! that somebody else renames or deletes is begun anew as well.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -18,7 +19,10 @@ const LOOK_BACK_BYTES: u64 = 64 << 10;
 /// How many digits the number of a renamed file has at least.
 const DIGITS: usize = 6;
 
-/// A file that is appended to.
+/// How often the file may be taken away under one batch.
+const MAX_MOVES: usize = 8;
+
+/// A file that is appended to, by one worker at a time.
 #[derive(Debug)]
 pub struct FileSink {
     path: PathBuf,
@@ -32,12 +36,50 @@ pub struct FileSink {
 impl FileSink {
     /// Opens the file, and cuts off what a crash left of a line. `keep` limits how many renamed
     /// files there are; none keeps them all.
-    pub fn open(path: &Path, rotate_bytes: u64, keep: Option<usize>) -> io::Result<Self> {
+    pub fn open(path: &Path, rotate_bytes: u64, keep: Option<usize>) -> Result<Self, Failure> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new(".")).to_owned();
-        let (file, bytes) = open_at_last_line(path)?;
-        sync_directory(&directory)?;
+        let opened = open_at_last_line(path).and_then(|opened| {
+            sync_directory(&directory)?;
+            Ok(opened)
+        });
+        let (file, bytes) = opened.map_err(|error| cannot("use", path, &error))?;
         Ok(Self { path: path.to_owned(), directory, rotate_bytes, keep, file, bytes })
+    }
+
+    /// Writes lines to the file at the path. If it was taken away meanwhile, by `mv` or `rm`, nobody
+    /// can say who has read it since, and so they are written again where it should be.
+    fn deliver(&mut self, lines: &Lines) -> io::Result<()> {
+        for _ in 0..MAX_MOVES {
+            if !self.is_at_path()? {
+                tracing::info!(path = %self.path.display(), "the file was taken away; a new one");
+                self.begin_anew()?;
+            }
+            self.write(lines)?;
+            if self.is_at_path()? {
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("somebody takes it away again and again"))
+    }
+
+    /// Whether the file is still what is found at its path; it may have been cut there.
+    fn is_at_path(&mut self) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        if ours.is_file() {
+            self.bytes = ours.len();
+        }
+        match fs::metadata(&self.path) {
+            Ok(found) => Ok(is_same_file(&ours, &found)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begin_anew(&mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        (self.file, self.bytes) = open_at_last_line(&self.path)?;
+        sync_directory(&self.directory)
     }
 
     fn write(&mut self, lines: &Lines) -> io::Result<()> {
@@ -53,12 +95,13 @@ impl FileSink {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        self.file.sync_all()?;
+        if !self.is_at_path()? {
+            return self.begin_anew();
+        }
         let renamed = renamed_files(&self.directory, &self.path)?;
         let next = renamed.last().map_or(1, |(number, _)| number + 1);
         fs::rename(&self.path, beside(&self.path, &format!(".{next:0DIGITS$}")))?;
-        (self.file, self.bytes) = open_at_last_line(&self.path)?;
-        sync_directory(&self.directory)?;
+        self.begin_anew()?;
         if let Some(keep) = self.keep {
             // The one that was renamed just now is not in the list.
             let surplus = (renamed.len() + 1).saturating_sub(keep);
@@ -77,18 +120,27 @@ impl FileSink {
 impl Sink for FileSink {
     /// Blocks while the disk does: this process has nothing else to do meanwhile.
     async fn deliver(&mut self, lines: &Lines, _: &CancellationToken) -> Result<Delivery, Failure> {
-        self.write(lines).map_err(|error| {
-            Failure::io(&format!("cannot write {}", self.path.display()), &error)
+        FileSink::deliver(self, lines).map_err(|error| {
+            cannot("write", &self.path, &error)
                 .with_hint("nothing is skipped: start it again once the disk is well")
         })?;
         Ok(Delivery::Done)
     }
 }
 
-/// Opens a file for appending, after its last whole line.
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
+    let path = path.display();
+    if error.kind() == ErrorKind::WouldBlock {
+        return Failure::refused(format!("another worker writes {path}"))
+            .with_hint("one file serves one worker; give each its own");
+    }
+    Failure::io(&format!("cannot {what} {path}"), error)
+}
+
+/// Opens a file for appending, after its last whole line, and takes it for this process.
 fn open_at_last_line(path: &Path) -> io::Result<(File, u64)> {
-    let mut file =
-        File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut file = File::options().read(true).append(true).create(true).open(path)?;
+    lock(&file)?;
     let length = file.metadata()?.len();
     let mut end = length;
     let mut chunk = Vec::new();
@@ -108,8 +160,31 @@ fn open_at_last_line(path: &Path) -> io::Result<(File, u64)> {
         file.set_len(end)?;
         file.sync_all()?;
     }
-    file.seek(SeekFrom::Start(end))?;
     Ok((file, end))
+}
+
+/// Takes the file until it is closed, however the process ends. Devices belong to everybody.
+fn lock(file: &File) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// An open file cannot be taken away here.
+#[cfg(not(unix))]
+fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 /// The files that were renamed, oldest first.
