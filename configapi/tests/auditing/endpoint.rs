@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -181,6 +182,29 @@ fn a_worker_that_waits_for_its_endpoint_can_be_stopped_and_skips_nothing() {
     stop(running);
     assert!(!directory.path().join("checkpoint").exists());
     let got = endpoint(TcpListener::bind(address).unwrap(), Vec::new());
+    worker.configapi(&["--post", &url, "--once"]).ends().succeeded();
+    assert_whole(&taken(&got, 7), &store);
+}
+
+#[test]
+fn a_silent_endpoint_does_not_keep_a_worker_from_stopping() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let (listener, address) = listen();
+    let got = endpoint(listener, vec![Does::NeverAnswers; 2]);
+    let worker = Worker::new(&store, directory.path());
+    let url = format!("http://{address}/");
+    for (more, code) in [(&[][..], 0), (&["--once"], 3)] {
+        let arguments: Vec<_> = ["--post", &url].iter().chain(more).copied().collect();
+        let running = worker.configapi(&arguments).starts();
+        got.recv().unwrap();
+        let asked = Instant::now();
+        running.signal("TERM");
+        let ended = running.ends().failed_with(code);
+        assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
+        assert!(ended.stderr.contains("there is no checkpoint yet"), "{ended:#?}");
+        assert!(!ended.stderr.contains("the checkpoint is written"), "{ended:#?}");
+    }
     worker.configapi(&["--post", &url, "--once"]).ends().succeeded();
     assert_whole(&taken(&got, 7), &store);
 }

@@ -91,6 +91,11 @@ impl CheckpointFile {
         Ok(Some(checkpoint))
     }
 
+    /// Whether any was ever saved.
+    pub fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Saves it, durably.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
         let cannot = |error| Failure::io(&format!("cannot write {}", self.path.display()), &error);

@@ -39,6 +39,10 @@ pub struct Ended {
     pub position: Position,
     /// How many records were written since the start.
     pub records: u64,
+    /// Whether a checkpoint says so.
+    pub has_checkpoint: bool,
+    /// Whether everything is written that was asked for.
+    pub is_complete: bool,
 }
 
 /// Why a step was not taken.
@@ -142,8 +146,13 @@ impl Follower {
                 }
             }
         }
-        let position = place.map_or(Position::GENESIS, |place| place.tail.position());
-        Ok(Ended { position, records: self.board.records() })
+        let position = place.map(|place| place.tail.position());
+        Ok(Ended {
+            position: position.unwrap_or(Position::GENESIS),
+            records: self.board.records(),
+            has_checkpoint: self.file.is_there(),
+            is_complete: !is_once || (position.is_some() && position >= target),
+        })
     }
 
     async fn step(

@@ -18,6 +18,7 @@ use configapi_runtime::settings;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_store::{Access, open_patiently};
+use tokio::time::sleep;
 
 use self::board::Board;
 use self::checkpoint::CheckpointFile;
@@ -126,7 +127,8 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     let sink = arguments.sink(&board)?;
     let store = arguments.store.clone();
     let log = if arguments.once {
-        store.open_for_reading().await?
+        let opening = store.open_for_reading();
+        life.soft().run_until_cancelled(opening).await.unwrap_or_else(|| Err(ended_early()))?
     } else {
         let opening = open_patiently(&store.store, Access::Read, now);
         match life.soft().run_until_cancelled(opening).await {
@@ -136,14 +138,35 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     };
     let follower = Follower::new(log, store, checkpoint, sink, arguments.include_values, board);
     let following = follower.run(life.soft(), arguments.once);
-    match life.hard().run_until_cancelled(following).await {
-        Some(Ok(Ended { position, records })) => {
-            tracing::info!(position = position.0, records, "ended; the checkpoint is written");
-            Ok(())
+    tokio::select! {
+        ended = following => tell(&ended?),
+        () = cut_off(&life) => {
+            Err(Failure::try_again("it was cut off; the last records may come again"))
         }
-        Some(Err(failure)) => Err(failure),
-        None => Err(Failure::try_again("it was cut off; the last records may come again")),
     }
+}
+
+/// Waits until there is no more time: a second signal, or the limit after the first.
+async fn cut_off(life: &Lifecycle) {
+    life.soft().cancelled().await;
+    let limit = sleep(life.drain_limit());
+    life.hard().run_until_cancelled(limit).await;
+}
+
+fn tell(ended: &Ended) -> Result<(), Failure> {
+    let Ended { position, records, has_checkpoint, is_complete } = *ended;
+    let position = position.0;
+    if has_checkpoint {
+        tracing::info!(position, records, "ended; the checkpoint is written");
+    } else {
+        tracing::info!(records, "ended; there is no checkpoint yet");
+    }
+    if is_complete { Ok(()) } else { Err(ended_early()) }
+}
+
+fn ended_early() -> Failure {
+    Failure::try_again("it was told to end before everything was written that was in the log")
+        .with_hint("run it again: it goes on where it ended")
 }
 
 impl AuditArguments {

@@ -24,6 +24,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const PAUSE_MIN: Duration = Duration::from_millis(25);
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long an attempt may still take once the worker shall stop.
+const LAST_ATTEMPT_MAX: Duration = Duration::from_secs(2);
 /// How long a worker that shall end by itself goes on trying.
 const ONCE_MAX: Duration = Duration::from_mins(1);
 
@@ -128,7 +130,11 @@ impl Sink for PostSink {
         let mut attempts: u64 = 0;
         loop {
             attempts += 1;
-            let Err(reason) = self.attempt(lines).await else {
+            let attempt = tokio::select! {
+                attempt = self.attempt(lines) => attempt,
+                () = over(stop) => return Ok(Delivery::GivenUp),
+            };
+            let Err(reason) = attempt else {
                 if attempts > 1 {
                     tracing::info!(attempts, "the endpoint takes records again");
                 }
@@ -147,6 +153,13 @@ impl Sink for PostSink {
             }
         }
     }
+}
+
+/// Waits until the worker shall stop, and as long as an attempt may take then. Whoever took the
+/// records without saying so gets them again.
+async fn over(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(LAST_ATTEMPT_MAX).await;
 }
 
 /// What went wrong, without the URL, and down to the cause: the first sentence only says that
