@@ -1,5 +1,6 @@
 //! The tools of an operator, on the stores that real servers wrote.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -196,6 +197,35 @@ fn a_backup_whose_reader_goes_away_has_failed() {
     let ended = configapi(["backup", "--store", &store, "-"]).starts().closes_stdout_and_ends();
     let ended = ended.failed_with(3);
     assert!(ended.stderr.contains("whoever read the backup has gone"), "{ended:#?}");
+}
+
+#[test]
+fn a_hash_that_would_not_be_looked_at_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let wrong = format!("3={}", "0".repeat(64));
+    let ended = on_store("verify", &store, &["--from", "4", "--expect", &wrong]).failed_with(2);
+    assert!(ended.stderr.contains("--expect 3=… is before --from 4"), "{ended:#?}");
+    let ended = on_store("verify", &store, &["--from", "3", "--expect", &wrong]).failed_with(1);
+    assert!(ended.stderr.contains("history was rewritten"), "{ended:#?}");
+}
+
+#[test]
+fn events_are_counted_up_to_the_head_that_is_named_while_servers_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let serving = Serving::start(&store);
+    let configs: Vec<_> = (0..50_000).map(|n| format!("n{n}=1")).collect();
+    let mut import =
+        serving.configapi(["import", "-", "-F", "env"]).stdin(configs.join("\n")).starts();
+    let mut heads = BTreeSet::new();
+    while import.child.try_wait().unwrap().is_none() {
+        let verified = on_store("verify", &store, &[]).succeeded().json();
+        assert_eq!(verified["events"], verified["head_position"]);
+        heads.insert(verified["head_position"].as_u64());
+    }
+    assert!(heads.len() > 2, "nothing was written meanwhile: {heads:?}");
+    import.ends().succeeded();
 }
 
 #[test]

@@ -32,7 +32,8 @@ pub struct VerifyArguments {
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     from: u64,
 
-    /// The hash that a position had before: POSITION=HASH, as `--output raw` prints it
+    /// The hash that a position had before: POSITION=HASH, as `--output raw` prints it; not before
+    /// --from
     #[arg(long, value_name = "POSITION=HASH")]
     expect: Option<KnownHash>,
 
@@ -85,8 +86,13 @@ enum Bad {
 
 pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
     let VerifyArguments { from, expect, store, output } = arguments;
-    let log = store.open_for_reading().await?;
     let from = Position(from);
+    if let Some(known) = expect.filter(|known| known.position < from) {
+        let message = format!("--expect {}=… is before --from {from}", known.position);
+        return Err(Failure::usage(message)
+            .with_hint("what is before --from is not looked at: begin there, or expect less"));
+    }
+    let log = store.open_for_reading().await?;
     let outcome = async {
         let head = log.head().await.map_err(Bad::Store)?;
         if head.position < from {
@@ -156,7 +162,8 @@ async fn verify(
     if let Some(known) = expect.filter(|known| known.position > tail.position()) {
         return Err(Bad::Row(format!("position {} is no longer in the log", known.position)));
     }
-    Ok(tail.position().0.saturating_sub(from.0))
+    // The last page may hold what was written since the head was read.
+    Ok(head.position.0.saturating_sub(from.0))
 }
 
 /// A row by itself: is it an event that can be read, and has it the hash that it had?
