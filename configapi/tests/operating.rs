@@ -200,6 +200,21 @@ fn a_backup_whose_reader_goes_away_has_failed() {
 }
 
 #[test]
+fn a_restore_reads_what_is_piped_in_and_resumes_what_was_never_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let backup = configapi(["backup", "--store", &store, "-"]).ends().succeeded().stdout;
+    for more in [&[][..], &["--resume"]] {
+        let other = directory.path().join(format!("other{}.db", more.len()));
+        let other = format!("sqlite:{}", other.display());
+        let arguments = ["restore-backup", "--store", &other, "-"];
+        let restore = configapi(arguments.into_iter().chain(more.iter().copied()));
+        restore.stdin(backup.clone()).ends().succeeded();
+        assert_eq!(on_store("verify", &other, &[]).succeeded().json()["head_position"], 7);
+    }
+}
+
+#[test]
 fn a_hash_that_would_not_be_looked_at_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());

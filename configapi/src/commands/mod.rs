@@ -16,7 +16,7 @@ mod receipts;
 mod records;
 pub mod restore;
 pub mod set;
-mod source;
+pub mod source;
 pub mod status;
 pub mod watch;
 

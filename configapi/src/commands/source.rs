@@ -41,6 +41,27 @@ impl Source {
             },
         }
     }
+
+    /// Opens it as a file that can be read more than once. What is piped in is first put into a file
+    /// without a name, in the directory for temporary files; how much that may be, the disk says.
+    pub fn open_to_reread(&self) -> Result<File, Failure> {
+        let cannot = |error| Failure::io(&format!("cannot read {}", self.name()), &error);
+        match self {
+            Self::Stdin => spooled(&mut io::stdin().lock()).map_err(cannot),
+            Self::File(path) => {
+                let mut file = File::open(path).map_err(cannot)?;
+                // A pipe with a name can be read only once.
+                let is_plain = file.metadata().map_err(cannot)?.is_file();
+                if is_plain { Ok(file) } else { spooled(&mut file).map_err(cannot) }
+            }
+        }
+    }
+}
+
+fn spooled(from: &mut dyn Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(from, &mut file)?;
+    Ok(file)
 }
 
 /// All of a text that is at most so long.

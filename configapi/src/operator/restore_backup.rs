@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Seek as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,6 +12,7 @@ use configapi_store::{Access, begin, open};
 use super::backup::form::{BackupReader, BadBackup};
 use super::store::{StoreArguments, now, progress};
 use crate::arguments::OutputArguments;
+use crate::commands::source::Source;
 use crate::failure::Failure;
 use crate::output::{Printer, Record};
 
@@ -30,15 +31,17 @@ const MAX_EPOCHS: u64 = 10_000;
 /// also the way from SQLite to Postgres. The whole file is checked before anything is written. At
 /// the end a new epoch begins: what was written after the backup is lost, and tokens and watches
 /// that saw it are told `LOG_CHANGED` instead of being given other events under the same positions.
-/// A store that holds a log already, even an empty one, is refused.
+/// A store that holds a log already, even an empty one, is refused. What is piped in is first put
+/// whole into a file in the directory for temporary files (TMPDIR), which has to have room for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   configapi restore-backup backup.jsonl --store sqlite:/var/lib/configapi/log.db
   configapi restore-backup backup.jsonl --store postgres://owner@localhost/configapi
-  configapi restore-backup backup.jsonl --store sqlite:log.db --resume")]
+  configapi restore-backup backup.jsonl --store sqlite:log.db --resume
+  zstd -dc backup.jsonl.zst | configapi restore-backup - --store sqlite:log.db")]
 pub struct RestoreBackupArguments {
-    /// The file
+    /// The file; - is stdin
     file: PathBuf,
 
     /// Go on with a restore that was interrupted; no server may be writing
@@ -55,11 +58,11 @@ pub struct RestoreBackupArguments {
 pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     let RestoreBackupArguments { file, resume, store, output } = arguments;
     store.must_last()?;
-    let mut backup = Backup::open(&file)?;
+    let mut backup = Backup::open(file.into())?;
     backup.check()?;
     let reader = backup.reader()?;
     let (log_id, began_at) = reader.beginning();
-    let log = if resume {
+    let log = if resume && is_begun(&store, &reader).await? {
         open(&store.store, Access::Write, now()).await
     } else {
         begin(&store.store, log_id, began_at).await
@@ -80,17 +83,50 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     Ok(Printer::new(output.format()).one(&record, &["head_position"])?)
 }
 
+/// Whether the restore was begun before. Only looks: opening a log for writing would make one, and
+/// another log must not be touched.
+async fn is_begun(
+    store: &StoreArguments,
+    reader: &BackupReader<BufReader<&File>>,
+) -> Result<bool, Failure> {
+    match open(&store.store, Access::Read, now()).await {
+        Ok(log) => established(&*log, store, reader).await.map(|_| true),
+        // There is no log. If the store does not answer, beginning one tells so, and makes nothing.
+        Err(LogError::Unavailable(_)) => Ok(false),
+        Err(error) => Err(store.failure(&error)),
+    }
+}
+
+/// The head of the log that is restored to, which must be this log.
+async fn established(
+    log: &dyn EventLog,
+    store: &StoreArguments,
+    reader: &BackupReader<BufReader<&File>>,
+) -> Result<Head, Failure> {
+    let found = async { Ok::<_, LogError>((log.identity().await?, log.head().await?)) };
+    let (identity, head) = found.await.map_err(|error| store.failure(&error))?;
+    let is_finished = head.epoch > reader.header().lineage().current();
+    if identity.log_id != reader.beginning().0 || is_finished {
+        return Err(another(store));
+    }
+    Ok(head)
+}
+
+fn another(store: &StoreArguments) -> Failure {
+    Failure::refused(format!("{} holds another log than the backup", store.store))
+        .with_hint("nothing was written to it; choose an empty store")
+}
+
 /// The file.
-struct Backup<'a> {
-    path: &'a Path,
+struct Backup {
+    source: Source,
     file: File,
 }
 
-impl<'a> Backup<'a> {
-    fn open(path: &'a Path) -> Result<Self, Failure> {
-        let file = File::open(path)
-            .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
-        Ok(Self { path, file })
+impl Backup {
+    fn open(source: Source) -> Result<Self, Failure> {
+        let file = source.open_to_reread()?;
+        Ok(Self { source, file })
     }
 
     /// Reads all of it, to its checksum.
@@ -113,7 +149,7 @@ impl<'a> Backup<'a> {
     }
 
     fn bad(&self, error: &BadBackup) -> Failure {
-        Failure::refused(format!("{}: {error}", self.path.display()))
+        Failure::refused(format!("{}: {error}", self.source.name()))
             .with_hint("the file is not a whole backup; use another")
     }
 }
@@ -121,13 +157,13 @@ impl<'a> Backup<'a> {
 struct Restore<'a> {
     log: Arc<dyn EventLog>,
     store: &'a StoreArguments,
-    backup: &'a Backup<'a>,
+    backup: &'a Backup,
 }
 
 impl Restore<'_> {
     async fn run(&self, mut reader: BackupReader<BufReader<&File>>) -> Result<Head, Failure> {
         let lineage = reader.header().lineage();
-        let mut head = self.established(&reader).await?;
+        let mut head = established(&*self.log, self.store, &reader).await?;
         let bar = progress(reader.header().head_position().0);
         // What is there already must be what the backup holds.
         let (resume_at, mut is_same) = (head.position, head.position.0 == 0);
@@ -139,7 +175,7 @@ impl Restore<'_> {
                 continue;
             }
             if !is_same {
-                return Err(self.another());
+                return Err(another(self.store));
             }
             for start in lineage.epochs().iter().filter(|it| it.first_position == row.position) {
                 self.append(&mut head, &mut batch).await?;
@@ -155,7 +191,7 @@ impl Restore<'_> {
             }
         }
         if !is_same {
-            return Err(self.another());
+            return Err(another(self.store));
         }
         self.append(&mut head, &mut batch).await?;
         // All that the backup knew, and one more: from here on positions have another meaning than
@@ -163,18 +199,6 @@ impl Restore<'_> {
         self.reach(&mut head, lineage.current()).await?;
         self.reach(&mut head, Epoch(lineage.current().0 + 1)).await?;
         bar.finish_and_clear();
-        Ok(head)
-    }
-
-    /// The head of the log that is restored to, which must be this log.
-    async fn established(&self, reader: &BackupReader<BufReader<&File>>) -> Result<Head, Failure> {
-        let found =
-            async { Ok::<_, LogError>((self.log.identity().await?, self.log.head().await?)) };
-        let (identity, head) = found.await.map_err(|error| self.store.failure(&error))?;
-        let is_finished = head.epoch > reader.header().lineage().current();
-        if identity.log_id != reader.beginning().0 || is_finished {
-            return Err(self.another());
-        }
         Ok(head)
     }
 
@@ -208,10 +232,5 @@ impl Restore<'_> {
             head.epoch = next.map_err(|error| self.store.failure(&error))?;
         }
         Ok(())
-    }
-
-    fn another(&self) -> Failure {
-        Failure::refused(format!("{} holds another log than the backup", self.store.store))
-            .with_hint("nothing was written to it; choose an empty store")
     }
 }

@@ -1,7 +1,7 @@
 //! The file of an import, which is read from its beginning several times.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::io::{BufReader, Seek as _, SeekFrom};
 use std::sync::Mutex;
 
 use configapi_proto::v1::SetRequest;
@@ -32,18 +32,9 @@ pub struct Survey {
 }
 
 impl Input {
-    /// Opens the file; what is piped in is first put into a file that has no name.
+    /// Opens the file.
     pub fn open(source: &Source, form: FileForm, prefix: String) -> Result<Self, Failure> {
-        let cannot = |error| Failure::io(&format!("cannot read {}", source.name()), &error);
-        let file = match source {
-            Source::Stdin => spooled(&mut io::stdin().lock()).map_err(cannot)?,
-            Source::File(path) => {
-                let mut file = File::open(path).map_err(cannot)?;
-                // A pipe with a name can be read only once.
-                let is_plain = file.metadata().map_err(cannot)?.is_file();
-                if is_plain { file } else { spooled(&mut file).map_err(cannot)? }
-            }
-        };
+        let file = source.open_to_reread()?;
         Ok(Self { name: source.name(), form, prefix, file: Mutex::new(file) })
     }
 
@@ -120,10 +111,4 @@ impl Input {
         Ok(Failure::refused(format!("{}: {name} is named twice", self.name))
             .with_hint("nothing was written; keep the one that is meant"))
     }
-}
-
-fn spooled(from: &mut dyn Read) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
-    io::copy(from, &mut file)?;
-    Ok(file)
 }
