@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::{Running, Servers};
+use crate::support::stored::written;
+use crate::support::{Running, Servers, Serving, configapi};
 
 fn event(running: &mut Running) -> Value {
     let line = running.line();
@@ -117,4 +118,24 @@ fn a_table_is_one_line_for_each_event() {
     let lines: Vec<_> = ended.stdout.lines().filter_map(|line| line.split_once("  ")).collect();
     let lines: Vec<_> = lines.into_iter().map(|(_, line)| line).collect();
     assert_eq!(lines, [r"+ default/a v1 = x\ny  (ada: why)", "- default/a v2  (bob)"]);
+}
+#[test]
+fn a_watch_of_a_log_that_lost_what_it_saw_is_not_told_to_go_on_with_its_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let backup = directory.path().join("backup.jsonl");
+    let backup = backup.to_str().unwrap();
+    configapi(["backup", "--store", &store, backup]).ends().succeeded();
+    let other = format!("sqlite:{}", directory.path().join("other.db").display());
+    configapi(["restore-backup", "--store", &other, backup]).ends().succeeded();
+    let (lost, restored) = (Serving::start(&store), Serving::start(&other));
+    lost.configapi(["set", "late", "1"]).ends().succeeded();
+    let urls = format!("http://{},http://{}", lost.query, restored.query);
+    let watch = ["watch", "--from", "1-7", "-o", "json", "--query-url", &urls];
+    let mut watch = configapi(watch).starts();
+    assert_eq!(seen(&mut watch), (8, "1".to_owned()));
+    drop(lost);
+    let ended = watch.ends().failed_with(3);
+    assert!(ended.stderr.contains("start over without the old token"), "{ended:#?}");
+    assert!(!ended.stderr.contains("--from"), "{ended:#?}");
 }

@@ -98,6 +98,8 @@ pub async fn run(arguments: WatchArguments) -> Result<ExitCode, Failure> {
     match ended {
         Some(Ok(())) => Ok(ExitCode::SUCCESS),
         Some(Err(failure)) => Err(match &watch.resume_from {
+            // The token is of what the log no longer is.
+            Some(_) if is_log_changed(&failure) => failure,
             Some(token) => failure.with_hint(format!("go on later with --from {token}")),
             None => failure,
         }),
@@ -108,6 +110,10 @@ pub async fn run(arguments: WatchArguments) -> Result<ExitCode, Failure> {
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
     }
+}
+
+fn is_log_changed(failure: &Failure) -> bool {
+    failure.error().is_some_and(|error| error.reason == Reason::LogChanged)
 }
 
 /// Why one stream ended.

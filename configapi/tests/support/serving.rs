@@ -6,7 +6,8 @@ use super::binary::{Configapi, Running, configapi};
 pub struct Serving {
     running: Running,
     command: String,
-    query: String,
+    /// Where the query server listens: `host:port`.
+    pub query: String,
     /// Where the gateway listens: `http://host:port`.
     pub gateway: String,
 }
