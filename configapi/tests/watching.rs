@@ -1,5 +1,8 @@
 //! watch: what happens, as it happens, over lost connections and from any place on.
 
+use std::io::BufRead as _;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::support::stored::written;
@@ -119,6 +122,26 @@ fn a_table_is_one_line_for_each_event() {
     let lines: Vec<_> = lines.into_iter().map(|(_, line)| line).collect();
     assert_eq!(lines, [r"+ default/a v1 = x\ny  (ada: why)", "- default/a v2  (bob)"]);
 }
+
+#[test]
+fn a_reader_that_stands_still_does_not_keep_a_watch_from_ending() {
+    let servers = Servers::start();
+    servers.configapi(["set", "large", "-"]).stdin("x".repeat(500_000)).ends().succeeded();
+    let mut watch = servers.configapi(["watch", "--from", "0", "--linearizable"]).starts();
+    // It has begun to write what no pipe takes as a whole.
+    assert!(!watch.stdout.fill_buf().unwrap().is_empty());
+    watch.signal("INT");
+    let asked = Instant::now();
+    while watch.child.try_wait().unwrap().is_none() {
+        if asked.elapsed() > Duration::from_secs(20) {
+            watch.signal("KILL");
+            panic!("it does not end");
+        }
+    }
+    let ended = watch.ends().failed_with(130);
+    assert!(!ended.stderr.contains("--from 1-1"), "{ended:#?}");
+}
+
 #[test]
 fn a_watch_of_a_log_that_lost_what_it_saw_is_not_told_to_go_on_with_its_token() {
     let directory = tempfile::tempdir().unwrap();

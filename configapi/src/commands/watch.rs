@@ -2,6 +2,7 @@
 //! where it was, so nothing is missed and nothing is told twice.
 
 use std::collections::VecDeque;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use configapi_proto::v1::watch_response::Frame;
 use configapi_proto::v1::{Consistency, Event, WatchRequest, WatchResponse};
 use configapi_proto::{ApiError, Reason};
 use configapi_runtime::settings;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Request, Streaming};
 
@@ -155,7 +157,7 @@ impl Watch {
             progress_interval: None,
             consistency: None,
         };
-        let printer = Printer::new(output.format());
+        let printer = Printer::holding(output.format());
         let paint = printer.paint();
         Self {
             request,
@@ -216,15 +218,35 @@ impl Watch {
             };
             self.heard_at = Instant::now();
             self.backoff.reset();
-            self.handle(frame)?;
-            self.printer.flush()?;
+            let token = self.handle(frame)?;
+            self.print().await?;
+            // Only now: whoever goes on from here has had all that is before it.
+            if !token.is_empty() {
+                self.resume_from = Some(token);
+            }
             if self.left == Some(0) {
                 return Ok(Ended::Enough);
             }
         }
     }
 
-    fn handle(&mut self, response: WatchResponse) -> Result<(), Failure> {
+    /// Prints what was held. A reader that stands still must not keep this process from hearing
+    /// Ctrl-C.
+    async fn print(&mut self) -> Result<(), Failure> {
+        let bytes = self.printer.take();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let printed = spawn_blocking(move || {
+            let mut out = io::stdout().lock();
+            out.write_all(&bytes)?;
+            out.flush()
+        });
+        Ok(printed.await.map_err(|_| Failure::fault("the printing panicked"))??)
+    }
+
+    /// Prints what a frame tells; answers the token after it, if it has one.
+    fn handle(&mut self, response: WatchResponse) -> Result<String, Failure> {
         let WatchResponse { position, token, frame } = response;
         match frame {
             Some(Frame::Started(_)) if self.resume_from.is_some() => say("connected again"),
@@ -242,7 +264,7 @@ impl Watch {
         }
         while self.held.front().is_some_and(|event| event.position <= position) {
             if self.left == Some(0) {
-                return Ok(());
+                return Ok(String::new());
             }
             if let Some(event) = self.held.pop_front() {
                 let record = records::event(event).ok_or_else(records::unknown_event)?;
@@ -252,10 +274,7 @@ impl Watch {
                 *left = left.saturating_sub(1);
             }
         }
-        if !token.is_empty() {
-            self.resume_from = Some(token);
-        }
-        Ok(())
+        Ok(token)
     }
 
     fn print_config(&mut self, config: Record) -> Result<(), Failure> {

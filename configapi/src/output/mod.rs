@@ -35,9 +35,32 @@ pub enum Format {
 /// Prints records on stdout.
 #[derive(Debug)]
 pub struct Printer {
-    out: BufWriter<StdoutLock<'static>>,
+    out: Out,
     format: Format,
     is_terminal: bool,
+}
+
+/// Where it goes.
+#[derive(Debug)]
+enum Out {
+    Stdout(BufWriter<StdoutLock<'static>>),
+    Held(Vec<u8>),
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(out) => out.write(bytes),
+            Self::Held(held) => held.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(out) => out.flush(),
+            Self::Held(_) => Ok(()),
+        }
+    }
 }
 
 impl Printer {
@@ -45,7 +68,21 @@ impl Printer {
     pub fn new(format: Format) -> Self {
         let stdout = io::stdout().lock();
         let is_terminal = stdout.is_terminal();
-        Self { out: BufWriter::with_capacity(BUFFER_BYTES, stdout), format, is_terminal }
+        let out = Out::Stdout(BufWriter::with_capacity(BUFFER_BYTES, stdout));
+        Self { out, format, is_terminal }
+    }
+
+    /// Prints in this form, for stdout, but holds all of it until it is taken.
+    pub fn holding(format: Format) -> Self {
+        Self { out: Out::Held(Vec::new()), format, is_terminal: io::stdout().is_terminal() }
+    }
+
+    /// What is held, which is no longer held then.
+    pub fn take(&mut self) -> Vec<u8> {
+        match &mut self.out {
+            Out::Held(bytes) => std::mem::take(bytes),
+            Out::Stdout(_) => Vec::new(),
+        }
     }
 
     /// The form.
