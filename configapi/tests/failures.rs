@@ -28,6 +28,14 @@ fn of_several_servers_one_that_answers_is_enough() {
 }
 
 #[test]
+fn of_several_command_servers_one_that_serves_is_enough_for_the_status() {
+    let servers = Servers::start();
+    let status = |urls: &str| servers.configapi(["status", "-o", "json", "--command-url", urls]);
+    let status = status(&format!("http://127.0.0.1:1,http://{}", servers.command));
+    assert_eq!(status.ends().succeeded().json()["command_server"], "serving");
+}
+
+#[test]
 fn what_cannot_be_meant_ends_with_2() {
     for arguments in [
         &["get"][..],

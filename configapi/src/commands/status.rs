@@ -7,6 +7,7 @@ use configapi_proto::ApiError;
 use configapi_proto::v1::{GetStatusRequest, GetStatusResponse};
 use prost_types::Duration;
 use tonic::Request;
+use tonic::transport::Uri;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -16,6 +17,9 @@ use crate::arguments::{CommandServer, ReadArguments};
 use crate::client::{Queries, channel};
 use crate::failure::{EXIT_TRY_AGAIN, Failure};
 use crate::output::{Printer, Record};
+
+/// What a server is called that does what it is for.
+const SERVING: &str = "serving";
 
 const RAW: &[&str] = &["query_server", "command_server", "token", "lag_events"];
 
@@ -49,18 +53,29 @@ pub async fn run(arguments: StatusArguments) -> Result<ExitCode, Failure> {
     let queries = Queries::new(&read.server, read.patience);
     let status =
         queries.ask(request, async |mut client, query| client.get_status(query).await).await?;
-    let is_serving = status.ready && command == "serving";
+    let is_serving = status.ready && command == SERVING;
     Printer::new(read.output.format()).one(&record(status, command), RAW)?;
     Ok(if is_serving { ExitCode::SUCCESS } else { ExitCode::from(EXIT_TRY_AGAIN) })
 }
 
-/// What the command server says of itself; in a few words why not, if it cannot be asked.
+/// What the command servers say of themselves: that one serves, as one is enough for a command; else,
+/// in a few words, why the last of them does not.
 async fn command_health(server: &CommandServer, read: &ReadArguments) -> String {
-    let Some(uri) = server.command_url.uris().first() else { return "not named".to_owned() };
+    let mut said = "not named".to_owned();
+    for uri in server.command_url.uris() {
+        said = health(uri, read.patience.timeout).await;
+        if said == SERVING {
+            break;
+        }
+    }
+    said
+}
+
+async fn health(uri: &Uri, timeout: std::time::Duration) -> String {
     let mut request = Request::new(HealthCheckRequest::default());
-    request.set_timeout(read.patience.timeout);
+    request.set_timeout(timeout);
     match HealthClient::new(channel(uri)).check(request).await {
-        Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => "serving".to_owned(),
+        Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => SERVING.to_owned(),
         Ok(_) => "not serving".to_owned(),
         Err(status) => format!("away ({})", ApiError::from_status(&status).reason),
     }
@@ -68,7 +83,7 @@ async fn command_health(server: &CommandServer, read: &ReadArguments) -> String 
 
 fn record(status: GetStatusResponse, command: String) -> Record {
     let state = status.state.unwrap_or_default();
-    let query = if status.ready { "serving" } else { "not serving" };
+    let query = if status.ready { SERVING } else { "not serving" };
     Record::new()
         .with("query_server", query)
         .text("query_server_reason", status.not_ready_reason)
