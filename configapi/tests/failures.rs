@@ -36,6 +36,14 @@ fn of_several_command_servers_one_that_serves_is_enough_for_the_status() {
 }
 
 #[test]
+fn a_history_of_which_nothing_is_wanted_is_not_said_to_be_none() {
+    let servers = Servers::start();
+    servers.set("a", "1");
+    let history = servers.configapi(["history", "a", "--limit", "0", "--linearizable"]);
+    assert!(!history.ends().succeeded().stderr.contains("never existed"));
+}
+
+#[test]
 fn what_cannot_be_meant_ends_with_2() {
     for arguments in [
         &["get"][..],

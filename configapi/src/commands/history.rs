@@ -65,7 +65,7 @@ pub async fn run(arguments: HistoryArguments) -> Result<(), Failure> {
             sheet.push(&record)?;
         }
     }
-    if sheet.rows() == 0 {
+    if sheet.rows() == 0 && limit != Some(0) {
         say("it has no history: it never existed");
     }
     Ok(sheet.finish()?)
