@@ -138,7 +138,8 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
 
 /// Asks, if somebody is there to answer.
 fn confirmed(arguments: &ImportArguments, source: &Source, plan: &Plan) -> Result<bool, Failure> {
-    let somebody = io::stdin().is_terminal() && io::stderr().is_terminal();
+    // Not whether stderr is a terminal: it may go to a `tee`, and the question with it.
+    let somebody = io::stdin().is_terminal();
     if arguments.yes || arguments.dry_run || *source == Source::Stdin || !somebody {
         return Ok(true);
     }
