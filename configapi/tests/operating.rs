@@ -244,6 +244,15 @@ fn events_are_counted_up_to_the_head_that_is_named_while_servers_write() {
 }
 
 #[test]
+fn a_store_that_is_typed_where_none_belongs_is_not_repeated() {
+    let url = "postgres://user:s3cret@host/db";
+    for arguments in [["verify", url], ["serve", url], ["migrate", url]] {
+        let ended = configapi(arguments).ends().failed_with(2);
+        assert!(!ended.stderr.contains("s3cret"), "{ended:#?}");
+    }
+}
+
+#[test]
 fn a_restore_that_was_interrupted_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());

@@ -86,14 +86,15 @@ fn explain(command: &Command, error: &clap::Error) -> String {
             what_is_wrong(argument, error),
             what_it_wants(argument, error),
         ),
-        (None, Some(shown)) if error.kind() == ErrorKind::UnknownArgument => {
-            format!("{program}: {shown} is not a setting; see {program} --help")
+        // Only what looks like a flag is repeated, and nothing of a value behind it.
+        (None, Some(shown)) if shown.starts_with('-') => {
+            let flag = shown.split('=').next().unwrap_or_default();
+            format!("{program}: {flag} is not a setting; see {program} --help")
         }
+        // The text of the error would repeat what was given.
         _ => {
-            let text = error.render().to_string();
-            let first = text.lines().next().unwrap_or_default();
-            let first = first.strip_prefix("error: ").unwrap_or(first);
-            format!("{program}: {first}; see {program} --help")
+            let what = error.kind().as_str().unwrap_or("the arguments are wrong");
+            format!("{program}: {what}; see {program} --help")
         }
     };
     one_line(&line)

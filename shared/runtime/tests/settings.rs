@@ -101,6 +101,8 @@ fn a_secret_is_not_repeated() {
 #[test]
 fn an_unknown_setting_is_named() {
     assert_eq!(line(&["--adress=here"]), "probe: --adress is not a setting; see probe --help");
+    let typed = "postgres://user:s3cret@host/db";
+    assert_eq!(line(&[typed]), "probe: unexpected argument found; see probe --help");
 }
 
 #[test]
