@@ -69,7 +69,12 @@ pub fn init(
         EnvFilter::try_new(&settings.filter.0).map_err(|error| TelemetryError(Box::new(error)))?;
     let terminal = io::stderr().is_terminal();
     let default_format = if terminal { LogFormat::Text } else { LogFormat::Json };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A line that cannot be written is lost. To say so on the same stderr would panic, and to log that
+    // panic would be the end of the process.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     match settings.format.unwrap_or(default_format) {
         LogFormat::Text => lines.with_ansi(terminal).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

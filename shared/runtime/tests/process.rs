@@ -2,12 +2,15 @@
 //! test binary starts itself again with one of the ignored tests below as the whole program.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use configapi_runtime::{
+    http::admin,
+    metrics::Metrics,
     settings,
     shutdown::{Exit, Lifecycle},
     telemetry,
@@ -15,17 +18,21 @@ use configapi_runtime::{
 
 use super::settings::Settings;
 
-fn program(name: &str, environment: &[(&str, &str)]) -> Child {
-    Command::new(std::env::current_exe().expect("this binary"))
+fn command(name: &str, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
+    command
         .args([name, "--exact", "--ignored", "--nocapture"])
         .env_remove("CONFIGAPI_LOG")
         .env("CONFIGAPI_LOG_FORMAT", "json")
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts")
+        .stderr(Stdio::piped());
+    command
+}
+
+fn program(name: &str, environment: &[(&str, &str)]) -> Child {
+    command(name, environment).spawn().expect("starts")
 }
 
 fn settings_of_the_program() -> Settings {
@@ -146,4 +153,63 @@ fn a_panic_is_logged_with_its_place_but_without_data() {
     let formatted = running.line_with("panicked");
     assert!(formatted.contains("withheld"), "{formatted}");
     assert!(!formatted.contains("secret"), "{formatted}");
+}
+
+#[test]
+#[ignore = "a program for the tests below"]
+fn program_that_serves() {
+    let settings = settings_of_the_program();
+    telemetry::init(&settings.log, "probe", "1.2.3").expect("telemetry");
+    let _ = std::panic::catch_unwind(|| panic!("a fixed sentence"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let exit = runtime.block_on(async {
+        let life = Lifecycle::default();
+        life.watch_signals().expect("signals");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        writeln!(std::io::stdout(), "\nserves at {address}").expect("somebody listens");
+        let (lived, metrics) = (life.clone(), Metrics::new("probe", "1.2.3"));
+        life.spawn(async move {
+            admin::serve(listener, &metrics, &lived, Arc::new(|| Ok(()))).await;
+        });
+        life.finish().await
+    });
+    std::process::exit(i32::from(exit != Exit::Clean) * 42);
+}
+
+/// A process that logs to there lives, serves and ends as it should.
+fn assert_serves_without_a_log(log: Stdio) {
+    let mut child = command("process::program_that_serves", &[("CONFIGAPI_TEST_STORE", "memory:")])
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("starts");
+    let said = BufReader::new(child.stdout.take().expect("piped"));
+    let mut said = said.lines().map(|line| line.expect("text"));
+    let serving = said.find_map(|line| line.strip_prefix("serves at ").map(ToOwned::to_owned));
+    let address = serving.expect("it serves");
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill runs").success());
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_server() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    assert_serves_without_a_log(writer.into());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_stops_no_server() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+    assert_serves_without_a_log(full.into());
 }
