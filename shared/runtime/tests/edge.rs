@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use configapi_runtime::grpc::{CallLimits, GrpcLimits};
 use tonic::Code;
 
-use super::support::{Caller, GET, TestServer, WATCH, until};
+use super::support::{Caller, GET, MAX_MESSAGE_BYTES, TestServer, WATCH, message, until};
 
 #[tokio::test]
 async fn a_panic_fails_its_own_call_only() {
@@ -156,4 +157,59 @@ async fn a_client_that_leaves_is_counted_as_cancelled() {
     until(|| server.metric(&in_flight) == Some(0.0)).await;
     let cancelled = format!(r#"grpc_server_handled_total{{{method},grpc_code="CANCELLED"}}"#);
     assert_eq!(server.metric(&cancelled), Some(1.0));
+}
+
+/// Bodies that are no request, and what the answer says of each.
+fn unreadable() -> Vec<(Bytes, &'static str)> {
+    vec![
+        (message(b"\x0a\x02\xff\xfe"), "UTF-8"),
+        (message(b"\xff\xff\xff\xff"), "failed to decode"),
+        (Bytes::new(), "Missing request message"),
+        (Bytes::from_static(b"\0\0\0\0\x64abc"), "Unexpected EOF"),
+        (Bytes::from_static(b"\x07\0\0\0\0"), "invalid compression flag"),
+        (Bytes::from_static(b"\x01\0\0\0\x07notgzip"), "Error decompressing"),
+        (message(&vec![b'x'; MAX_MESSAGE_BYTES + 1]), "the limit is: 1048576 bytes"),
+    ]
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_is_refused_with_a_reason() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let mut refused = 0.0;
+    for path in [GET, WATCH] {
+        for (body, why) in unreadable() {
+            let answer = caller.ask_raw(path, body, &[("grpc-encoding", "gzip")]).await;
+            assert_eq!(answer.code(), Code::InvalidArgument, "{why}: {:?}", answer.status);
+            assert_eq!(answer.reason(), "INVALID_ARGUMENT", "{why}");
+            assert!(answer.status.message().contains(why), "{:?}", answer.status);
+            assert!(answer.request_id().is_some(), "a failure is named");
+            refused += 1.0;
+        }
+    }
+    assert_eq!(server.probe.calls(), 0);
+    let handled = |method, code| {
+        let labels = format!(r#"grpc_service="configapi.v1.QueryService",grpc_method="{method}""#);
+        server.metric(&format!(r#"grpc_server_handled_total{{{labels},grpc_code="{code}"}}"#))
+    };
+    let counted = ["Get", "Watch"].map(|method| handled(method, "INVALID_ARGUMENT"));
+    assert_eq!(counted, [Some(refused / 2.0); 2]);
+    assert_eq!(handled("Get", "INTERNAL"), None);
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_known_is_unimplemented() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let answer = caller.ask(GET, "hello", &[("grpc-encoding", "snappy")]).await;
+    assert_eq!(answer.code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn refusals_are_counted_from_none_on() {
+    let server = TestServer::start().await;
+    let labels = r#"grpc_service="configapi.v1.QueryService",grpc_method="Watch""#;
+    let refused =
+        format!(r#"grpc_server_handled_total{{{labels},grpc_code="RESOURCE_EXHAUSTED"}}"#);
+    until(|| server.metric(&refused) == Some(0.0)).await;
 }

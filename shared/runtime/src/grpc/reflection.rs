@@ -33,6 +33,10 @@ pub struct Method {
     pub service: String,
     /// Its own name.
     pub name: String,
+    /// Whether a call of it may send any number of messages.
+    pub takes_stream: bool,
+    /// Whether it may answer with any number of messages.
+    pub gives_stream: bool,
 }
 
 impl Described {
@@ -108,6 +112,8 @@ fn methods_of(set: &FileDescriptorSet, served: &[&str], methods: &mut Vec<Method
                 methods.extend(service.method.iter().map(|method| Method {
                     service: full_name.clone(),
                     name: method.name().to_owned(),
+                    takes_stream: method.client_streaming(),
+                    gives_stream: method.server_streaming(),
                 }));
             }
         }

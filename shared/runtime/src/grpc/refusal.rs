@@ -2,7 +2,7 @@
 //! and no inner cause, is in them.
 
 use configapi_proto::{ApiError, Reason};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::edge::Call;
 
@@ -20,6 +20,19 @@ pub(super) fn limit_exceeded() -> Status {
 /// The header `grpc-timeout` is not one.
 pub(super) fn bad_timeout() -> Status {
     ApiError::invalid("grpc-timeout", "wants 1 to 8 digits and one of H M S m u n").into()
+}
+
+/// What was refused beneath the handler, because it is no request that can be read, in the words of the
+/// contract. None if it is something else. What tonic says of it names fields and limits, never data.
+pub(super) fn unreadable(told: &Status) -> Option<Status> {
+    let what_to_do = match told.code() {
+        Code::Internal => "the request cannot be read; send what the contract describes",
+        // Not LIMIT_EXCEEDED: that passes, and this will be as large the next time.
+        Code::OutOfRange | Code::ResourceExhausted => "the request is too large; send less at once",
+        _ => return None,
+    };
+    let sentence = format!("{what_to_do} ({})", told.message());
+    Some(ApiError::new(Reason::InvalidArgument, sentence).into())
 }
 
 /// The handler panicked.

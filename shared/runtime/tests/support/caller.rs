@@ -61,18 +61,27 @@ impl Caller {
         text: &str,
         headers: &[(&str, &str)],
     ) -> impl Future<Output = Stream> + use<> {
-        let message = text.to_owned().encode_to_vec();
-        let mut body = BytesMut::new();
-        body.put_u8(0);
-        body.put_u32(u32::try_from(message.len()).expect("short"));
-        body.put_slice(&message);
+        self.begin_raw(path, message(&text.to_owned().encode_to_vec()), headers)
+    }
+
+    /// Like ask, with a body of any bytes.
+    pub async fn ask_raw(&self, path: &str, body: Bytes, headers: &[(&str, &str)]) -> Answer {
+        soon(self.begin_raw(path, body, headers)).await.collect().await
+    }
+
+    fn begin_raw(
+        &self,
+        path: &str,
+        body: Bytes,
+        headers: &[(&str, &str)],
+    ) -> impl Future<Output = Stream> + use<> {
         let mut request = Request::post(format!("http://test{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.freeze())).expect("a request");
+        let request = request.body(Full::new(body)).expect("a request");
         let response = self.sender.clone().send_request(request);
         async move {
             let response = response.await.expect("an answer");
@@ -86,6 +95,15 @@ impl Caller {
         // Whether it ended with an error does not matter, only that it did.
         let _ = soon(self.connection).await.expect("the connection does not panic");
     }
+}
+
+/// A message as it travels in a body: not compressed, with its length.
+pub fn message(bytes: &[u8]) -> Bytes {
+    let mut body = BytesMut::new();
+    body.put_u8(0);
+    body.put_u32(u32::try_from(bytes.len()).expect("short"));
+    body.put_slice(bytes);
+    body.freeze()
 }
 
 impl Stream {

@@ -4,8 +4,8 @@ mod caller;
 mod probe;
 mod server;
 
-pub use caller::Caller;
-pub use probe::{GET, Probe, WATCH};
+pub use caller::{Caller, message};
+pub use probe::{GET, MAX_MESSAGE_BYTES, Probe, WATCH};
 pub use server::TestServer;
 
 use std::{future::Future, time::Duration};

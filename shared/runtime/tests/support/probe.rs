@@ -16,12 +16,20 @@ use configapi_runtime::grpc::edge::Call;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Request, Response, Status, body::Body, server::Grpc, server::NamedService};
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    codec::CompressionEncoding,
+    server::{Grpc, NamedService},
+};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
 pub const GET: &str = "/configapi.v1.QueryService/Get";
 pub const WATCH: &str = "/configapi.v1.QueryService/Watch";
+
+/// The largest message that the probe takes.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 pub type Items = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
@@ -96,7 +104,9 @@ impl Service<http::Request<Incoming>> for Probe {
     fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
+            let mut grpc = Grpc::new(ProstCodec::<String, String>::default())
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES);
             Ok(match request.uri().path() {
                 GET => grpc.unary(service_fn(|asked| this.clone().ask(asked)), request).await,
                 WATCH => {

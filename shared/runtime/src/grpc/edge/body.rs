@@ -18,9 +18,25 @@ use crate::grpc::refusal;
 
 const GRPC_STATUS: &str = "grpc-status";
 
+/// What every failure of ours comes with.
+const GRPC_DETAILS: &str = "grpc-status-details-bin";
+
 /// The code in a head or in trailers, if there is one.
 pub(super) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// Gives a failure that has no reason the one that it should have, and says its code. What cannot be
+/// read is refused beneath the handlers, without a reason and as if it were the server's fault.
+pub(super) fn with_reason(headers: &mut HeaderMap, code: Code) -> Code {
+    if headers.contains_key(GRPC_DETAILS) {
+        return code;
+    }
+    let told = Status::from_header_map(headers);
+    let Some(refused) = told.as_ref().and_then(refusal::unreadable) else { return code };
+    // Only metadata that is no header could fail, and there is none.
+    let _ = refused.add_header(headers);
+    refused.code()
 }
 
 pin_project! {
@@ -102,7 +118,10 @@ impl<B: Body> Body for EdgeBody<B> {
 /// Looks at a frame that goes out: trailers end the call, and name it if it failed.
 fn seen<D>(mut frame: Frame<D>, watched: &mut Watched) -> Frame<D> {
     if let Some(trailers) = frame.trailers_mut() {
-        let code = code_in(trailers).unwrap_or(Code::Unknown);
+        let mut code = code_in(trailers).unwrap_or(Code::Unknown);
+        if code != Code::Ok && watched.takes_stream() {
+            code = with_reason(trailers, code);
+        }
         watched.end(code);
         if code != Code::Ok {
             watched.call().name_failure_in(trailers);

@@ -143,7 +143,10 @@ where
 /// The answer begins: its status is in the head already, or will come in the trailers.
 fn begin<R: http_body::Body>(response: Response<R>, mut watched: Watched) -> Response<EdgeBody<R>> {
     let (mut head, body) = response.into_parts();
-    if let Some(code) = super::body::code_in(&head.headers) {
+    if let Some(mut code) = super::body::code_in(&head.headers) {
+        if code != tonic::Code::Ok {
+            code = super::body::with_reason(&mut head.headers, code);
+        }
         watched.end(code);
         if code != tonic::Code::Ok {
             watched.call().name_failure_in(&mut head.headers);

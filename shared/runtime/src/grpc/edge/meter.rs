@@ -35,10 +35,16 @@ impl Meters {
             .iter()
             .map(|method| {
                 let path = format!("/{}/{}", method.service, method.name).into_boxed_str();
-                (path, Arc::new(Meter::new(&method.service, &method.name, families)))
+                (path, Arc::new(Meter::new(method, families)))
             })
             .collect();
-        Self { by_path, other: Arc::new(Meter::new(OTHER, OTHER, families)) }
+        let other = Method {
+            service: OTHER.to_owned(),
+            name: OTHER.to_owned(),
+            takes_stream: false,
+            gives_stream: false,
+        };
+        Self { by_path, other: Arc::new(Meter::new(&other, families)) }
     }
 
     pub fn of(&self, path: &str) -> &Arc<Meter> {
@@ -50,6 +56,7 @@ impl Meters {
 #[derive(Debug)]
 pub(super) struct Meter {
     labels: MethodLabels,
+    takes_stream: bool,
     families: CallFamilies,
     latency: Histogram,
     in_flight: Gauge,
@@ -57,15 +64,22 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    fn new(service: &str, method: &str, families: &CallFamilies) -> Self {
-        let labels = MethodLabels { grpc_service: service.into(), grpc_method: method.into() };
-        Self {
+    fn new(method: &Method, families: &CallFamilies) -> Self {
+        let labels = MethodLabels {
+            grpc_service: method.service.as_str().into(),
+            grpc_method: method.name.as_str().into(),
+        };
+        let this = Self {
             latency: families.latency.get_or_create_owned(&labels),
             in_flight: families.in_flight.get_or_create_owned(&labels),
             handled: [const { OnceLock::new() }; 17],
             families: families.clone(),
+            takes_stream: method.takes_stream,
             labels,
-        }
+        };
+        // Told from the start: an alert on what it grew by would miss the refusal that it began with.
+        this.handled(Code::ResourceExhausted);
+        this
     }
 
     /// A span of a call with these headers, if traces are on and the method is in them.
@@ -112,6 +126,11 @@ impl Watched {
 
     pub fn call(&self) -> &Call {
         &self.call
+    }
+
+    /// Whether what is refused beneath the handler may be a request after the first.
+    pub fn takes_stream(&self) -> bool {
+        self.meter.takes_stream
     }
 
     /// The call has ended with this code; only the first word counts.
