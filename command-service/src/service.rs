@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use configapi_event_log::EventLog;
 use configapi_proto::FILE_DESCRIPTOR_SET;
-use configapi_runtime::grpc::{self, GrpcLimits, GrpcServer, Health, ServeError};
+use configapi_runtime::grpc::{self, CallLimits, GrpcLimits, GrpcServer, Health, ServeError};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::net::TcpListener;
@@ -86,7 +86,11 @@ impl CommandService {
             service: self.rpc.into_server(),
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health,
-            limits: GrpcLimits::default(),
+            limits: GrpcLimits {
+                // An answer says what was written: it must not be refused for its size.
+                calls: CallLimits { max_answer_bytes: None, ..CallLimits::default() },
+                ..GrpcLimits::default()
+            },
         };
         grpc::serve(listener, server, metrics, life).await
     }

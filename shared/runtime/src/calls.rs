@@ -3,28 +3,100 @@
 //! itself, with a system call of its own. Here all calls that can go on do so, and then what they
 //! answered leaves together.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use futures_util::stream::{FuturesUnordered, Stream as _};
 use futures_util::task::AtomicWaker;
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How often a connection looks again in one turn, before others have theirs.
 const MAX_LOOKS: usize = 8;
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where hyper puts the calls of one connection that begin. Cheap to clone.
+thread_local! {
+    /// When the call that is being looked at shall end at the latest.
+    static END: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Ends the call that is being looked at by then, whatever it waits for. A client that takes nothing of
+/// its answer keeps hyper from looking at the answer, so that the answer cannot end itself.
+pub(crate) fn end_by(end: Instant) {
+    END.set(Some(end));
+}
+
+pin_project! {
+    /// A call, until it is done or its time is over.
+    struct Bounded<F> {
+        #[pin]
+        call: F,
+        // Made only if the call said when it ends and is not done with that.
+        timer: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Bounded<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        END.set(None);
+        if this.call.poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if let Some(end) = END.take() {
+            *this.timer = Some(Box::pin(sleep_until(end)));
+        }
+        let Some(timer) = this.timer else { return Poll::Pending };
+        ready!(timer.as_mut().poll(context));
+        tracing::debug!("a call is ended whose answer nobody takes");
+        Poll::Ready(())
+    }
+}
+
+/// The calls of one connection: where hyper puts those that begin, and how many are under way. Cheap to
+/// clone.
 #[derive(Clone, Default)]
-pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
+pub(crate) struct Calls(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    beginning: Mutex<Vec<Call>>,
+    /// Of those that the connection's task runs, when it was looked at last.
+    under_way: AtomicUsize,
+    /// Of those that somebody counts: over HTTP/1 the connection runs them itself.
+    counted: AtomicUsize,
+}
+
+/// A call that is counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Calls);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.counted.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Calls {
+    /// Counts a call.
+    pub(crate) fn begin(&self) -> UnderWay {
+        self.0.counted.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self.clone())
+    }
+
+    fn set_under_way(&self, calls: usize) {
+        self.0.under_way.store(calls, Ordering::Relaxed);
+    }
+
     /// The connection, with these calls in its task.
     pub(crate) fn within<C>(self, connection: C) -> WithCalls<C> {
         WithCalls {
@@ -38,7 +110,7 @@ impl Calls {
     }
 
     fn take(&self) -> Vec<Call> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -53,7 +125,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(call));
+        let call = Box::pin(Bounded { call, timer: None });
+        self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 }
 
@@ -109,6 +182,7 @@ impl<C: Future> Future for WithCalls<C> {
             let beginning = this.beginning.take();
             let none_begin = beginning.is_empty();
             this.under_way.extend(beginning);
+            this.beginning.set_under_way(this.under_way.len());
             // Of many calls, those that can go on by now can wait for those that soon can.
             let none_go_on = this.under_way.len() > 1 || !this.calls_bell.has_rung();
             if none_begin && none_go_on && !this.connection_bell.has_rung() {

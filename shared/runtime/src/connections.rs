@@ -51,6 +51,8 @@ pub struct ConnectionLimits {
     pub max_connections: usize,
     /// How long a new connection may stay silent.
     pub first_bytes_timeout: Duration,
+    /// How long a peer may take nothing of what there is to send to it.
+    pub write_timeout: Duration,
     /// How long a silent peer is left alone before the kernel asks whether it is still there.
     pub tcp_keepalive: Duration,
     /// The age at which a connection is asked to go (GOAWAY; ±10 %, so that not all go at once).
@@ -64,6 +66,7 @@ impl Default for ConnectionLimits {
         Self {
             max_connections: 4_000,
             first_bytes_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
             tcp_keepalive: Duration::from_mins(1),
             max_age: None,
             max_age_grace: Duration::from_mins(1),
@@ -80,7 +83,7 @@ pub(crate) async fn serve<S, B>(
     limits: &ConnectionLimits,
     meter: ConnectionMeter,
     life: &Lifecycle,
-    service_for: impl Fn(SocketAddr) -> S,
+    service_for: impl Fn(SocketAddr, &Calls) -> S,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -105,9 +108,10 @@ pub(crate) async fn serve<S, B>(
         };
         let calls = Calls::default();
         let builder = protocol(calls.clone());
-        let service = TowerToHyperService::new(service_for(peer));
+        let service = TowerToHyperService::new(service_for(peer, &calls));
         let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
-        let connection = connection(stream, builder, service, limits.clone(), life.clone(), ticket);
+        let (limits, life) = (limits.clone(), life.clone());
+        let connection = connection(stream, builder, service, limits, life, ticket);
         open.spawn(calls.within(connection));
     }
     // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
@@ -157,7 +161,9 @@ async fn connection<S, B>(
     let received = Arc::new(AtomicUsize::new(0));
     let outbox = Outbox::new(stream);
     let io = Heard { stream: outbox.clone(), received: Arc::clone(&received) };
-    let mut served = pin!(outbox.sending(builder.serve_connection(TokioIo::new(io), service)));
+    let mut served = pin!(
+        outbox.sending(builder.serve_connection(TokioIo::new(io), service), limits.write_timeout)
+    );
     {
         let asked_to_go = pin!(asked_to_go(&limits, &life, &received));
         tokio::select! {
@@ -228,7 +234,7 @@ fn closed(result: Result<(), Box<dyn Error + Send + Sync>>) {
     }
 }
 
-/// A stream that counts what it hears, until that is enough to know that somebody speaks.
+/// A stream that counts what it hears.
 struct Heard {
     stream: Outbox<TcpStream>,
     received: Arc<AtomicUsize>,
@@ -242,9 +248,7 @@ impl AsyncRead for Heard {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if self.received.load(Ordering::Relaxed) < FIRST_BYTES {
-            self.received.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
-        }
+        self.received.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }

@@ -1,6 +1,7 @@
 //! The plumbing under every `ConfigApi` process: settings, telemetry, the life of a process,
 //! servers and clients. Must never know what a config is.
 
+mod answers;
 mod calls;
 pub mod clients;
 pub mod connections;

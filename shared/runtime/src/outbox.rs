@@ -7,10 +7,14 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
 
 /// What is written at once and is not larger is copied. Larger pieces are sent from where they lie.
 const MAX_COPIED: usize = 16 << 10;
@@ -32,6 +36,10 @@ struct Shared<S> {
     gathered: Vec<u8>,
     /// How much of it was sent.
     sent: usize,
+    /// How much the stream has taken in all.
+    taken: u64,
+    /// Whether the stream took nothing of what it was given last.
+    is_blocked: bool,
     /// What went wrong while nobody asked.
     error: Option<io::Error>,
 }
@@ -44,7 +52,8 @@ impl<S> Clone for Outbox<S> {
 
 impl<S> Outbox<S> {
     pub(crate) fn new(stream: S) -> Self {
-        let shared = Shared { stream, gathered: Vec::new(), sent: 0, error: None };
+        let (gathered, error) = (Vec::new(), None);
+        let shared = Shared { stream, gathered, sent: 0, taken: 0, is_blocked: false, error };
         Self(Arc::new(Mutex::new(shared)))
     }
 
@@ -53,15 +62,38 @@ impl<S> Outbox<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This connection, whose output is sent each time that it has been looked at.
-    pub(crate) fn sending<C>(self, connection: C) -> Sending<C, S> {
-        Sending { connection, outbox: self }
+    /// This connection, whose output is sent each time that it has been looked at. It hears of an error
+    /// when the stream has taken nothing for so long although there was something to send.
+    pub(crate) fn sending<C>(self, connection: C, patience: Duration) -> Sending<C, S> {
+        Sending { connection, outbox: self, blocked: Blocked { patience, taken: 0, timer: None } }
     }
 }
 
 impl<S: AsyncWrite + Unpin> Shared<S> {
     fn unsent(&self) -> usize {
         self.gathered.len() - self.sent
+    }
+
+    /// Remembers what became of a write.
+    fn noted(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => {
+                self.taken += *bytes as u64;
+                self.is_blocked = false;
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.is_blocked = true,
+        }
+        written
+    }
+
+    /// Nothing more will arrive. The connection hears why when it is looked at again.
+    fn give_up(&mut self, error: io::Error, context: &Context<'_>) {
+        let unsent = self.unsent();
+        self.advance(unsent);
+        self.is_blocked = false;
+        self.error = Some(error);
+        context.waker().wake_by_ref();
     }
 
     /// Says that so much of what was gathered is sent.
@@ -77,7 +109,8 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.unsent() > 0 {
             let rest = &self.gathered[self.sent..];
-            match ready!(Pin::new(&mut self.stream).poll_write(context, rest))? {
+            let written = Pin::new(&mut self.stream).poll_write(context, rest);
+            match ready!(self.noted(written))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 bytes => self.advance(bytes),
             }
@@ -119,7 +152,8 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
             let behind = pieces.len().min(MAX_PIECES);
             all[1..=behind].copy_from_slice(&pieces[..behind]);
             let stream = Pin::new(&mut self.stream);
-            let bytes = match ready!(stream.poll_write_vectored(context, &all[..=behind]))? {
+            let written = stream.poll_write_vectored(context, &all[..=behind]);
+            let bytes = match ready!(self.noted(written))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 bytes => bytes,
             };
@@ -129,7 +163,8 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
                 return Poll::Ready(Ok(bytes - gathered));
             }
         }
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.noted(written)
     }
 }
 
@@ -195,6 +230,29 @@ pin_project! {
         #[pin]
         connection: C,
         outbox: Outbox<S>,
+        blocked: Blocked,
+    }
+}
+
+/// How long a stream has taken nothing.
+#[derive(Debug)]
+struct Blocked {
+    patience: Duration,
+    /// How much it had taken when it was looked at last.
+    taken: u64,
+    // Made only once it takes nothing.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Blocked {
+    /// Ready when that was for too long.
+    fn poll(&mut self, taken: u64, context: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(patience)));
+        if std::mem::replace(&mut self.taken, taken) != taken {
+            timer.as_mut().reset(Instant::now() + patience);
+        }
+        timer.as_mut().poll(context)
     }
 }
 
@@ -213,11 +271,14 @@ impl<C: Future, S: AsyncWrite + Unpin> Future for Sending<C, S> {
         let outcome = this.connection.poll(context);
         let mut shared = this.outbox.shared();
         if let Poll::Ready(Err(error)) = shared.poll_send(context) {
-            // Nothing of it will arrive. The connection hears of it when it is looked at again.
-            let unsent = shared.unsent();
-            shared.advance(unsent);
-            shared.error = Some(error);
-            context.waker().wake_by_ref();
+            shared.give_up(error, context);
+        }
+        if !shared.is_blocked {
+            this.blocked.timer = None;
+        } else if this.blocked.poll(shared.taken, context).is_ready() {
+            this.blocked.timer = None;
+            let why = "the peer takes nothing of what is sent to it";
+            shared.give_up(io::Error::new(io::ErrorKind::TimedOut, why), context);
         }
         outcome
     }
@@ -247,6 +308,12 @@ mod tests {
             let (at_once, in_all) = (usize::MAX, usize::MAX);
             let (is_broken, is_shut) = (false, false);
             Outbox::new(Self { writes: Vec::new(), at_once, in_all, is_broken, is_shut })
+        }
+    }
+
+    impl Outbox<Wire> {
+        fn sending_now<C>(self, connection: C) -> Sending<C, Wire> {
+            self.sending(connection, Duration::MAX)
         }
     }
 
@@ -311,7 +378,7 @@ mod tests {
     fn what_is_written_in_one_turn_leaves_in_one_write() {
         let outbox = Wire::outbox();
         let end = outbox.clone();
-        let mut connection = Box::pin(outbox.clone().sending(poll_fn(move |_| {
+        let mut connection = Box::pin(outbox.clone().sending_now(poll_fn(move |_| {
             for answer in [b'a', b'b', b'c'] {
                 assert!(matches!(write(&end, &[answer; 1_000]), Poll::Ready(Ok(1_000))));
                 assert!(matches!(flush(&end), Poll::Ready(Ok(()))));
@@ -374,7 +441,7 @@ mod tests {
         let outbox = Wire::outbox();
         let end = outbox.clone();
         let mut told = Vec::new();
-        let mut connection = Box::pin(outbox.clone().sending(poll_fn(move |_| {
+        let mut connection = Box::pin(outbox.clone().sending_now(poll_fn(move |_| {
             let written = write(&end, b"hello").map_err(|error| error.kind());
             told.push(written);
             if told.len() == 2 { Poll::Ready(std::mem::take(&mut told)) } else { Poll::Pending }

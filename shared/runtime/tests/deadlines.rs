@@ -5,7 +5,7 @@ use std::time::Duration;
 use configapi_runtime::grpc::{CallLimits, GrpcLimits};
 use tonic::Code;
 
-use super::support::{GET, TestServer, WATCH};
+use super::support::{Caller, GET, LARGE_BYTES, TestServer, WATCH, soon, until};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -91,4 +91,39 @@ async fn a_timeout_that_cannot_be_understood_is_refused() {
         assert_eq!(answer.reason(), "INVALID_ARGUMENT");
     }
     assert_eq!(server.probe.calls(), 0);
+}
+
+fn in_flight(server: &TestServer, method: &str) -> Option<f64> {
+    let labels = format!(r#"grpc_service="configapi.v1.QueryService",grpc_method="{method}""#);
+    server.metric(&format!("grpc_server_in_flight{{{labels}}}"))
+}
+
+/// An answer that is not taken is given up at this deadline, or at the server's own.
+async fn assert_given_up(server: &TestServer, headers: &[(&str, &str)]) {
+    let large = "x".repeat(LARGE_BYTES);
+    // Without leave to send anything hyper waits, and with leave for a little the HTTP/2 library does.
+    for window in [0, 1] {
+        let caller = Caller::connect_with_window(server.address, window).await;
+        let answer = soon(caller.begin(GET, &large, headers)).await;
+        assert!(soon(answer.breaks_off_unread()).await, "{window}");
+        until(|| in_flight(server, "Get") == Some(0.0)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up_at_the_deadline() {
+    let server = TestServer::start().await;
+    assert_given_up(&server, &[("grpc-timeout", "50m")]).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up_without_a_deadline_too() {
+    let calls =
+        CallLimits { default_timeout: SHORT, answer_timeout: SHORT, ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    let server = TestServer::with(limits, Duration::from_secs(30)).await;
+    let caller = Caller::connect_with_window(server.address, 0).await;
+    let _quiet = caller.open(WATCH, "hang", &[]).await;
+    assert_given_up(&server, &[]).await;
+    assert_eq!(in_flight(&server, "Watch"), Some(1.0), "a stream goes on for ever");
 }

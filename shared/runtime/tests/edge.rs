@@ -6,7 +6,9 @@ use bytes::Bytes;
 use configapi_runtime::grpc::{CallLimits, GrpcLimits};
 use tonic::Code;
 
-use super::support::{Caller, GET, MAX_MESSAGE_BYTES, TestServer, WATCH, message, until};
+use super::support::{
+    Caller, GET, LARGE_BYTES, MAX_MESSAGE_BYTES, TestServer, WATCH, message, until,
+};
 
 #[tokio::test]
 async fn a_panic_fails_its_own_call_only() {
@@ -212,4 +214,42 @@ async fn refusals_are_counted_from_none_on() {
     let refused =
         format!(r#"grpc_server_handled_total{{{labels},grpc_code="RESOURCE_EXHAUSTED"}}"#);
     until(|| server.metric(&refused) == Some(0.0)).await;
+}
+
+#[tokio::test]
+async fn more_bytes_of_answers_than_allowed_are_refused() {
+    let calls = CallLimits { max_answer_bytes: Some(4 * LARGE_BYTES), ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    let server = TestServer::with(limits, Duration::from_secs(30)).await;
+    let large = "x".repeat(LARGE_BYTES);
+    let caller = server.caller().await;
+    // With leave for nothing, and with leave for a little, which is taken.
+    for window in [0, 1] {
+        let idle = Caller::connect_with_window(server.address, window).await;
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(idle.open(GET, &large, &[]).await);
+        }
+        let refused = caller.ask(GET, &large, &[]).await;
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert_eq!(refused.reason(), "LIMIT_EXCEEDED");
+        assert!(refused.items.is_empty());
+        assert_eq!(caller.ask(GET, "hello", &[]).await.items, ["hello"], "small ones go on");
+        drop((held, idle));
+        while caller.ask(GET, &large, &[]).await.code() != Code::Ok {}
+        // All the places are free again.
+        let answers = (0..3).map(|_| caller.ask(GET, &large, &[]));
+        for answer in futures_util::future::join_all(answers).await {
+            assert_eq!(answer.items, [large.as_str()]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_must_not_be_refused_is_not() {
+    let calls = CallLimits { max_answer_bytes: None, ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    let server = TestServer::with(limits, Duration::from_secs(30)).await;
+    let large = "x".repeat(LARGE_BYTES);
+    assert_eq!(server.caller().await.ask(GET, &large, &[]).await.items, [large.as_str()]);
 }

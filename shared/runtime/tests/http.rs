@@ -9,6 +9,7 @@ use axum::{
     routing::{get, post},
 };
 use configapi_runtime::{
+    connections::ConnectionLimits,
     http::{self, HttpLimits, Interrupted, admin},
     metrics::Metrics,
     shutdown::{Exit, Lifecycle},
@@ -22,7 +23,10 @@ use tokio::{
 
 use tower::layer::util::Identity;
 
-use super::support::soon;
+use super::support::{soon, until};
+
+/// More than the system takes for a client that does not read.
+const LARGE_BYTES: usize = 32 << 20;
 
 /// A handler that has its own words for a sender that is too slow.
 async fn noticed(body: Body) -> (StatusCode, &'static str) {
@@ -55,6 +59,7 @@ impl HttpServer {
         let router = Router::new()
             .route("/items/{name}", get(async || "an item"))
             .route("/panic", get(async || -> &'static str { panic!("asked to") }))
+            .route("/large", get(async || vec![b'x'; LARGE_BYTES]))
             .route("/echo", post(async |body: Bytes| body))
             .route("/noticed", post(noticed))
             .route(
@@ -221,6 +226,39 @@ async fn a_request_in_flight_is_answered_before_the_server_ends() {
     server.gate.notify_one();
     assert!(all_of(&mut busy).await.ends_with("open"));
     assert_eq!(soon(server.finished).await.expect("no panic"), Exit::Clean);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_gone_after_a_while() {
+    let write_timeout = Duration::from_millis(100);
+    let connections = ConnectionLimits { write_timeout, ..ConnectionLimits::default() };
+    let server = HttpServer::start(HttpLimits { connections, ..HttpLimits::default() }).await;
+    let mut idle = server.connect().await;
+    let mut reading = server.connect().await;
+    for stream in [&mut idle, &mut reading] {
+        stream.write_all(get_once("/large").as_bytes()).await.expect("written");
+    }
+    let mut first = [0; 12];
+    soon(idle.read_exact(&mut first)).await.expect("the answer begins");
+    assert_eq!(&first, b"HTTP/1.1 200");
+    assert!(all_of(&mut reading).await.len() > LARGE_BYTES, "who reads gets all of it");
+    let open = r#"configapi_connections{server="rest"} 0"#;
+    until(|| server.metrics.render().expect("renders").contains(open)).await;
+}
+
+#[tokio::test]
+async fn more_bytes_of_answers_than_allowed_are_refused() {
+    let max_answer_bytes = LARGE_BYTES + LARGE_BYTES / 2;
+    let server = HttpServer::start(HttpLimits { max_answer_bytes, ..HttpLimits::default() }).await;
+    let mut idle = server.connect().await;
+    idle.write_all(get_once("/large").as_bytes()).await.expect("written");
+    soon(idle.read_exact(&mut [0; 12])).await.expect("the answer begins");
+    let refused = server.exchange(&get_once("/large")).await;
+    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+    assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert!(server.exchange(&get_once("/items/a")).await.ends_with("an item"));
+    assert!(all_of(&mut idle).await.len() > LARGE_BYTES - 12);
+    assert!(server.exchange(&get_once("/large")).await.len() > LARGE_BYTES);
 }
 
 #[tokio::test]

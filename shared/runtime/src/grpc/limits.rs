@@ -85,6 +85,12 @@ pub struct CallLimits {
     pub max_timeout: Duration,
     /// Calls whose answer has not begun; one more is refused with `LIMIT_EXCEEDED`.
     pub max_waiting_calls: usize,
+    /// How long a client may take to take an answer, beyond the time in which it must begin. Streams
+    /// go on for ever, unless their client set a deadline.
+    pub answer_timeout: Duration,
+    /// Bytes of large answers that clients have not taken yet; one more is refused with
+    /// `LIMIT_EXCEEDED`. None where an answer says what was done, so that it must not be refused.
+    pub max_answer_bytes: Option<usize>,
 }
 
 impl Default for CallLimits {
@@ -93,6 +99,8 @@ impl Default for CallLimits {
             default_timeout: Duration::from_secs(10),
             max_timeout: Duration::from_mins(2),
             max_waiting_calls: 5_000,
+            answer_timeout: Duration::from_mins(2),
+            max_answer_bytes: Some(256 * 1024 * 1024),
         }
     }
 }

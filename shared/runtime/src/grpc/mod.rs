@@ -94,7 +94,7 @@ where
         &limits.connections,
         metrics.connections.of(name),
         life,
-        |peer| edge.around(dispatch.clone(), peer),
+        |peer, _| edge.around(dispatch.clone(), peer),
     );
     tokio::join!(not_serving, accepting);
     tracing::info!(server = name, "closed");

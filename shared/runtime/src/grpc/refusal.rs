@@ -17,6 +17,13 @@ pub(super) fn limit_exceeded() -> Status {
     ApiError::new(Reason::LimitExceeded, sentence).into()
 }
 
+/// Clients have yet to take as many bytes of answers as allowed.
+pub(super) fn answers_full() -> Status {
+    let sentence = "the server holds as many answers that were not taken yet as it can; \
+                    try again a little later, or ask for less at once";
+    ApiError::new(Reason::LimitExceeded, sentence).into()
+}
+
 /// The header `grpc-timeout` is not one.
 pub(super) fn bad_timeout() -> Status {
     ApiError::invalid("grpc-timeout", "wants 1 to 8 digits and one of H M S m u n").into()

@@ -19,13 +19,17 @@ use axum::{
     extract::{MatchedPath, Request},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderValue, Method, StatusCode, header::CONNECTION};
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{CONNECTION, RETRY_AFTER},
+};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::{Caught, HttpLimits, paced::Paced};
 use crate::{
+    answers::{Answers, Full, SMALL_BYTES},
     metrics::{HttpFamilies, HttpLabels, Metrics, RouteLabels, seconds},
     request_id::{REQUEST_ID, RequestId},
     trace::{self, Span, TRACEPARENT},
@@ -44,6 +48,7 @@ struct Shared {
     families: HttpFamilies,
     body_pause: Duration,
     body_total: Duration,
+    answers: Answers,
 }
 
 impl EdgeLayer {
@@ -52,6 +57,7 @@ impl EdgeLayer {
             families: metrics.http.clone(),
             body_pause: limits.body_pause_timeout,
             body_total: limits.body_timeout,
+            answers: Answers::new(limits.max_answer_bytes),
         }))
     }
 }
@@ -141,7 +147,7 @@ impl Watch {
         let is_late = self.too_slow.is_some_and(|flag| flag.load(Ordering::Relaxed));
         let mut response = match answered {
             Some(response) if is_late => request_timeout(response),
-            Some(response) => response,
+            Some(response) => self.shared.placed(response, &self.route),
             None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         };
         response.headers_mut().insert(REQUEST_ID, self.request_id.as_header().clone());
@@ -167,6 +173,20 @@ impl Shared {
         let flag = Arc::clone(&too_slow);
         let pace = |body| Body::new(Paced::new(body, self.body_pause, self.body_total, flag));
         (request.map(pace), Some(too_slow))
+    }
+
+    /// The answer with a place for its bytes if they are many; the refusal of it if there is no place.
+    /// What was done is told in any case, whatever room it takes.
+    fn placed(&self, mut response: Response, route: &RouteLabels) -> Response {
+        let bytes = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
+        let is_read = matches!(route.method, "GET" | "HEAD");
+        if let Some(bytes) = bytes.filter(|&bytes| is_read && bytes > SMALL_BYTES) {
+            match self.answers.place_for(bytes) {
+                Ok(place) => drop(response.extensions_mut().insert(place)),
+                Err(Full) => return too_many_requests(),
+            }
+        }
+        response
     }
 
     fn count(&self, route: RouteLabels, status: StatusCode, took: Duration) {
@@ -205,6 +225,13 @@ fn request_timeout(said: Response) -> Response {
         _ => StatusCode::REQUEST_TIMEOUT.into_response(),
     };
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Clients have yet to take as many bytes of answers as allowed.
+fn too_many_requests() -> Response {
+    let mut response = (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests").into_response();
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

@@ -3,6 +3,7 @@
 
 pub mod admin;
 mod caught;
+mod connection;
 mod edge;
 mod paced;
 
@@ -13,8 +14,8 @@ use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, layer::util::Stack};
 
-use self::edge::EdgeLayer;
 pub use self::{caught::Caught, paced::Interrupted};
+use self::{connection::OfConnection, edge::EdgeLayer};
 use crate::{
     calls::Calls,
     connections::{self, ConnectionLimits},
@@ -41,6 +42,10 @@ pub struct HttpLimits {
     pub body_pause_timeout: Duration,
     /// How long a request's body may take as a whole.
     pub body_timeout: Duration,
+    /// How long an HTTP/2 client may take to take an answer that is not a stream.
+    pub answer_timeout: Duration,
+    /// Bytes of large answers to GET that clients have not taken yet; one more is answered 429.
+    pub max_answer_bytes: usize,
 }
 
 impl Default for HttpLimits {
@@ -53,6 +58,8 @@ impl Default for HttpLimits {
             max_head_bytes: 64 * 1024,
             body_pause_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_mins(1),
+            answer_timeout: Duration::from_mins(2),
+            max_answer_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -78,7 +85,11 @@ pub async fn serve<L>(
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(server = name, address, "listening for HTTP");
     let meter = metrics.connections.of(name);
-    let service_for = |_peer| router.clone();
+    let service_for = |_, calls: &Calls| OfConnection {
+        router: router.clone(),
+        calls: calls.clone(),
+        answer_timeout: limits.answer_timeout,
+    };
     connections::serve(
         listener,
         |calls| protocol(limits, calls),

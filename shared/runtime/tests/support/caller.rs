@@ -6,7 +6,10 @@ use std::{collections::HashMap, net::SocketAddr};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, client::conn::http2::SendRequest};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
 use tokio::{net::TcpStream, task::JoinHandle};
@@ -38,11 +41,17 @@ pub struct Stream {
 
 impl Caller {
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::connect_with_window(address, 1 << 20).await
+    }
+
+    /// A client that takes so many bytes of each answer until it has read them.
+    pub async fn connect_with_window(address: SocketAddr, window: u32) -> Self {
         let stream = TcpStream::connect(address).await.expect("a connection");
-        let (sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("a handshake");
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(window)
+            .handshake(TokioIo::new(stream))
+            .await
+            .expect("a handshake");
         Self { sender, connection: tokio::spawn(connection) }
     }
 
@@ -130,6 +139,16 @@ impl Stream {
                 Some(Ok(_)) => {}
             }
         }
+    }
+
+    /// Whether the stream breaks off while nothing of it is read.
+    pub async fn breaks_off_unread(mut self) -> bool {
+        // Of a window of one byte, that one comes.
+        while let Some(frame) = self.response.frame().await {
+            let Ok(frame) = frame else { return true };
+            self.received.put(frame.into_data().unwrap_or_default());
+        }
+        false
     }
 
     pub async fn collect(mut self) -> Answer {

@@ -26,6 +26,8 @@ use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
 pub const GET: &str = "/configapi.v1.QueryService/Get";
+/// More than an answer may have and still be small.
+pub const LARGE_BYTES: usize = 300_000;
 pub const WATCH: &str = "/configapi.v1.QueryService/Watch";
 
 /// The largest message that the probe takes.

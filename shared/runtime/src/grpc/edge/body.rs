@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -14,7 +15,10 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 
 use super::{GRACE, meter::Watched};
-use crate::grpc::refusal;
+use crate::{
+    answers::{Full, SMALL_BYTES, Taken},
+    grpc::refusal,
+};
 
 const GRPC_STATUS: &str = "grpc-status";
 
@@ -42,69 +46,95 @@ pub(super) fn with_reason(headers: &mut HeaderMap, code: Code) -> Code {
 pin_project! {
     /// The body of an answer.
     pub struct EdgeBody<B> {
-        // None when the edge has said the last word.
+        // None when the last word is known.
         #[pin]
         inner: Option<B>,
         #[pin]
         timer: Option<Sleep>,
         watched: Watched,
+        // Of the last large piece that went out.
+        taken: Option<Taken>,
+        // Waits until that was taken: a call that has said its last word is over for hyper, and what of
+        // it is not sent yet stays for as long as the client likes.
+        last_word: Option<Box<HeaderMap>>,
     }
 }
 
 impl<B> EdgeBody<B> {
     pub(super) fn new(inner: B, watched: Watched) -> Self {
-        Self { inner: Some(inner), timer: None, watched }
+        Self { inner: Some(inner), timer: None, watched, taken: None, last_word: None }
     }
 
     pub(super) fn empty(watched: Watched) -> Self {
-        Self { inner: None, timer: None, watched }
+        Self { inner: None, timer: None, watched, taken: None, last_word: None }
     }
 }
 
-impl<B: Body> Body for EdgeBody<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes>> Body for EdgeBody<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            return Poll::Ready(None);
-        };
-        let last_word = match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(context))) {
-            Ok(Poll::Ready(Some(Ok(frame)))) => {
-                return Poll::Ready(Some(Ok(seen(frame, this.watched))));
-            }
-            Ok(Poll::Ready(Some(Err(error)))) => {
-                this.watched.end(Code::Internal);
-                return Poll::Ready(Some(Err(error)));
-            }
-            Ok(Poll::Ready(None)) => {
-                this.watched.end(Code::Unknown);
-                return Poll::Ready(None);
-            }
-            Ok(Poll::Pending) => {
-                let Some(deadline) = this.watched.call().client_deadline() else {
-                    return Poll::Pending;
-                };
-                if this.timer.is_none() {
-                    this.timer.set(Some(sleep_until(deadline + GRACE)));
+        if let Some(inner) = this.inner.as_mut().as_pin_mut() {
+            let last_word = match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(context))) {
+                Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_data() {
+                    Ok(data) if data.len() <= SMALL_BYTES => {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    Ok(data) => match this.watched.large(data) {
+                        Ok((data, taken)) => {
+                            *this.taken = Some(taken);
+                            return Poll::Ready(Some(Ok(Frame::data(data))));
+                        }
+                        Err(Full) => trailers(&refusal::answers_full()),
+                    },
+                    Err(frame) if this.taken.is_none() => {
+                        return Poll::Ready(Some(Ok(seen(frame, this.watched))));
+                    }
+                    Err(frame) => frame.into_trailers().unwrap_or_default(),
+                },
+                Ok(Poll::Ready(Some(Err(error)))) => {
+                    this.watched.end(Code::Internal);
+                    return Poll::Ready(Some(Err(error)));
                 }
-                if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-                    ready!(timer.poll(context));
+                Ok(Poll::Ready(None)) => {
+                    this.watched.end(Code::Unknown);
+                    return Poll::Ready(None);
                 }
-                refusal::deadline_exceeded()
-            }
-            Err(_panic) => refusal::internal(this.watched.call()),
-        };
-        this.inner.set(None);
-        Poll::Ready(Some(Ok(seen(Frame::trailers(trailers(&last_word)), this.watched))))
+                Ok(Poll::Pending) => {
+                    let Some(deadline) = this.watched.call().client_deadline() else {
+                        return Poll::Pending;
+                    };
+                    if this.timer.is_none() {
+                        this.timer.set(Some(sleep_until(deadline + GRACE)));
+                    }
+                    if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                        ready!(timer.poll(context));
+                    }
+                    trailers(&refusal::deadline_exceeded())
+                }
+                Err(_panic) => trailers(&refusal::internal(this.watched.call())),
+            };
+            this.inner.set(None);
+            *this.last_word = Some(Box::new(last_word));
+        }
+        if let Some(taken) = this.taken {
+            ready!(Pin::new(taken).poll(context));
+            *this.taken = None;
+        }
+        let last_word = this.last_word.take();
+        Poll::Ready(last_word.map(|trailers| Ok(seen(Frame::trailers(*trailers), this.watched))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        match &self.inner {
+            Some(inner) => inner.is_end_stream(),
+            None => self.last_word.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

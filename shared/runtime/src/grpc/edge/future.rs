@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::Response;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -15,7 +16,7 @@ use tonic::Status;
 use tracing::Span;
 
 use super::{Call, EdgeBody, GRACE, Waiting, answer, drain::Drain, meter::Watched};
-use crate::grpc::refusal;
+use crate::{calls, grpc::refusal};
 
 pin_project! {
     /// The answer of one call.
@@ -35,7 +36,7 @@ impl<F, B, R> Future for EdgeFuture<F, B>
 where
     B: http_body::Body,
     F: Future<Output = Result<Response<R>, Infallible>>,
-    R: http_body::Body,
+    R: http_body::Body<Data = Bytes>,
 {
     type Output = Result<Response<EdgeBody<R>>, Infallible>;
 
@@ -153,6 +154,8 @@ fn begin<R: http_body::Body>(response: Response<R>, mut watched: Watched) -> Res
         }
     } else if body.is_end_stream() {
         watched.end(tonic::Code::Unknown);
+    } else if let Some(end) = watched.answer_end() {
+        calls::end_by(end);
     }
     watched.call().name_in(&mut head.headers);
     Response::from_parts(head, EdgeBody::new(body, watched))

@@ -4,16 +4,18 @@
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::HeaderMap;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Histogram};
 use tonic::Code;
 
-use super::Call;
+use super::{Call, LAST_WORD_GRACE};
 use crate::{
-    grpc::reflection::Method,
+    answers::{Answers, Full, Taken, tracked},
+    grpc::{CallLimits, reflection::Method},
     metrics::{CallFamilies, CodeLabels, MethodLabels, seconds},
     trace::{self, Span},
 };
@@ -30,12 +32,14 @@ pub(super) struct Meters {
 }
 
 impl Meters {
-    pub fn new(methods: &[Method], families: &CallFamilies) -> Self {
+    pub fn new(methods: &[Method], limits: &CallLimits, families: &CallFamilies) -> Self {
+        let answers = limits.max_answer_bytes.map(Answers::new);
+        let meter = |method| Arc::new(Meter::new(method, limits, answers.clone(), families));
         let by_path = methods
             .iter()
             .map(|method| {
                 let path = format!("/{}/{}", method.service, method.name).into_boxed_str();
-                (path, Arc::new(Meter::new(method, families)))
+                (path, meter(method))
             })
             .collect();
         let other = Method {
@@ -44,7 +48,8 @@ impl Meters {
             takes_stream: false,
             gives_stream: false,
         };
-        Self { by_path, other: Arc::new(Meter::new(&other, families)) }
+        let other = meter(&other);
+        Self { by_path, other }
     }
 
     pub fn of(&self, path: &str) -> &Arc<Meter> {
@@ -57,6 +62,9 @@ impl Meters {
 pub(super) struct Meter {
     labels: MethodLabels,
     takes_stream: bool,
+    /// Unless it is a stream, how long its answer may take beyond its beginning.
+    answer_timeout: Option<Duration>,
+    answers: Option<Answers>,
     families: CallFamilies,
     latency: Histogram,
     in_flight: Gauge,
@@ -64,7 +72,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    fn new(method: &Method, families: &CallFamilies) -> Self {
+    fn new(
+        method: &Method,
+        limits: &CallLimits,
+        answers: Option<Answers>,
+        families: &CallFamilies,
+    ) -> Self {
         let labels = MethodLabels {
             grpc_service: method.service.as_str().into(),
             grpc_method: method.name.as_str().into(),
@@ -75,6 +88,8 @@ impl Meter {
             handled: [const { OnceLock::new() }; 17],
             families: families.clone(),
             takes_stream: method.takes_stream,
+            answer_timeout: (!method.gives_stream).then_some(limits.answer_timeout),
+            answers: answers.filter(|_| !method.gives_stream),
             labels,
         };
         // Told from the start: an alert on what it grew by would miss the refusal that it began with.
@@ -131,6 +146,22 @@ impl Watched {
     /// Whether what is refused beneath the handler may be a request after the first.
     pub fn takes_stream(&self) -> bool {
         self.meter.takes_stream
+    }
+
+    /// When the answer must have been taken, if ever.
+    pub fn answer_end(&self) -> Option<tokio::time::Instant> {
+        let client = self.call.client_deadline();
+        let own = self.meter.answer_timeout.map(|timeout| self.call.deadline() + timeout);
+        let end = client.into_iter().chain(own).min()?;
+        Some(end + LAST_WORD_GRACE)
+    }
+
+    /// The bytes of an answer that are large, which are counted until the client has taken them. Those
+    /// of streams are not: how much a stream has ready is bounded, and it cannot be refused any more.
+    pub fn large(&self, bytes: Bytes) -> Result<(Bytes, Taken), Full> {
+        let answers = self.meter.answers.as_ref();
+        let place = answers.map(|answers| answers.place_for(bytes.len())).transpose()?;
+        Ok(tracked(bytes, place))
     }
 
     /// The call has ended with this code; only the first word counts.

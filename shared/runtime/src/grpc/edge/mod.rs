@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::Status;
@@ -39,6 +40,9 @@ use crate::metrics::Metrics;
 /// edge waits this much longer.
 pub const GRACE: Duration = Duration::from_millis(20);
 
+/// When the time for an answer is over, its last word has this long to leave before it is given up.
+const LAST_WORD_GRACE: Duration = Duration::from_secs(1);
+
 /// Makes the edge around the services of each connection of one server.
 #[derive(Debug, Clone)]
 pub struct EdgeLayer {
@@ -55,7 +59,7 @@ struct Shared {
 impl EdgeLayer {
     /// An edge for these methods; calls of any other are counted together.
     pub fn new(limits: CallLimits, methods: &[Method], metrics: &Metrics) -> Self {
-        let meters = Meters::new(methods, &metrics.calls);
+        let meters = Meters::new(methods, &limits, &metrics.calls);
         Self { shared: Arc::new(Shared { limits, meters, waiting: AtomicUsize::new(0) }) }
     }
 
@@ -77,7 +81,7 @@ impl<S, B, R> Service<Request<B>> for Edge<S>
 where
     S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
     B: http_body::Body,
-    R: http_body::Body,
+    R: http_body::Body<Data = Bytes>,
 {
     type Response = Response<EdgeBody<R>>;
     type Error = Infallible;

@@ -1,0 +1,77 @@
+//! Large answers while they are under way: how many bytes of them a server holds for clients that do not
+//! take them. Small ones, which are nearly all, never come here.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// What is not larger is not counted.
+pub(crate) const SMALL_BYTES: usize = 16 << 10;
+/// In what answers are counted.
+const UNIT_BYTES: usize = 1 << 10;
+
+/// As many bytes of answers are under way as the server holds.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+/// How many bytes of large answers may be under way. Clones are the same bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Answers(Arc<Semaphore>);
+
+/// The place of one answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Answers {
+    pub fn new(max_bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new((max_bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// A place for an answer of so many bytes, if there is one.
+    pub fn place_for(&self, bytes: usize) -> Result<Place, Full> {
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).map_err(|_| Full)?;
+        let permit = Arc::clone(&self.0).try_acquire_many_owned(units).map_err(|_| Full)?;
+        Ok(Place { _permit: Arc::new(permit) })
+    }
+}
+
+/// Bytes that keep their place until nobody has them any more, and who hears when that is so. HTTP/2's
+/// library takes any number of bytes at once and keeps them until the client wants them: that it has
+/// taken them says nothing.
+pub(crate) fn tracked(bytes: Bytes, place: Option<Place>) -> (Bytes, Taken) {
+    let (sender, taken) = oneshot::channel();
+    (Bytes::from_owner(Tracked { bytes, _place: place, _until: sender }), Taken(taken))
+}
+
+struct Tracked {
+    bytes: Bytes,
+    _place: Option<Place>,
+    _until: oneshot::Sender<Infallible>,
+}
+
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Ends when nobody has the bytes any more.
+#[derive(Debug)]
+pub(crate) struct Taken(oneshot::Receiver<Infallible>);
+
+impl Future for Taken {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context).map(|_| ())
+    }
+}

@@ -1,0 +1,129 @@
+//! What lies between one connection and the router: it knows which requests are under way until the last
+//! of each answer has left the handlers' hands, and ends an answer that nobody takes.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, response::Response};
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower::Service;
+
+use crate::{
+    answers::{Place, SMALL_BYTES, Taken, tracked},
+    calls::{self, Calls, UnderWay},
+};
+
+/// The router, for one connection.
+#[derive(Debug, Clone)]
+pub(super) struct OfConnection {
+    pub router: Router,
+    pub calls: Calls,
+    pub answer_timeout: Duration,
+}
+
+impl Service<Request<Incoming>> for OfConnection {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Answering<<Router as Service<Request<Incoming>>>::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<Incoming>>::poll_ready(&mut self.router, context)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let (under_way, timeout) = (Some(self.calls.begin()), self.answer_timeout);
+        Answering { handling: self.router.call(request), under_way, timeout }
+    }
+}
+
+pin_project! {
+    /// The answer to one request.
+    pub(super) struct Answering<F> {
+        #[pin]
+        handling: F,
+        under_way: Option<UnderWay>,
+        timeout: Duration,
+    }
+}
+
+impl<F> Future for Answering<F>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(response) = ready!(this.handling.poll(context));
+        let (mut head, inner) = response.into_parts();
+        if inner.size_hint().exact().is_some_and(|bytes| bytes > SMALL_BYTES as u64) {
+            calls::end_by(Instant::now() + *this.timeout);
+        }
+        let place = head.extensions.remove();
+        let under_way = this.under_way.take();
+        let answer = Answer { inner, place, taken: None, _under_way: under_way };
+        Poll::Ready(Ok(Response::from_parts(head, answer)))
+    }
+}
+
+pin_project! {
+    /// The body of an answer.
+    pub(super) struct Answer {
+        #[pin]
+        inner: Body,
+        // Of a large answer, until its bytes have it.
+        place: Option<Place>,
+        // Of the last large piece that went out.
+        taken: Option<Taken>,
+        _under_way: Option<UnderWay>,
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let mut this = self.project();
+        let next = ready!(this.inner.as_mut().poll_frame(context));
+        let Some(frame) = next.transpose()? else {
+            // A call that has said its last word is over for hyper, and what of it is not sent yet stays
+            // for as long as the client likes.
+            if let Some(taken) = this.taken {
+                ready!(Pin::new(taken).poll(context));
+                *this.taken = None;
+            }
+            return Poll::Ready(None);
+        };
+        Poll::Ready(Some(Ok(match frame.into_data() {
+            Ok(data) if data.len() > SMALL_BYTES => {
+                let (data, taken) = tracked(data, this.place.clone());
+                *this.taken = Some(taken);
+                Frame::data(data)
+            }
+            Ok(data) => Frame::data(data),
+            Err(frame) => frame,
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.taken.is_none() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
