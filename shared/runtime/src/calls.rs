@@ -93,6 +93,12 @@ impl Calls {
         UnderWay(self.clone())
     }
 
+    /// Whether none is under way.
+    pub(crate) fn are_none(&self) -> bool {
+        let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
+        count(&self.0.under_way) + count(&self.0.counted) == 0
+    }
+
     fn set_under_way(&self, calls: usize) {
         self.0.under_way.store(calls, Ordering::Relaxed);
     }

@@ -44,6 +44,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// preface is 24 bytes).
 const FIRST_BYTES: usize = 24;
 
+/// How long a peer for which nothing more is done may take to say its goodbye when the process ends.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
+
 /// What one listener puts up with.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
@@ -111,7 +114,7 @@ pub(crate) async fn serve<S, B>(
         let service = TowerToHyperService::new(service_for(peer, &calls));
         let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
         let (limits, life) = (limits.clone(), life.clone());
-        let connection = connection(stream, builder, service, limits, life, ticket);
+        let connection = connection(stream, builder, service, calls.clone(), limits, life, ticket);
         open.spawn(calls.within(connection));
     }
     // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
@@ -147,6 +150,7 @@ async fn connection<S, B>(
     stream: TcpStream,
     builder: Builder<Calls>,
     service: TowerToHyperService<S>,
+    calls: Calls,
     limits: ConnectionLimits,
     life: Lifecycle,
     _ticket: Ticket,
@@ -162,7 +166,9 @@ async fn connection<S, B>(
     let outbox = Outbox::new(stream);
     let io = Heard { stream: outbox.clone(), received: Arc::clone(&received) };
     let mut served = pin!(
-        outbox.sending(builder.serve_connection(TokioIo::new(io), service), limits.write_timeout)
+        outbox
+            .clone()
+            .sending(builder.serve_connection(TokioIo::new(io), service), limits.write_timeout)
     );
     {
         let asked_to_go = pin!(asked_to_go(&limits, &life, &received));
@@ -180,10 +186,28 @@ async fn connection<S, B>(
             () = sleep(limits.max_age_grace), if !life.soft().is_cancelled() => {}
         }
     });
+    let nothing_left = pin!(async {
+        life.soft().cancelled().await;
+        nothing_left(&calls, &outbox, &received).await;
+    });
     tokio::select! {
         biased;
         result = served.as_mut() => closed(result),
         () = no_more_time => {}
+        () = nothing_left => {}
+    }
+}
+
+/// Ends when no call is under way, and nothing has come or gone for a while. A peer that is frozen never
+/// answers the goodbye, and one that has sent half of a head never sends the rest.
+async fn nothing_left(calls: &Calls, outbox: &Outbox<TcpStream>, received: &AtomicUsize) {
+    let seen = || (calls.are_none(), outbox.all_taken(), received.load(Ordering::Relaxed));
+    loop {
+        let before = seen();
+        sleep(GOODBYE_MAX).await;
+        if matches!(before, (true, Some(_), _)) && seen() == before {
+            return;
+        }
     }
 }
 

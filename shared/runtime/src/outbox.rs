@@ -69,6 +69,14 @@ impl<S> Outbox<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Outbox<S> {
+    /// How much the stream has taken, if it has taken all that there was to send.
+    pub(crate) fn all_taken(&self) -> Option<u64> {
+        let shared = self.shared();
+        (shared.unsent() == 0 && !shared.is_blocked).then_some(shared.taken)
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Shared<S> {
     fn unsent(&self) -> usize {
         self.gathered.len() - self.sent

@@ -262,6 +262,21 @@ async fn more_bytes_of_answers_than_allowed_are_refused() {
 }
 
 #[tokio::test]
+async fn half_a_head_does_not_hold_up_the_end() {
+    let server = HttpServer::start(HttpLimits::default()).await;
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
+    first.write_all(b"G").await.expect("written");
+    second.write_all(b"GET /items/a HTTP/1.1\r\nhost: test\r\n\r\n").await.expect("written");
+    soon(second.read_exact(&mut [0; 12])).await.expect("the answer begins");
+    second.write_all(b"GET /items").await.expect("written");
+    let open = r#"configapi_connections{server="rest"} 2"#;
+    until(|| server.metrics.render().expect("renders").contains(open)).await;
+    server.life.begin_shutdown("the test says so");
+    assert_eq!(soon(server.finished).await.expect("no panic"), Exit::Clean);
+}
+
+#[tokio::test]
 async fn admin_tells_metrics_liveness_and_readiness() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
