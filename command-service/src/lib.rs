@@ -16,4 +16,4 @@ mod settings;
 pub use failpoints::FAILPOINTS;
 pub use grpc::{CommandRpc, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES};
 pub use service::CommandService;
-pub use settings::CommandSettings;
+pub use settings::{COMMAND_ADDR, CommandSettings};

@@ -1,20 +1,20 @@
 //! The write server by itself: settings in, one life, one exit code out.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
-use configapi_command_service::{CommandService, CommandSettings, FAILPOINTS};
+use configapi_command_service::{COMMAND_ADDR, CommandService, CommandSettings, FAILPOINTS};
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{failpoints, memory, settings, telemetry};
+use configapi_runtime::{failpoints, memory, process, settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
-use tokio::net::TcpListener;
 
 /// Requests are many small allocations that are freed by another thread than made them; this one
 /// is made for that.
@@ -44,8 +44,11 @@ struct Settings {
     trace: TraceSettings,
 }
 
-#[tokio::main]
-pub(crate) async fn main() -> ExitCode {
+pub(crate) fn main() -> io::Result<ExitCode> {
+    process::run(start())
+}
+
+async fn start() -> ExitCode {
     memory::stay_small();
     let settings: Settings = settings::parse_or_exit();
     if settings.store == StoreUrl::Memory {
@@ -67,10 +70,7 @@ pub(crate) async fn main() -> ExitCode {
             trace::finish().await;
             exit.into()
         }
-        Err(error) => {
-            tracing::error!(error = %telemetry::chain(&*error), "the server cannot start");
-            ExitCode::FAILURE
-        }
+        Err(error) => process::cannot_start(&*error),
     }
 }
 
@@ -81,7 +81,7 @@ async fn run(
     life.watch_signals()?;
     let metrics = Metrics::new("command-service", VERSION);
     trace::init(&settings.trace, "configapi-command-service", VERSION, &metrics)?;
-    let listener = TcpListener::bind(settings.command.command_addr).await?;
+    let listener = settings.command.command_addr.bind(COMMAND_ADDR).await?;
     let opening = open_patiently(&settings.store, Access::Write, || SystemClock.now());
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
     let service =

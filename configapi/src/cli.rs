@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use configapi_runtime::{memory, settings};
+use configapi_runtime::{memory, process, settings};
 
 use crate::client::block_on;
 use crate::commands::{
@@ -90,9 +90,7 @@ pub fn main() -> ExitCode {
 
 /// The servers need more than one thread.
 fn serve(arguments: serve::ServeArguments) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Runtime::new();
-    let runtime = runtime.map_err(|error| Failure::io("cannot start", &error))?;
-    Ok(runtime.block_on(serve::run(arguments)))
+    process::run(serve::run(arguments)).map_err(|error| Failure::io("cannot start", &error))
 }
 
 /// All commands with their help, as manuals and completions want them.

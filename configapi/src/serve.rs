@@ -2,26 +2,26 @@
 //! straight, without a network in between; all three listen as they would by themselves.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
-use configapi_command_service::{CommandService, CommandSettings};
-use configapi_gateway::{Gateway, GatewaySettings, Upstreams};
+use configapi_command_service::{COMMAND_ADDR, CommandService, CommandSettings};
+use configapi_gateway::{GATEWAY_ADDR, Gateway, GatewaySettings, Upstreams};
 use configapi_proto::FILE_DESCRIPTOR_SET;
 use configapi_proto::v1::command_service_server::SERVICE_NAME as COMMAND_SERVICE;
 use configapi_proto::v1::query_service_server::SERVICE_NAME as QUERY_SERVICE;
-use configapi_query_service::{QueryService, QuerySettings};
+use configapi_query_service::{QUERY_ADDR, QueryService, QuerySettings};
 use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::grpc::{CallLimits, methods};
 use configapi_runtime::http::HttpLimits;
+use configapi_runtime::listen::CannotListen;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{failpoints, settings};
+use configapi_runtime::{failpoints, process, settings};
 use configapi_store::{Access, StoreUrl, open_patiently};
 use tokio::net::TcpListener;
 
@@ -85,7 +85,7 @@ pub async fn run(arguments: ServeArguments) -> ExitCode {
     }
     let listeners = match bind(&arguments).await {
         Ok(listeners) => listeners,
-        Err(line) => return settings::wrong(&line),
+        Err(error) => return process::cannot_start(&error),
     };
     let life = Lifecycle::default();
     match start(&arguments, listeners, &life).await {
@@ -94,22 +94,15 @@ pub async fn run(arguments: ServeArguments) -> ExitCode {
             trace::finish().await;
             exit.into()
         }
-        Err(error) => {
-            tracing::error!(error = %telemetry::chain(&*error), "the servers cannot start");
-            ExitCode::FAILURE
-        }
+        Err(error) => process::cannot_start(&*error),
     }
 }
 
-async fn bind(arguments: &ServeArguments) -> Result<Listeners, String> {
-    let bind = async |setting: &str, address: SocketAddr| {
-        let bound = TcpListener::bind(address).await;
-        bound.map_err(|error| format!("{setting}: cannot listen on {address}: {error}"))
-    };
+async fn bind(arguments: &ServeArguments) -> Result<Listeners, CannotListen> {
     Ok(Listeners {
-        command: bind("CONFIGAPI_COMMAND_ADDR", arguments.command.command_addr).await?,
-        query: bind("CONFIGAPI_QUERY_ADDR", arguments.query.query_addr).await?,
-        gateway: bind("CONFIGAPI_GATEWAY_ADDR", arguments.gateway.gateway_addr).await?,
+        command: arguments.command.command_addr.bind(COMMAND_ADDR).await?,
+        query: arguments.query.query_addr.bind(QUERY_ADDR).await?,
+        gateway: arguments.gateway.gateway_addr.bind(GATEWAY_ADDR).await?,
     })
 }
 

@@ -30,5 +30,5 @@ mod upstream;
 mod writes;
 
 pub use gateway::Gateway;
-pub use settings::{GatewayLimits, GatewaySettings, Origin, UpstreamSettings};
+pub use settings::{GATEWAY_ADDR, GatewayLimits, GatewaySettings, Origin, UpstreamSettings};
 pub use upstream::{Ready, Upstreams};

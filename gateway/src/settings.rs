@@ -1,12 +1,15 @@
 //! What a gateway is told at start, and what it puts up with.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use configapi_runtime::listen::ListenAddress;
 use configapi_runtime::settings;
 use http::{HeaderValue, Uri};
+
+/// What errors call the setting of where it listens.
+pub const GATEWAY_ADDR: &str = "--gateway-addr (CONFIGAPI_GATEWAY_ADDR)";
 
 /// The settings of the gateway itself.
 #[derive(Debug, Clone, clap::Args)]
@@ -18,7 +21,7 @@ pub struct GatewaySettings {
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:4000"
     )]
-    pub gateway_addr: SocketAddr,
+    pub gateway_addr: ListenAddress,
 
     /// How long the gateway waits for a server's answer
     #[arg(

@@ -25,5 +25,5 @@ pub use grpc::QueryRpc;
 pub use grpc::generated::query_service_server::QueryServiceServer;
 pub use limits::Limits;
 pub use service::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, QueryService, SnapshotDirError};
-pub use settings::QuerySettings;
+pub use settings::{QUERY_ADDR, QuerySettings};
 pub use within::QueriesWithin;

@@ -1,19 +1,19 @@
 //! The read server by itself: settings in, one life, one exit code out.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use configapi_domain::Timestamp;
-use configapi_query_service::{FAILPOINTS, QueryService, QuerySettings};
+use configapi_query_service::{FAILPOINTS, QUERY_ADDR, QueryService, QuerySettings};
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
-use configapi_runtime::{failpoints, memory, settings, telemetry};
+use configapi_runtime::{failpoints, memory, process, settings, telemetry};
 use configapi_store::{Access, StoreUrl, open_patiently};
-use tokio::net::TcpListener;
 
 /// Requests are many small allocations that are freed by another thread than made them; this one
 /// is made for that.
@@ -43,8 +43,11 @@ struct Settings {
     trace: TraceSettings,
 }
 
-#[tokio::main]
-pub(crate) async fn main() -> ExitCode {
+pub(crate) fn main() -> io::Result<ExitCode> {
+    process::run(start())
+}
+
+async fn start() -> ExitCode {
     memory::stay_small();
     let settings: Settings = settings::parse_or_exit();
     if settings.store == StoreUrl::Memory {
@@ -66,10 +69,7 @@ pub(crate) async fn main() -> ExitCode {
             trace::finish().await;
             exit.into()
         }
-        Err(error) => {
-            tracing::error!(error = %telemetry::chain(&*error), "the server cannot start");
-            ExitCode::FAILURE
-        }
+        Err(error) => process::cannot_start(&*error),
     }
 }
 
@@ -80,7 +80,7 @@ async fn run(
     life.watch_signals()?;
     let metrics = Metrics::new("query-service", VERSION);
     trace::init(&settings.trace, "configapi-query-service", VERSION, &metrics)?;
-    let listener = TcpListener::bind(settings.query.query_addr).await?;
+    let listener = settings.query.query_addr.bind(QUERY_ADDR).await?;
     // A reader begins no log, so there is no time at which one would begin.
     let opening = open_patiently(&settings.store, Access::Read, Timestamp::default);
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };

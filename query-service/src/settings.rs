@@ -1,17 +1,21 @@
 //! What the read server is told when it starts: its own flags and variables, with their defaults.
 //! Which store it reads is for whoever starts it to say.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use configapi_runtime::listen::ListenAddress;
 use configapi_runtime::settings::duration;
 
 use crate::limits::Limits;
 
 const DEFAULT_SNAPSHOT_EVENTS: u64 = 100_000;
 const DEFAULT_SNAPSHOT_INTERVAL: Duration = Duration::from_mins(10);
-const DEFAULT_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 50_052);
+const DEFAULT_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_052);
+
+/// What errors call the setting of where it listens.
+pub const QUERY_ADDR: &str = "--query-addr (CONFIGAPI_QUERY_ADDR)";
 
 /// The settings of the read server. Flatten them into the settings of a process.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,9 +25,9 @@ pub struct QuerySettings {
         long,
         env = "CONFIGAPI_QUERY_ADDR",
         value_name = "HOST:PORT",
-        default_value_t = DEFAULT_ADDR
+        default_value_t = DEFAULT_ADDR.into()
     )]
-    pub query_addr: SocketAddr,
+    pub query_addr: ListenAddress,
 
     /// The directory of local snapshots, which make a start fast; each server needs one of its own
     /// (default: none are kept)
@@ -66,7 +70,7 @@ pub struct QuerySettings {
 impl Default for QuerySettings {
     fn default() -> Self {
         Self {
-            query_addr: DEFAULT_ADDR,
+            query_addr: DEFAULT_ADDR.into(),
             snapshot_dir: None,
             snapshot_events: DEFAULT_SNAPSHOT_EVENTS,
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,

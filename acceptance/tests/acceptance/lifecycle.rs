@@ -1,5 +1,11 @@
 //! How the programs end and what they refuse to start with.
 
+#[cfg(target_os = "linux")]
+use std::fs::File;
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::OpenOptionsExt as _;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -97,4 +103,73 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.contains(setting), "{said}");
     }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_stops_the_start_with_one_line_that_names_setting_and_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let cases = [
+        (Binary::ConfigApi, "CONFIGAPI_COMMAND_ADDR"),
+        (Binary::ConfigApi, "CONFIGAPI_QUERY_ADDR"),
+        (Binary::ConfigApi, "CONFIGAPI_GATEWAY_ADDR"),
+        (Binary::CommandService, "CONFIGAPI_COMMAND_ADDR"),
+        (Binary::CommandService, "CONFIGAPI_ADMIN_ADDR"),
+        (Binary::QueryService, "CONFIGAPI_QUERY_ADDR"),
+        (Binary::Gateway, "CONFIGAPI_GATEWAY_ADDR"),
+        (Binary::Gateway, "CONFIGAPI_ADMIN_ADDR"),
+    ];
+    for (number, (binary, setting)) in cases.into_iter().enumerate() {
+        let arguments: &[&str] = if binary == Binary::ConfigApi { &["serve"] } else { &[] };
+        let log = folder.path().join(format!("taken-{number}.log"));
+        let store = format!("sqlite:{}/log.db", folder.path().display());
+        let mut settings = vec![("CONFIGAPI_STORE", store)];
+        for other in ["CONFIGAPI_COMMAND_ADDR", "CONFIGAPI_QUERY_ADDR", "CONFIGAPI_GATEWAY_ADDR"] {
+            settings.push((other, "localhost:0".to_owned()));
+        }
+        settings.push((setting, address.clone()));
+        let mut process = Process::start(binary, arguments, &settings, log);
+        assert_eq!(process.wait(WAIT_LIMIT).await, Some(2), "{binary:?} {setting}");
+        let said = process.said();
+        let why = said.lines().filter(|line| line.contains("cannot listen")).collect::<Vec<_>>();
+        assert_eq!(why.len(), 1, "{said}");
+        for word in [setting, &address, "in use"] {
+            assert!(why[0].contains(word), "{said}");
+        }
+        assert!(!said.contains("ERROR"), "{said}");
+    }
+}
+
+/// Opens a pipe for writing, once somebody has it open for reading.
+#[cfg(target_os = "linux")]
+async fn writer_of(pipe: &Path) -> File {
+    const O_NONBLOCK: i32 = 0o4000;
+    let mut options = File::options();
+    options.write(true).custom_flags(O_NONBLOCK);
+    eventually("a reader of the pipe", || async { options.open(pipe).ok() }).await
+}
+
+/// The work is to read a pipe, named like a snapshot, into which nobody writes.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn work_that_cannot_be_broken_off_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}/configapi.db", folder.path().display());
+    drop(AllInOne::start(&store, folder.path()).await);
+    let snapshots = folder.path().join("snapshots");
+    std::fs::create_dir(&snapshots).unwrap();
+    let pipe = snapshots.join("snapshot-1.cfgsnap");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let settings = [
+        ("CONFIGAPI_STORE", store),
+        ("CONFIGAPI_QUERY_ADDR", "127.0.0.1:0".to_owned()),
+        ("CONFIGAPI_SNAPSHOT_DIR", snapshots.display().to_string()),
+    ];
+    let log = folder.path().join("blocked.log");
+    let mut process = Process::start(Binary::QueryService, &[], &settings, log);
+    process.address_of("query").await;
+    let _silent = writer_of(&pipe).await;
+    process.terminate().await;
+    assert_eq!(process.wait(END_LIMIT).await, Some(0), "{}", process.said());
 }

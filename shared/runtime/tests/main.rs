@@ -14,6 +14,7 @@ mod failpoints;
 mod health;
 mod http;
 mod lifecycle;
+mod listen;
 #[cfg(target_os = "linux")]
 mod memory;
 mod process;

@@ -123,7 +123,7 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
         .admin
         .start(&metrics, &life, board.readiness())
         .await
-        .map_err(|error| Failure::refused(error.to_string()))?;
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let sink = arguments.sink(&board)?;
     let store = arguments.store.clone();
     let log = if arguments.once {

@@ -1,7 +1,7 @@
 //! What those who run a server ask it: metrics and probes, on an address of their own. Must never
 //! serve configs.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -17,6 +17,7 @@ use tower::layer::util::Identity;
 use super::HttpLimits;
 use crate::{
     connections::ConnectionLimits,
+    listen::{CannotListen, ListenAddress},
     metrics::{self, Metrics},
     shutdown::Lifecycle,
 };
@@ -28,23 +29,23 @@ const MAX_CONNECTIONS: usize = 100;
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// Where a process tells its metrics and answers probes.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct AdminSettings {
     /// Where metrics and probes are told (default: nowhere)
     #[arg(long, env = "CONFIGAPI_ADMIN_ADDR", value_name = "HOST:PORT")]
-    pub admin_addr: Option<SocketAddr>,
+    pub admin_addr: Option<ListenAddress>,
 }
 
 impl AdminSettings {
     /// Listens there, if anywhere, and serves until the end is asked for.
-    pub async fn start(self, metrics: &Metrics, life: &Lifecycle, ready: Ready) -> io::Result<()> {
-        let Some(address) = self.admin_addr else { return Ok(()) };
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("--admin-addr: cannot listen on {address}: {error}"),
-            )
-        })?;
+    pub async fn start(
+        &self,
+        metrics: &Metrics,
+        life: &Lifecycle,
+        ready: Ready,
+    ) -> Result<(), CannotListen> {
+        let Some(address) = &self.admin_addr else { return Ok(()) };
+        let listener = address.bind("--admin-addr (CONFIGAPI_ADMIN_ADDR)").await?;
         let (metrics, life_of_server) = (metrics.clone(), life.clone());
         life.spawn(async move { serve(listener, &metrics, &life_of_server, ready).await });
         Ok(())

@@ -1,0 +1,27 @@
+//! How a process of ours runs and ends: one runtime of several threads, made and ended here.
+
+use std::{error::Error, future::Future, io, process::ExitCode, time::Duration};
+
+use crate::{listen::CannotListen, settings, telemetry};
+
+/// How long blocking work that nobody waits for may go on after all else has ended: a snapshot that is
+/// being read or written, say. What it leaves unfinished, the next start throws away.
+const BLOCKING_LIMIT: Duration = Duration::from_secs(1);
+
+/// Runs this to its end. Blocking work that does not end is left behind with the process.
+pub fn run<T>(main: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(main);
+    runtime.shutdown_timeout(BLOCKING_LIMIT);
+    Ok(outcome)
+}
+
+/// Says why a server does not start, and what the process ends with: an address where it cannot listen is
+/// a wrong setting; whatever else it is may be right the next time.
+pub fn cannot_start(error: &(dyn Error + 'static)) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<CannotListen>() {
+        return settings::wrong(&error.to_string());
+    }
+    tracing::error!(error = %telemetry::chain(error), "the server cannot start");
+    ExitCode::FAILURE
+}
