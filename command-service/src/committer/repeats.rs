@@ -9,7 +9,6 @@ use configapi_event_log::{Epoch, Fingerprint, Lineage, decode};
 
 use super::batch::Batch;
 use super::establish::unavailable;
-use super::loading::slice;
 use super::plan::Verdict;
 use super::queue::Answer;
 use super::worker::Worker;
@@ -92,8 +91,10 @@ impl Worker {
         while asked < ids.len() {
             let count = match asked {
                 0 => FIRST_RECALL_REQUESTS,
-                _ => slice(&self.limits, asked, bytes),
+                // About as many as a commit can hold of what came so far.
+                _ => self.limits.commit_bytes / (bytes / asked).max(1),
             };
+            let count = count.clamp(1, self.limits.load_streams.max(1));
             let end = ids.len().min(asked + count);
             let rows = self.log.requests(&ids[asked..end]).await.map_err(unavailable)?;
             asked = end;
