@@ -15,6 +15,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
         target/release/configapi-query-service target/release/configapi-gateway /out/
 
 FROM debian:bookworm-slim
+# The certificates by which a trace collector or a receiver of audit records behind https:// is known.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --user-group --no-create-home \
         --home-dir /var/lib/configapi --shell /usr/sbin/nologin configapi \
     && install --directory --owner configapi --group configapi --mode 0750 \

@@ -1,5 +1,6 @@
 //! Traces: what a collector gets of a request, and what becomes of the servers without one.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,11 +16,24 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use crate::support::Serving;
 
 struct Taking(UnboundedSender<ExportTraceServiceRequest>);
+
+struct Refusing;
+
+#[tonic::async_trait]
+impl TraceService for Refusing {
+    async fn export(
+        &self,
+        _: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        Err(Status::permission_denied("the-words-of-the-collector"))
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Taking {
@@ -42,13 +56,32 @@ struct Collector {
 
 impl Collector {
     fn start() -> Self {
+        let (sender, got) = unbounded_channel();
+        Self::answering(Taking(sender), got, Server::builder())
+    }
+
+    fn refusing() -> Self {
+        Self::answering(Refusing, unbounded_channel().1, Server::builder())
+    }
+
+    /// One that is known by this certificate.
+    fn behind_tls(identity: Identity) -> Self {
+        let (sender, got) = unbounded_channel();
+        let tls = ServerTlsConfig::new().identity(identity);
+        Self::answering(Taking(sender), got, Server::builder().tls_config(tls).unwrap())
+    }
+
+    fn answering(
+        service: impl TraceService,
+        got: UnboundedReceiver<ExportTraceServiceRequest>,
+        mut server: Server,
+    ) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
-        let (sender, got) = unbounded_channel();
         runtime.spawn(
-            tonic::transport::Server::builder()
-                .add_service(TraceServiceServer::new(Taking(sender)))
+            server
+                .add_service(TraceServiceServer::new(service))
                 .serve_with_incoming(TcpListenerStream::new(listener)),
         );
         Self { runtime, address, got, http: reqwest::Client::new() }
@@ -169,6 +202,34 @@ fn only_the_part_that_was_asked_for_is_recorded() {
     assert_eq!(serving.ends(), Some(0));
     let spans = collector.spans("0af7651916cd43dd8448eb211c80319c", PUT);
     assert!(spans.iter().all(|span| hex(&span.trace_id) != unrecorded[3..35]));
+}
+
+#[test]
+fn a_collector_behind_tls_is_known_by_a_certificate_that_the_system_trusts() {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = certified.cert.pem();
+    let identity = Identity::from_pem(&certificate, certified.signing_key.serialize_pem());
+    let mut collector = Collector::behind_tls(identity);
+    let endpoint = format!("https://localhost:{}", collector.address.port());
+    let mut trusted = tempfile::NamedTempFile::new().unwrap();
+    trusted.write_all(certificate.as_bytes()).unwrap();
+    let path = trusted.path().to_str().unwrap();
+    let arguments = ["--otlp-endpoint", &endpoint];
+    let serving = Serving::start_within("memory:", &arguments, &[("SSL_CERT_FILE", path)]);
+    collector.put(&serving, None);
+    let event = collector.traceparent(&serving).unwrap();
+    assert_write(&collector.spans(&event[3..35], PUT), &event);
+}
+
+#[test]
+fn why_a_collector_takes_nothing_stands_in_the_log() {
+    let collector = Collector::refusing();
+    let serving = Serving::start_with("memory:", &["--otlp-endpoint", &collector.url()]);
+    collector.put(&serving, None);
+    let line = serving.log_with("the trace collector takes no spans");
+    assert!(line.contains("PermissionDenied"), "{line}");
+    // What it says may repeat what it was sent.
+    assert!(!line.contains("the-words-of-the-collector"), "{line}");
 }
 
 #[test]

@@ -105,6 +105,11 @@ impl Running {
         Ended { code, stdout: String::new(), stderr: self.stderr.iter().collect() }
     }
 
+    /// The first line of its log, from here on, with this text.
+    pub fn log_with(&self, text: &str) -> String {
+        self.stderr.iter().find(|line| line.contains(text)).expect("it says so before it ends")
+    }
+
     /// The next line of its stdout, without the line break.
     pub fn line(&mut self) -> String {
         let mut line = String::new();

@@ -20,6 +20,11 @@ impl Serving {
 
     /// The same with more arguments.
     pub fn start_with(store: &str, more: &[&str]) -> Self {
+        Self::start_within(store, more, &[])
+    }
+
+    /// The same with more of an environment.
+    pub fn start_within(store: &str, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let any = "127.0.0.1:0";
         let arguments = [
             "serve",
@@ -34,7 +39,11 @@ impl Serving {
             "--log",
             "warn",
         ];
-        let mut running = configapi(arguments.iter().chain(more).copied()).starts();
+        let mut configapi_serve = configapi(arguments.iter().chain(more).copied());
+        for (name, value) in environment {
+            configapi_serve = configapi_serve.env(name, value);
+        }
+        let mut running = configapi_serve.starts();
         let (mut command, mut query, mut gateway) = (String::new(), String::new(), String::new());
         while query.is_empty() {
             let line = running.line();
@@ -54,6 +63,11 @@ impl Serving {
             assert!(is_ready, "{address} does not serve");
         }
         Self { running, command, query, gateway }
+    }
+
+    /// The first line of its log, from here on, with this text.
+    pub fn log_with(&self, text: &str) -> String {
+        self.running.log_with(text)
     }
 
     /// Asks it to end; answers its exit code.

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::FINISH_MAX;
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, telemetry::chain};
 
 /// Spans that wait to be sent.
 const QUEUE_SPANS: usize = 4_096;
@@ -167,20 +167,24 @@ impl<E: SpanExporter> Sending<E> {
         let count = spans.len() as u64;
         // A connection that is being made obeys no deadline of the call.
         let sent = timeout(EXPORT_MAX, self.exporter.export(spans)).await;
-        let is_taken = matches!(sent, Ok(Ok(())));
-        if is_taken {
-            self.counters.exported.inc_by(count);
-        } else {
-            self.counters.not_taken.inc_by(count);
-        }
-        if mem::replace(&mut self.is_troubled, !is_taken) == is_taken {
-            if is_taken {
-                tracing::info!("the trace collector takes spans again");
-            } else {
-                tracing::warn!(
-                    "the trace collector takes no spans; they are dropped until it does"
-                );
+        let trouble = match sent {
+            Ok(Ok(())) => None,
+            // The code and what broke beneath it, but not what the collector said.
+            Ok(Err(error)) => Some(chain(&error).to_string()),
+            Err(_) => Some(format!("no answer in {} s", EXPORT_MAX.as_secs())),
+        };
+        match &trouble {
+            None => self.counters.exported.inc_by(count),
+            Some(_) => self.counters.not_taken.inc_by(count),
+        };
+        let was_troubled = mem::replace(&mut self.is_troubled, trouble.is_some());
+        match trouble {
+            Some(why) if !was_troubled => {
+                let text = "the trace collector takes no spans; they are dropped until it does";
+                tracing::warn!(why, "{text}");
             }
+            None if was_troubled => tracing::info!("the trace collector takes spans again"),
+            _ => {}
         }
     }
 }

@@ -12,7 +12,10 @@ use opentelemetry::{
     Context, KeyValue,
     trace::{SpanBuilder, SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _},
 };
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{
+    ExporterBuildError, SpanExporter, WithExportConfig as _, WithTonicConfig as _,
+    tonic_types::transport::ClientTlsConfig,
+};
 use opentelemetry_sdk::{
     Resource,
     trace::{Sampler, SdkTracer, SdkTracerProvider, SpanExporter as _},
@@ -27,14 +30,16 @@ use crate::metrics::Metrics;
 
 /// What tells from which part of the software a span is.
 const SCOPE: &str = "configapi";
+/// How the URL of a collector behind TLS begins.
+const TLS: &str = "https:";
 
 static TRACES: OnceLock<Traces> = OnceLock::new();
 
 /// Whether and where traces go. Flatten it into the settings of a process.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TraceSettings {
-    /// The collector that traces are sent to, over OTLP/gRPC, such as `http://127.0.0.1:4317`
-    /// (default: none are made)
+    /// The collector that traces are sent to, over OTLP/gRPC, such as `http://127.0.0.1:4317`; with
+    /// https:// it is known by the certificates that the system trusts (default: none are made)
     #[arg(long, env = "CONFIGAPI_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true)]
     pub otlp_endpoint: Option<OtlpEndpoint>,
 
@@ -58,7 +63,7 @@ impl FromStr for OtlpEndpoint {
         if !is_http || authority.host().is_empty() || authority.as_str().contains('@') {
             return Err(NotAnEndpoint);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(uri.to_string()))
     }
 }
 
@@ -108,9 +113,12 @@ pub fn init(
     let mut exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint.as_str())
-        .with_timeout(export::EXPORT_MAX)
-        .build()
-        .map_err(TraceError)?;
+        .with_timeout(export::EXPORT_MAX);
+    if endpoint.starts_with(TLS) {
+        // By itself it would trust nobody.
+        exporter = exporter.with_tls_config(ClientTlsConfig::new().with_native_roots());
+    }
+    let mut exporter = exporter.build().map_err(TraceError)?;
     let attributes = [KeyValue::new("service.version", version)];
     let resource =
         Resource::builder().with_service_name(service).with_attributes(attributes).build();
