@@ -107,7 +107,7 @@ impl Running {
 
     /// The first line of its log, from here on, with this text.
     pub fn log_with(&self, text: &str) -> String {
-        self.stderr.iter().find(|line| line.contains(text)).expect("it says so before it ends")
+        self.stderr.iter().find(|line| line.contains(text)).unwrap()
     }
 
     /// The next line of its stdout, without the line break.
