@@ -2,6 +2,8 @@
 //! writes an answer of more than a few hundred bytes by itself, with a system call of its own; here
 //! whatever is written in one turn of the task leaves together.
 
+mod sending;
+
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -10,11 +12,9 @@ use std::{
     time::Duration,
 };
 
-use pin_project_lite::pin_project;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub(crate) use self::sending::Sending;
 
 /// What is written at once and is not larger is copied. Larger pieces are sent from where they lie.
 const MAX_COPIED: usize = 16 << 10;
@@ -65,15 +65,7 @@ impl<S> Outbox<S> {
     /// This connection, whose output is sent each time that it has been looked at. It hears of an error
     /// when the stream has taken nothing for so long although there was something to send.
     pub(crate) fn sending<C>(self, connection: C, patience: Duration) -> Sending<C, S> {
-        Sending { connection, outbox: self, blocked: Blocked { patience, taken: 0, timer: None } }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Outbox<S> {
-    /// How much the stream has taken, if it has taken all that there was to send.
-    pub(crate) fn all_taken(&self) -> Option<u64> {
-        let shared = self.shared();
-        (shared.unsent() == 0 && !shared.is_blocked).then_some(shared.taken)
+        Sending::new(connection, self, patience)
     }
 }
 
@@ -232,66 +224,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Outbox<S> {
     }
 }
 
-pin_project! {
-    /// A connection, and the sending of what it writes.
-    pub(crate) struct Sending<C, S> {
-        #[pin]
-        connection: C,
-        outbox: Outbox<S>,
-        blocked: Blocked,
-    }
-}
-
-/// How long a stream has taken nothing.
-#[derive(Debug)]
-struct Blocked {
-    patience: Duration,
-    /// How much it had taken when it was looked at last.
-    taken: u64,
-    // Made only once it takes nothing.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Blocked {
-    /// Ready when that was for too long.
-    fn poll(&mut self, taken: u64, context: &mut Context<'_>) -> Poll<()> {
-        let patience = self.patience;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(patience)));
-        if std::mem::replace(&mut self.taken, taken) != taken {
-            timer.as_mut().reset(Instant::now() + patience);
-        }
-        timer.as_mut().poll(context)
-    }
-}
-
-impl<C, S> Sending<C, S> {
-    /// The connection itself.
-    pub(crate) fn connection(self: Pin<&mut Self>) -> Pin<&mut C> {
-        self.project().connection
-    }
-}
-
-impl<C: Future, S: AsyncWrite + Unpin> Future for Sending<C, S> {
-    type Output = C::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
-        let this = self.project();
-        let outcome = this.connection.poll(context);
-        let mut shared = this.outbox.shared();
-        if let Poll::Ready(Err(error)) = shared.poll_send(context) {
-            shared.give_up(error, context);
-        }
-        if !shared.is_blocked {
-            this.blocked.timer = None;
-        } else if this.blocked.poll(shared.taken, context).is_ready() {
-            this.blocked.timer = None;
-            let why = "the peer takes nothing of what is sent to it";
-            shared.give_up(io::Error::new(io::ErrorKind::TimedOut, why), context);
-        }
-        outcome
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -316,12 +248,6 @@ mod tests {
             let (at_once, in_all) = (usize::MAX, usize::MAX);
             let (is_broken, is_shut) = (false, false);
             Outbox::new(Self { writes: Vec::new(), at_once, in_all, is_broken, is_shut })
-        }
-    }
-
-    impl Outbox<Wire> {
-        fn sending_now<C>(self, connection: C) -> Sending<C, Wire> {
-            self.sending(connection, Duration::MAX)
         }
     }
 
@@ -386,13 +312,16 @@ mod tests {
     fn what_is_written_in_one_turn_leaves_in_one_write() {
         let outbox = Wire::outbox();
         let end = outbox.clone();
-        let mut connection = Box::pin(outbox.clone().sending_now(poll_fn(move |_| {
-            for answer in [b'a', b'b', b'c'] {
-                assert!(matches!(write(&end, &[answer; 1_000]), Poll::Ready(Ok(1_000))));
-                assert!(matches!(flush(&end), Poll::Ready(Ok(()))));
-            }
-            Poll::<()>::Pending
-        })));
+        let mut connection = Box::pin(outbox.clone().sending(
+            poll_fn(move |_| {
+                for answer in [b'a', b'b', b'c'] {
+                    assert!(matches!(write(&end, &[answer; 1_000]), Poll::Ready(Ok(1_000))));
+                    assert!(matches!(flush(&end), Poll::Ready(Ok(()))));
+                }
+                Poll::<()>::Pending
+            }),
+            Duration::MAX,
+        ));
         for turn in 1..=2 {
             let mut context = Context::from_waker(Waker::noop());
             assert!(connection.as_mut().poll(&mut context).is_pending());
@@ -449,11 +378,14 @@ mod tests {
         let outbox = Wire::outbox();
         let end = outbox.clone();
         let mut told = Vec::new();
-        let mut connection = Box::pin(outbox.clone().sending_now(poll_fn(move |_| {
-            let written = write(&end, b"hello").map_err(|error| error.kind());
-            told.push(written);
-            if told.len() == 2 { Poll::Ready(std::mem::take(&mut told)) } else { Poll::Pending }
-        })));
+        let mut connection = Box::pin(outbox.clone().sending(
+            poll_fn(move |_| {
+                let written = write(&end, b"hello").map_err(|error| error.kind());
+                told.push(written);
+                if told.len() == 2 { Poll::Ready(std::mem::take(&mut told)) } else { Poll::Pending }
+            }),
+            Duration::MAX,
+        ));
         outbox.shared().stream.is_broken = true;
         let task = Arc::<Task>::default();
         let waker = Waker::from(Arc::clone(&task));
