@@ -1,11 +1,12 @@
 //! The read server with failpoints: the same program under a name of its own, so that it is never
 //! taken for the one that is shipped.
 
+use std::io;
 use std::process::ExitCode;
 
 #[path = "main.rs"]
 mod shipped;
 
-fn main() -> ExitCode {
+fn main() -> io::Result<ExitCode> {
     shipped::main()
 }
