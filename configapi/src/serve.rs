@@ -88,14 +88,8 @@ pub async fn run(arguments: ServeArguments) -> ExitCode {
         Err(error) => return process::cannot_start(&error),
     };
     let life = Lifecycle::default();
-    match start(&arguments, listeners, &life).await {
-        Ok(()) => {
-            let exit = life.finish().await;
-            trace::finish().await;
-            exit.into()
-        }
-        Err(error) => process::cannot_start(&*error),
-    }
+    let started = start(&arguments, listeners, &life).await;
+    process::live(life, started).await
 }
 
 async fn bind(arguments: &ServeArguments) -> Result<Listeners, CannotListen> {

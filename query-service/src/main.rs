@@ -63,14 +63,8 @@ async fn start() -> ExitCode {
         return settings::wrong(&telemetry::chain(&error).to_string());
     }
     let life = Lifecycle::default();
-    match run(settings, life.clone()).await {
-        Ok(()) => {
-            let exit = life.finish().await;
-            trace::finish().await;
-            exit.into()
-        }
-        Err(error) => process::cannot_start(&*error),
-    }
+    let started = run(settings, life.clone()).await;
+    process::live(life, started).await
 }
 
 async fn run(

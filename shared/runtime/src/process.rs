@@ -2,7 +2,7 @@
 
 use std::{error::Error, future::Future, io, process::ExitCode, time::Duration};
 
-use crate::{listen::CannotListen, settings, telemetry};
+use crate::{listen::CannotListen, settings, shutdown::Lifecycle, telemetry, trace};
 
 /// How long blocking work that nobody waits for may go on after all else has ended: a snapshot that is
 /// being read or written, say. What it leaves unfinished, the next start throws away.
@@ -14,6 +14,16 @@ pub fn run<T>(main: impl Future<Output = T>) -> io::Result<T> {
     let outcome = runtime.block_on(main);
     runtime.shutdown_timeout(BLOCKING_LIMIT);
     Ok(outcome)
+}
+
+/// The rest of a server's life after its start, or why it did not start; what the process ends with.
+pub async fn live(life: Lifecycle, started: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
+    if let Err(error) = started {
+        return cannot_start(&*error);
+    }
+    let exit = life.finish().await;
+    trace::finish().await;
+    exit.into()
 }
 
 /// Says why a server does not start, and what the process ends with: an address where it cannot listen is
