@@ -76,11 +76,12 @@ async fn run(
     let metrics = Metrics::new("command-service", VERSION);
     trace::init(&settings.trace, "configapi-command-service", VERSION, &metrics)?;
     let listener = settings.command.command_addr.bind(COMMAND_ADDR).await?;
+    let admin = settings.admin.start(&metrics, &life).await?;
     let opening = open_patiently(&settings.store, Access::Write, || SystemClock.now());
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
     let service =
         CommandService::start(log?, Arc::new(SystemClock), Limits::default(), &metrics, &life);
-    settings.admin.start(&metrics, &life, Arc::new(service.readiness())).await?;
+    admin.ready_as(Arc::new(service.readiness()));
     let life_of_server = life.clone();
     life.spawn_critical("command server", async move {
         service.serve(listener, &metrics, &life_of_server).await

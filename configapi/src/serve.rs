@@ -112,14 +112,9 @@ async fn start(
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
     let log = log?;
 
-    let commands = CommandService::start(
-        Arc::clone(&log),
-        Arc::new(SystemClock),
-        Limits::default(),
-        &metrics,
-        life,
-    );
-    let queries = QueryService::start(log, &arguments.query, &metrics, life)?;
+    let queries = QueryService::start(Arc::clone(&log), &arguments.query, &metrics, life)?;
+    let commands =
+        CommandService::start(log, Arc::new(SystemClock), Limits::default(), &metrics, life);
     let methods = methods(FILE_DESCRIPTOR_SET, &[COMMAND_SERVICE, QUERY_SERVICE])?;
     let edge = EdgeLayer::new(CallLimits::default(), &methods, &metrics);
     let commands_ready = Arc::new(commands.readiness());

@@ -63,10 +63,10 @@ async fn run(
     let metrics = Metrics::new(SERVICE, VERSION);
     trace::init(&settings.trace, SERVICE, VERSION, &metrics)?;
     let listener = settings.gateway.gateway_addr.bind(GATEWAY_ADDR).await?;
-
+    let admin = settings.admin.start(&metrics, life).await?;
     let upstreams = Upstreams::remote(&settings.upstreams);
     let gateway = Gateway::new(upstreams, settings.gateway.limits(), &metrics, life);
-    settings.admin.start(&metrics, life, gateway.readiness()).await?;
+    admin.ready_as(gateway.readiness());
     life.spawn_critical("gateway", async move {
         gateway.serve(listener, &HttpLimits::default()).await;
         Ok::<_, std::convert::Infallible>(())

@@ -75,11 +75,12 @@ async fn run(
     let metrics = Metrics::new("query-service", VERSION);
     trace::init(&settings.trace, "configapi-query-service", VERSION, &metrics)?;
     let listener = settings.query.query_addr.bind(QUERY_ADDR).await?;
+    let admin = settings.admin.start(&metrics, &life).await?;
     // A reader begins no log, so there is no time at which one would begin.
     let opening = open_patiently(&settings.store, Access::Read, Timestamp::default);
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
     let service = QueryService::start(log?, &settings.query, &metrics, &life)?;
-    settings.admin.start(&metrics, &life, Arc::new(service.readiness())).await?;
+    admin.ready_as(Arc::new(service.readiness()));
     let life_of_server = life.clone();
     life.spawn_critical("query server", async move {
         service.serve(listener, &metrics, &life_of_server).await

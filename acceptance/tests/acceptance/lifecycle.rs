@@ -117,6 +117,7 @@ async fn an_address_that_is_taken_stops_the_start_with_one_line_that_names_setti
         (Binary::CommandService, "CONFIGAPI_COMMAND_ADDR"),
         (Binary::CommandService, "CONFIGAPI_ADMIN_ADDR"),
         (Binary::QueryService, "CONFIGAPI_QUERY_ADDR"),
+        (Binary::QueryService, "CONFIGAPI_ADMIN_ADDR"),
         (Binary::Gateway, "CONFIGAPI_GATEWAY_ADDR"),
         (Binary::Gateway, "CONFIGAPI_ADMIN_ADDR"),
     ];
@@ -139,6 +140,56 @@ async fn an_address_that_is_taken_stops_the_start_with_one_line_that_names_setti
         }
         assert!(!said.contains("ERROR"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_why_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let settings = [
+        ("CONFIGAPI_STORE", "memory:".to_owned()),
+        ("CONFIGAPI_COMMAND_ADDR", "localhost:0".to_owned()),
+        ("CONFIGAPI_QUERY_ADDR", "localhost:0".to_owned()),
+        ("CONFIGAPI_GATEWAY_ADDR", "localhost:0".to_owned()),
+        ("CONFIGAPI_SNAPSHOT_DIR", file.join("below").display().to_string()),
+    ];
+    let log = folder.path().join("no-directory.log");
+    let mut process = Process::start(Binary::ConfigApi, &["serve"], &settings, log);
+    assert_eq!(process.wait(WAIT_LIMIT).await, Some(1));
+    let said = process.said();
+    let errors = said.lines().filter(|line| line.contains("ERROR")).collect::<Vec<_>>();
+    assert!(errors.len() == 1 && errors[0].contains("the server cannot start"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_waits_for_its_store_says_so_on_its_admin_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}/configapi.db", folder.path().display());
+    let settings = [
+        ("CONFIGAPI_STORE", store.clone()),
+        ("CONFIGAPI_QUERY_ADDR", "127.0.0.1:0".to_owned()),
+        ("CONFIGAPI_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
+    ];
+    let log = folder.path().join("waiting.log");
+    let waiting = Process::start(Binary::QueryService, &[], &settings, log);
+    let admin = waiting.address_of("admin").await;
+    let (status, _) = get(&admin, "livez").await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    let (status, why) = get(&admin, "readyz").await.unwrap();
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(why, "starting: the store is not open yet\n");
+
+    let _writer = AllInOne::start(&store, folder.path()).await;
+    eventually("ready", || async {
+        get(&admin, "readyz").await.filter(|(status, _)| *status == StatusCode::OK)
+    })
+    .await;
+}
+
+async fn get(address: &impl std::fmt::Display, page: &str) -> Option<(StatusCode, String)> {
+    let answer = reqwest::get(format!("http://{address}/{page}")).await.ok()?;
+    Some((answer.status(), answer.text().await.ok()?))
 }
 
 /// Opens a pipe for writing, once somebody has it open for reading.

@@ -121,9 +121,10 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     let board = Board::register(&metrics);
     arguments
         .admin
-        .start(&metrics, &life, board.readiness())
+        .start(&metrics, &life)
         .await
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|error| Failure::usage(error.to_string()))?
+        .ready_as(board.readiness());
     let sink = arguments.sink(&board)?;
     let store = arguments.store.clone();
     let log = if arguments.once {

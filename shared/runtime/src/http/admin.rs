@@ -1,7 +1,7 @@
 //! What those who run a server ask it: metrics and probes, on an address of their own. Must never
 //! serve configs.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Router,
@@ -37,18 +37,34 @@ pub struct AdminSettings {
 }
 
 impl AdminSettings {
-    /// Listens there, if anywhere, and serves until the end is asked for.
-    pub async fn start(
-        &self,
-        metrics: &Metrics,
-        life: &Lifecycle,
-        ready: Ready,
-    ) -> Result<(), CannotListen> {
-        let Some(address) = &self.admin_addr else { return Ok(()) };
+    /// Listens there, if anywhere, and serves until the end is asked for: from the first moment, so that
+    /// whoever asks learns that the process lives, though it may not be ready for long.
+    pub async fn start(&self, metrics: &Metrics, life: &Lifecycle) -> Result<Admin, CannotListen> {
+        let admin = Admin::default();
+        let Some(address) = &self.admin_addr else { return Ok(admin) };
         let listener = address.bind("--admin-addr (CONFIGAPI_ADMIN_ADDR)").await?;
-        let (metrics, life_of_server) = (metrics.clone(), life.clone());
+        let (metrics, life_of_server, ready) = (metrics.clone(), life.clone(), admin.ready());
         life.spawn(async move { serve(listener, &metrics, &life_of_server, ready).await });
-        Ok(())
+        Ok(admin)
+    }
+}
+
+/// What is told there of a process whose work may not have begun yet.
+#[derive(Clone, Default)]
+pub struct Admin(Arc<OnceLock<Ready>>);
+
+impl Admin {
+    /// From now on the process is as ready as this says. Only the first call counts.
+    pub fn ready_as(&self, ready: Ready) {
+        let _ = self.0.set(ready);
+    }
+
+    fn ready(&self) -> Ready {
+        let work = Arc::clone(&self.0);
+        Arc::new(move || match work.get() {
+            Some(ready) => ready(),
+            None => Err("starting: the store is not open yet".to_owned()),
+        })
     }
 }
 
