@@ -16,6 +16,9 @@ impl Code {
             Self::OriginNotAllowed => {
                 "The operator can allow it with the setting CONFIGAPI_GATEWAY_CORS_ORIGINS"
             }
+            Self::HostNotAllowed => {
+                "Call it by its address, or let the operator name it in CONFIGAPI_GATEWAY_HOSTS"
+            }
             Self::RequestTimeout => "Send the body without long pauses; nothing was written",
         }
     }

@@ -4,11 +4,12 @@
 use axum::response::Response;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
+    VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
+use crate::hosts;
 use crate::settings::Origin;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE, OPTIONS");
@@ -36,8 +37,7 @@ pub(crate) enum From {
 impl From {
     pub fn of(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Self {
         let Some(origin) = headers.get(ORIGIN) else { return Self::Here };
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
+        let host = hosts::called(headers, uri);
         let origin_uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
         let origin_host = origin_uri.as_ref().and_then(Uri::authority);
         if origin_host.is_some_and(|origin| host == Some(origin.as_str())) {

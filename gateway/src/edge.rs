@@ -1,5 +1,5 @@
-//! The one layer around every route: request id, shedding, web origins, panics, and the wording of
-//! problems.
+//! The one layer around every route: request id, shedding, host names and web origins, panics, and the
+//! wording of problems.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 use crate::accepts::Format;
 use crate::app::App;
 use crate::cors::{self, From};
+use crate::hosts::Hosts;
 use crate::problem::{Code, Problem};
 
 /// Probes must be answered however busy the gateway is.
@@ -26,11 +27,15 @@ const NEVER_SHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// Puts the edge around each route.
 #[derive(Debug, Clone)]
-pub(crate) struct EdgeLayer(App);
+pub(crate) struct EdgeLayer {
+    app: App,
+    hosts: Hosts,
+}
 
 impl EdgeLayer {
-    pub fn new(app: App) -> Self {
-        Self(app)
+    /// For a gateway that answers to these names.
+    pub fn new(app: App, hosts: Hosts) -> Self {
+        Self { app, hosts }
     }
 }
 
@@ -38,7 +43,7 @@ impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner, app: self.0.clone() }
+        Edge { inner, app: self.app.clone(), hosts: self.hosts.clone() }
     }
 }
 
@@ -47,6 +52,7 @@ impl<S> Layer<S> for EdgeLayer {
 pub(crate) struct Edge<S> {
     inner: S,
     app: App,
+    hosts: Hosts,
 }
 
 impl<S> Service<Request> for Edge<S>
@@ -91,6 +97,10 @@ impl<S> Edge<S> {
         from: &From,
         request: &Request,
     ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+        if !self.hosts.allow(request.headers(), request.uri()) {
+            let detail = "the gateway is not known by the name that this request was sent to";
+            return Err(Problem::http(Code::HostNotAllowed, detail));
+        }
         if !from.may(request.method()) {
             let detail = "the operator of this gateway has not allowed this web origin";
             return Err(Problem::http(Code::OriginNotAllowed, detail));

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::edge::EdgeLayer;
+use crate::hosts::Hosts;
 use crate::routes;
 use crate::settings::GatewayLimits;
 use crate::upstream::Upstreams;
@@ -19,7 +20,7 @@ use crate::upstream::Upstreams;
 #[derive(Clone)]
 pub struct Gateway {
     router: Router,
-    edge: EdgeLayer,
+    app: App,
     metrics: Metrics,
     life: Lifecycle,
     ready: admin::Ready,
@@ -40,9 +41,8 @@ impl Gateway {
             Arc::new(move || app.readiness())
         };
         let admin = admin::router(metrics, life, Arc::clone(&ready));
-        let edge = EdgeLayer::new(app.clone());
-        let router = routes::router(app, admin);
-        Self { router, edge, metrics: metrics.clone(), life: life.clone(), ready }
+        let router = routes::router(app.clone(), admin);
+        Self { router, app, metrics: metrics.clone(), life: life.clone(), ready }
     }
 
     /// Says, whenever asked, whether reads can be answered, and if not, why not.
@@ -52,7 +52,9 @@ impl Gateway {
 
     /// Serves HTTP until the life ends.
     pub async fn serve(self, listener: TcpListener, limits: &HttpLimits) {
-        let Self { router, edge, metrics, life, .. } = self;
+        let Self { router, app, metrics, life, .. } = self;
+        let hosts = Hosts::of(&app.limits.hosts, listener.local_addr().ok());
+        let edge = EdgeLayer::new(app, hosts);
         http::serve("gateway", listener, router, edge, limits, &metrics, &life).await;
     }
 }

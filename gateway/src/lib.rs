@@ -15,6 +15,7 @@ mod existing;
 mod freshness;
 mod gateway;
 mod health;
+mod hosts;
 mod json;
 mod moment;
 mod openapi;
@@ -30,5 +31,7 @@ mod upstream;
 mod writes;
 
 pub use gateway::Gateway;
-pub use settings::{GATEWAY_ADDR, GatewayLimits, GatewaySettings, Origin, UpstreamSettings};
+pub use settings::{
+    GATEWAY_ADDR, GatewayLimits, GatewaySettings, HostName, Origin, UpstreamSettings,
+};
 pub use upstream::{Ready, Upstreams};

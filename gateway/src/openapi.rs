@@ -14,8 +14,9 @@ and problem details (RFC 9457) for `Accept: application/json`.\n\n\
 The routes below `/v1/config` and `/v1/health` are also there without `/v1`, for old clients.";
 
 /// The statuses that any operation with servers behind it may have.
-const COMMON: [(&str, &str); 5] = [
+const COMMON: [(&str, &str); 6] = [
     ("400", "A part of the request is wrong: `INVALID_ARGUMENT`"),
+    NOT_ALLOWED,
     ("429", "As many requests as allowed are being handled: `LIMIT_EXCEEDED`"),
     ("500", "A fault in the server: `INTERNAL`"),
     (
@@ -25,9 +26,15 @@ const COMMON: [(&str, &str); 5] = [
     ),
     ("504", "A server took too long: `DEADLINE_EXCEEDED`"),
 ];
+/// What any operation may have before anything of it is looked at.
+const NOT_ALLOWED: (&str, &str) =
+    ("403", "The gateway does not answer to this host name: `HOST_NOT_ALLOWED`");
 /// Those of operations that change something.
-const OF_WRITES: [(&str, &str); 1] =
-    [("403", "The web origin may not change configs: `ORIGIN_NOT_ALLOWED`")];
+const OF_WRITES: [(&str, &str); 1] = [(
+    "403",
+    "The web origin may not change configs (`ORIGIN_NOT_ALLOWED`), or the gateway does not answer to \
+     this host name (`HOST_NOT_ALLOWED`)",
+)];
 /// Those of operations that take a body.
 const OF_BODIES: [(&str, &str); 1] = [("408", "The body came too slowly: `REQUEST_TIMEOUT`")];
 

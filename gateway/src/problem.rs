@@ -37,6 +37,7 @@ pub(crate) enum Code {
     BodyTooLarge,
     UnsupportedMediaType,
     OriginNotAllowed,
+    HostNotAllowed,
     RequestTimeout,
 }
 
@@ -46,12 +47,13 @@ impl Code {
         Reason::ALL.into_iter().map(Self::Reason).chain(Self::OF_HTTP)
     }
 
-    const OF_HTTP: [Self; 6] = [
+    const OF_HTTP: [Self; 7] = [
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::OriginNotAllowed,
+        Self::HostNotAllowed,
         Self::RequestTimeout,
     ];
 
@@ -63,6 +65,7 @@ impl Code {
             Self::BodyTooLarge => "BODY_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::OriginNotAllowed => "ORIGIN_NOT_ALLOWED",
+            Self::HostNotAllowed => "HOST_NOT_ALLOWED",
             Self::RequestTimeout => "REQUEST_TIMEOUT",
         }
     }
@@ -76,6 +79,7 @@ impl Code {
             Self::BodyTooLarge => "the request's body is too large",
             Self::UnsupportedMediaType => "the request's body is in a form that is not understood",
             Self::OriginNotAllowed => "pages of this web origin may not change configs",
+            Self::HostNotAllowed => "the gateway does not answer to this host name",
             Self::RequestTimeout => "the request's body came too slowly",
         }
     }
@@ -94,7 +98,7 @@ impl Code {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::OriginNotAllowed => StatusCode::FORBIDDEN,
+            Self::OriginNotAllowed | Self::HostNotAllowed => StatusCode::FORBIDDEN,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         }
     }

@@ -60,6 +60,12 @@ pub struct GatewaySettings {
         value_delimiter = ','
     )]
     pub gateway_cors_origins: Vec<Origin>,
+
+    /// Names by which the gateway may be called, beside addresses and localhost: a comma-separated
+    /// list like `config.example.com`, or * for all. Unless set, all if other machines reach it, and
+    /// none if only this one does
+    #[arg(long, env = "CONFIGAPI_GATEWAY_HOSTS", value_name = "NAMES", value_delimiter = ',')]
+    pub gateway_hosts: Vec<HostName>,
 }
 
 impl GatewaySettings {
@@ -70,6 +76,7 @@ impl GatewaySettings {
             max_requests: self.gateway_max_requests,
             max_watches: self.gateway_max_watches,
             cors_origins: self.gateway_cors_origins.clone(),
+            hosts: self.gateway_hosts.clone(),
             ..GatewayLimits::default()
         }
     }
@@ -117,6 +124,8 @@ pub struct GatewayLimits {
     pub max_body_bytes_held: usize,
     /// Web origins that may do everything, beside the gateway's own and this machine's.
     pub cors_origins: Vec<Origin>,
+    /// Names by which the gateway may be called; if there are none, that depends on where it listens.
+    pub hosts: Vec<HostName>,
 }
 
 impl Default for GatewayLimits {
@@ -129,6 +138,7 @@ impl Default for GatewayLimits {
             heartbeat: Duration::from_secs(10),
             max_body_bytes_held: 256 << 20,
             cors_origins: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 }
@@ -166,6 +176,43 @@ impl FromStr for Origin {
             return Err(NotAnOrigin);
         }
         HeaderValue::from_str(text).map(Self::One).map_err(|_| NotAnOrigin)
+    }
+}
+
+/// The name of a host, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostName {
+    /// `*`.
+    Any,
+    /// One, without a port: `config.example.com`.
+    One(Box<str>),
+}
+
+/// A text that is no name of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAHostName;
+
+impl fmt::Display for NotAHostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a name like config.example.com, without scheme and port, nor *")
+    }
+}
+
+impl std::error::Error for NotAHostName {}
+
+impl FromStr for HostName {
+    type Err = NotAHostName;
+
+    fn from_str(text: &str) -> Result<Self, NotAHostName> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let name = text.strip_suffix('.').unwrap_or(text);
+        if name.is_empty() || !name.bytes().all(is_of_name) {
+            return Err(NotAHostName);
+        }
+        Ok(Self::One(name.into()))
     }
 }
 

@@ -24,9 +24,9 @@ fn impatient() -> HttpLimits {
 async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
     let app = TestApp::start_with(GatewayLimits::default(), impatient()).await;
     let mut slow_header = Raw::connect(app.address).await;
-    slow_header.say("PUT /v1/config/a HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
+    slow_header.say("PUT /v1/config/a HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
     let mut slow_body = Raw::connect(app.address).await;
-    let head = "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\
+    let head = "PUT /v1/config/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\
         content-type: text/plain\r\n\r\nabc";
     slow_body.say(head).await;
     let mut idle = Vec::new();
@@ -51,7 +51,7 @@ async fn one_request_too_many_is_told_to_come_again() {
     let limits = GatewayLimits { max_requests: 1, ..GatewayLimits::default() };
     let app = TestApp::start_with(limits, HttpLimits::default()).await;
     let mut busy = Raw::connect(app.address).await;
-    let head = "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\
+    let head = "PUT /v1/config/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\
         content-type: text/plain\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
     busy.say(head).await;
     // Now the request is being handled, and waits for its body.
@@ -82,7 +82,7 @@ async fn a_body_takes_room_as_it_comes_and_not_before() {
     let begin = async |length: &str| {
         let mut connection = Raw::connect(app.address).await;
         let head = format!(
-            "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\n{length}\r\ncontent-type: text/plain\r\n\
+            "PUT /v1/config/a HTTP/1.1\r\nhost: localhost\r\n{length}\r\ncontent-type: text/plain\r\n\
             expect: 100-continue\r\nconnection: close\r\n\r\n"
         );
         connection.say(head).await;
@@ -112,7 +112,7 @@ async fn a_body_without_a_length_is_bounded_with_the_others() {
     let app = TestApp::start_with(limits, HttpLimits::default()).await;
     let put = async |chunks: usize| {
         let mut connection = Raw::connect(app.address).await;
-        let head = "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
+        let head = "PUT /v1/config/a HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\
             content-type: text/plain\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
         connection.say(head).await;
         connection.hear_until("100 Continue").await;
@@ -136,7 +136,7 @@ async fn a_body_that_stops_coming_is_a_problem_like_others() {
     {
         let mut slow = Raw::connect(app.address).await;
         let head = format!(
-            "PUT /v1/config/a HTTP/1.1\r\nhost: x\r\n{length}\r\naccept: application/json\r\n\
+            "PUT /v1/config/a HTTP/1.1\r\nhost: localhost\r\n{length}\r\naccept: application/json\r\n\
             content-type: text/plain\r\n\r\n{begun}"
         );
         slow.say(head).await;

@@ -16,6 +16,7 @@ mod epochs;
 mod foreign_bodies;
 mod freshness;
 mod health;
+mod hosts;
 mod limits;
 mod names;
 mod paging;

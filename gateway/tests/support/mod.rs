@@ -94,7 +94,12 @@ impl TestApp {
         life: Lifecycle,
     ) -> Self {
         let gateway = Gateway::new(upstreams, limits, &metrics, &life);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::serve(gateway, "127.0.0.1:0", http, life).await
+    }
+
+    /// A gateway that listens there.
+    pub async fn serve(gateway: Gateway, at: &str, http: HttpLimits, life: Lifecycle) -> Self {
+        let listener = TcpListener::bind(at).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         life.spawn(async move { gateway.serve(listener, &http).await });
         // A server that is impatient may close a kept connection just when it is used again.

@@ -41,7 +41,8 @@ impl Raw {
 /// Sends a request target as it is, and gives the status.
 pub async fn raw(address: SocketAddr, method: &str, target: &str) -> u16 {
     let mut connection = Raw::connect(address).await;
-    let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let head =
+        format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     connection.say(head).await;
     let answer = connection.hear_all().await;
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)

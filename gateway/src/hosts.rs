@@ -1,0 +1,68 @@
+//! By which names the gateway may be called. A browser believes that a page belongs to the gateway if
+//! both have one name, and whoever owns a name can let it point anywhere, this machine included. So a
+//! gateway that only this machine reaches answers to no name that somebody else may own.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Uri};
+
+use crate::settings::HostName;
+
+/// The names that a gateway answers to, beside addresses and `localhost`, which nobody can own.
+#[derive(Debug, Clone)]
+pub(crate) enum Hosts {
+    Any,
+    These(Arc<[HostName]>),
+}
+
+impl Hosts {
+    /// Those that the setting names. Where it names none, that depends on who reaches the gateway.
+    pub fn of(named: &[HostName], listens_on: Option<SocketAddr>) -> Self {
+        let only_this_machine = listens_on.is_some_and(|address| address.ip().is_loopback());
+        let any =
+            if named.is_empty() { !only_this_machine } else { named.contains(&HostName::Any) };
+        if any { Self::Any } else { Self::These(named.into()) }
+    }
+
+    /// Whether a request that was sent to this name may be handled.
+    pub fn allow(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        let Self::These(names) = self else { return true };
+        // Browsers always say whom they call.
+        let Some(host) = called(headers, uri) else { return true };
+        let name = without_port(host);
+        is_address(name)
+            || is_localhost(name)
+            || names.iter().any(|known| matches!(known, HostName::One(one) if same(one, name)))
+    }
+}
+
+/// Whom a request is for, as far as it says.
+pub(crate) fn called<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Option<&'r str> {
+    let host = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+    host.or_else(|| uri.authority().map(Authority::as_str))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    }
+}
+
+fn is_address(name: &str) -> bool {
+    let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    inner.unwrap_or(name).parse::<IpAddr>().is_ok()
+}
+
+/// RFC 6761: these names are this machine, for everybody.
+fn is_localhost(name: &str) -> bool {
+    let last = name.strip_suffix('.').unwrap_or(name).rsplit('.').next();
+    last.is_some_and(|label| label.eq_ignore_ascii_case("localhost"))
+}
+
+fn same(known: &str, name: &str) -> bool {
+    known.eq_ignore_ascii_case(name.strip_suffix('.').unwrap_or(name))
+}
