@@ -334,6 +334,8 @@ fn snapshots_are_inspected_and_damage_is_told() {
     let holds_all = |snapshot: &Value| snapshot["position"] == 8;
     while !inspect().json().as_array().unwrap().iter().any(holds_all) {}
     drop(serving);
+    // As a server leaves it that is killed while it writes one.
+    std::fs::write(snapshots.join("unfinished.tmp"), "half of a snapshot").unwrap();
     let found = inspect().succeeded().json();
     let newest = found.as_array().unwrap().iter().find(|it| holds_all(it)).unwrap();
     assert_eq!((&newest["configs"], &newest["events"]), (&5.into(), &8.into()));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use configapi_query_service::snapshot::{SnapshotInfo, inspect};
+use configapi_query_service::snapshot::{SnapshotInfo, inspect, is_named_as_one};
 
 use super::store::written;
 use crate::arguments::OutputArguments;
@@ -67,7 +67,8 @@ pub fn run(arguments: SnapshotArguments) -> Result<(), Failure> {
     }
 }
 
-/// All files, those in directories in order of their names.
+/// All files, and all snapshots of directories in the order of their names. What else lies there, such as
+/// one that is being written, is not meant.
 fn files(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
@@ -79,7 +80,7 @@ fn files(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
         let mut inside = Vec::new();
         for entry in fs::read_dir(&path).map_err(cannot)? {
             let file = entry.map_err(cannot)?.path();
-            if file.is_file() {
+            if is_named_as_one(&file) {
                 inside.push(file);
             }
         }

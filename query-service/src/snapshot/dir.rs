@@ -22,6 +22,12 @@ const PREFIX: &str = "snapshot-";
 const SUFFIX: &str = ".cfgsnap";
 const UNFINISHED: &str = "unfinished.tmp";
 
+/// Whether a file has the name of a snapshot, as those have that were written to their end.
+pub fn is_named_as_one(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
 /// Where snapshots lie. Clones are the same directory.
 #[derive(Debug, Clone)]
 pub(crate) struct SnapshotDir {
@@ -160,9 +166,7 @@ impl SnapshotDir {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+            if is_named_as_one(&entry.path()) {
                 files.push((entry.path(), entry.metadata()?.modified()?));
             }
         }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use configapi_domain::{Position, Timestamp};
 use configapi_event_log::{Epoch, Hash, LogId};
 
+pub use self::dir::is_named_as_one;
 pub(crate) use self::dir::{Candidate, SnapshotDir};
 pub(crate) use self::file::load;
 pub(crate) use self::keeper::{Keeper, KeeperSettings};
