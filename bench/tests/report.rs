@@ -8,7 +8,7 @@ use configapi_bench::{
         CpuPerOperation, Measured, Results, Run, RunSettings, ServerStart, Verdict, judged, plot,
         table,
     },
-    suite::{Conditions, Subject, Unit},
+    suite::{Conditions, RestedCore, Subject, Unit},
     workload::Workload,
 };
 
@@ -27,6 +27,7 @@ fn conditions() -> Conditions {
         etcd: text("etcd Version: 3.5.1"),
         etcd_settings: text("fsync on"),
         fdatasync_us: 123.4,
+        core: RestedCore { busy_us: 12.3, rested_us: 98.7 },
         load_average_before: text("0.10 0.20 0.30"),
         load_average_after: text("2.10 1.20 0.30"),
     }

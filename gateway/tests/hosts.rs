@@ -24,7 +24,8 @@ async fn called(app: &TestApp, host: &str, path: &str) -> Got {
 }
 
 fn limits(hosts: &[&str]) -> GatewayLimits {
-    let hosts = hosts.iter().map(|name| name.parse().unwrap()).collect();
+    let named = |name: &&str| name.parse().expect("a name");
+    let hosts = hosts.iter().map(named).collect();
     GatewayLimits { hosts, ..GatewayLimits::default() }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{Measured, Results, Verdict, grouped, judged, shown};
-use crate::suite::{Subject, Unit};
+use crate::suite::{RestedCore, Subject, Unit};
 
 /// The page.
 pub fn table(results: &Results) -> String {
@@ -33,6 +33,14 @@ fn write_conditions(page: &mut String, results: &Results) -> fmt::Result {
     writeln!(page, "| | |\n|---|---|")?;
     let cpu = format!("{} × {}", conditions.cores, conditions.cpu);
     let sync = format!("{} µs to write 4 KiB and `fdatasync`", shown(conditions.fdatasync_us));
+    let core = match conditions.core {
+        core if core == RestedCore::default() => "unknown".to_owned(),
+        RestedCore { busy_us, rested_us } => format!(
+            "{} µs to look at 128 KiB, {} µs after 1.5 ms of rest",
+            shown(busy_us),
+            shown(rested_us)
+        ),
+    };
     let load = format!(
         "{} before, {} after (1, 5, 15 minutes)",
         conditions.load_average_before, conditions.load_average_after
@@ -49,6 +57,7 @@ fn write_conditions(page: &mut String, results: &Results) -> fmt::Result {
         ("CPU, shared by client, servers and database", &cpu),
         ("Memory", &conditions.memory),
         ("Kernel", &conditions.kernel),
+        ("A core", &core),
         ("Disk", &sync),
         ("Load average", &load),
         ("Commit", &conditions.commit),

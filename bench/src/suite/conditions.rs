@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Options;
+use super::{Options, rested::RestedCore};
 
 /// How often the disk is asked to prove that it is one.
 const SYNCS: usize = 64;
@@ -32,6 +32,9 @@ pub struct Conditions {
     pub etcd_settings: String,
     /// The median time that writing 4 KiB and `fdatasync` took where the stores are.
     pub fdatasync_us: f64,
+    /// Older results do not say.
+    #[serde(default)]
+    pub core: RestedCore,
     pub load_average_before: String,
     pub load_average_after: String,
 }
@@ -55,6 +58,7 @@ impl Conditions {
                 .map_or_else(unknown, |etcd| said_by(&etcd.display().to_string(), &["--version"])),
             etcd_settings: "one member, defaults, fsync on, quota 8 GiB".to_owned(),
             fdatasync_us: median_sync(directory).map_or(0.0, |time| time.as_secs_f64() * 1e6),
+            core: RestedCore::find_out(),
             load_average_before: load_average(),
             load_average_after: String::new(),
         }

@@ -6,6 +6,7 @@ mod cpu;
 mod measure;
 mod plan;
 mod process;
+mod rested;
 mod starts;
 mod subjects;
 
@@ -20,7 +21,7 @@ use configapi_runtime::settings;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use self::plan::Measurement;
-pub use self::{conditions::Conditions, plan::Unit, subjects::Subject};
+pub use self::{conditions::Conditions, plan::Unit, rested::RestedCore, subjects::Subject};
 use self::{
     measure::measure,
     starts::measure_start,
