@@ -59,6 +59,8 @@ pin_project! {
         // Made only if the handler is not done at once.
         #[pin]
         timer: Option<Sleep>,
+        // Whether the deadline was seen to be over. From then on the handler has its last moment.
+        is_over: bool,
         watched: Option<Watched>,
         waiting: Option<Waiting>,
         span: Span,
@@ -89,7 +91,8 @@ impl<F, B> Stage<F, B> {
 
 impl<F, B> Handled<F, B> {
     pub fn new(stage: Stage<F, B>, watched: Watched, waiting: Option<Waiting>, span: Span) -> Self {
-        Self { stage, timer: None, watched: Some(watched), waiting, span }
+        let watched = Some(watched);
+        Self { stage, timer: None, is_over: false, watched, waiting, span }
     }
 }
 
@@ -119,13 +122,15 @@ where
                     Ok(Poll::Ready(said)) => Ok(said),
                     Ok(Poll::Pending) => {
                         if this.timer.is_none() {
-                            // On a busy machine the deadline may be over before the handler's
-                            // own timer was even looked at.
-                            let deadline = call.deadline().max(Instant::now());
-                            this.timer.set(Some(sleep_until(deadline + GRACE)));
+                            this.timer.set(Some(sleep_until(call.deadline())));
                         }
-                        if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-                            ready!(timer.poll(context));
+                        if let Some(mut timer) = this.timer.as_mut().as_pin_mut() {
+                            ready!(timer.as_mut().poll(context));
+                            // The handler's own timer was looked at only now, however late it is.
+                            if !std::mem::replace(this.is_over, true) {
+                                timer.as_mut().reset(Instant::now() + GRACE);
+                                ready!(timer.poll(context));
+                            }
                         }
                         Err(refusal::deadline_exceeded())
                     }
