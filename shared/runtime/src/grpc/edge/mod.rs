@@ -37,7 +37,7 @@ use super::{CallLimits, reflection::Method, refusal};
 use crate::metrics::Metrics;
 
 /// A handler that answers for itself at its deadline (with `OUTCOME_UNKNOWN`, say) goes first: the
-/// edge waits this much longer.
+/// edge waits this much longer, from when it sees that the deadline is over.
 pub const GRACE: Duration = Duration::from_millis(20);
 
 /// When the time for an answer is over, its last word has this long to leave before it is given up.
