@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use configapi_proto::Reason;
-use configapi_runtime::http::Caught;
+use configapi_proto::{ApiError, Reason};
+use configapi_runtime::http::{Caught, Room};
 use configapi_runtime::request_id::RequestId;
 use http::{Method, StatusCode, Uri};
 use pin_project_lite::pin_project;
@@ -30,12 +30,13 @@ const NEVER_SHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 pub(crate) struct EdgeLayer {
     app: App,
     hosts: Hosts,
+    room: Room,
 }
 
 impl EdgeLayer {
-    /// For a gateway that answers to these names.
-    pub fn new(app: App, hosts: Hosts) -> Self {
-        Self { app, hosts }
+    /// For a gateway that answers to these names, and has this room for large answers.
+    pub fn new(app: App, hosts: Hosts, room: Room) -> Self {
+        Self { app, hosts, room }
     }
 }
 
@@ -43,7 +44,8 @@ impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner, app: self.app.clone(), hosts: self.hosts.clone() }
+        let Self { app, hosts, room } = self.clone();
+        Edge { inner, app, hosts, room }
     }
 }
 
@@ -53,6 +55,7 @@ pub(crate) struct Edge<S> {
     inner: S,
     app: App,
     hosts: Hosts,
+    room: Room,
 }
 
 impl<S> Service<Request> for Edge<S>
@@ -79,13 +82,15 @@ where
         request.extensions_mut().insert(format);
         let from = From::of(request.headers(), request.uri(), &self.app.limits.cors_origins);
         let asked_before = cors::is_preflight(request.method(), request.headers());
+        let (method, room) = (request.method().clone(), self.room.clone());
         let (stage, place) = match self.admit(&from, &request) {
             Ok(place) => {
                 (Stage::Handling { handling: Caught::begin(|| self.inner.call(request)) }, place)
             }
             Err(problem) => (Stage::Refused { problem: Some(problem) }, None),
         };
-        EdgeFuture { stage, asker: Some(Asker { format, request_id, from, asked_before, place }) }
+        let asker = Asker { method, format, request_id, from, asked_before, place, room };
+        EdgeFuture { stage, asker: Some(asker) }
     }
 }
 
@@ -158,17 +163,22 @@ where
 
 /// Who asked, as far as the answer depends on it.
 struct Asker {
+    method: Method,
     format: Format,
     request_id: RequestId,
     from: From,
     asked_before: bool,
     place: Option<OwnedSemaphorePermit>,
+    room: Room,
 }
 
 impl Asker {
     /// The answer as this client wants it.
     fn answered(self, mut response: Response) -> Response {
         drop(self.place);
+        if self.room.hold(&self.method, &mut response).is_err() {
+            response = no_room().into_response();
+        }
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = problem.worded(response, self.format, self.request_id.as_str());
         }
@@ -177,12 +187,19 @@ impl Asker {
     }
 }
 
+/// The answer that takes the place of a large one.
+fn no_room() -> Problem {
+    let detail =
+        "clients have yet to take as many bytes of answers as the gateway holds; try again later";
+    ApiError::new(Reason::LimitExceeded, detail).into()
+}
+
 /// The answer where there is nothing. A name whose slashes were not encoded ends up here too, and
 /// so does one that tries to climb.
 pub(crate) async fn no_such_route(uri: Uri) -> Problem {
     let mut segments = uri.path().split('/');
     if segments.any(|segment| matches!(segment, "." | "..")) {
-        let error = configapi_proto::ApiError::invalid("path", "must not have . or .. segments");
+        let error = ApiError::invalid("path", "must not have . or .. segments");
         return error.into();
     }
     let hint = if uri.path().contains("/config/") {

@@ -54,7 +54,7 @@ impl Gateway {
     pub async fn serve(self, listener: TcpListener, limits: &HttpLimits) {
         let Self { router, app, metrics, life, .. } = self;
         let hosts = Hosts::of(&app.limits.hosts, listener.local_addr().ok());
-        let edge = EdgeLayer::new(app, hosts);
+        let edge = |room| EdgeLayer::new(app, hosts, room);
         http::serve("gateway", listener, router, edge, limits, &metrics, &life).await;
     }
 }

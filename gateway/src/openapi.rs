@@ -17,7 +17,7 @@ The routes below `/v1/config` and `/v1/health` are also there without `/v1`, for
 const COMMON: [(&str, &str); 6] = [
     ("400", "A part of the request is wrong: `INVALID_ARGUMENT`"),
     NOT_ALLOWED,
-    ("429", "As many requests as allowed are being handled: `LIMIT_EXCEEDED`"),
+    ("429", "As many requests, or bytes of answers, as allowed are under way: `LIMIT_EXCEEDED`"),
     ("500", "A fault in the server: `INTERNAL`"),
     (
         "503",

@@ -6,7 +6,7 @@ use configapi_gateway::GatewayLimits;
 use configapi_runtime::connections::ConnectionLimits;
 use configapi_runtime::http::HttpLimits;
 
-use crate::support::{Ask, Raw, TestApp};
+use crate::support::{Ask, Raw, TestApp, eventually};
 
 fn impatient() -> HttpLimits {
     HttpLimits {
@@ -62,6 +62,32 @@ async fn one_request_too_many_is_told_to_come_again() {
     busy.say("abc").await;
     assert!(busy.hear_all().await.starts_with("HTTP/1.1 200"));
     assert_eq!(app.get("/v1/config/a").got().await.body, "abc");
+}
+
+#[tokio::test]
+async fn a_large_answer_too_many_is_a_problem_like_others() {
+    const LARGE_BYTES: usize = 900_000;
+    // More than the system takes off the gateway's hands.
+    const UNREAD: usize = 20;
+    let http = HttpLimits { max_answer_bytes: LARGE_BYTES * 3 / 2, ..HttpLimits::default() };
+    let app = TestApp::start_with(GatewayLimits::default(), http).await;
+    app.set("large", &"x".repeat(LARGE_BYTES)).await;
+    app.set("small", "y").await;
+    let mut slow = Raw::connect(app.address).await;
+    slow.say("GET /v1/config/large HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(UNREAD)).await;
+    let large = || app.get("/v1/config/large");
+    let mut refused = large().got_json().await;
+    eventually(async || {
+        refused = large().got_json().await;
+        refused.status == 429
+    })
+    .await;
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.header("content-type"), "application/problem+json");
+    assert_eq!(refused.json()["code"], "LIMIT_EXCEEDED");
+    assert_eq!(app.get("/v1/config/small").got().await.body, "y");
+    drop(slow);
+    eventually(async || large().got().await.status == 200).await;
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ pub(crate) const SMALL_BYTES: usize = 16 << 10;
 const UNIT_BYTES: usize = 1 << 10;
 
 /// As many bytes of answers are under way as the server holds.
-#[derive(Debug)]
-pub(crate) struct Full;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
 
 /// How many bytes of large answers may be under way. Clones are the same bytes.
 #[derive(Debug, Clone)]

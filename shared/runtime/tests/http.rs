@@ -72,7 +72,8 @@ impl HttpServer {
             );
         let (counted, lived) = (metrics.clone(), life.clone());
         life.spawn(async move {
-            http::serve("rest", listener, router, Identity::new(), &limits, &counted, &lived).await;
+            http::serve("rest", listener, router, |_| Identity::new(), &limits, &counted, &lived)
+                .await;
         });
         let finished = tokio::spawn(life.clone().finish());
         Self { listener_address, life, metrics, gate, reached, finished }

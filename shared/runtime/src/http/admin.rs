@@ -90,7 +90,7 @@ pub async fn serve(listener: TcpListener, metrics: &Metrics, life: &Lifecycle, r
         ConnectionLimits { max_connections: MAX_CONNECTIONS, ..ConnectionLimits::default() };
     let limits = HttpLimits { connections, ..HttpLimits::default() };
     let router = router(metrics, life, ready);
-    super::serve("admin", listener, router, Identity::new(), &limits, metrics, life).await;
+    super::serve("admin", listener, router, |_| Identity::new(), &limits, metrics, life).await;
 }
 
 async fn page(State(asked): State<Asked>) -> Response {

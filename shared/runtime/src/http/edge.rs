@@ -27,9 +27,9 @@ use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Caught, HttpLimits, paced::Paced};
+use super::{Caught, HttpLimits, Room, paced::Paced};
 use crate::{
-    answers::{Answers, Full, SMALL_BYTES},
+    answers::Full,
     metrics::{HttpFamilies, HttpLabels, Metrics, RouteLabels, seconds},
     request_id::{REQUEST_ID, RequestId},
     trace::{self, Span, TRACEPARENT},
@@ -48,16 +48,16 @@ struct Shared {
     families: HttpFamilies,
     body_pause: Duration,
     body_total: Duration,
-    answers: Answers,
+    room: Room,
 }
 
 impl EdgeLayer {
-    pub fn new(limits: &HttpLimits, metrics: &Metrics) -> Self {
+    pub fn new(limits: &HttpLimits, room: Room, metrics: &Metrics) -> Self {
         Self(Arc::new(Shared {
             families: metrics.http.clone(),
             body_pause: limits.body_pause_timeout,
             body_total: limits.body_timeout,
-            answers: Answers::new(limits.max_answer_bytes),
+            room,
         }))
     }
 }
@@ -91,14 +91,14 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let started = Instant::now();
-        let route = route_of(&request);
+        let (method, route) = (request.method().clone(), route_of(&request));
         let request_id = RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
         request.extensions_mut().insert(request_id.clone());
         let span = begin_span(&mut request, &route);
         let (request, too_slow) = self.shared.paced(request);
         let handling = Caught::begin(|| self.inner.call(request));
         let shared = Arc::clone(&self.shared);
-        let watch = Watch { shared, started, route, request_id, span, too_slow };
+        let watch = Watch { shared, started, method, route, request_id, span, too_slow };
         EdgeFuture { handling, watch: Some(watch) }
     }
 }
@@ -135,6 +135,7 @@ where
 struct Watch {
     shared: Arc<Shared>,
     started: Instant,
+    method: Method,
     route: RouteLabels,
     request_id: RequestId,
     span: Option<Span>,
@@ -147,7 +148,10 @@ impl Watch {
         let is_late = self.too_slow.is_some_and(|flag| flag.load(Ordering::Relaxed));
         let mut response = match answered {
             Some(response) if is_late => request_timeout(response),
-            Some(response) => self.shared.placed(response, &self.route),
+            Some(mut response) => match self.shared.room.hold(&self.method, &mut response) {
+                Ok(()) => response,
+                Err(Full) => too_many_requests(),
+            },
             None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         };
         response.headers_mut().insert(REQUEST_ID, self.request_id.as_header().clone());
@@ -173,20 +177,6 @@ impl Shared {
         let flag = Arc::clone(&too_slow);
         let pace = |body| Body::new(Paced::new(body, self.body_pause, self.body_total, flag));
         (request.map(pace), Some(too_slow))
-    }
-
-    /// The answer with a place for its bytes if they are many; the refusal of it if there is no place.
-    /// What was done is told in any case, whatever room it takes.
-    fn placed(&self, mut response: Response, route: &RouteLabels) -> Response {
-        let bytes = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
-        let is_read = matches!(route.method, "GET" | "HEAD");
-        if let Some(bytes) = bytes.filter(|&bytes| is_read && bytes > SMALL_BYTES) {
-            match self.answers.place_for(bytes) {
-                Ok(place) => drop(response.extensions_mut().insert(place)),
-                Err(Full) => return too_many_requests(),
-            }
-        }
-        response
     }
 
     fn count(&self, route: RouteLabels, status: StatusCode, took: Duration) {

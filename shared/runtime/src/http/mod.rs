@@ -6,6 +6,7 @@ mod caught;
 mod connection;
 mod edge;
 mod paced;
+mod room;
 
 use std::{convert::Infallible, time::Duration};
 
@@ -14,8 +15,9 @@ use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, layer::util::Stack};
 
-pub use self::{caught::Caught, paced::Interrupted};
+pub use self::{caught::Caught, paced::Interrupted, room::Room};
 use self::{connection::OfConnection, edge::EdgeLayer};
+pub use crate::answers::Full;
 use crate::{
     calls::Calls,
     connections::{self, ConnectionLimits},
@@ -67,21 +69,24 @@ impl Default for HttpLimits {
 /// Serves until the end is asked for, then drains until the life's drain limit is over.
 /// Endless answers are expected to end by themselves once `life.soft()` is cancelled.
 ///
-/// `within` is a layer around every route, inside the one that all servers have. The router puts
-/// whatever is layered around a route into boxes, so both are put there as one.
+/// `within` makes a layer around every route, inside the one that all servers have. A large answer for
+/// which there is no room gets a short text as its refusal, unless that layer holds its place and says
+/// it better. The router puts whatever is layered around a route into boxes, so both are put there as
+/// one.
 pub async fn serve<L>(
     name: &'static str,
     listener: TcpListener,
     router: Router,
-    within: L,
+    within: impl FnOnce(Room) -> L,
     limits: &HttpLimits,
     metrics: &Metrics,
     life: &Lifecycle,
 ) where
     L: Layer<Route, Service: RouteService> + Clone + Send + Sync + 'static,
 {
-    let edge = EdgeLayer::new(limits, metrics);
-    let router = router.layer(Stack::new(within, edge)).with_state(());
+    let room = Room::new(limits.max_answer_bytes);
+    let edge = EdgeLayer::new(limits, room.clone(), metrics);
+    let router = router.layer(Stack::new(within(room), edge)).with_state(());
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(server = name, address, "listening for HTTP");
     let meter = metrics.connections.of(name);

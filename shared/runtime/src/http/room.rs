@@ -1,0 +1,35 @@
+//! The room that one HTTP server has for large answers.
+
+use axum::response::Response;
+use http::Method;
+use http_body::Body as _;
+
+use crate::answers::{Answers, Full, Place, SMALL_BYTES};
+
+/// As many bytes of large answers as a server holds for clients that have not taken them yet. Clones
+/// are the same room.
+#[derive(Debug, Clone)]
+pub struct Room(Answers);
+
+impl Room {
+    /// For so many bytes.
+    pub(super) fn new(max_answer_bytes: usize) -> Self {
+        Self(Answers::new(max_answer_bytes))
+    }
+
+    /// Holds an answer's place until it was taken, if it is large and has none yet. What was done is
+    /// told in any case, whatever room it takes; so only answers to those who read can be refused.
+    pub fn hold(&self, method: &Method, response: &mut Response) -> Result<(), Full> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Ok(());
+        }
+        let bytes = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
+        if let Some(bytes) = bytes.filter(|&bytes| bytes > SMALL_BYTES)
+            && response.extensions().get::<Place>().is_none()
+        {
+            let place = self.0.place_for(bytes)?;
+            response.extensions_mut().insert(place);
+        }
+        Ok(())
+    }
+}
