@@ -111,6 +111,33 @@ fn the_differences_are_shown_first_and_a_dry_run_ends_there() {
 }
 
 #[test]
+fn whoever_sits_at_a_terminal_is_asked_before_anything_is_written() {
+    let servers = Servers::start();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.json"), r#"{"app/name": "ConfigApi"}"#).unwrap();
+    let import = |more: &[&str], answer| {
+        let arguments = ["import", "a.json", "-o", "json"].iter().chain(more).copied();
+        servers.configapi(arguments).in_directory(directory.path()).typed(answer).ends()
+    };
+    for answer in ["n\n", "\n", "yesterday\n", "\u{4}"] {
+        let ended = import(&[], answer).failed_with(1);
+        assert!(
+            ended.stderr.contains("Make 1 changes in the namespace default? [y/N] "),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.contains("nothing was written"), "{ended:?}");
+        servers.configapi(["get", "app/name", "--linearizable"]).ends().failed_with(1);
+    }
+    let dry = import(&["--dry-run"], "").succeeded();
+    assert!(!dry.stderr.contains("[y/N]"), "{dry:?}");
+    assert_eq!(import(&[], "y\n").succeeded().json()["written"], 1);
+    // There is nothing to ask for any more.
+    assert_eq!(import(&[], "").succeeded().json()["unchanged"], 1);
+    std::fs::write(directory.path().join("a.json"), r#"{"app/name": "renamed"}"#).unwrap();
+    assert_eq!(import(&["--yes"], "").succeeded().json()["written"], 1);
+}
+
+#[test]
 fn only_names_with_the_prefix_are_imported() {
     let servers = furnished();
     let file = r#"{"app/name": "New", "other": "1"}"#;

@@ -1,17 +1,27 @@
 //! The binary as a process: arguments and stdin in; stdout, stderr and exit code out.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 /// The binary, not started yet. It sees none of this process's environment.
 pub struct Configapi {
     command: Command,
-    stdin: Option<Vec<u8>>,
+    stdin: Stdin,
+}
+
+/// Where it reads from.
+enum Stdin {
+    Nothing,
+    Bytes(Vec<u8>),
+    /// A terminal, at which somebody types this.
+    Terminal(&'static str),
 }
 
 /// What a process left.
@@ -27,6 +37,7 @@ pub struct Running {
     pub child: Child,
     pub stdout: BufReader<ChildStdout>,
     stderr: Receiver<String>,
+    _terminal: Option<File>,
 }
 
 /// The binary with these arguments.
@@ -36,7 +47,17 @@ pub fn configapi<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Configapi 
     // Where a binary that was built to be measured leaves what it reached.
     let coverage = "LLVM_PROFILE_FILE";
     command.envs(std::env::var_os(coverage).map(|path| (coverage, path)));
-    Configapi { command, stdin: None }
+    Configapi { command, stdin: Stdin::Nothing }
+}
+
+/// A terminal: where it is typed, and what a process reads from.
+fn terminal() -> (File, File) {
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&keyboard).unwrap();
+    unlockpt(&keyboard).unwrap();
+    let name = ptsname(&keyboard, Vec::new()).unwrap();
+    let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (keyboard.into(), terminal)
 }
 
 impl Configapi {
@@ -56,16 +77,30 @@ impl Configapi {
     }
 
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Some(bytes.into());
+        self.stdin = Stdin::Bytes(bytes.into());
+        self
+    }
+
+    /// With a terminal as its stdin, at which somebody types this.
+    pub fn typed(mut self, text: &'static str) -> Self {
+        self.stdin = Stdin::Terminal(text);
         self
     }
 
     /// Starts it, and lets it go on.
     pub fn starts(mut self) -> Running {
-        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        let (stdin, terminal) = match self.stdin {
+            Stdin::Nothing => (Stdio::null(), None),
+            Stdin::Bytes(_) => (Stdio::piped(), None),
+            Stdin::Terminal(text) => {
+                let (mut keyboard, terminal) = terminal();
+                keyboard.write_all(text.as_bytes()).unwrap();
+                (terminal.into(), Some(keyboard))
+            }
+        };
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
-        if let Some(bytes) = self.stdin {
+        if let Stdin::Bytes(bytes) = self.stdin {
             let mut stdin = child.stdin.take().unwrap();
             // Whoever does not read its stdin closes it; that is its own affair.
             thread::spawn(move || stdin.write_all(&bytes));
@@ -80,7 +115,7 @@ impl Configapi {
                 let _ = sender.send(std::mem::take(&mut line));
             }
         });
-        Running { child, stdout, stderr }
+        Running { child, stdout, stderr, _terminal: terminal }
     }
 
     /// Starts it, and waits for its end.
