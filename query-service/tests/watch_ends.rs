@@ -2,11 +2,14 @@
 
 use configapi_event_log::EventLog as _;
 use configapi_proto::Reason;
-use configapi_proto::v1::{WatchRequest, watch_request};
+use configapi_proto::v1::{WatchRequest, event, watch_request};
 use configapi_query_service::QuerySettings;
 
-use crate::support::{FaultyLog, Server, Writer, memory_log, quick, reason_of, token_of};
-use crate::watching::after_position;
+use crate::support::{
+    FaultyLog, Op, Server, Writer, at_least, eventually, key, memory_log, quick, reason_of,
+    token_of,
+};
+use crate::watching::{after_position, small_frames};
 
 #[tokio::test]
 async fn a_shutdown_ends_a_watch_with_the_token_to_go_on_from() {
@@ -73,6 +76,57 @@ async fn a_lost_tail_ends_a_watch_that_has_seen_it() {
     let mut frames = server.watch(kept).await.unwrap();
     frames.started().await;
     assert_eq!(frames.events().await.1.token, token);
+}
+
+#[tokio::test]
+async fn half_an_apply_that_was_lost_is_not_followed_by_half_of_another() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    writer.set("default/a", "1").await;
+    let server = Server::start(faulty.clone(), &small_frames(2));
+    server.until_ready().await;
+    let mut frames = server.watch(after_position(1)).await.unwrap();
+    frames.started().await;
+    // Values so large that no frame is made before the one ahead of it was taken.
+    let apply = |value: &str| {
+        let value = value.repeat(20_000);
+        let ops = (0..6).map(|n| (key(&format!("default/{n}")), Op::Set(value.clone())));
+        ops.collect::<Vec<_>>()
+    };
+    let lost = writer.commit(apply("lost")).await;
+    server.value("default/0", &lost).await;
+    let (half, _) = frames.events().await;
+    assert!(half.len() < 6, "the Apply is larger than a frame");
+
+    // All of the Apply was lost, and nothing before it.
+    let promoted = memory_log(1);
+    let mut survivor = Writer::new(promoted.clone()).await;
+    let kept = survivor.set("default/a", "1").await;
+    survivor.head.epoch = promoted.begin_epoch(&survivor.head).await.unwrap();
+    let token = survivor.commit(apply("new")).await;
+    faulty.replace(promoted);
+    eventually("the new tail is served", async || {
+        server.get("default/0", Some(at_least(&token))).await.is_ok()
+    })
+    .await;
+
+    let status = frames.next().await.unwrap().unwrap_err();
+    assert_eq!(reason_of(&status), Reason::LogChanged);
+    assert_eq!(token_of(&status), Some(kept.clone()));
+    let mut resumed = after_position(0);
+    resumed.start = Some(watch_request::Start::AfterToken(kept));
+    let mut frames = server.watch(resumed).await.unwrap();
+    frames.started().await;
+    let mut changes = Vec::new();
+    while changes.len() < 6 {
+        changes.extend(frames.events().await.0.into_iter().filter_map(|event| event.change));
+    }
+    let all_new = changes.iter().all(|change| match change {
+        event::Change::ValueSet(set) => set.value.starts_with("new"),
+        _ => false,
+    });
+    assert!(all_new, "something of what was lost is among them");
 }
 
 #[tokio::test]

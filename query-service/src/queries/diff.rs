@@ -40,7 +40,9 @@ impl Core {
 
         let (view, span) = if let Some(token) = &paging.token {
             let view = self.freshness.view(&[Wish::Token(token.at)], deadline).await?;
-            (view, span_of(Position(token.at.position), token.other, &paging)?)
+            let later = Moment::Token(token.at).resolve(&view);
+            let earlier = Moment::Position(token.other).resolve(&view);
+            (view, span_of(later, earlier, &paging)?)
         } else {
             let wishes = [wish, from.wish(), to.wish()];
             let view = self.freshness.view(&wishes, deadline).await?;

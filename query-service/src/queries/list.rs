@@ -49,7 +49,9 @@ impl Core {
     ) -> Result<(Arc<View>, Position), ApiError> {
         if let Some(token) = &paging.token {
             let view = self.freshness.view(&[Wish::Token(token.at)], deadline).await?;
-            return Ok((view, Position(token.at.position)));
+            // A token that somebody made up may name a position within an Apply.
+            let position = Moment::Token(token.at).resolve(&view);
+            return Ok((view, position));
         }
         let view = self.freshness.view(&[wish, moment.wish()], deadline).await?;
         let position = moment.resolve(&view);

@@ -215,14 +215,15 @@ impl Watcher {
         Ok(view)
     }
 
-    /// Whether the cursor means the same in the log of this view. Where a state was dropped without
-    /// a new epoch, nothing tells, so it does not.
+    /// Whether the cursor means the same in the log of this view: all that was looked at, for half an
+    /// Apply that was sent must not be followed by the other half of another one. Where a state was
+    /// dropped without a new epoch, nothing tells, so it does not.
     fn still_holds(&self, view: &View) -> bool {
         let before = self.log.lineage.current();
         let is_told = view.generation == self.generation || view.log.lineage.current() > before;
         is_told
             && view.log.log_id == self.log.log_id
-            && view.log.lineage.still_holds(before, self.cursor.safe)
+            && view.log.lineage.still_holds(before, self.cursor.seen)
     }
 
     fn ended(&self, mut error: ApiError) -> ApiError {
