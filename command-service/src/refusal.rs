@@ -34,8 +34,8 @@ pub(crate) fn api_error(
         }
         Refusal::LogChanged => ApiError::new(
             Reason::LogChanged,
-            "the log was restored or lost its tail under this server; an operator has to begin a \
-             new epoch or restart the server",
+            "the log was restored or lost its tail under this server; nothing was written, and \
+             nothing will be until an operator brings the log back or begins a new epoch",
         )
         .with_precondition("log", "must hold everything that this server wrote"),
         Refusal::Broken(why) => {

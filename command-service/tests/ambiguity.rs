@@ -92,6 +92,11 @@ async fn a_log_that_lost_its_tail_is_not_written_until_a_new_epoch_says_so() {
     log.replace_by(before.clone());
     let error = server.set("a", "1").await.unwrap_err();
     assert_eq!(error.reason, Reason::LogChanged);
+    assert!(
+        error.message.ends_with("an operator brings the log back or begins a new epoch"),
+        "{error}"
+    );
+    assert_eq!(error.precondition_violations[0].subject, "log");
     assert_eq!(server.set("a", "1").await.unwrap_err().reason, Reason::LogChanged);
     assert!(crate::support::rows(&*log).await.is_empty());
     let head = before.head().await.unwrap();

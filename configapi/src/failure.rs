@@ -166,6 +166,12 @@ fn hint(error: &ApiError) -> Option<String> {
             let id = detail(key::REQUEST_ID)?;
             format!("repeat the same command with --request-id {id} to learn what became of it")
         }
+        // Of a write, which stands on no token.
+        Reason::LogChanged if !error.precondition_violations.is_empty() => {
+            "an operator brings the log back, or announces its loss with `configapi begin-epoch`; \
+             restarting the server would hide it"
+                .to_owned()
+        }
         Reason::LogChanged => {
             "the log was restored or lost its tail: start over without the old token".to_owned()
         }

@@ -49,7 +49,8 @@ fn of_reason(reason: Reason) -> &'static str {
             "Repeat the command with the same Idempotency-Key; without one, read the config first"
         }
         Reason::LogChanged => {
-            "The log was restored or lost its tail; forget the token and read the state anew"
+            "The log was restored or lost its tail. Of a read: forget the token and read the state \
+             anew. Of a write: nothing was written; tell an operator"
         }
         Reason::DeadlineExceeded => "Come again, or wait longer with Prefer: wait=N",
         Reason::Internal => "Tell an operator the request_id; the logs know more",
