@@ -179,12 +179,16 @@ async fn a_server_that_waits_for_its_store_says_so_on_its_admin_address() {
     let (status, why) = get(&admin, "readyz").await.unwrap();
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(why, "starting: the store is not open yet\n");
+    let (_, page) = get(&admin, "metrics").await.unwrap();
+    assert!(page.contains("configapi_ready 0\n"), "{page}");
 
     let _writer = AllInOne::start(&store, folder.path()).await;
     eventually("ready", || async {
         get(&admin, "readyz").await.filter(|(status, _)| *status == StatusCode::OK)
     })
     .await;
+    let (_, page) = get(&admin, "metrics").await.unwrap();
+    assert!(page.contains("configapi_ready 1\n"), "{page}");
 }
 
 async fn get(address: &impl std::fmt::Display, page: &str) -> Option<(StatusCode, String)> {

@@ -50,6 +50,7 @@ const REQUIRED_OF_AUDIT: &[&str] = &[
     "configapi_audit_read_failures_total",
     "configapi_audit_records_total",
     "configapi_build_info",
+    "configapi_ready",
     "process_resident_memory_bytes",
 ];
 

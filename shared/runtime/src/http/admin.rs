@@ -1,7 +1,10 @@
 //! What those who run a server ask it: metrics and probes, on an address of their own. Must never
 //! serve configs.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     Router,
@@ -11,6 +14,11 @@ use axum::{
 };
 use clap::Args;
 use http::{StatusCode, header::CONTENT_TYPE};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, gauge::ConstGauge},
+};
 use tokio::net::TcpListener;
 use tower::layer::util::Identity;
 
@@ -43,6 +51,8 @@ impl AdminSettings {
         let admin = Admin::default();
         let Some(address) = &self.admin_addr else { return Ok(admin) };
         let listener = address.bind("--admin-addr (CONFIGAPI_ADMIN_ADDR)").await?;
+        let told = Box::new(Readiness(admin.ready()));
+        metrics.register(|registry| registry.register_collector(told));
         let (metrics, life_of_server, ready) = (metrics.clone(), life.clone(), admin.ready());
         life.spawn(async move { serve(listener, &metrics, &life_of_server, ready).await });
         Ok(admin)
@@ -65,6 +75,23 @@ impl Admin {
             Some(ready) => ready(),
             None => Err("starting: the store is not open yet".to_owned()),
         })
+    }
+}
+
+/// What `/readyz` says, as a number: there from the first moment, unlike what a server tells of its work.
+struct Readiness(Ready);
+
+impl Collector for Readiness {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "1 if the process is ready, as /readyz says";
+        let ready = ConstGauge::new(i64::from((self.0)().is_ok()));
+        ready.encode(encoder.encode_descriptor("configapi_ready", help, None, MetricType::Gauge)?)
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness").finish_non_exhaustive()
     }
 }
 
