@@ -7,6 +7,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use configapi_proto::v1::ReadState;
 use configapi_proto::{ApiError, Reason};
+use configapi_runtime::http::InPieces;
 use futures_util::stream;
 use http::header::LINK;
 use http::{HeaderValue, Uri};
@@ -151,6 +152,7 @@ pub(crate) async fn answer<Q: Paged>(
 /// The first page, and then those after it. If one of them cannot be had, the answer breaks off, so
 /// that the client sees that it is not complete.
 fn streamed<Q: Paged>(first: Writer, rest: Rest<Q, impl Items<Q>>) -> Response {
+    let pieces = InPieces { first_bytes: first.bytes.len() };
     let started = stream::iter([Ok::<_, ApiError>(Bytes::from(first.bytes))]);
     let rest = stream::try_unfold(Some(rest), |rest| async {
         match rest {
@@ -158,7 +160,10 @@ fn streamed<Q: Paged>(first: Writer, rest: Rest<Q, impl Items<Q>>) -> Response {
             Some(rest) => rest.next_page().await.map(Some),
         }
     });
-    json::with_type(JSON, Body::from_stream(futures_util::StreamExt::chain(started, rest)))
+    let body = Body::from_stream(futures_util::StreamExt::chain(started, rest));
+    let mut response = json::with_type(JSON, body);
+    response.extensions_mut().insert(pieces);
+    response
 }
 
 impl<Q: Paged, F: Items<Q>> Rest<Q, F> {

@@ -91,6 +91,25 @@ async fn a_large_answer_too_many_is_a_problem_like_others() {
 }
 
 #[tokio::test]
+async fn a_list_in_pages_takes_room_too() {
+    const LARGE_BYTES: usize = 900_000;
+    let http = HttpLimits { max_answer_bytes: 6 * LARGE_BYTES, ..HttpLimits::default() };
+    let app = TestApp::start_with(GatewayLimits::default(), http).await;
+    // More than the system takes off the gateway's hands.
+    for number in 0..20 {
+        app.set(&format!("large-{number}"), &"x".repeat(LARGE_BYTES)).await;
+    }
+    let mut slow = Raw::connect(app.address).await;
+    slow.say("GET /v1/config HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    slow.hear_until("200 OK").await;
+    let refused = app.get("/v1/config").got_json().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+    assert_eq!(refused.json()["code"], "LIMIT_EXCEEDED");
+    assert!(slow.hear_all().await.len() > 19 * LARGE_BYTES, "who began gets all of it");
+    eventually(async || app.get("/v1/config").got().await.status == 200).await;
+}
+
+#[tokio::test]
 async fn large_bodies_are_bounded_together() {
     let limits = GatewayLimits { max_body_bytes_held: 1 << 20, ..GatewayLimits::default() };
     let app = TestApp::start_with(limits, HttpLimits::default()).await;

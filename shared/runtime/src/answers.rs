@@ -18,17 +18,32 @@ pub(crate) const SMALL_BYTES: usize = 16 << 10;
 const UNIT_BYTES: usize = 1 << 10;
 
 /// As many bytes of answers are under way as the server holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("as many bytes of answers are under way as the server holds")]
 pub struct Full;
 
 /// How many bytes of large answers may be under way. Clones are the same bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Answers(Arc<Semaphore>);
 
-/// The place of one answer.
+/// The place of one answer, or of the pieces of one that follow each other.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    _permit: Arc<OwnedSemaphorePermit>,
+    permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// Makes it large enough for so many bytes, if it is not and there is room. Nothing else may be in
+    /// this place.
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), Full> {
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).map_err(|_| Full)?;
+        let have = u32::try_from(self.permit.num_permits()).map_err(|_| Full)?;
+        let Some(more) = units.checked_sub(have).filter(|&more| more > 0) else { return Ok(()) };
+        let semaphore = Arc::clone(self.permit.semaphore());
+        let permit = Arc::get_mut(&mut self.permit).ok_or(Full)?;
+        permit.merge(semaphore.try_acquire_many_owned(more).map_err(|_| Full)?);
+        Ok(())
+    }
 }
 
 impl Answers {
@@ -40,7 +55,7 @@ impl Answers {
     pub fn place_for(&self, bytes: usize) -> Result<Place, Full> {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).map_err(|_| Full)?;
         let permit = Arc::clone(&self.0).try_acquire_many_owned(units).map_err(|_| Full)?;
-        Ok(Place { _permit: Arc::new(permit) })
+        Ok(Place { permit: Arc::new(permit) })
     }
 }
 

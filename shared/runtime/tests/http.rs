@@ -5,15 +5,20 @@ use std::{error::Error as _, sync::Arc, time::Duration};
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
-    http::StatusCode,
+    http::{Request, StatusCode},
+    response::Response,
     routing::{get, post},
 };
 use configapi_runtime::{
     connections::ConnectionLimits,
-    http::{self, HttpLimits, Interrupted, admin},
+    http::{self, HttpLimits, InPieces, Interrupted, admin},
     metrics::Metrics,
     shutdown::{Exit, Lifecycle},
 };
+use futures_util::stream;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -27,6 +32,17 @@ use super::support::{soon, until};
 
 /// More than the system takes for a client that does not read.
 const LARGE_BYTES: usize = 32 << 20;
+
+/// How many pieces there are of an answer that comes in pieces, and how large each is.
+const PIECES: usize = 3;
+const PIECE_BYTES: usize = 1 << 20;
+
+async fn pieces() -> Response {
+    let pieces = [(); PIECES].map(|()| Ok::<_, std::io::Error>(vec![b'x'; PIECE_BYTES]));
+    let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
+    response.extensions_mut().insert(InPieces { first_bytes: PIECE_BYTES });
+    response
+}
 
 /// A handler that has its own words for a sender that is too slow.
 async fn noticed(body: Body) -> (StatusCode, &'static str) {
@@ -60,6 +76,7 @@ impl HttpServer {
             .route("/items/{name}", get(async || "an item"))
             .route("/panic", get(async || -> &'static str { panic!("asked to") }))
             .route("/large", get(async || vec![b'x'; LARGE_BYTES]))
+            .route("/pieces", get(pieces))
             .route("/echo", post(async |body: Bytes| body))
             .route("/noticed", post(noticed))
             .route(
@@ -260,6 +277,51 @@ async fn more_bytes_of_answers_than_allowed_are_refused() {
     assert!(server.exchange(&get_once("/items/a")).await.ends_with("an item"));
     assert!(all_of(&mut idle).await.len() > LARGE_BYTES - 12);
     assert!(server.exchange(&get_once("/large")).await.len() > LARGE_BYTES);
+}
+
+/// The beginning of an answer to a client over HTTP/2 that takes this many bytes until it reads.
+async fn begun(server: &HttpServer, path: &str, window: u32) -> hyper::Response<Incoming> {
+    let stream = TokioIo::new(server.connect().await);
+    let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(window)
+        .handshake(stream)
+        .await
+        .expect("a handshake");
+    tokio::spawn(connection);
+    let request = Request::get(format!("http://test{path}")).body(Empty::<Bytes>::new());
+    soon(sender.send_request(request.expect("a request"))).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up_in_one_piece_or_in_several() {
+    let answer_timeout = Duration::from_secs(1);
+    let server = HttpServer::start(HttpLimits { answer_timeout, ..HttpLimits::default() }).await;
+    for path in ["/large", "/pieces"] {
+        let unread = begun(&server, path, 0).await;
+        soon(unread.into_body().collect()).await.expect_err(path);
+    }
+}
+
+#[tokio::test]
+async fn answers_in_pieces_count_with_the_others() {
+    let max_answer_bytes = PIECE_BYTES + PIECE_BYTES / 2;
+    let server = HttpServer::start(HttpLimits { max_answer_bytes, ..HttpLimits::default() }).await;
+    let unread = begun(&server, "/pieces", 0).await;
+    assert_eq!(unread.status(), 200);
+    for path in ["/pieces", "/large"] {
+        assert_eq!(begun(&server, path, 0).await.status(), 429, "{path}");
+    }
+    drop(unread);
+    let read = soon(async {
+        loop {
+            let answer = begun(&server, "/pieces", 1 << 16).await;
+            if answer.status() == 200 {
+                return answer.into_body().collect().await.expect("who reads gets all of it");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert_eq!(read.await.to_bytes().len(), PIECES * PIECE_BYTES);
 }
 
 #[tokio::test]

@@ -18,8 +18,9 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::Service;
 
+use super::InPieces;
 use crate::{
-    answers::{Place, SMALL_BYTES, Taken, tracked},
+    answers::{Full, Place, SMALL_BYTES, Taken, tracked},
     calls::{self, Calls, UnderWay},
 };
 
@@ -66,14 +67,22 @@ where
         let this = self.project();
         let Ok(response) = ready!(this.handling.poll(context));
         let (mut head, inner) = response.into_parts();
-        if inner.size_hint().exact().is_some_and(|bytes| bytes > SMALL_BYTES as u64) {
+        let in_pieces = head.extensions.remove::<InPieces>().is_some();
+        let is_large = inner.size_hint().exact().is_some_and(|bytes| bytes > SMALL_BYTES as u64);
+        if in_pieces || is_large {
             calls::end_by(Instant::now() + *this.timeout);
         }
+        let time_per_piece = in_pieces.then_some(*this.timeout);
         let place = head.extensions.remove();
         let under_way = this.under_way.take();
-        let answer = Answer { inner, place, taken: None, _under_way: under_way };
+        let answer = Answer { inner, time_per_piece, place, taken: None, _under_way: under_way };
         Poll::Ready(Ok(Response::from_parts(head, answer)))
     }
+}
+
+fn broken_off(full: Full) -> axum::Error {
+    tracing::warn!(reason = %full, "a long answer broke off");
+    axum::Error::new(full)
 }
 
 pin_project! {
@@ -81,6 +90,8 @@ pin_project! {
     pub(super) struct Answer {
         #[pin]
         inner: Body,
+        // If it comes in pieces.
+        time_per_piece: Option<Duration>,
         // Of a large answer, until its bytes have it.
         place: Option<Place>,
         // Of the last large piece that went out.
@@ -98,6 +109,13 @@ impl HttpBody for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut this = self.project();
+        if let Some(time) = this.time_per_piece
+            && let Some(taken) = this.taken
+        {
+            ready!(Pin::new(taken).poll(context));
+            *this.taken = None;
+            calls::end_by(Instant::now() + *time);
+        }
         let next = ready!(this.inner.as_mut().poll_frame(context));
         let Some(frame) = next.transpose()? else {
             // A call that has said its last word is over for hyper, and what of it is not sent yet stays
@@ -110,6 +128,11 @@ impl HttpBody for Answer {
         };
         Poll::Ready(Some(Ok(match frame.into_data() {
             Ok(data) if data.len() > SMALL_BYTES => {
+                if this.time_per_piece.is_some()
+                    && let Some(place) = this.place
+                {
+                    place.grow_to(data.len()).map_err(broken_off)?;
+                }
                 let (data, taken) = tracked(data, this.place.clone());
                 *this.taken = Some(taken);
                 Frame::data(data)

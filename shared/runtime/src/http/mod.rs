@@ -15,7 +15,11 @@ use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, layer::util::Stack};
 
-pub use self::{caught::Caught, paced::Interrupted, room::Room};
+pub use self::{
+    caught::Caught,
+    paced::Interrupted,
+    room::{InPieces, Room},
+};
 use self::{connection::OfConnection, edge::EdgeLayer};
 pub use crate::answers::Full;
 use crate::{

@@ -11,6 +11,14 @@ use crate::answers::{Answers, Full, Place, SMALL_BYTES};
 #[derive(Debug, Clone)]
 pub struct Room(Answers);
 
+/// Goes with a response whose body is large, but comes in pieces that are made one after the other. Each
+/// is asked for once the one before was taken, and has to be taken in the time that an answer has.
+#[derive(Debug, Clone, Copy)]
+pub struct InPieces {
+    /// How large the first one is. The others are about as large, or smaller.
+    pub first_bytes: usize,
+}
+
 impl Room {
     /// For so many bytes.
     pub(super) fn new(max_answer_bytes: usize) -> Self {
@@ -23,8 +31,13 @@ impl Room {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Ok(());
         }
-        let bytes = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
-        if let Some(bytes) = bytes.filter(|&bytes| bytes > SMALL_BYTES)
+        let exact = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
+        let held_bytes = match response.extensions().get::<InPieces>() {
+            // However small the first one is, there has to be a place that can grow.
+            Some(pieces) => Some(pieces.first_bytes.max(1)),
+            None => exact.filter(|&bytes| bytes > SMALL_BYTES),
+        };
+        if let Some(bytes) = held_bytes
             && response.extensions().get::<Place>().is_none()
         {
             let place = self.0.place_for(bytes)?;
