@@ -6,7 +6,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::operating::on_store;
-use crate::support::stored::written;
+use crate::support::stored::{tamper, written};
 use crate::support::{Serving, configapi, database};
 
 /// A copy of the log as it is now, made as the runbook says.
@@ -101,4 +101,43 @@ fn an_epoch_begins_in_postgres_once_there_is_a_log() {
     let told = [&begun["old_epoch"], &begun["new_epoch"], &begun["first_position"]];
     assert_eq!(told, [1, 2, 1]);
     assert_eq!(on_store("verify", &database.url, &[]).succeeded().json()["epoch"], 2);
+}
+
+#[test]
+fn a_log_that_ends_before_its_newest_epoch_began_is_neither_read_nor_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    on_store("begin-epoch", &store, &["--yes"]).succeeded();
+    tamper(&store, "DELETE FROM events WHERE position = 7");
+    let ended = on_store("verify", &store, &[]).failed_with(1);
+    let told = "the log ends at position 6, and its epoch 2 began after position 7";
+    assert!(ended.stderr.contains(told), "{ended:#?}");
+
+    let any = "127.0.0.1:0";
+    let serve = ["serve", "--store", &store, "--command-addr", any, "--query-addr", any];
+    let serving = configapi(serve).arg("--gateway-addr").arg(any).starts();
+    let mut awaited = vec![
+        "the log no longer holds the event at position 7, and no new epoch says so",
+        "the log was restored or lost its tail under this server",
+    ];
+    while !awaited.is_empty() {
+        let line = serving.says("");
+        awaited.retain(|text| !line.contains(text));
+    }
+    serving.signal("TERM");
+    serving.ends().succeeded();
+
+    on_store("begin-epoch", &store, &["--yes"]).succeeded();
+    let serving = Serving::start(&store);
+    let token = serving.configapi(["set", "late", "new", "-o", "raw"]).ends().succeeded().stdout;
+    assert_eq!(token.trim(), "3-7");
+}
+
+#[test]
+fn a_log_without_an_epoch_is_no_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    tamper(&store, "DELETE FROM epochs");
+    let ended = on_store("verify", &store, &[]).failed_with(3);
+    assert!(ended.stderr.contains("the log has no epoch"), "{ended:#?}");
 }

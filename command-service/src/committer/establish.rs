@@ -26,7 +26,8 @@ impl Worker {
             self.catch_up(None).await?;
         }
         // What was lost without a new epoch would give positions a second meaning.
-        if self.lost_in.is_some_and(|lost_in| newest.epoch <= lost_in) {
+        let is_short = identity.lineage.lost_by(newest.position).is_some();
+        if is_short || self.lost_in.is_some_and(|lost_in| newest.epoch <= lost_in) {
             return Err(Refusal::LogChanged);
         }
         self.lost_in = None;

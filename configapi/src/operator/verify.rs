@@ -101,6 +101,17 @@ pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
         }
         let events = verify(&*log, from, head, expect).await?;
         let identity = log.identity().await.map_err(Bad::Store)?;
+        // The epochs may be younger than the head that was looked up first.
+        if let Some(lost) = identity.lineage.lost_by(head.position)
+            && log.head().await.map_err(Bad::Store)?.position < lost
+        {
+            let message = format!(
+                "the log ends at position {}, and its epoch {} began after position {lost}",
+                head.position,
+                identity.lineage.current()
+            );
+            return Err(Bad::Row(message));
+        }
         Ok((head, events, identity))
     };
     let (head, events, identity) = match outcome.await {

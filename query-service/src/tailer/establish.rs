@@ -30,6 +30,10 @@ impl Tailer {
         if head.epoch != facts.lineage.current() {
             return Err(Trouble::EpochChanged);
         }
+        if let Some(position) = facts.lineage.lost_by(head.position) {
+            let why = format!("{}; {WAYS_OUT}", lost(position));
+            return Err(Trouble::Broken { kind: "anchor_gone", why });
+        }
         let known = self.board.view().log.log_id;
         if self.projector.is_some() && known.is_some() && known != facts.log_id {
             tracing::error!("the store holds another log than before; reading it from its start");

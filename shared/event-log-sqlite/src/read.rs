@@ -14,7 +14,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::fault::{corrupt, log_error};
 use crate::packed::{Packed, packed};
-use crate::row::{columns, signed, stored, unsigned};
+use crate::row::{columns, signed, stored};
 
 /// How many rows the chunk from a position on has: as many as are asked for, or one if they would weigh
 /// much more than chunks do. SQLite knows how long a text is without reading it.
@@ -146,7 +146,8 @@ pub(crate) async fn page(
         .bind(i64::from(Chunking::MAX_BYTES))
         .fetch(connection);
     'page: while let Some(chunk) = chunks.try_next().await.map_err(|error| log_error(&error))? {
-        epoch = Some(Epoch(unsigned(&chunk, 0, from.0)?));
+        let newest: Option<i64> = chunk.try_get_unchecked(0).map_err(|error| log_error(&error))?;
+        epoch = newest.map(|epoch| Epoch(epoch.cast_unsigned()));
         let value: Option<&[u8]> = chunk.try_get_unchecked(1).map_err(|error| log_error(&error))?;
         for row in Packed::new(value.unwrap_or_default(), from) {
             if !page.push(row?) {
@@ -155,17 +156,22 @@ pub(crate) async fn page(
         }
     }
     drop(chunks);
-    let page = page.finish(epoch.ok_or_else(|| corrupt(from.0, "the log has no epoch"))?)?;
+    let page = page.finish(epoch.ok_or_else(no_epoch)?)?;
     chunking.learn(&page);
     Ok(page)
 }
 
+fn no_epoch() -> LogError {
+    LogError::Unusable("the log has no epoch".to_owned())
+}
+
 pub(crate) async fn head(connection: &mut SqliteConnection) -> Result<Head, LogError> {
-    let (position, hash, recorded_at, epoch): (i64, Vec<u8>, i64, i64) =
+    let (position, hash, recorded_at, epoch): (i64, Vec<u8>, i64, Option<i64>) =
         sqlx::query_as(HEAD).fetch_one(connection).await.map_err(|error| match error {
             sqlx::Error::RowNotFound => LogError::Unusable("the log has no genesis".to_owned()),
             other => log_error(&other),
         })?;
+    let epoch = epoch.ok_or_else(no_epoch)?;
     let position = position.cast_unsigned();
     let hash = Hash::from_slice(&hash);
     Ok(Head {
@@ -181,6 +187,9 @@ pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identi
         .fetch_all(&mut *connection)
         .await
         .map_err(|error| log_error(&error))?;
+    if epochs.is_empty() {
+        return Err(no_epoch());
+    }
     let epochs = epochs.into_iter().map(|(epoch, first)| EpochStart {
         epoch: Epoch(epoch.cast_unsigned()),
         first_position: Position(first.cast_unsigned()),

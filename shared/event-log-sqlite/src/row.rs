@@ -58,7 +58,7 @@ fn column<'r, T: Decode<'r, Sqlite>>(
         .map_err(|_| corrupt(position, &format!("column {index} has another type than it should")))
 }
 
-pub(crate) fn unsigned(row: &SqliteRow, index: usize, position: u64) -> Result<u64, LogError> {
+fn unsigned(row: &SqliteRow, index: usize, position: u64) -> Result<u64, LogError> {
     let number: i64 = column(row, index, position)?;
     u64::try_from(number).map_err(|_| corrupt(position, &format!("column {index} is negative")))
 }

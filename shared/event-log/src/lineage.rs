@@ -80,6 +80,14 @@ impl Lineage {
         &self.epochs
     }
 
+    /// What a log that ends at `head` has certainly lost: the newest epoch began after events that it
+    /// does not hold. Answers the last of them.
+    pub fn lost_by(&self, head: Position) -> Option<Position> {
+        let newest = self.epochs.last()?;
+        let last_before = Position(newest.first_position.0.saturating_sub(1));
+        (last_before > head).then_some(last_before)
+    }
+
     /// Whether a position that somebody saw in `epoch` still means the same event: no later epoch
     /// began at or before it. An epoch that this log has not reached yet is not judged here.
     pub fn still_holds(&self, epoch: Epoch, position: Position) -> bool {

@@ -44,3 +44,15 @@ fn a_new_log_id_tells_when_it_was_made() {
     assert_eq!((seconds, nanos / 1_000_000), (1_700_000_000, 123));
     assert_ne!(LogId::new_at(Timestamp(-1)), LogId::new_at(Timestamp(-1)));
 }
+
+#[test]
+fn a_log_that_ends_before_its_newest_epoch_began_has_lost_something() {
+    assert_eq!(Lineage::unbroken().lost_by(Position::GENESIS), None);
+    let start = |epoch, first| EpochStart { epoch: Epoch(epoch), first_position: Position(first) };
+    let lineage = Lineage::from_rows(vec![start(1, 1), start(2, 8)]);
+    assert_eq!(lineage.lost_by(Position(7)), None);
+    assert_eq!(lineage.lost_by(Position(6)), Some(Position(7)));
+    // Lost, and announced by an operator since then.
+    let lineage = Lineage::from_rows(vec![start(1, 1), start(2, 8), start(3, 7)]);
+    assert_eq!(lineage.lost_by(Position(6)), None);
+}
