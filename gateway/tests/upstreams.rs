@@ -89,6 +89,21 @@ async fn reads_go_to_the_servers_that_are_there() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_cut_off_from_the_log_does_not_fail_reads_that_another_can_answer() {
+    let log = memory_log();
+    let (commands, well) = servers(&log).await;
+    // As far as anybody can tell, it reads the same log and hears of nothing.
+    let cut_off = QueryServer::start(&memory_log(), None).await;
+    let app = gateway_to(&commands, &[&cut_off, &well]).await;
+    app.until_healthy().await;
+    app.set("a", "1").await;
+    for _ in 0..20 {
+        let got = app.get("/v1/config/a").got().await;
+        assert_eq!((got.status, got.body.as_str()), (200, "1"));
+    }
+}
+
+#[tokio::test]
 async fn every_server_gets_its_share_of_reads() {
     let log = memory_log();
     let (commands, first) = servers(&log).await;

@@ -103,6 +103,13 @@ impl Along {
         Self { request_id, traceparent, deadline }
     }
 
+    /// The same with a part of the time, so that somebody else can be asked in the rest of it.
+    fn for_one_of(&self, attempts: u32) -> Self {
+        let now = Instant::now();
+        let part = self.deadline.saturating_duration_since(now) / attempts;
+        Self { deadline: now + part, ..self.clone() }
+    }
+
     /// The message with what goes along, except the deadline.
     fn request<T>(&self, message: T) -> Request<T> {
         let mut headers = HeaderMap::with_capacity(4);

@@ -1,9 +1,11 @@
 //! The query servers: reads go to the less busy of two that are up. One that fails is left out
-//! until a probe finds it well again; if none is up, one is tried all the same.
+//! until a probe finds it well again; if none is up, one is tried all the same. One that could not
+//! become as fresh as was wished, for it is cut off from its store, comes last for a while.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use configapi_proto::v1::query_service_client::QueryServiceClient;
 use configapi_proto::v1::query_service_server::QueryService;
@@ -19,6 +21,8 @@ use super::{Along, MAX_ANSWER_BYTES, monitor};
 
 /// A read is tried on at most this many servers.
 const MAX_ATTEMPTS: usize = 2;
+/// How long a server that was not as fresh as wished comes last.
+const LAST_FOR: Duration = Duration::from_secs(5);
 
 /// All query servers.
 #[derive(Default)]
@@ -33,6 +37,9 @@ pub(crate) struct Pool {
 pub(super) struct Member {
     way: QueryWay,
     up: AtomicBool,
+    /// Until when it comes last, in milliseconds since `born`; 0 if it does not.
+    behind_until: AtomicU64,
+    born: Instant,
     /// Calls that are under way, and streams that are open: the one says nothing of the other.
     calls: AtomicUsize,
     streams: AtomicUsize,
@@ -105,24 +112,32 @@ impl Pool {
         let mut tried: Option<Arc<Member>> = None;
         for _ in 1..attempts {
             let member = self.pick(Q::LASTING, None)?;
-            match member.ask(along, query.clone()).await {
+            // One that is cut off from its store would wait until the time is over.
+            let part = query.may_wait().then(|| along.for_one_of(2));
+            match member.ask(part.as_ref().unwrap_or(along), query.clone()).await {
                 Err(error) if elsewhere_perhaps(&error) => tried = Some(member),
+                Err(error) if is_behind(&error, part.is_some()) => {
+                    member.comes_last();
+                    tried = Some(member);
+                }
                 other => return other,
             }
         }
         self.pick(Q::LASTING, tried.as_ref())?.ask(along, query).await
     }
 
-    /// The less busy of the next two that are up, or else just the next one. `not` is only picked
-    /// if there is no other.
+    /// The less busy of the next two that are up and not behind, or else the next one that is up, or
+    /// else just the next one. `not` is only picked if there is no other.
     fn pick(&self, lasting: bool, not: Option<&Arc<Member>>) -> Result<Arc<Member>, ApiError> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let count = self.members.len();
         let in_turn = || (0..count).map(|step| &self.members[start.wrapping_add(step) % count]);
         let other = |member: &&Arc<Member>| not.is_none_or(|not| !Arc::ptr_eq(not, member));
         let busyness = |member: &&Arc<Member>| member.load(lasting).load(Ordering::Relaxed);
-        let best = in_turn().filter(|member| member.is_up()).filter(other).take(2);
+        let is_up = |member: &&Arc<Member>| member.is_up();
+        let best = in_turn().filter(is_up).filter(|member| !member.is_last()).filter(other).take(2);
         best.min_by_key(busyness)
+            .or_else(|| in_turn().filter(is_up).find(other))
             .or_else(|| in_turn().find(other))
             .or_else(|| in_turn().next())
             .cloned()
@@ -135,6 +150,8 @@ impl Member {
         Self {
             way,
             up: AtomicBool::new(true),
+            behind_until: AtomicU64::new(0),
+            born: Instant::now(),
             calls: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             doubt: Notify::new(),
@@ -171,6 +188,23 @@ impl Member {
         self.up.load(Ordering::Relaxed)
     }
 
+    /// Whether others are to be asked rather.
+    fn is_last(&self) -> bool {
+        match self.behind_until.load(Ordering::Relaxed) {
+            0 => false,
+            until if self.born.elapsed() < Duration::from_millis(until) => true,
+            _ => {
+                self.behind_until.store(0, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    fn comes_last(&self) {
+        let until = (self.born.elapsed() + LAST_FOR).as_millis();
+        self.behind_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     pub fn set_up(&self, up: bool) {
         if self.up.swap(up, Ordering::Relaxed) != up {
             tracing::info!(up, "a query server's state changed");
@@ -178,10 +212,16 @@ impl Member {
     }
 }
 
-/// Whether another server may do better: this one cannot be reached or does not serve. A server
-/// that only is not as fresh as wished says how fresh it is.
+/// Whether a server cannot be reached, and counts as down. One that is not as fresh as wished, or does
+/// not serve, says how fresh it is.
 fn elsewhere_perhaps(error: &ApiError) -> bool {
     error.reason == Reason::Unavailable && !error.metadata.contains_key(key::TOKEN)
+}
+
+/// Whether a server did not become as fresh as wished in the part of the time that it had, or did not
+/// answer at all, or does not serve.
+fn is_behind(error: &ApiError, had_a_part: bool) -> bool {
+    error.reason == Reason::Unavailable || had_a_part && error.reason == Reason::DeadlineExceeded
 }
 
 impl Busy {

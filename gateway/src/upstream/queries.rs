@@ -21,6 +21,8 @@ pub(crate) type QueryWay = Way<QueryServiceClient<Transport>, dyn QueryMethods>;
 pub(crate) trait Query: Rpc<Way = QueryWay> {
     /// Says how fresh the answer must be.
     fn wish(&mut self, consistency: Option<Consistency>);
+    /// Whether a server may have to wait before it can answer.
+    fn may_wait(&self) -> bool;
 }
 
 rpc! { QueryWay, QueryMethods of QueryService at "/configapi.v1.QueryService/":
@@ -37,6 +39,10 @@ macro_rules! wishes {
         $(impl Query for $request {
             fn wish(&mut self, consistency: Option<Consistency>) {
                 self.consistency = consistency;
+            }
+
+            fn may_wait(&self) -> bool {
+                self.consistency.is_some()
             }
         })+
     };
