@@ -93,6 +93,7 @@ fn a_file_that_is_half_understood_is_not_sent() {
         "- {restore: a, version: x}",
         "- {restore: a, version: 1, at: 2024-01-15}",
         "- {restore: a, at: 1042}",
+        "- {restore: a, at: '2024-01-15T10:30:00'}",
         "- {set: a, value: [s3cret]}",
         "- {set: a, value: 1, expected_version: -1}",
         "- &x {set: a, value: 1}\n- *x",

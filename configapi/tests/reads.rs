@@ -1,6 +1,6 @@
 //! get, list, history, at, diff and status.
 
-use crate::support::Servers;
+use crate::support::{Servers, configapi};
 
 /// Three configs and a deleted one, in two namespaces: positions 1 to 6.
 fn furnished() -> Servers {
@@ -57,6 +57,37 @@ fn the_past_is_told_at_a_position_a_token_and_a_time() {
     assert_eq!(all.as_array().unwrap().len(), 3);
     let some = servers.configapi(["at", "3", "--prefix", "b", "-o", "raw"]).ends().succeeded();
     assert_eq!(some.stdout, "billing/limit\nbilling/rate\n");
+}
+
+/// Half a moment is refused: midnight of that day would be another one.
+#[test]
+fn a_time_without_an_offset_is_refused_and_not_taken_for_its_day() {
+    for text in [
+        "2024-01-15T10:30:00",
+        "2024-01-15 10:30",
+        "2024-01-15T10:30",
+        "2024-01-15T10:30:00[Europe/Paris]",
+        "2024-01-15[UTC]",
+    ] {
+        for arguments in [
+            &["get", "a", "--at", text][..],
+            &["list", "--at", text],
+            &["diff", "1", text],
+            &["diff", text],
+            &["at", text],
+            &["export", "--at", text],
+            &["restore", "a", "--at", text],
+        ] {
+            let ended = configapi(arguments.iter().copied()).ends().failed_with(2);
+            assert!(ended.stderr.contains("needs an offset or Z"), "{ended:#?}");
+        }
+    }
+    let servers = Servers::start();
+    servers.set("a", "1");
+    let at = |text: &str| servers.configapi(["at", text, "-o", "raw"]).ends().succeeded().stdout;
+    assert_eq!(at("2024-01-15"), "");
+    assert_eq!(at("2024-01-15T12:30:00+02:00"), "");
+    configapi(["at", "+002024-01-15"]).ends().failed_with(2);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod write;
 use clap::Args;
 
 pub use self::freshness::{FreshnessArguments, linearizable};
-pub use self::moment::{Moment, Place};
+pub use self::moment::{Moment, NotAMoment, Place};
 pub use self::servers::{CommandServer, Patience, QueryServer, Servers};
 pub use self::write::{ProvenanceArguments, WriteArguments};
 use crate::output::Format;

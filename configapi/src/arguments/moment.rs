@@ -24,8 +24,14 @@ pub enum Moment {
 
 /// A text that names no moment. It does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be {FORMS}")]
-pub struct NotAMoment;
+pub enum NotAMoment {
+    /// It is nothing that is known.
+    #[error("must be {FORMS}")]
+    Unknown,
+    /// It is a time, but nobody knows where.
+    #[error("a time needs an offset or Z: 2024-01-15T10:30:00Z or 2024-01-15T12:30:00+02:00")]
+    WithoutOffset,
+}
 
 impl FromStr for Moment {
     type Err = NotAMoment;
@@ -40,15 +46,29 @@ impl FromStr for Moment {
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
             return Ok(Self::Time(time.as_microsecond()));
         }
-        if let Ok(day) = text.parse::<jiff::civil::Date>()
-            && let Ok(midnight) = day.to_zoned(jiff::tz::TimeZone::UTC)
-        {
-            return Ok(Self::Time(midnight.timestamp().as_microsecond()));
+        if let Some(midnight) = midnight_of(text) {
+            return Ok(Self::Time(midnight));
         }
-        let ago = settings::duration(text).map_err(|_| NotAMoment)?;
-        let ago = i64::try_from(ago.as_micros()).map_err(|_| NotAMoment)?;
+        if text.parse::<jiff::civil::DateTime>().is_ok() {
+            return Err(NotAMoment::WithoutOffset);
+        }
+        let ago = settings::duration(text).map_err(|_| NotAMoment::Unknown)?;
+        let ago = i64::try_from(ago.as_micros()).map_err(|_| NotAMoment::Unknown)?;
         Ok(Self::Time(now_micros().saturating_sub(ago)))
     }
+}
+
+/// When a day begins in UTC, in microseconds since 1970. The form is looked at first: a whole time
+/// would be read as its day too, and the hours be lost.
+fn midnight_of(text: &str) -> Option<i64> {
+    let is_day = text.len() == "YYYY-MM-DD".len()
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let day: jiff::civil::Date = is_day.then(|| text.parse().ok())??;
+    let midnight = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(midnight.timestamp().as_microsecond())
 }
 
 impl From<Moment> for PointInTime {

@@ -11,7 +11,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::arguments::Moment;
+use crate::arguments::{Moment, NotAMoment};
 use crate::failure::Failure;
 use crate::transfer::yaml;
 
@@ -138,7 +138,8 @@ fn target(
         (None, Some(position), None) => Target::Position(position.0),
         (None, None, Some(at)) => match at.parse() {
             Ok(Moment::Time(micros)) => Target::Time(timestamp_from_micros(micros)),
-            Ok(Moment::Position(_) | Moment::Token(_)) | Err(_) => {
+            Err(error @ NotAMoment::WithoutOffset) => return Err(format!("`at`: {error}")),
+            Ok(Moment::Position(_) | Moment::Token(_)) | Err(NotAMoment::Unknown) => {
                 return Err("`at` must be a time, such as 2024-01-15T10:30:00Z".to_owned());
             }
         },
