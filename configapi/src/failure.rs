@@ -72,6 +72,15 @@ impl Failure {
         }
     }
 
+    /// What came of printing something that matters less than what the command does: that its reader
+    /// has gone neither ends the command nor changes its exit code.
+    pub fn unless_closed(printed: Result<(), Self>) -> Result<(), Self> {
+        match printed {
+            Ok(()) | Err(Self::OutputClosed) => Ok(()),
+            Err(told) => Err(told),
+        }
+    }
+
     fn told(exit_code: u8, message: impl Into<String>) -> Self {
         let (message, hints) = (message.into(), Vec::new());
         Self::Told(Box::new(Told { exit_code, message, hints, error: None }))

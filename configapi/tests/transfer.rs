@@ -138,6 +138,31 @@ fn whoever_sits_at_a_terminal_is_asked_before_anything_is_written() {
 }
 
 #[test]
+fn an_import_is_made_though_nobody_reads_what_differs() {
+    let servers = Servers::start();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.json"), r#"{"app/name": "ConfigApi"}"#).unwrap();
+    let import = || {
+        let arguments = ["import", "a.json", "--yes", "-o", "table"];
+        servers.configapi(arguments).in_directory(directory.path()).nobody_reads_stdout().ends()
+    };
+    import().succeeded();
+    assert_eq!(servers.read(["get", "app/name"]).stdout, "ConfigApi");
+    servers.configapi(["delete", "app/name"]).ends().succeeded();
+    import().failed_with(1);
+}
+
+#[test]
+fn whoever_cannot_be_asked_has_not_said_yes() {
+    let servers = Servers::start();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.json"), r#"{"app/name": "ConfigApi"}"#).unwrap();
+    let import = servers.configapi(["import", "a.json"]).in_directory(directory.path());
+    import.typed("y\n").nobody_reads_stderr().ends().failed_with(1);
+    servers.configapi(["get", "app/name", "--linearizable"]).ends().failed_with(1);
+}
+
+#[test]
 fn only_names_with_the_prefix_are_imported() {
     let servers = furnished();
     let file = r#"{"app/name": "New", "other": "1"}"#;

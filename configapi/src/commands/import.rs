@@ -126,7 +126,8 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
         let show = usize::from(arguments.show);
         blocking(move || Plan::make(&input, &planner, show)).await?
     };
-    print_differences(&plan, &planner, &state, &queries, arguments.output.format()).await?;
+    let format = arguments.output.format();
+    Failure::unless_closed(print_differences(&plan, &planner, &state, &queries, format).await)?;
     if plan.changes() > 0 && !confirmed(&arguments, &source, &plan)? {
         return Err(Failure::refused("nothing was written"));
     }
@@ -144,12 +145,21 @@ fn confirmed(arguments: &ImportArguments, source: &Source, plan: &Plan) -> Resul
         return Ok(true);
     }
     let namespace = &arguments.namespace.namespace;
+    let question = format!("Make {} changes in the namespace {namespace}? [y/N] ", plan.changes());
+    let answer = ask(&question).map_err(|error| {
+        Failure::io("nothing was written: cannot ask whether to", &error)
+            .with_hint("--yes does not ask")
+    })?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn ask(question: &str) -> io::Result<String> {
     let mut stderr = io::stderr();
-    write!(stderr, "Make {} changes in the namespace {namespace}? [y/N] ", plan.changes())?;
+    stderr.write_all(question.as_bytes())?;
     stderr.flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(answer)
 }
 
 async fn execute(

@@ -1,9 +1,9 @@
 //! The binary as a process: arguments and stdin in; stdout, stderr and exit code out.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -14,6 +14,8 @@ use serde_json::Value;
 pub struct Configapi {
     command: Command,
     stdin: Stdin,
+    reads_stdout: bool,
+    reads_stderr: bool,
 }
 
 /// Where it reads from.
@@ -35,7 +37,7 @@ pub struct Ended {
 /// A process that goes on.
 pub struct Running {
     pub child: Child,
-    pub stdout: BufReader<ChildStdout>,
+    pub stdout: BufReader<PipeReader>,
     stderr: Receiver<String>,
     _terminal: Option<File>,
 }
@@ -47,7 +49,14 @@ pub fn configapi<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Configapi 
     // Where a binary that was built to be measured leaves what it reached.
     let coverage = "LLVM_PROFILE_FILE";
     command.envs(std::env::var_os(coverage).map(|path| (coverage, path)));
-    Configapi { command, stdin: Stdin::Nothing }
+    Configapi { command, stdin: Stdin::Nothing, reads_stdout: true, reads_stderr: true }
+}
+
+/// A pipe for a process to write into. If nobody is to read it, its reader has gone already, and what
+/// is here to read from is the end of another one, which is empty.
+fn pipe(is_read: bool) -> (PipeReader, PipeWriter) {
+    let (reader, writer) = io::pipe().unwrap();
+    if is_read { (reader, writer) } else { (io::pipe().unwrap().0, writer) }
 }
 
 /// A terminal: where it is typed, and what a process reads from.
@@ -87,6 +96,18 @@ impl Configapi {
         self
     }
 
+    /// With a stdout whose reader has gone before it starts.
+    pub fn nobody_reads_stdout(mut self) -> Self {
+        self.reads_stdout = false;
+        self
+    }
+
+    /// With a stderr whose reader has gone before it starts.
+    pub fn nobody_reads_stderr(mut self) -> Self {
+        self.reads_stderr = false;
+        self
+    }
+
     /// Starts it, and lets it go on.
     pub fn starts(mut self) -> Running {
         let (stdin, terminal) = match self.stdin {
@@ -98,16 +119,20 @@ impl Configapi {
                 (terminal.into(), Some(keyboard))
             }
         };
-        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (stdout, to_stdout) = pipe(self.reads_stdout);
+        let (stderr, to_stderr) = pipe(self.reads_stderr);
+        self.command.stdin(stdin).stdout(to_stdout).stderr(to_stderr);
         let mut child = self.command.spawn().unwrap();
+        // It holds the ends to write into, and a pipe ends with the last of them.
+        drop(self.command);
         if let Stdin::Bytes(bytes) = self.stdin {
             let mut stdin = child.stdin.take().unwrap();
             // Whoever does not read its stdin closes it; that is its own affair.
             thread::spawn(move || stdin.write_all(&bytes));
         }
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = BufReader::new(stdout);
         // Read whether or not the test asks for it: a process whose log nobody takes stands still.
-        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut log = BufReader::new(stderr);
         let (sender, stderr) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();

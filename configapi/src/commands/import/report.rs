@@ -69,13 +69,13 @@ pub async fn print_differences(
         let line = difference(kind, &name, &from, &shown.value, paint, is_terminal);
         if format == Format::Table { printer.line(&line)? } else { say(&line) }
     }
-    printer.flush()?;
+    let flushed = printer.flush();
     let shown = u64::try_from(plan.shown.len()).unwrap_or(u64::MAX);
     let left = plan.changes().saturating_sub(shown);
     if left > 0 {
         say(&format!("… and {left} more differences (--show says how many to show)"));
     }
-    Ok(())
+    Ok(flushed?)
 }
 
 /// What a config was in the state that was compared with.
