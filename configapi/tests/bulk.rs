@@ -26,6 +26,16 @@ fn export(servers: &Servers) -> String {
 }
 
 #[test]
+fn a_refusal_shows_in_the_exit_code_though_nobody_reads_the_report() {
+    let servers = Servers::start();
+    servers.set("n000000", "1");
+    servers.configapi(["delete", "n000000"]).ends().succeeded();
+    let import = servers.configapi(["import", "-", "-o", "json"]).stdin(file(1_100, "v"));
+    let ended = import.nobody_reads_stdout().ends().failed_with(1);
+    assert!(ended.stderr.contains("refused: n000000"), "{ended:#?}");
+}
+
+#[test]
 fn a_large_file_is_imported_and_exported_byte_for_byte() {
     let servers = Servers::start();
     let file = file(5_000, "v");

@@ -152,4 +152,7 @@ fn the_status_tells_of_both_servers() {
         .ends()
         .failed_with(3);
     assert_eq!(away.json()["command_server"], "away (UNAVAILABLE)");
+    let unread = servers.configapi(["status", "--command-url", "http://127.0.0.1:1"]);
+    unread.nobody_reads_stdout().ends().failed_with(3);
+    servers.configapi(["status"]).nobody_reads_stdout().ends().succeeded();
 }

@@ -132,7 +132,7 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
         return Err(Failure::refused("nothing was written"));
     }
     let outcome = execute(&commands, &queries, input, planner, &plan).await?;
-    print_report(&plan, &outcome, arguments.dry_run, arguments.output.format())?;
+    Failure::unless_closed(print_report(&plan, &outcome, arguments.dry_run, format))?;
     let code = if outcome.refused > 0 { EXIT_REFUSED } else { 0 };
     Ok(ExitCode::from(code))
 }

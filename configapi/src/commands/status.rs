@@ -54,7 +54,8 @@ pub async fn run(arguments: StatusArguments) -> Result<ExitCode, Failure> {
     let status =
         queries.ask(request, async |mut client, query| client.get_status(query).await).await?;
     let is_serving = status.ready && command == SERVING;
-    Printer::new(read.output.format()).one(&record(status, command), RAW)?;
+    let printed = Printer::new(read.output.format()).one(&record(status, command), RAW);
+    Failure::unless_closed(printed.map_err(Failure::from))?;
     Ok(if is_serving { ExitCode::SUCCESS } else { ExitCode::from(EXIT_TRY_AGAIN) })
 }
 

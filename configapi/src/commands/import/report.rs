@@ -120,11 +120,11 @@ pub fn print_report(
         .with("refused", outcome.refused)
         .with("as_one_change", outcome.is_one_change)
         .text("token", outcome.token.clone());
-    Printer::new(format).one(&record, &["token"])?;
+    let printed = Printer::new(format).one(&record, &["token"]);
     if is_dry_run {
         say("this was a dry run: nothing was written");
     } else if outcome.refused > 0 {
         say("run it again to see what differs now");
     }
-    Ok(())
+    Ok(printed?)
 }
