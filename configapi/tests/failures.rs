@@ -66,6 +66,36 @@ fn what_cannot_be_meant_ends_with_2() {
 }
 
 #[test]
+fn a_url_with_a_user_is_refused_and_its_password_not_repeated() {
+    for url in [
+        "http://user:s3cret@127.0.0.1:1",
+        "http://s3cret@127.0.0.1:1",
+        "grpc://user:s3cret@127.0.0.1:1",
+        "https://user:s3cret@127.0.0.1:1",
+        "user:s3cret@127.0.0.1:1",
+        "http://user:s3/c@s3cret#@127.0.0.1:1",
+        "http://user:s3cret@127.0.0.1:1,http://127.0.0.1:2",
+        "http://127.0.0.1:2,http://user:s3cret@127.0.0.1:1",
+    ] {
+        let by_setting = [
+            configapi(["get", "a"]).env("CONFIGAPI_QUERY_URL", url),
+            configapi(["delete", "a"]).env("CONFIGAPI_COMMAND_URL", url),
+        ];
+        let by_flag =
+            [configapi(["get", "a", "--query-url", url]), configapi(["healthcheck", "--url", url])];
+        for started in by_setting.into_iter().chain(by_flag) {
+            let ended = started.ends().failed_with(2);
+            assert!(ended.stderr.contains("without a user"), "{ended:#?}");
+            assert!(!ended.stderr.contains("s3"), "{ended:#?}");
+        }
+    }
+    let ended = configapi(["get", "a", "--query-url", "127.0.0.1:1"]).ends().failed_with(2);
+    assert!(ended.stderr.contains("'127.0.0.1:1' for '--query-url <URL>'"), "{ended:#?}");
+    // Behind the place it is a part of the path like any other.
+    configapi(["healthcheck", "--url", "http://127.0.0.1:1/a@b"]).ends().failed_with(1);
+}
+
+#[test]
 fn a_name_that_cannot_be_is_explained() {
     let servers = Servers::start();
     let ended = servers.configapi(["set", "a//b", "s3cret"]).ends().failed_with(1);

@@ -4,6 +4,7 @@
 mod freshness;
 mod moment;
 mod servers;
+mod url;
 mod write;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use clap::Args;
 pub use self::freshness::{FreshnessArguments, linearizable};
 pub use self::moment::{Moment, NotAMoment, Place};
 pub use self::servers::{CommandServer, Patience, QueryServer, Servers};
+pub use self::url::{Url, has_user};
 pub use self::write::{ProvenanceArguments, WriteArguments};
 use crate::output::Format;
 

@@ -7,6 +7,8 @@ use clap::Args;
 use configapi_runtime::settings;
 use tonic::transport::Uri;
 
+use super::url::{Url, has_user};
+
 /// The most servers that one setting may name.
 const MAX_SERVERS: usize = 16;
 
@@ -19,7 +21,8 @@ pub struct QueryServer {
         env = "CONFIGAPI_QUERY_URL",
         hide_env_values = true,
         value_name = "URL",
-        default_value = "http://127.0.0.1:50052"
+        default_value = "http://127.0.0.1:50052",
+        value_parser = Url::<Servers>::default()
     )]
     pub query_url: Servers,
 }
@@ -33,7 +36,8 @@ pub struct CommandServer {
         env = "CONFIGAPI_COMMAND_URL",
         hide_env_values = true,
         value_name = "URL",
-        default_value = "http://127.0.0.1:50051"
+        default_value = "http://127.0.0.1:50051",
+        value_parser = Url::<Servers>::default()
     )]
     pub command_url: Servers,
 }
@@ -61,7 +65,7 @@ pub struct Servers(Vec<Uri>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotServers {
     /// One of the names is not a URL that can be connected to.
-    #[error("must be http://host:port, or several of these with commas between")]
+    #[error("must be http://host:port without a user, or several of these with commas between")]
     NotAUrl,
     /// Too many.
     #[error("must be at most {MAX_SERVERS} URLs")]
@@ -93,6 +97,7 @@ fn server(url: &str) -> Result<Uri, NotServers> {
     let address = address.ok_or(NotServers::NotAUrl)?.trim_end_matches('/');
     let uri: Uri = format!("http://{address}").parse().map_err(|_| NotServers::NotAUrl)?;
     let is_plain = uri.host().is_some_and(|host| !host.is_empty())
+        && !has_user(&uri)
         && uri.port_u16().is_some()
         && matches!(uri.path(), "" | "/")
         && uri.query().is_none();

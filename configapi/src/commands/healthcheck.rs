@@ -21,6 +21,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::arguments::{Url, has_user};
 use crate::client::channel;
 use crate::failure::Failure;
 use crate::output::terminal::say;
@@ -39,7 +40,12 @@ Examples:
   configapi healthcheck --url http://127.0.0.1:4000/v1/health --timeout 1s")]
 pub struct HealthcheckArguments {
     /// The server: grpc://host:port asks gRPC health, http://host:port/path wants a status of 2xx
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4000/v1/health")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:4000/v1/health",
+        value_parser = Url::<Target>::default()
+    )]
     url: Target,
 
     /// How long the answer may take
@@ -61,7 +67,7 @@ enum Target {
 
 /// A text that names nobody to ask.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("must be grpc://host:port or http://host:port/path")]
+#[error("must be grpc://host:port or http://host:port/path, without a user")]
 struct NotATarget;
 
 impl FromStr for Target {
@@ -70,7 +76,10 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, NotATarget> {
         let (scheme, rest) = text.split_once("://").ok_or(NotATarget)?;
         let uri: Uri = format!("http://{rest}").parse().map_err(|_| NotATarget)?;
-        if uri.host().is_none_or(str::is_empty) {
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(NotATarget)?;
+        // What stands behind the host and is no port may be the beginning of a password.
+        let is_host_only = uri.authority().is_some_and(|authority| authority.as_str() == host);
+        if has_user(&uri) || !(is_host_only || uri.port_u16().is_some()) {
             return Err(NotATarget);
         }
         match scheme {
