@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use configapi_runtime::{memory, process, settings};
 
@@ -81,10 +82,26 @@ pub fn main() -> ExitCode {
     // that never repeats what it was given: the URL of a store may hold a password.
     let first = std::env::args_os().nth(1).unwrap_or_default();
     let opens_store = OPENS_STORE.iter().any(|command| first == **command);
-    let cli = if opens_store { settings::parse_or_exit() } else { Cli::parse() };
+    let cli = if opens_store { settings::parse_or_exit() } else { parse_or_exit() };
     match run(cli.command) {
         Ok(code) => code,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Reads what a client is told. A variable that is empty is as good as none: that is how scripts
+/// leave one out. Servers do not read theirs so; they would begin with a store that nobody named.
+fn parse_or_exit() -> Cli {
+    let mut command = Cli::command().mut_subcommands(|sub| sub.mut_args(without_empty_variable));
+    let matches = command.get_matches_mut();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+fn without_empty_variable(argument: Arg) -> Arg {
+    let variable = argument.get_env().and_then(std::env::var_os);
+    match variable {
+        Some(value) if value.is_empty() => argument.env(Resettable::Reset),
+        _ => argument,
     }
 }
 

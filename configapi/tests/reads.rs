@@ -31,6 +31,30 @@ fn a_list_is_in_order_and_of_one_namespace_or_of_all() {
 }
 
 #[test]
+fn a_flag_that_was_typed_wins_over_the_environment_and_an_empty_variable_is_none() {
+    let servers = furnished();
+    let get = || servers.configapi(["get", "billing/limit"]);
+    let read = get().arg("--linearizable").env("CONFIGAPI_TOKEN", "9-1").ends();
+    assert_eq!(read.succeeded().stdout, "2");
+    let read = get().arg("--token=1-4").env("CONFIGAPI_TOKEN", "9-1").ends();
+    assert_eq!(read.succeeded().stdout, "2");
+    let lost = get().env("CONFIGAPI_TOKEN", "9-1").ends().failed_with(3);
+    assert!(lost.stderr.contains("LOG_CHANGED"), "{lost:#?}");
+    let variables = ["TOKEN", "OUTPUT", "TIMEOUT", "NAMESPACE", "COMMAND_URL"];
+    let empty = variables
+        .iter()
+        .fold(get().arg("--linearizable"), |get, name| get.env(&format!("CONFIGAPI_{name}"), ""));
+    assert_eq!(empty.ends().succeeded().stdout, "2");
+    let set =
+        ["ACTOR", "REASON"].iter().fold(servers.configapi(["set", "app2", "on"]), |set, name| {
+            set.env(&format!("CONFIGAPI_{name}"), "")
+        });
+    set.ends().succeeded();
+    let actor = servers.read(["get", "app2", "-o", "json"]).json()["actor"].to_string();
+    assert!(actor.contains("tester"), "{actor}");
+}
+
+#[test]
 fn a_list_without_values_has_none() {
     let servers = furnished();
     let list = servers.read(["list", "--keys", "-o", "json"]).json();

@@ -1,15 +1,17 @@
 //! How fresh a read must be.
 
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use configapi_proto::Token;
 use configapi_proto::v1::Consistency;
 use configapi_proto::v1::consistency::{Linearizable, Wish};
 
 /// How fresh a read must be; any state will do unless one of these is given.
 #[derive(Debug, Clone, Copy, Default, Args)]
-pub struct FreshnessArguments {
+struct Flags {
     /// Read at this token or later: the token that a write has printed
-    #[arg(long, env = "CONFIGAPI_TOKEN", hide_env_values = true, conflicts_with = "linearizable")]
+    #[arg(long, env = "CONFIGAPI_TOKEN", hide_env_values = true)]
     token: Option<Token>,
 
     /// Read everything that was acknowledged to anybody before
@@ -17,12 +19,47 @@ pub struct FreshnessArguments {
     linearizable: bool,
 }
 
+/// The flags after it was decided which of them counts: what was typed, whatever the environment
+/// says. To clap a variable is as good as a flag, so it cannot be left to it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FreshnessArguments(Flags);
+
+impl Args for FreshnessArguments {
+    fn augment_args(command: Command) -> Command {
+        Flags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Flags::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for FreshnessArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Flags::from_arg_matches(matches)?;
+        if flags.linearizable && flags.token.is_some() {
+            if matches.value_source("token") == Some(ValueSource::CommandLine) {
+                let why = "--token and --linearizable do not go together";
+                return Err(clap::Error::raw(ErrorKind::ArgumentConflict, why));
+            }
+            flags.token = None;
+        }
+        Ok(Self(flags))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 impl FreshnessArguments {
     /// The wish as the wire tells it.
     pub fn consistency(self) -> Option<Consistency> {
-        let wish = match self.token {
+        let Self(Flags { token, linearizable }) = self;
+        let wish = match token {
             Some(token) => Wish::AtLeastToken(token.to_string()),
-            None if self.linearizable => Wish::Linearizable(Linearizable {}),
+            None if linearizable => Wish::Linearizable(Linearizable {}),
             None => return None,
         };
         Some(Consistency { wish: Some(wish) })
