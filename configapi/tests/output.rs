@@ -18,6 +18,16 @@ fn a_table_has_columns_and_shows_what_a_terminal_would_act_on() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_shown_and_what_joins_letters_is_left_alone() {
+    let servers = Servers::start();
+    servers.set("a", "\u{feff}a\u{200b}b\u{200e}c\u{200f}d\u{2060}e");
+    servers.set("b", "👩\u{200d}🚀");
+    let table = servers.read(["list"]).stdout;
+    assert!(table.contains(r"\u{feff}a\u{200b}b\u{200e}c\u{200f}d\u{2060}e"), "{table}");
+    assert!(table.contains("👩\u{200d}🚀"), "{table}");
+}
+
+#[test]
 fn every_form_holds_the_same() {
     let servers = Servers::start();
     servers

@@ -138,6 +138,28 @@ fn whoever_sits_at_a_terminal_is_asked_before_anything_is_written() {
 }
 
 #[test]
+fn a_mark_that_says_utf_8_is_no_part_of_a_file() {
+    let servers = Servers::start();
+    for (form, file) in [
+        ("env", "from_env=1\n"),
+        ("json", r#"{"from_json": "1"}"#),
+        ("yaml", "from_yaml: 1\n"),
+        ("properties", "from_properties=1\n"),
+    ] {
+        let import = servers.configapi(["import", "--form", form, "-"]);
+        import.stdin(format!("\u{feff}{file}")).ends().succeeded();
+        assert_eq!(servers.read(["get", &format!("from_{form}")]).stdout, "1");
+    }
+    for file in ["- {set: a, value: 1}", r#"[{"set": "b", "value": "1"}]"#] {
+        servers.configapi(["apply", "-"]).stdin(format!("\u{feff}{file}")).ends().succeeded();
+    }
+    assert_eq!(servers.read(["list", "-o", "raw"]).stdout.lines().count(), 6);
+    // A value is what it is.
+    servers.configapi(["set", "a", "-"]).stdin("\u{feff}1").ends().succeeded();
+    assert_eq!(servers.read(["get", "a"]).stdout, "\u{feff}1");
+}
+
+#[test]
 fn an_import_is_made_though_nobody_reads_what_differs() {
     let servers = Servers::start();
     let directory = tempfile::tempdir().unwrap();

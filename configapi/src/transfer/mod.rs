@@ -73,8 +73,14 @@ pub enum ReadError {
 /// Takes the entries of a file, one after the other.
 pub type Take<'a> = dyn FnMut(Entry) -> Result<(), ReadError> + 'a;
 
+/// The mark that some editors put before a text, to say that it is UTF-8.
+pub const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// Hands over the entries of a file in their order.
-pub fn read(form: FileForm, input: impl BufRead, take: &mut Take<'_>) -> Result<(), ReadError> {
+pub fn read(form: FileForm, mut input: impl BufRead, take: &mut Take<'_>) -> Result<(), ReadError> {
+    if input.fill_buf().map_err(ReadError::Io)?.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+        input.consume(BYTE_ORDER_MARK.len());
+    }
     match form {
         FileForm::Json => json::read(input, take),
         FileForm::Yaml => yaml::read(input, take),

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::arguments::{Moment, NotAMoment};
 use crate::failure::Failure;
-use crate::transfer::yaml;
+use crate::transfer::{BYTE_ORDER_MARK, yaml};
 
 /// What a file says.
 #[derive(Debug)]
@@ -86,6 +86,7 @@ fn parse_item(item: Value) -> Result<Item, String> {
 
 /// JSON if it is, else YAML.
 fn tree(text: &str) -> Result<Value, String> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     if text.trim_start().starts_with(['{', '['])
         && let Ok(tree) = serde_json::from_str(text)
     {
