@@ -1,6 +1,6 @@
 //! Failures say what to do, end with the documented exit codes, and never tell a value.
 
-use crate::support::{Servers, configapi};
+use crate::support::{Servers, Serving, configapi};
 
 #[test]
 fn a_server_that_is_not_there_is_named_with_what_to_do() {
@@ -16,6 +16,27 @@ fn a_server_that_is_not_there_is_named_with_what_to_do() {
     error: there is no command server at http://127.0.0.1:1, http://127.0.0.1:2 (UNAVAILABLE)
       hint: `configapi serve` starts one; --command-url or CONFIGAPI_COMMAND_URL says where it is
     ");
+}
+
+#[test]
+fn a_port_of_another_server_is_a_setting_that_is_wrong() {
+    let serving = Serving::start("memory:");
+    let [command, query] = [&serving.command, &serving.query].map(|at| format!("http://{at}"));
+    for url in [&command, &serving.gateway] {
+        for arguments in [&["get", "a"][..], &["list"], &["watch"], &["status"]] {
+            let ended = configapi(arguments.iter().copied()).arg("--query-url").arg(url).ends();
+            let said = &ended.stderr;
+            let what = format!("what answers at {url} is no query server");
+            assert!(said.contains(&what) && said.contains("--query-url or"), "{ended:#?}");
+            ended.failed_with(2);
+        }
+    }
+    for url in [&query, &serving.gateway] {
+        let ended = configapi(["set", "a", "1", "--command-url", url]).ends().failed_with(2);
+        let what = format!("what answers at {url} is no command server");
+        assert!(ended.stderr.contains(&what), "{ended:#?}");
+        assert!(ended.stderr.contains("--command-url or CONFIGAPI_COMMAND_URL"), "{ended:#?}");
+    }
 }
 
 #[test]

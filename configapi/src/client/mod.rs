@@ -11,7 +11,7 @@ use configapi_proto::v1::query_service_client::QueryServiceClient;
 use configapi_proto::{ApiError, Reason, key};
 use configapi_runtime::clients::{ClientLimits, lazy_channel};
 use tonic::transport::{Channel, Uri};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 pub use self::attempts::Backoff;
 use self::attempts::{Attempts, is_connect_error};
@@ -70,11 +70,19 @@ impl Queries {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) => status,
             };
+            if let Some(failure) = self.other_server(&status) {
+                return Err(failure);
+            }
             let error = ApiError::from_status(&status);
             if !attempts.again_after(&error, &status).await {
                 return Err(told(error, &status, &self.servers, "query"));
             }
         }
+    }
+
+    /// What to say if another server answers where a query server should.
+    pub fn other_server(&self, status: &Status) -> Option<Failure> {
+        other_server(status, &self.servers, "query")
     }
 }
 
@@ -120,6 +128,9 @@ impl Commands {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) => status,
             };
+            if !is_unknown && let Some(failure) = other_server(&status, &self.servers, "command") {
+                return Err(failure);
+            }
             let mut error = ApiError::from_command_status(&status);
             is_unknown |= error.reason == Reason::OutcomeUnknown;
             if !attempts.again_after(&error, &status).await {
@@ -135,7 +146,9 @@ impl Commands {
 
     /// A failure of a stream, told like that of a call.
     pub fn failure_of(&self, status: &Status) -> Failure {
-        told(ApiError::from_command_status(status), status, &self.servers, "command")
+        other_server(status, &self.servers, "command").unwrap_or_else(|| {
+            told(ApiError::from_command_status(status), status, &self.servers, "command")
+        })
     }
 }
 
@@ -157,11 +170,32 @@ fn told(error: ApiError, status: &Status, servers: &Servers, which: &str) -> Fai
     if !is_connect_error(status) || error.reason != Reason::Unavailable {
         return error.into();
     }
-    let urls: Vec<_> =
-        servers.uris().iter().map(|uri| uri.to_string().trim_end_matches('/').to_owned()).collect();
-    let message = format!("there is no {which} server at {} ({})", urls.join(", "), error.reason);
-    Failure::try_again(message).with_hint(format!(
-        "`configapi serve` starts one; --{which}-url or CONFIGAPI_{}_URL says where it is",
-        which.to_uppercase()
-    ))
+    let message = format!("there is no {which} server at {} ({})", urls(servers), error.reason);
+    Failure::try_again(message)
+        .with_hint(format!("`configapi serve` starts one; {}", where_it_is(which)))
+}
+
+/// Says so if what answers is not the server that was meant.
+fn other_server(status: &Status, servers: &Servers, which: &str) -> Option<Failure> {
+    let message = format!("what answers at {} is no {which} server", urls(servers));
+    has_other_methods(status).then(|| Failure::usage(message).with_hint(where_it_is(which)))
+}
+
+/// Whether somebody answered who knows no such method and so has done nothing: a gRPC server says
+/// that, and a web server that it has no such page, which tonic tells in words only.
+fn has_other_methods(status: &Status) -> bool {
+    let message = status.message();
+    status.code() == Code::Unimplemented
+        || (status.code() == Code::Internal
+            && message.contains("invalid compression flag")
+            && message.ends_with("status: 404 Not Found"))
+}
+
+fn urls(servers: &Servers) -> String {
+    let url = |uri: &Uri| uri.to_string().trim_end_matches('/').to_owned();
+    servers.uris().iter().map(url).collect::<Vec<_>>().join(", ")
+}
+
+fn where_it_is(which: &str) -> String {
+    format!("--{which}-url or CONFIGAPI_{}_URL says where it is", which.to_uppercase())
 }

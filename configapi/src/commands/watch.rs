@@ -14,7 +14,7 @@ use configapi_proto::{ApiError, Reason};
 use configapi_runtime::settings;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Request, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::records::{self, EVENT_RAW};
 use crate::arguments::{
@@ -208,13 +208,13 @@ impl Watch {
         let opened = timeout(queries.timeout(), client.watch(Request::new(request))).await;
         let mut stream = match opened {
             Ok(Ok(answer)) => answer.into_inner(),
-            Ok(Err(status)) => return Ok(Ended::Broken(ApiError::from_status(&status))),
+            Ok(Err(status)) => return broken(queries, &status),
             Err(_) => return Ok(Ended::Broken(silent())),
         };
         loop {
             let frame = match next_frame(&mut stream).await {
                 Ok(frame) => frame,
-                Err(error) => return Ok(Ended::Broken(error)),
+                Err(status) => return broken(queries, &status),
             };
             self.heard_at = Instant::now();
             self.backoff.reset();
@@ -321,12 +321,21 @@ impl Watch {
     }
 }
 
-async fn next_frame(stream: &mut Streaming<WatchResponse>) -> Result<WatchResponse, ApiError> {
+/// A stream that broke may be made again, but not at a server of another kind.
+fn broken(queries: &Queries, status: &Status) -> Result<Ended, Failure> {
+    match queries.other_server(status) {
+        Some(failure) => Err(failure),
+        None => Ok(Ended::Broken(ApiError::from_status(status))),
+    }
+}
+
+async fn next_frame(stream: &mut Streaming<WatchResponse>) -> Result<WatchResponse, Status> {
+    let ended = || ApiError::new(Reason::Unavailable, "the server has ended the watch");
     match timeout(MAX_SILENCE, stream.message()).await {
         Ok(Ok(Some(frame))) => Ok(frame),
-        Ok(Ok(None)) => Err(ApiError::new(Reason::Unavailable, "the server has ended the watch")),
-        Ok(Err(status)) => Err(ApiError::from_status(&status)),
-        Err(_) => Err(silent()),
+        Ok(Ok(None)) => Err(ended().into()),
+        Ok(Err(status)) => Err(status),
+        Err(_) => Err(silent().into()),
     }
 }
 

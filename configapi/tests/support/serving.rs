@@ -5,7 +5,8 @@ use super::binary::{Configapi, Running, configapi};
 /// All servers in one process, until it is dropped.
 pub struct Serving {
     running: Running,
-    command: String,
+    /// Where the command server listens: `host:port`.
+    pub command: String,
     /// Where the query server listens: `host:port`.
     pub query: String,
     /// Where the gateway listens: `http://host:port`.
