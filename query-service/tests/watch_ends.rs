@@ -1,8 +1,8 @@
 //! How watches end: with a definite code, and with the token to go on from.
 
 use configapi_event_log::EventLog as _;
-use configapi_proto::Reason;
 use configapi_proto::v1::{WatchRequest, event, watch_request};
+use configapi_proto::{ApiError, Reason};
 use configapi_query_service::QuerySettings;
 
 use crate::support::{
@@ -127,6 +127,18 @@ async fn half_an_apply_that_was_lost_is_not_followed_by_half_of_another() {
         _ => false,
     });
     assert!(all_new, "something of what was lost is among them");
+}
+
+#[tokio::test]
+async fn a_watch_from_an_epoch_that_never_was_is_told_its_own_token() {
+    let server = Server::ready(memory_log(1)).await;
+    let start = Some(watch_request::Start::AfterToken("9-7".to_owned()));
+    let Err(status) = server.watch(WatchRequest { start, ..WatchRequest::default() }).await else {
+        panic!("there is no such epoch")
+    };
+    let told = ApiError::from_status(&status);
+    assert_eq!(told.reason, Reason::LogChanged);
+    assert_eq!(told.metadata.get("lost_token").map(String::as_str), Some("9-7"));
 }
 
 #[tokio::test]

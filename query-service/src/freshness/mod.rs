@@ -12,8 +12,7 @@ use configapi_proto::{ApiError, Token, timestamp_from_micros};
 use tokio::time::{Instant, timeout_at};
 
 use self::heads::HeadRounds;
-use self::wish::log_changed;
-pub(crate) use self::wish::{Wish, check_holds, parse_token};
+pub(crate) use self::wish::{Wish, check_holds, log_changed, parse_token};
 use crate::board::Board;
 use crate::limits::Limits;
 use crate::view::View;

@@ -75,7 +75,7 @@ pub(crate) fn check_holds(lineage: &Lineage, token: Token) -> Result<(), ApiErro
 }
 
 /// Tells the caller that its token leads nowhere.
-pub(super) fn log_changed(token: Token) -> ApiError {
+pub(crate) fn log_changed(token: Token) -> ApiError {
     ApiError::new(
         Reason::LogChanged,
         format!("the log no longer holds what the token {token} stands for; read the state anew"),
