@@ -1,9 +1,16 @@
 //! What else the edge does for every call: panics, names, limits, unknown methods, metrics.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use configapi_runtime::grpc::{CallLimits, GrpcLimits};
+use futures_util::{StreamExt as _, stream};
+use http::Request;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::support::{
@@ -100,6 +107,29 @@ async fn more_waiting_calls_than_allowed_are_refused_at_once() {
     server.probe.open_gate();
     assert_eq!(first.await.expect("no panic").collect().await.code(), Code::Ok);
     assert_eq!(caller.ask(GET, "hello", &[]).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn who_is_refused_and_goes_on_sending_waits_for_nothing() {
+    let calls = CallLimits { max_waiting_calls: 1, ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    let server = TestServer::with(limits, Duration::from_secs(30)).await;
+    let stream = TokioIo::new(TcpStream::connect(server.address).await.expect("a connection"));
+    let connected = http2::handshake(TokioExecutor::new(), stream).await;
+    let (mut sender, connection) = connected.expect("a handshake");
+    let _connection = tokio::spawn(connection);
+    // The rest of the message never comes.
+    let begun = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"\0")))]);
+    let request = Request::post(format!("http://test{GET}"))
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", "bad")
+        .body(StreamBody::new(begun.chain(stream::pending())));
+    let refused = tokio::spawn(sender.send_request(request.expect("a request")));
+    let labels = r#"grpc_service="configapi.v1.QueryService",grpc_method="Get""#;
+    let in_flight = format!("grpc_server_in_flight{{{labels}}}");
+    until(|| server.metric(&in_flight) == Some(1.0)).await;
+    assert_eq!(server.caller().await.ask(GET, "hello", &[]).await.code(), Code::Ok);
+    assert!(!refused.is_finished(), "it was still sending");
 }
 
 #[tokio::test]

@@ -12,14 +12,14 @@ use std::{
 use bytes::Buf;
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How much is read before the refusal is sent all the same: what a client may have sent without
 /// being asked to go on, by `Http2Limits::stream_window`.
 const MAX_BYTES: usize = 1024 * 1024;
-/// How long a client may take until the first of it is there. On a machine that is busy with an
-/// overload, what was sent together with the headers is not read together with them.
-const FIRST_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take until the first of it is there, and for all of it. On a machine that is
+/// busy with an overload, what was sent together with the headers is not read together with them.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take until there is more. Who means to send a stream of requests is refused then.
 const NEXT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -29,6 +29,8 @@ pin_project! {
         #[pin]
         rest: B,
         bytes: usize,
+        // Since it had to be waited for.
+        until: Option<Instant>,
         // Made only if the rest is not there at once.
         #[pin]
         timer: Option<Sleep>,
@@ -37,7 +39,7 @@ pin_project! {
 
 impl<B> Drain<B> {
     pub fn new(rest: B) -> Self {
-        Self { rest, bytes: 0, timer: None }
+        Self { rest, bytes: 0, until: None, timer: None }
     }
 }
 
@@ -55,9 +57,10 @@ impl<B: Body> Future for Drain<B> {
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => {
                     if this.timer.is_none() {
-                        let is_first = *this.bytes == 0;
-                        let patience = if is_first { FIRST_PATIENCE } else { NEXT_PATIENCE };
-                        this.timer.set(Some(sleep(patience)));
+                        let now = Instant::now();
+                        let until = *this.until.get_or_insert(now + PATIENCE);
+                        let next = if *this.bytes == 0 { until } else { now + NEXT_PATIENCE };
+                        this.timer.set(Some(sleep_until(next.min(until))));
                     }
                     if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                         ready!(timer.poll(context));

@@ -116,11 +116,12 @@ where
         };
         let span = span_of(&call);
         let watched = Watched::new(meter, call.clone(), started, traced);
-        let stage = if let Some(status) = refused {
-            Stage::refused(status, Some(Drain::new(request.into_body())))
+        // Who is refused waits for nothing, however long it goes on sending.
+        let (stage, waiting) = if let Some(status) = refused {
+            (Stage::refused(status, Some(Drain::new(request.into_body()))), None)
         } else {
             request.extensions_mut().insert(call.clone());
-            Stage::handling(&call, &span, || self.inner.call(request))
+            (Stage::handling(&call, &span, || self.inner.call(request)), waiting)
         };
         EdgeFuture::new(Handled::new(stage, watched, waiting, span))
     }
