@@ -66,7 +66,10 @@ fn by_code(refusal: &PgDatabaseError, text: String) -> Trouble {
         }
         ("23505", Some("events_stream_version_key")) => Trouble::VersionTaken(text),
         ("23505", Some("events_request_id_key")) => Trouble::RequestIdTaken,
-        ("26000" | "42P05" | "08P01", _) => Trouble::StatementsMixedUp(text),
+        ("26000" | "42P05", _) => Trouble::StatementsMixedUp(text),
+        // The database names the routine that found it. A pooler that lost its server says the same
+        // without one, and what became of the statement is not known.
+        ("08P01", _) if refusal.routine().is_some() => Trouble::StatementsMixedUp(text),
         ("42P01" | "3F000", _) => Trouble::NoSchema(text),
         ("42501", _) => Trouble::Unusable(text),
         (code, _) => match code.get(..2) {

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::append::{explain, insert, judge};
 use crate::hint::Hints;
-use crate::limits::{APPEND_BOUND, READ_BOUND, ROLLBACK_BOUND};
+use crate::limits::{APPEND_BOUND, READ_BOUND, ROLLBACK_BOUND, TURN_BOUND};
 use crate::lineage::{begin_turn, enter_timeline};
 use crate::page::Pages;
 use crate::pool::{Lease, Pool};
@@ -39,7 +39,8 @@ impl LockedTurn {
             }
             begin_turn(connection).await
         };
-        let standing = match begun.await {
+        let begun = timeout(TURN_BOUND * 2, begun).await;
+        let standing = match begun.unwrap_or_else(|_| Err(Trouble::timed_out("taking the turn"))) {
             Ok(standing) => standing,
             Err(trouble) => {
                 lease.end_with(&trouble);
