@@ -101,6 +101,8 @@ impl Worker {
             }
             Err(error) => return Err(self.give_up(error.to_string())),
         };
+        // Which epochs there are is asked again before anything is told of them.
+        self.is_confirmed &= epoch == head.epoch;
         for row in &fresh {
             self.remember(row);
         }
