@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use configapi_runtime::grpc::{CallLimits, GrpcLimits};
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -118,12 +118,12 @@ async fn who_is_refused_and_goes_on_sending_waits_for_nothing() {
     let connected = http2::handshake(TokioExecutor::new(), stream).await;
     let (mut sender, connection) = connected.expect("a handshake");
     let _connection = tokio::spawn(connection);
-    // The rest of the message never comes.
-    let begun = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"\0")))]);
+    // The message never comes.
+    let message = stream::pending::<Result<Frame<Bytes>, Infallible>>();
     let request = Request::post(format!("http://test{GET}"))
         .header("content-type", "application/grpc")
         .header("grpc-timeout", "bad")
-        .body(StreamBody::new(begun.chain(stream::pending())));
+        .body(StreamBody::new(message));
     let refused = tokio::spawn(sender.send_request(request.expect("a request")));
     let labels = r#"grpc_service="configapi.v1.QueryService",grpc_method="Get""#;
     let in_flight = format!("grpc_server_in_flight{{{labels}}}");
