@@ -103,11 +103,11 @@ impl Along {
         Self { request_id, traceparent, deadline }
     }
 
-    /// The same with a part of the time, so that somebody else can be asked in the rest of it.
-    fn for_one_of(&self, attempts: u32) -> Self {
+    /// The same with half of the time, so that somebody else can be asked in the other half.
+    fn for_half_the_time(&self) -> Self {
         let now = Instant::now();
-        let part = self.deadline.saturating_duration_since(now) / attempts;
-        Self { deadline: now + part, ..self.clone() }
+        let half = self.deadline.saturating_duration_since(now) / 2;
+        Self { deadline: now + half, ..self.clone() }
     }
 
     /// The message with what goes along, except the deadline.

@@ -38,7 +38,7 @@ pub(super) struct Member {
     way: QueryWay,
     up: AtomicBool,
     /// Until when it comes last, in milliseconds since `born`; 0 if it does not.
-    behind_until: AtomicU64,
+    last_until: AtomicU64,
     born: Instant,
     /// Calls that are under way, and streams that are open: the one says nothing of the other.
     calls: AtomicUsize,
@@ -97,7 +97,8 @@ impl Pool {
         self.members.iter().any(|member| member.is_up())
     }
 
-    /// Sends a query to a server, and to another one if the first cannot be reached.
+    /// Sends a query to a server, and to another one if the first cannot be reached or does not become
+    /// as fresh as wished.
     pub async fn ask<Q: Query>(&self, along: &Along, query: Q) -> Result<Q::Answer, ApiError> {
         self.ask_and_hold(along, query).await.map(|held| held.answer)
     }
@@ -113,10 +114,10 @@ impl Pool {
         for _ in 1..attempts {
             let member = self.pick(Q::LASTING, None)?;
             // One that is cut off from its store would wait until the time is over.
-            let part = query.may_wait().then(|| along.for_one_of(2));
-            match member.ask(part.as_ref().unwrap_or(along), query.clone()).await {
-                Err(error) if elsewhere_perhaps(&error) => tried = Some(member),
-                Err(error) if is_behind(&error, part.is_some()) => {
+            let half = query.may_wait().then(|| along.for_half_the_time());
+            match member.ask(half.as_ref().unwrap_or(along), query.clone()).await {
+                Err(error) if is_away(&error) => tried = Some(member),
+                Err(error) if is_behind(&error, half.is_some()) => {
                     member.comes_last();
                     tried = Some(member);
                 }
@@ -150,7 +151,7 @@ impl Member {
         Self {
             way,
             up: AtomicBool::new(true),
-            behind_until: AtomicU64::new(0),
+            last_until: AtomicU64::new(0),
             born: Instant::now(),
             calls: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
@@ -170,7 +171,7 @@ impl Member {
         if let Err(error) = &result
             && self.way.is_remote()
         {
-            if elsewhere_perhaps(error) {
+            if is_away(error) {
                 self.set_up(false);
                 self.doubt.notify_one();
             } else if error.reason == Reason::DeadlineExceeded {
@@ -190,11 +191,11 @@ impl Member {
 
     /// Whether others are to be asked rather.
     fn is_last(&self) -> bool {
-        match self.behind_until.load(Ordering::Relaxed) {
+        match self.last_until.load(Ordering::Relaxed) {
             0 => false,
             until if self.born.elapsed() < Duration::from_millis(until) => true,
             _ => {
-                self.behind_until.store(0, Ordering::Relaxed);
+                self.last_until.store(0, Ordering::Relaxed);
                 false
             }
         }
@@ -202,7 +203,7 @@ impl Member {
 
     fn comes_last(&self) {
         let until = (self.born.elapsed() + LAST_FOR).as_millis();
-        self.behind_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.last_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub fn set_up(&self, up: bool) {
@@ -214,14 +215,14 @@ impl Member {
 
 /// Whether a server cannot be reached, and counts as down. One that is not as fresh as wished, or does
 /// not serve, says how fresh it is.
-fn elsewhere_perhaps(error: &ApiError) -> bool {
+fn is_away(error: &ApiError) -> bool {
     error.reason == Reason::Unavailable && !error.metadata.contains_key(key::TOKEN)
 }
 
-/// Whether a server did not become as fresh as wished in the part of the time that it had, or did not
+/// Whether a server did not become as fresh as wished in the half of the time that it had, or did not
 /// answer at all, or does not serve.
-fn is_behind(error: &ApiError, had_a_part: bool) -> bool {
-    error.reason == Reason::Unavailable || had_a_part && error.reason == Reason::DeadlineExceeded
+fn is_behind(error: &ApiError, had_half: bool) -> bool {
+    error.reason == Reason::Unavailable || had_half && error.reason == Reason::DeadlineExceeded
 }
 
 impl Busy {

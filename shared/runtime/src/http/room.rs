@@ -12,7 +12,8 @@ use crate::answers::{Answers, Full, Place, SMALL_BYTES};
 pub struct Room(Answers);
 
 /// Goes with a response whose body is large, but comes in pieces that are made one after the other. Each
-/// is asked for once the one before was taken, and has to be taken in the time that an answer has.
+/// is asked for once the one before was taken, and has to be taken in the time that an answer has. Small
+/// pieces are not waited for: hyper takes few of them ahead.
 #[derive(Debug, Clone, Copy)]
 pub struct InPieces {
     /// How large the first one is. The others are about as large, or smaller.
