@@ -45,6 +45,7 @@ struct Faults {
     look_ups: LookUps,
     /// What was handed out of the pasts of configs.
     past_bytes: AtomicUsize,
+    past_questions: AtomicUsize,
     /// The most that was handed out of repeated requests at once.
     most_recalled_bytes: AtomicUsize,
 }
@@ -77,6 +78,7 @@ impl FaultyLog {
                 waiting: Semaphore::new(0),
             },
             past_bytes: AtomicUsize::new(0),
+            past_questions: AtomicUsize::new(0),
             most_recalled_bytes: AtomicUsize::new(0),
         };
         Arc::new(Self { inner: Mutex::new(inner), faults: Arc::new(faults) })
@@ -165,6 +167,11 @@ impl FaultyLog {
     /// How many bytes of the pasts of configs were asked for.
     pub fn past_bytes(&self) -> usize {
         self.faults.past_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How often the pasts of configs were asked for.
+    pub fn past_questions(&self) -> usize {
+        self.faults.past_questions.load(Ordering::Relaxed)
     }
 
     /// How many bytes of repeated requests were asked for at once, at most.
@@ -268,11 +275,16 @@ impl EventLog for FaultyLog {
         found
     }
 
-    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
-        let row = self.inner().stream_at(stream, point).await?;
-        let bytes = row.as_ref().map_or(0, StoredEvent::weight_bytes);
+    async fn streams_at(
+        &self,
+        wanted: &[(&str, Point)],
+        limit_bytes: usize,
+    ) -> Result<Vec<Option<StoredEvent>>, LogError> {
+        let rows = self.inner().streams_at(wanted, limit_bytes).await?;
+        let bytes = rows.iter().flatten().map(StoredEvent::weight_bytes).sum();
         self.faults.past_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(row)
+        self.faults.past_questions.fetch_add(1, Ordering::Relaxed);
+        Ok(rows)
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

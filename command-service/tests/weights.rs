@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use configapi_command_service::committer::Limits;
+use configapi_event_log::Recorded;
 use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::restore_target::Moment;
@@ -78,6 +79,30 @@ async fn many_restores_to_one_moment_look_it_up_once() {
     let read_bytes = log.past_bytes();
     server.client.clone().apply(restores(500)).await.unwrap();
     assert_eq!(log.past_bytes(), 2 * read_bytes);
+}
+
+/// While they are looked up all other writes wait.
+#[tokio::test]
+async fn many_moments_are_looked_up_by_a_few_questions() {
+    let (server, log) = start().await;
+    for i in 0..500 {
+        server.set("a", &i.to_string()).await.unwrap();
+    }
+    let moments = (1..=500).map(|i| match i % 2 {
+        0 => Moment::Version(i),
+        _ => Moment::Position(i),
+    });
+    let restores = moments.map(|moment| restore("a", moment)).collect();
+    server.client.clone().apply(apply(restores)).await.unwrap();
+    let questions = log.past_questions();
+    assert!(questions <= 2, "{questions} questions");
+    let value = |index: usize, events: &[Recorded]| {
+        events[index].event.content().map(|content| content.value.as_str().to_owned())
+    };
+    let events = server.events().await;
+    for i in 0..500 {
+        assert_eq!(value(500 + i, &events), value(i, &events));
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use configapi_domain::{Past, Point, Position, Version};
-use configapi_event_log::{LogError, StoredEvent, decode};
+use configapi_domain::{Past, Point, Position};
+use configapi_event_log::{StoredEvent, decode};
 
 use super::batch::Batch;
 use super::establish::unavailable;
@@ -98,72 +98,34 @@ impl Worker {
         knowledge: &mut Knowledge,
     ) -> Result<Known, Refusal> {
         let limit_bytes = self.limits.commit_bytes.saturating_mul(VALUES_PER_ROW);
-        let mut read_bytes = 0;
-        let (decided, known) = (submissions.start, submissions.end);
-        for (index, submission) in batch.group().enumerate().take(known).skip(decided) {
-            for wish in &submission.wishes {
-                let WishedAction::Restore(Some(point)) = wish.action else { continue };
-                let stream = wish.key.shared_stream();
-                if knowledge.pasts.contains_key(&(Arc::clone(&stream), point))
-                    || matches!(point, Point::Position(position) if position > head)
-                {
-                    continue;
+        let known = submissions.end;
+        let wanted = missing_pasts(batch, submissions, head, knowledge);
+        let (mut asked, mut read_bytes) = (0, 0);
+        while let Some((next, ..)) = wanted.get(asked) {
+            if read_bytes > limit_bytes {
+                return Ok(self.known_before(*next, read_bytes));
+            }
+            let rest = wanted[asked..].iter().take(self.limits.load_streams.max(1));
+            let points: Vec<_> = rest.map(|(_, stream, point)| (&**stream, *point)).collect();
+            let room_bytes = limit_bytes.saturating_sub(read_bytes);
+            let rows = self.log.streams_at(&points, room_bytes).await.map_err(unavailable)?;
+            let answered = &wanted[asked..];
+            asked += rows.len();
+            for ((_, stream, point), row) in answered.iter().zip(rows) {
+                read_bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
+                match row.as_ref().map(decode).transpose() {
+                    Ok(recorded) => {
+                        let past = recorded.map(|recorded| Past {
+                            version: recorded.version,
+                            content: recorded.event.content().cloned(),
+                        });
+                        knowledge.pasts.insert((Arc::clone(stream), *point), past);
+                    }
+                    Err(error) => knowledge.cannot_read(stream, &error),
                 }
-                if read_bytes > limit_bytes {
-                    return Ok(self.known_before(index, read_bytes));
-                }
-                read_bytes += self.look_back(stream, point, knowledge).await?;
             }
         }
         Ok(Known::First(known))
-    }
-
-    /// Looks up what a config was at a point. Answers how many bytes that took.
-    async fn look_back(
-        &self,
-        stream: Arc<str>,
-        point: Point,
-        knowledge: &mut Knowledge,
-    ) -> Result<usize, Refusal> {
-        let newest = knowledge.configs.get(&stream).map(|config| config.version);
-        let (row, read_bytes) = self.row_at(&stream, point, newest).await.map_err(unavailable)?;
-        match row.as_ref().map(decode).transpose() {
-            Ok(recorded) => {
-                let past = recorded.map(|recorded| Past {
-                    version: recorded.version,
-                    content: recorded.event.content().cloned(),
-                });
-                knowledge.pasts.insert((stream, point), past);
-            }
-            Err(error) => knowledge.cannot_read(&stream, &error),
-        }
-        Ok(read_bytes)
-    }
-
-    /// The row that a stream stood at, and how many bytes it took to find it. `newest` is the newest
-    /// version that the stream has, or will have if what was decided is written.
-    async fn row_at(
-        &self,
-        stream: &str,
-        point: Point,
-        newest: Option<Version>,
-    ) -> Result<(Option<StoredEvent>, usize), LogError> {
-        let row = self.log.stream_at(stream, point).await?;
-        let mut read_bytes = weight_bytes(row.as_ref());
-        let version = row.as_ref().map_or(Version::NONE, |row| row.version);
-        let Point::Position(position) = point else { return Ok((row, read_bytes)) };
-        if newest == Some(version) {
-            return Ok((row, read_bytes));
-        }
-        // A position within an Apply means all of it, as it does to whoever reads: nobody sees half.
-        let next = self.log.stream_at(stream, Point::Version(version.next())).await?;
-        read_bytes += weight_bytes(next.as_ref());
-        let Some(end) = next.as_ref().and_then(|next| end_if_begun(next, position)) else {
-            return Ok((row, read_bytes));
-        };
-        let row = self.log.stream_at(stream, Point::Position(end)).await?;
-        read_bytes += weight_bytes(row.as_ref());
-        Ok((row, read_bytes))
     }
 
     /// What is known if it became too much when this submission had its turn.
@@ -178,13 +140,23 @@ impl Worker {
     }
 }
 
-/// Where the command of this row ends, if it begins at this position or before.
-fn end_if_begun(row: &StoredEvent, position: Position) -> Option<Position> {
-    let first = row.position.0.saturating_sub(row.part.index.into());
-    let last = first.saturating_add(u64::from(row.part.size).saturating_sub(1));
-    (first <= position.0).then_some(Position(last))
-}
-
-fn weight_bytes(row: Option<&StoredEvent>) -> usize {
-    row.map_or(0, StoredEvent::weight_bytes)
+/// What Restores name that nobody looked up yet, each with the first submission that does. Who is
+/// refused anyway, for a position that the log has not reached, needs no look-up.
+fn missing_pasts(
+    batch: &Batch,
+    submissions: Range<usize>,
+    head: Position,
+    knowledge: &Knowledge,
+) -> Vec<(usize, Arc<str>, Point)> {
+    let (mut wanted, mut seen) = (Vec::new(), HashSet::new());
+    let group = batch.group().enumerate().take(submissions.end).skip(submissions.start);
+    for (index, wish) in group.flat_map(|(index, s)| s.wishes.iter().map(move |w| (index, w))) {
+        let WishedAction::Restore(Some(point)) = wish.action else { continue };
+        let asked = (wish.key.shared_stream(), point);
+        let is_ahead = matches!(point, Point::Position(position) if position > head);
+        if !is_ahead && !knowledge.pasts.contains_key(&asked) && seen.insert(asked.clone()) {
+            wanted.push((index, asked.0, asked.1));
+        }
+    }
+    wanted
 }

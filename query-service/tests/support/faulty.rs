@@ -145,8 +145,12 @@ impl EventLog for FaultyLog {
         self.inner()?.newest(streams, limit_bytes).await
     }
 
-    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
-        self.inner()?.stream_at(stream, point).await
+    async fn streams_at(
+        &self,
+        wanted: &[(&str, Point)],
+        limit_bytes: usize,
+    ) -> Result<Vec<Option<StoredEvent>>, LogError> {
+        self.inner()?.streams_at(wanted, limit_bytes).await
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

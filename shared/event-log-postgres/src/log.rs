@@ -21,8 +21,7 @@ use crate::lineage::begin_epoch;
 use crate::options::{Access, Target};
 use crate::page::Pages;
 use crate::pool::Pool;
-use crate::read::{Bound, REQUESTS, events, newest, stream_at};
-use crate::row;
+use crate::read::{Bound, REQUESTS, events, newest, points, streams_at};
 use crate::trouble::Trouble;
 use crate::turn::PostgresTurn;
 use crate::wake::Watch;
@@ -178,11 +177,21 @@ impl EventLog for PostgresLog {
             .await
     }
 
-    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
-        let (sql, bound) = stream_at(point);
-        let arguments = Bound::default().with(stream)?.with(bound)?.done();
-        let rows = self.readers.fetch(sql, arguments).await?;
-        Ok(rows.first().map(row::decode_row).transpose()?)
+    async fn streams_at(
+        &self,
+        wanted: &[(&str, Point)],
+        limit_bytes: usize,
+    ) -> Result<Vec<Option<StoredEvent>>, LogError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let arguments = points(wanted)?;
+        self.readers
+            .reading(|lease| {
+                let arguments = arguments.clone();
+                Box::pin(async move { streams_at(lease, arguments, limit_bytes).await })
+            })
+            .await
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Encode, Postgres, Type};
 
 use crate::pool::Lease;
-use crate::row::{columns, decode_row, signed};
+use crate::row::{columns, decode_row, decode_row_if_any, signed};
 use crate::trouble::Trouble;
 
 /// One probe of the index per stream, however many events a stream has.
@@ -31,48 +31,98 @@ pub(crate) const REQUESTS: &str = concat!(
      ORDER BY position LIMIT 1000) AS e ORDER BY e.position"
 );
 
-macro_rules! stream_at {
-    ($condition:literal) => {
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM configapi.events WHERE stream = $1 AND ",
-            $condition,
-            " ORDER BY version DESC LIMIT 1"
-        )
+/// What streams stood at. Versions are dense, and positions and times grow with them: the place is
+/// found by halving, for all that are asked for at once. A version is its own place. Each step is one
+/// probe of the index, whatever the planner makes of how many there are.
+const STREAMS_AT: &str = concat!(
+    "WITH RECURSIVE wanted (n, stream, kind, point) AS MATERIALIZED ( \
+     SELECT n, stream, kind, CASE kind WHEN 'position' \
+     THEN coalesce((SELECT position + part_size - 1 - part_index FROM configapi.events \
+     WHERE position = point), point) ELSE point END \
+     FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY \
+     AS u (stream, kind, point, n)), \
+     search (n, stream, kind, point, low, high) AS ( \
+     SELECT n, stream, kind, point, CASE kind WHEN 'version' THEN point ELSE 0 END, \
+     CASE kind WHEN 'version' THEN point ELSE coalesce((SELECT version FROM configapi.events \
+     WHERE stream = wanted.stream COLLATE \"C\" ORDER BY version DESC LIMIT 1), 0) END FROM wanted \
+     UNION ALL SELECT n, stream, kind, point, \
+     CASE WHEN probe.at <= point THEN (low + high + 1) / 2 ELSE low END, \
+     CASE WHEN probe.at <= point THEN high ELSE (low + high + 1) / 2 - 1 END \
+     FROM search LEFT JOIN LATERAL ( \
+     SELECT CASE search.kind WHEN 'time' THEN recorded_at ELSE position END AS at \
+     FROM configapi.events WHERE stream = search.stream COLLATE \"C\" \
+     AND version = (search.low + search.high + 1) / 2 LIMIT 1) AS probe ON true WHERE low < high) \
+     SELECT e.* FROM (SELECT n, stream, low FROM search WHERE low = high ORDER BY n) AS place \
+     LEFT JOIN LATERAL (SELECT ",
+    columns!(),
+    " FROM configapi.events WHERE stream = place.stream COLLATE \"C\" AND version = place.low \
+     LIMIT 1) AS e ON true ORDER BY place.n"
+);
+
+/// The arguments of [`streams_at`].
+pub(crate) fn points(wanted: &[(&str, Point)]) -> Result<PgArguments, Trouble> {
+    let place = |point: &Point| match point {
+        Point::Version(version) => ("version", signed(version.0)),
+        Point::Time(time) => ("time", time.0),
+        Point::Position(position) => ("position", signed(position.0)),
     };
+    let streams: Vec<&str> = wanted.iter().map(|(stream, _)| *stream).collect();
+    let (kinds, points): (Vec<&str>, Vec<i64>) =
+        wanted.iter().map(|(_, point)| place(point)).unzip();
+    Ok(Bound::default().with(streams)?.with(kinds)?.with(points)?.done())
 }
 
-/// The statement and its argument that find where a stream stood at a point.
-pub(crate) fn stream_at(point: Point) -> (&'static str, i64) {
-    match point {
-        Point::Version(version) => (stream_at!("version = $2"), signed(version.0)),
-        Point::Time(time) => (stream_at!("recorded_at <= $2"), time.0),
-        Point::Position(position) => (stream_at!("position <= $2"), signed(position.0)),
-    }
+/// Reads what streams stood at up to a limit, as [`newest`] does.
+pub(crate) async fn streams_at(
+    lease: &mut Lease,
+    arguments: PgArguments,
+    limit_bytes: usize,
+) -> Result<Vec<Option<StoredEvent>>, Trouble> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    read_while(lease, STREAMS_AT, arguments, |row| {
+        let has_room = bytes < limit_bytes || found.is_empty();
+        if has_room {
+            let row = decode_row_if_any(row)?;
+            bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
+            found.push(row);
+        }
+        Ok(has_room)
+    })
+    .await?;
+    Ok(found)
 }
 
-/// Reads the newest events of streams up to a limit. The server sends all that was asked for, wanted or
-/// not; so beyond the limit the connection is cut.
+/// Reads the newest events of streams up to a limit.
 pub(crate) async fn newest(
     lease: &mut Lease,
     arguments: PgArguments,
     limit_bytes: usize,
 ) -> Result<Newest, Trouble> {
-    lease.begin_read().await?;
-    let query = sqlx::query_with(NEWEST, arguments).persistent(lease.has_session());
     let mut newest = Newest::within(limit_bytes);
+    read_while(lease, NEWEST, arguments, |row| Ok(newest.push(decode_row(row)?))).await?;
+    Ok(newest)
+}
+
+/// Reads rows while they are wanted. The server sends all that was asked for, wanted or not; so the
+/// connection is cut at one that is not.
+async fn read_while(
+    lease: &mut Lease,
+    sql: &'static str,
+    arguments: PgArguments,
+    mut take: impl FnMut(&PgRow) -> Result<bool, Trouble>,
+) -> Result<(), Trouble> {
+    lease.begin_read().await?;
+    let query = sqlx::query_with(sql, arguments).persistent(lease.has_session());
     let mut rows = query.fetch(lease.connection()?);
     while let Some(row) = rows.try_next().await? {
-        if !newest.push(decode_row(&row)?) {
+        if !take(&row)? {
             drop(rows);
             lease.cut();
-            return Ok(newest);
+            return Ok(());
         }
     }
     drop(rows);
-    lease.end_read().await?;
-    Ok(newest)
+    lease.end_read().await
 }
 
 /// Arguments for a statement, encoded.

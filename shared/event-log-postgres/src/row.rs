@@ -45,6 +45,12 @@ pub(crate) fn decode_row(row: &PgRow) -> Result<StoredEvent, Trouble> {
     decode(&columns_of::<COLUMN_COUNT>(row)?)
 }
 
+/// Reads a row of an outer join.
+pub(crate) fn decode_row_if_any(row: &PgRow) -> Result<Option<StoredEvent>, Trouble> {
+    let columns = columns_of::<COLUMN_COUNT>(row)?;
+    columns[0].map(|_| decode(&columns)).transpose()
+}
+
 /// Reads the columns of an event.
 pub(crate) fn decode(columns: &[Option<&[u8]>]) -> Result<StoredEvent, Trouble> {
     let mut fields = Fields { columns, position: Position::GENESIS };

@@ -188,8 +188,12 @@ impl EventLog for SqliteLog {
         read::newest(&mut *self.reader().await?, streams, limit_bytes).await
     }
 
-    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
-        read::stream_at(&mut *self.reader().await?, stream, point).await
+    async fn streams_at(
+        &self,
+        wanted: &[(&str, Point)],
+        limit_bytes: usize,
+    ) -> Result<Vec<Option<StoredEvent>>, LogError> {
+        read::streams_at(&mut *self.reader().await?, wanted, limit_bytes).await
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

@@ -9,12 +9,13 @@ use configapi_event_log::{
     PageLimit, StoredEvent, log_id_of,
 };
 use futures_util::TryStreamExt;
+use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::fault::{corrupt, log_error};
 use crate::packed::{Packed, packed};
-use crate::row::{columns, signed, stored};
+use crate::row::{columns, signed, stored, stored_if_any};
 
 /// How many rows the chunk from a position on has: as many as are asked for, or one if they would weigh
 /// much more than chunks do. SQLite knows how long a text is without reading it.
@@ -72,31 +73,27 @@ const REQUESTS: &str = concat!(
      AND first.position + first.part_size - 1 ORDER BY e.position"
 );
 
-const AT_VERSION: &str =
-    concat!("SELECT ", columns!(), " FROM events AS e WHERE e.stream = ? AND e.version = ?");
-
-/// Versions are dense, and positions and times grow with them: the place is found by halving.
-macro_rules! at_or_before {
-    ($column:literal) => {
-        concat!(
-            "WITH RECURSIVE search (low, high) AS ( \
-             SELECT 0, coalesce(max(version), 0) FROM events WHERE stream = ?1 UNION ALL \
-             SELECT iif(probe.",
-            $column,
-            " <= ?2, probe.version, low), iif(probe.",
-            $column,
-            " <= ?2, high, probe.version - 1) FROM search JOIN events AS probe \
-             ON probe.stream = ?1 AND probe.version = (low + high + 1) / 2 WHERE low < high) \
-             SELECT ",
-            columns!(),
-            " FROM search JOIN events AS e ON e.stream = ?1 AND e.version = search.low \
-             WHERE search.low = search.high"
-        )
-    };
-}
-
-const AT_TIME: &str = at_or_before!("recorded_at");
-const AT_POSITION: &str = at_or_before!("position");
+/// What streams stood at. Versions are dense, and positions and times grow with them: the place is
+/// found by halving, for all that are asked for at once. A version is its own place. Without a limit
+/// SQLite would take the order of the places for meaningless, and rows come in that order.
+const STREAMS_AT: &str = concat!(
+    "WITH RECURSIVE wanted (n, stream, kind, point) AS MATERIALIZED ( \
+     SELECT key, value ->> 0, value ->> 1, CASE value ->> 1 WHEN 'position' \
+     THEN coalesce((SELECT position + part_size - 1 - part_index FROM events \
+     WHERE position = value ->> 2), value ->> 2) ELSE value ->> 2 END FROM json_each(?)), \
+     search (n, stream, kind, point, low, high) AS ( \
+     SELECT n, stream, kind, point, iif(kind = 'version', point, 0), iif(kind = 'version', point, \
+     coalesce((SELECT max(version) FROM events WHERE stream = wanted.stream), 0)) FROM wanted \
+     UNION ALL SELECT n, search.stream, kind, point, \
+     iif(iif(kind = 'time', recorded_at, position) <= point, (low + high + 1) / 2, low), \
+     iif(iif(kind = 'time', recorded_at, position) <= point, high, (low + high + 1) / 2 - 1) \
+     FROM search LEFT JOIN events ON events.stream = search.stream \
+     AND version = (low + high + 1) / 2 WHERE low < high) \
+     SELECT ",
+    columns!(),
+    " FROM (SELECT n, stream, low FROM search WHERE low = high ORDER BY n LIMIT -1) AS place \
+     LEFT JOIN events AS e ON e.stream = place.stream AND e.version = place.low"
+);
 
 /// How many rows to ask for in one value, from what rows have weighed lately.
 #[derive(Debug)]
@@ -238,7 +235,7 @@ pub(crate) async fn requests(
         return Ok(Vec::new());
     }
     let rows = sqlx::query(REQUESTS)
-        .bind(list(ids)?)
+        .bind(list(&ids)?)
         .fetch_all(connection)
         .await
         .map_err(|error| log_error(&error))?;
@@ -246,27 +243,38 @@ pub(crate) async fn requests(
 }
 
 /// A list as an argument, as JSON: SQLite has no other.
-fn list(texts: &[&str]) -> Result<String, LogError> {
-    serde_json::to_string(texts).map_err(|error| LogError::Unusable(error.to_string()))
+fn list(items: &impl Serialize) -> Result<String, LogError> {
+    serde_json::to_string(items).map_err(|error| LogError::Unusable(error.to_string()))
 }
 
-pub(crate) async fn stream_at(
+pub(crate) async fn streams_at(
     connection: &mut SqliteConnection,
-    stream: &str,
-    point: Point,
-) -> Result<Option<StoredEvent>, LogError> {
-    let (sql, number) = match point {
-        Point::Version(version) => (AT_VERSION, signed(version.0)),
-        Point::Time(time) => (AT_TIME, time.0),
-        Point::Position(position) => (AT_POSITION, signed(position.0)),
-    };
-    let row = sqlx::query(sql)
-        .bind(stream)
-        .bind(number)
-        .fetch_optional(connection)
-        .await
-        .map_err(|error| log_error(&error))?;
-    row.as_ref().map(stored).transpose()
+    wanted: &[(&str, Point)],
+    limit_bytes: usize,
+) -> Result<Vec<Option<StoredEvent>>, LogError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let points: Vec<_> = wanted.iter().map(|(stream, point)| place(stream, *point)).collect();
+    let mut found = Vec::with_capacity(wanted.len());
+    let mut bytes = 0;
+    let mut rows = sqlx::query(STREAMS_AT).bind(list(&points)?).fetch(connection);
+    while bytes < limit_bytes || found.is_empty() {
+        let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? else { break };
+        let row = stored_if_any(&row)?;
+        bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
+        found.push(row);
+    }
+    Ok(found)
+}
+
+/// A point as the statement takes it.
+fn place(stream: &str, point: Point) -> (&str, &'static str, i64) {
+    match point {
+        Point::Version(version) => (stream, "version", signed(version.0)),
+        Point::Time(time) => (stream, "time", time.0),
+        Point::Position(position) => (stream, "position", signed(position.0)),
+    }
 }
 
 /// The newest position alone.

@@ -48,6 +48,12 @@ pub(crate) fn stored(row: &SqliteRow) -> Result<StoredEvent, LogError> {
     })
 }
 
+/// Reads a row of an outer join.
+pub(crate) fn stored_if_any(row: &SqliteRow) -> Result<Option<StoredEvent>, LogError> {
+    let position: Option<i64> = column(row, 0, 0)?;
+    position.map(|_| stored(row)).transpose()
+}
+
 /// The table is STRICT, so a column's type need not be asked for again with each row.
 fn column<'r, T: Decode<'r, Sqlite>>(
     row: &'r SqliteRow,

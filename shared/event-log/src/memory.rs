@@ -133,6 +133,25 @@ impl Rows {
         Ok(())
     }
 
+    fn stream_at(&self, stream: &str, point: Point) -> Option<&StoredEvent> {
+        let events = self.by_stream.get(stream)?.iter().map(|at| &self.events[*at]);
+        match point {
+            Point::Version(version) => events.rev().find(|row| row.version == version),
+            Point::Time(time) => events.rev().find(|row| row.recorded_at <= time),
+            Point::Position(position) => {
+                let end = self.end_of_command_at(position);
+                events.rev().find(|row| row.position <= end)
+            }
+        }
+    }
+
+    fn end_of_command_at(&self, position: Position) -> Position {
+        let row = usize::try_from(position.0).ok().and_then(|at| self.events.get(at));
+        row.map_or(position, |row| {
+            Position(position.0 + u64::from(row.part.size - 1 - row.part.index))
+        })
+    }
+
     fn command_at(&self, first: usize) -> Vec<StoredEvent> {
         let size = self.events[first].part.size as usize;
         self.events[first..].iter().take(size).cloned().collect()
@@ -176,18 +195,22 @@ impl EventLog for MemoryLog {
         Ok(newest)
     }
 
-    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError> {
+    async fn streams_at(
+        &self,
+        wanted: &[(&str, Point)],
+        limit_bytes: usize,
+    ) -> Result<Vec<Option<StoredEvent>>, LogError> {
         let rows = self.0.rows();
-        let Some(places) = rows.by_stream.get(stream) else {
-            return Ok(None);
-        };
-        let events = || places.iter().rev().map(|at| &rows.events[*at]);
-        Ok(match point {
-            Point::Version(version) => events().find(|row| row.version == version),
-            Point::Time(time) => events().find(|row| row.recorded_at <= time),
-            Point::Position(position) => events().find(|row| row.position <= position),
+        let (mut found, mut bytes) = (Vec::with_capacity(wanted.len()), 0);
+        for (stream, point) in wanted {
+            if bytes >= limit_bytes && !found.is_empty() {
+                break;
+            }
+            let row = rows.stream_at(stream, *point).cloned();
+            bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
+            found.push(row);
         }
-        .cloned())
+        Ok(found)
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {

@@ -74,9 +74,16 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     /// asked for.
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError>;
 
-    /// The event that a stream stood at: at exactly this version, or the newest one at or before
-    /// this time or position.
-    async fn stream_at(&self, stream: &str, point: Point) -> Result<Option<StoredEvent>, LogError>;
+    /// The events that streams stood at: for each of these, in their order, the one of exactly that
+    /// version, or the newest one at or before that time or position. A position within a command
+    /// means all of it, as it does to readers: nobody sees half. When the rows weigh about so many
+    /// bytes the answer ends; those beyond it are still to be asked for. Costs about the same however
+    /// many events a stream has.
+    async fn streams_at(
+        &self,
+        wanted: &[(&str, Point)],
+        limit_bytes: usize,
+    ) -> Result<Vec<Option<StoredEvent>>, LogError>;
 
     /// All events of the commands that were keyed with these request ids, by position.
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError>;

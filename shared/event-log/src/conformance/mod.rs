@@ -79,7 +79,7 @@ macro_rules! conformance_tests {
             a_page_for_a_replay_holds_the_same_rows
             newest_finds_the_last_event_of_each_stream
             newest_ends_at_its_limit_and_goes_on_from_there
-            a_stream_can_be_read_at_any_version_time_or_position
+            streams_can_be_read_at_any_version_time_or_position
 
             a_request_id_is_taken_once
             requests_come_back_as_whole_commands

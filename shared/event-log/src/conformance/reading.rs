@@ -3,7 +3,7 @@
 use configapi_domain::{Point, Position, Timestamp, Version};
 
 use super::Factory;
-use super::journal::{Batch, Journal, written};
+use super::journal::{Batch, written};
 use crate::{PageLimit, StoredEvent};
 
 /// There is nothing after the end, and saying so is not an error.
@@ -135,39 +135,61 @@ pub async fn newest_ends_at_its_limit_and_goes_on_from_there(factory: &impl Fact
     }
 }
 
-/// Before its first event a stream was nothing; after its last it is what that made of it.
-pub async fn a_stream_can_be_read_at_any_version_time_or_position(factory: &impl Factory) {
+/// Before its first event a stream was nothing; after its last it is what that made of it. A position
+/// within a command is its end. However many are asked for, and however few are answered at a time,
+/// the answers are the same.
+pub async fn streams_can_be_read_at_any_version_time_or_position(factory: &impl Factory) {
+    const LIMITS: [usize; 4] = [0, 1, 2_000, usize::MAX];
     let log = factory.open().await;
     let journal = written(&*log, |batch| {
-        batch.set("b", "0").set("a", "1").set("b", "1").set("a", "2").keyed("k", &[("a", "3")])
+        let batch = batch.set("b", "0").set("a", "1").set("b", "1");
+        let batch = batch.keyed("k", &[("c", "1"), ("a", "2"), ("b", "2"), ("a", "3"), ("d", "1")]);
+        (4..40).fold(batch, |batch, i| batch.set("a", &i.to_string())).set("c", "2")
     })
     .await;
-    let of_a: Vec<_> = journal.rows.iter().filter(|row| &*row.stream == "default/a").collect();
-    let first_time = journal.rows[0].recorded_at.0;
-
-    for version in 0..=5 {
-        let found = at(&*log, Point::Version(Version(version))).await;
-        assert_eq!(found.as_ref(), of_a.iter().find(|r| r.version.0 == version).copied());
+    let rows = &journal.rows;
+    let (first, last) = (rows[0].recorded_at.0, rows[rows.len() - 1].recorded_at.0);
+    let end = rows.len() as u64 + 2;
+    let points: Vec<_> = (0..=end)
+        .flat_map(|n| [Point::Version(Version(n)), Point::Position(Position(n))])
+        .chain([Point::Position(Position(i64::MAX as u64)), Point::Version(Version(u64::MAX))])
+        .chain(
+            (first - 1..=last + 2)
+                .chain([0, i64::MAX, i64::MIN])
+                .map(|t| Point::Time(Timestamp(t))),
+        )
+        .collect();
+    let streams = ["default/a", "default/b", "default/c", "default/d", "default/none"];
+    let wanted: Vec<_> =
+        points.iter().flat_map(|point| streams.map(|stream| (stream, *point))).collect();
+    let expected: Vec<_> =
+        wanted.iter().map(|(stream, point)| stood_at(rows, stream, *point)).collect();
+    assert_eq!(log.streams_at(&[], usize::MAX).await, Ok(vec![]));
+    for limit_bytes in LIMITS {
+        let mut found = Vec::new();
+        while found.len() < wanted.len() {
+            let rest = &wanted[found.len()..];
+            let next = log.streams_at(rest, limit_bytes).await.expect("an answer");
+            let (_, before) = next.split_last().unwrap_or_else(|| panic!("no answer"));
+            let bytes: usize = before.iter().flatten().map(StoredEvent::weight_bytes).sum();
+            assert!(bytes <= limit_bytes, "{bytes} bytes and more within {limit_bytes}");
+            found.extend(next);
+        }
+        for ((wanted, found), expected) in wanted.iter().zip(&found).zip(&expected) {
+            assert_eq!(found.as_ref(), *expected, "{wanted:?} within {limit_bytes} bytes");
+        }
     }
-    for position in (0..=8).chain([i64::MAX as u64]) {
-        let found = at(&*log, Point::Position(Position(position))).await;
-        assert_eq!(found.as_ref(), of_a.iter().rfind(|r| r.position.0 <= position).copied());
-    }
-    for time in (first_time - 1..=first_time + 7).chain([0, i64::MAX, i64::MIN]) {
-        let found = at(&*log, Point::Time(Timestamp(time))).await;
-        assert_eq!(found.as_ref(), of_a.iter().rfind(|r| r.recorded_at.0 <= time).copied());
-    }
-    let nothing = log.stream_at("default/none", Point::Time(Timestamp(i64::MAX))).await;
-    assert_eq!(nothing, Ok(None));
-    // All parts of one command bear one time: the last of them is what the stream was then.
-    let same = [("c", "1"), ("c", "2")];
-    let journal = Journal::of(&*log).await;
-    let batch = journal.batch().command(None, &same);
-    batch.append(&*log).await.expect("the only writer is not refused");
-    let found = log.stream_at("default/c", Point::Time(batch.end.recorded_at)).await;
-    assert_eq!(found.expect("an answer").as_ref(), batch.rows.last());
 }
 
-async fn at(log: &dyn crate::EventLog, point: Point) -> Option<StoredEvent> {
-    log.stream_at("default/a", point).await.expect("an answer")
+/// What a reader of all events would say.
+fn stood_at<'r>(rows: &'r [StoredEvent], stream: &str, point: Point) -> Option<&'r StoredEvent> {
+    let end = |position: Position| {
+        let row = rows.iter().find(|row| row.position == position)?;
+        rows.iter().find(|last| last.position >= row.position && last.part.is_last())
+    };
+    rows.iter().filter(|row| &*row.stream == stream).rfind(|row| match point {
+        Point::Version(version) => row.version == version,
+        Point::Time(time) => row.recorded_at <= time,
+        Point::Position(position) => row.position <= end(position).map_or(position, |r| r.position),
+    })
 }
