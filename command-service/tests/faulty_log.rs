@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, StoredEvent,
-    Turn,
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Standing,
+    StoredEvent, Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -28,6 +28,7 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct FaultyLog {
     inner: Mutex<Arc<dyn EventLog>>,
+    standby: Mutex<Option<Arc<dyn EventLog>>>,
     faults: Arc<Faults>,
 }
 
@@ -81,7 +82,11 @@ impl FaultyLog {
             past_questions: AtomicUsize::new(0),
             most_recalled_bytes: AtomicUsize::new(0),
         };
-        Arc::new(Self { inner: Mutex::new(inner), faults: Arc::new(faults) })
+        Arc::new(Self {
+            inner: Mutex::new(inner),
+            standby: Mutex::default(),
+            faults: Arc::new(faults),
+        })
     }
 
     /// The clock of the store stands still at this time.
@@ -104,8 +109,22 @@ impl FaultyLog {
         *self.inner.lock().unwrap() = log;
     }
 
-    fn inner(&self) -> Arc<dyn EventLog> {
+    /// The log itself.
+    pub fn inner(&self) -> Arc<dyn EventLog> {
         Arc::clone(&self.inner.lock().unwrap())
+    }
+
+    /// From now on this standby answers those who only read, or nobody does.
+    pub fn read_from(&self, standby: Option<Arc<dyn EventLog>>) {
+        *self.standby.lock().unwrap() = standby;
+    }
+
+    fn standby(&self) -> Option<Arc<dyn EventLog>> {
+        self.standby.lock().unwrap().clone()
+    }
+
+    fn reader(&self) -> Arc<dyn EventLog> {
+        self.standby().unwrap_or_else(|| self.inner())
     }
 
     /// Nothing can be read or taken in turns any more, or all can again.
@@ -235,12 +254,17 @@ impl EventLog for FaultyLog {
     async fn identity(&self) -> Result<Identity, LogError> {
         self.faults.check_up()?;
         let store_time = *self.faults.store_time.lock().unwrap();
-        Ok(Identity { store_time, ..self.inner().identity().await? })
+        let is_standby = self.standby().is_some();
+        Ok(Identity { store_time, is_standby, ..self.reader().identity().await? })
     }
 
     async fn head(&self) -> Result<Head, LogError> {
         self.faults.check_up()?;
-        self.inner().head().await
+        self.reader().head().await
+    }
+
+    async fn standing(&self) -> Result<Standing, LogError> {
+        Ok(Standing { head: self.head().await?, is_standby: self.standby().is_some() })
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
@@ -256,7 +280,7 @@ impl EventLog for FaultyLog {
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
         self.faults.check_up()?;
-        self.inner().read(from, limit).await
+        self.reader().read(from, limit).await
     }
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {

@@ -55,6 +55,14 @@ pub fn memory_log() -> Arc<MemoryLog> {
     Arc::new(MemoryLog::new(id, Timestamp(BEGINNING)))
 }
 
+/// Another log in memory that holds the same.
+pub async fn copy_of(log: &dyn EventLog) -> Arc<MemoryLog> {
+    let copy = memory_log();
+    let page = log.read(Position::GENESIS, PageLimit::REPLAY).await.unwrap();
+    copy.append(&copy.head().await.unwrap(), &page.events[1..]).await.unwrap();
+    copy
+}
+
 fn configapi_event_log_id() -> uuid::Uuid {
     uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)
 }

@@ -1,10 +1,11 @@
 //! Several command servers on one log: correct under any interleaving, and none starves.
 
 use configapi_command_service::committer::Limits;
-use configapi_proto::v1::SetRequest;
+use configapi_proto::v1::{DeleteRequest, SetRequest};
 use configapi_proto::{ApiError, Reason, key};
 
-use crate::support::{memory_log, set_request, start_on};
+use crate::faulty_log::FaultyLog;
+use crate::support::{copy_of, memory_log, set_request, start_on};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_servers_write_side_by_side_and_all_get_through() {
@@ -80,4 +81,45 @@ async fn a_refusal_through_one_server_knows_what_the_other_wrote() {
     let stale = SetRequest { expected_version: Some(2), ..set_request("a", "4") };
     let error = two.set_with(stale).await.unwrap_err();
     assert_eq!(error.metadata[key::ACTUAL_VERSION], "3");
+}
+
+/// A standby may not have what another server wrote. What is refused by what it has, or found to be
+/// all right by a dry run, might not be.
+#[tokio::test]
+async fn nothing_is_refused_or_promised_on_the_word_of_a_standby() {
+    let log = FaultyLog::new(memory_log());
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log.inner(), Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    log.read_from(Some(copy_of(&*log).await));
+    let delete = DeleteRequest { name: "a".to_owned(), ..DeleteRequest::default() };
+    two.client.clone().delete(delete).await.unwrap();
+
+    let stale = SetRequest { expected_version: Some(2), ..set_request("a", "2") };
+    let error = one.set_with(stale).await.unwrap_err();
+    assert_eq!(error.reason, Reason::Unavailable, "{error:?}");
+    let dry_run = SetRequest { validate_only: true, ..set_request("a", "2") };
+    let error = one.set_with(dry_run.clone()).await.unwrap_err();
+    assert_eq!(error.reason, Reason::Unavailable, "{error:?}");
+
+    log.read_from(None);
+    let error = one.set_with(dry_run).await.unwrap_err();
+    assert_eq!(error.reason, Reason::ConfigDeleted, "{error:?}");
+}
+
+/// It lags behind; the log lost nothing.
+#[tokio::test]
+async fn a_head_that_a_standby_does_not_have_yet_is_not_lost() {
+    let log = FaultyLog::new(memory_log());
+    let behind = copy_of(&*log).await;
+    let server = start_on(log.clone(), Limits::default()).await;
+    server.set("a", "1").await.unwrap();
+    log.read_from(Some(behind));
+    let stale = SetRequest { expected_version: Some(7), ..set_request("a", "2") };
+    let error = server.set_with(stale.clone()).await.unwrap_err();
+    assert_eq!(error.reason, Reason::Unavailable, "{error:?}");
+    log.read_from(None);
+    let error = server.set_with(stale).await.unwrap_err();
+    assert_eq!(error.reason, Reason::VersionConflict, "{error:?}");
+    server.set("a", "2").await.unwrap();
 }

@@ -127,19 +127,20 @@ impl Worker {
         if !batch.lost_race && self.patient_batches == 0 {
             return Ok(None);
         }
-        let mut turn = self.log.take_turn().await.map_err(unavailable)?;
-        self.catch_up(Some(&mut turn)).await?;
-        Ok(Some(turn))
+        let mut turn = Some(self.log.take_turn().await.map_err(unavailable)?);
+        self.catch_up(&mut turn).await?;
+        Ok(turn)
     }
 
-    /// Refusals are answers too: they are true only if nobody appended meanwhile.
+    /// Refusals are answers too: they are true only if nobody appended meanwhile, which only who takes
+    /// the writes can say.
     async fn head_still_is(&mut self, head: Head) -> Result<bool, Refusal> {
-        let newest = self.log.head().await.map_err(unavailable)?;
+        let newest = self.newest_head().await?;
         if newest.hash == head.hash && newest.epoch == head.epoch {
             return Ok(true);
         }
         self.is_confirmed &= newest.epoch == head.epoch;
-        self.catch_up(None).await?;
+        self.catch_up(&mut None).await?;
         Ok(false)
     }
 

@@ -21,9 +21,9 @@ impl Worker {
         }
         let identity = self.log.identity().await.map_err(unavailable)?;
         self.check_store(&identity)?;
-        let newest = self.log.head().await.map_err(unavailable)?;
+        let newest = self.newest_head().await?;
         if self.head.is_some() {
-            self.catch_up(None).await?;
+            self.catch_up(&mut None).await?;
         }
         // What was lost without a new epoch would give positions a second meaning.
         let is_short = identity.lineage.lost_by(newest.position).is_some();
@@ -47,8 +47,7 @@ impl Worker {
 
     fn check_store(&self, identity: &Identity) -> Result<(), Refusal> {
         if identity.is_standby {
-            let why = "the store is a read-only standby".to_owned();
-            return Err(Refusal::Unavailable(why));
+            return Err(standby());
         }
         let Some(store_time) = identity.store_time else { return Ok(()) };
         let skew = self.clock.now().0.saturating_sub(store_time.0).unsigned_abs();
@@ -61,23 +60,35 @@ impl Worker {
         Ok(())
     }
 
+    /// Where the log ends, as the store has it that takes the writes: another may lag behind.
+    pub(super) async fn newest_head(&self) -> Result<Head, Refusal> {
+        let standing = self.log.standing().await.map_err(unavailable)?;
+        if standing.is_standby { Err(standby()) } else { Ok(standing.head) }
+    }
+
     pub(super) fn stand_at(&mut self, head: Head) {
         self.metrics.head(head.position.0);
         self.head = Some(head);
     }
 
     /// Follows the log from the head that is known to the one there is, and brings what is
-    /// remembered up to date. If the known head is gone, so is everything remembered.
+    /// remembered up to date. If the known head is gone, so is everything remembered; only a turn is
+    /// believed that, because a standby that lags behind does not have it either.
     pub(super) async fn catch_up(
         &mut self,
-        mut turn: Option<&mut Box<dyn Turn>>,
+        turn: &mut Option<Box<dyn Turn>>,
     ) -> Result<(), Refusal> {
         while let Some(head) = self.head {
-            let read = match turn.as_mut() {
+            let read = match turn {
                 Some(turn) => turn.read(head.position, PageLimit::TAIL).await,
                 None => self.log.read(head.position, PageLimit::TAIL).await,
             };
             let page = read.map_err(unavailable)?;
+            let is_there = page.events.first().is_some_and(|row| row.hash == head.hash);
+            if turn.is_none() && !is_there {
+                *turn = Some(self.log.take_turn().await.map_err(unavailable)?);
+                continue;
+            }
             let is_cut = page.is_cut;
             self.follow(head, page)?;
             if !is_cut {
@@ -88,7 +99,7 @@ impl Worker {
     }
 
     /// Takes one page of what others appended.
-    pub(super) fn follow(&mut self, head: Head, page: Page) -> Result<Vec<StoredEvent>, Refusal> {
+    pub(super) fn follow(&mut self, head: Head, page: Page) -> Result<(), Refusal> {
         let epoch = page.epoch;
         let mut tail = Tail::after(head.position, head.hash);
         let fresh = match tail.advance(page) {
@@ -97,7 +108,7 @@ impl Worker {
                 tracing::warn!(position = position.0, "the log lost the head that was known");
                 self.lost_in = Some(head.epoch);
                 self.forget_head();
-                return Ok(Vec::new());
+                return Ok(());
             }
             Err(error) => return Err(self.give_up(error.to_string())),
         };
@@ -110,7 +121,7 @@ impl Worker {
             let (position, hash, recorded_at) = (last.position, last.hash, last.recorded_at);
             self.stand_at(Head { epoch, position, hash, recorded_at });
         }
-        Ok(fresh)
+        Ok(())
     }
 
     pub(super) fn forget_head(&mut self) {
@@ -146,12 +157,12 @@ impl Worker {
     pub(super) async fn look_after_store(&mut self) -> Result<(), Refusal> {
         let established = self.establish().await;
         let outcome = match established {
-            Ok(head) => match self.log.head().await.map_err(unavailable) {
+            Ok(head) => match self.newest_head().await {
                 Ok(newest) if newest.epoch != head.epoch => {
                     self.is_confirmed = false;
                     self.establish().await.map(|_| ())
                 }
-                Ok(newest) if newest.hash != head.hash => self.catch_up(None).await,
+                Ok(newest) if newest.hash != head.hash => self.catch_up(&mut None).await,
                 Ok(_) => Ok(()),
                 Err(refusal) => Err(refusal),
             },
@@ -171,6 +182,10 @@ impl Worker {
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+fn standby() -> Refusal {
+    Refusal::Unavailable("the store is a read-only standby".to_owned())
 }
 
 /// A store that cannot be read cannot be written either: nothing was.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-/// Connections that append. Appends take turns in the database; the second one lets an ambiguous
-/// append be looked up while the first is stuck.
-pub(crate) const WRITER_CONNECTIONS: usize = 2;
+/// Connections that append, and look up what is decided on. Appends take turns in the database; the
+/// second one lets an ambiguous append be looked up while the first is stuck, the third what the next
+/// one needs to know.
+pub(crate) const WRITER_CONNECTIONS: usize = 3;
 /// Connections that read.
 pub(crate) const READER_CONNECTIONS: usize = 4;
 

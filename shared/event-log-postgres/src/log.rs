@@ -75,6 +75,15 @@ impl PostgresLog {
         Ok(log)
     }
 
+    /// Where a writer looks up what it decides on. Not where all read: that may be a standby, which
+    /// lags behind the head that the decisions are for.
+    fn deciders(&self) -> &Pool {
+        match self.access {
+            Access::ReadWrite => &self.writers,
+            Access::ReadOnly => &self.readers,
+        }
+    }
+
     fn check_writable(&self) -> Result<(), String> {
         match self.access {
             Access::ReadWrite => Ok(()),
@@ -169,7 +178,7 @@ impl EventLog for PostgresLog {
             return Ok(Newest::within(limit_bytes));
         }
         let arguments = Bound::default().with(streams)?.done();
-        self.readers
+        self.deciders()
             .reading(|lease| {
                 let arguments = arguments.clone();
                 Box::pin(async move { newest(lease, arguments, limit_bytes).await })
@@ -186,7 +195,7 @@ impl EventLog for PostgresLog {
             return Ok(Vec::new());
         }
         let arguments = points(wanted)?;
-        self.readers
+        self.deciders()
             .reading(|lease| {
                 let arguments = arguments.clone();
                 Box::pin(async move { streams_at(lease, arguments, limit_bytes).await })
@@ -199,7 +208,7 @@ impl EventLog for PostgresLog {
             return Ok(Vec::new());
         }
         let arguments = Bound::default().with(ids)?.done();
-        events(&self.readers.fetch(REQUESTS, arguments).await?)
+        events(&self.deciders().fetch(REQUESTS, arguments).await?)
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {

@@ -178,10 +178,15 @@ impl Lease {
     }
 
     /// Makes sure that the statements up to [`Lease::end_read`] reach the same server: a pooler
-    /// may part them otherwise, and each statement is two messages.
+    /// may part them otherwise, and each statement is two messages. Where appends are made no standby
+    /// may answer; behind a pooler it could, but for it to refuse a transaction that may write.
     pub(crate) async fn begin_read(&mut self) -> Result<(), Trouble> {
         if self.is_pooled && !self.in_transaction {
-            raw_sql("BEGIN READ ONLY").execute(self.connection()?).await?;
+            let begin = match self.pool.0.purpose {
+                Purpose::Read => "BEGIN READ ONLY",
+                Purpose::Write => "BEGIN READ WRITE",
+            };
+            raw_sql(begin).execute(self.connection()?).await?;
         }
         Ok(())
     }

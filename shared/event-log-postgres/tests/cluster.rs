@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use configapi_event_log::domain::Position;
+use configapi_event_log::domain::{Point, Position};
 use configapi_event_log::{
     AppendError, Epoch, EventLog, Head, LogError, PageLimit, Standing, Tail, TailError,
 };
@@ -215,6 +215,7 @@ async fn a_standby_that_is_promoted_under_its_connections_begins_an_epoch() {
     let log = open(&standby.url()).await;
     until_at(&*log, head.position).await;
     assert!(log.take_turn().await.is_err(), "a standby gives no turns");
+    refuses_look_ups(&*log).await;
     primary.stop("immediate");
     standby.control("promote", &[]);
     assert_eq!(log.head().await.expect("the connection lives on").position, head.position);
@@ -249,6 +250,17 @@ async fn a_primary_that_comes_back_as_a_standby_says_so_with_its_head() {
     assert_eq!(standing, Ok(Standing { head, is_standby: true }));
     primary.control("promote", &[]);
     assert_eq!(log.standing().await, Ok(Standing { head, is_standby: false }));
+}
+
+/// What a writer decides on never comes from a server that may lag behind.
+async fn refuses_look_ups(log: &dyn EventLog) {
+    let (stream, all) = ("default/a", usize::MAX);
+    let refused = |error: LogError| assert!(matches!(error, LogError::Unavailable(_)), "{error}");
+    refused(log.newest(&[stream], all).await.expect_err("refused"));
+    let point = Point::Position(Position(1));
+    refused(log.streams_at(&[(stream, point)], all).await.expect_err("refused"));
+    refused(log.requests(&["k"]).await.expect_err("refused"));
+    assert!(log.identity().await.expect("an identity").is_standby);
 }
 
 /// Appends after `head` until the server is there to answer.
