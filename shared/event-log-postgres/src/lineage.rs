@@ -187,16 +187,21 @@ async fn shut_out_appends(connection: &mut PgConnection) -> Result<(), Trouble> 
     }
 }
 
+/// A timeline as the number it is.
+fn number(timeline: &str) -> u64 {
+    u64::from_str_radix(timeline, 16).unwrap_or(0)
+}
+
 /// Ends a transaction that has the turn with a new epoch after what is there.
 async fn record_epoch(
     connection: &mut PgConnection,
     now: &Standing,
     timeline: &str,
 ) -> Result<Epoch, Trouble> {
-    // An epoch that was lost with its timeline must not come again under another meaning, so an
-    // epoch is never below the number of its timeline.
-    let numbered = u64::from_str_radix(timeline, 16).unwrap_or(0);
-    let epoch = Epoch((now.epoch.0 + 1).max(numbered));
+    // An epoch that was lost with its timeline must not come again under another meaning: timelines in
+    // between that the log knows nothing of may each have begun one.
+    let passed = number(timeline).saturating_sub(number(&now.recorded_timeline));
+    let epoch = Epoch(now.epoch.0 + passed.max(1));
     let insert = format!(
         "INSERT INTO configapi.epochs (epoch, first_position, timeline) \
          VALUES ({epoch}, {}, '{}')",

@@ -227,6 +227,40 @@ async fn a_standby_that_is_promoted_under_its_connections_begins_an_epoch() {
     append(&*log, 1).await;
 }
 
+/// The second knows of the first no more than that there was one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_failovers_from_one_past_begin_two_epochs() {
+    if !is_slow_wanted("two failovers from one past") {
+        return;
+    }
+    let primary = Cluster::create();
+    let log = open(&primary.url()).await;
+    let mut head = append(&*log, 5).await;
+    for epoch in [2, 3, 4] {
+        let begun = log.begin_epoch(&head).await.expect("an epoch");
+        assert_eq!(begun, Epoch(epoch));
+        head = log.head().await.expect("a head");
+    }
+    let standbys = [Cluster::standby_of(&primary), Cluster::standby_of(&primary)];
+    primary.stop("fast");
+    let mut epochs = Vec::new();
+    for (number, standby) in (0..).zip(&standbys) {
+        let settings = standby.data().join("postgresql.auto.conf");
+        let known = std::fs::read_to_string(&settings).expect("its settings");
+        std::fs::write(settings, known + "recovery_target_timeline = 'current'\n")
+            .expect("written");
+        if number > 0 {
+            let history = |cluster: &Cluster| cluster.data().join("pg_wal/00000002.history");
+            run(command("/bin/cp").arg(history(&standbys[0])).arg(history(standby)));
+        }
+        standby.start();
+        standby.control("promote", &[]);
+        let promoted = open(&standby.url()).await;
+        epochs.push(promoted.identity().await.expect("an identity").lineage.current());
+    }
+    assert_eq!(epochs, [Epoch(5), Epoch(6)]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_comes_back_as_a_standby_says_so_with_its_head() {
     if !is_slow_wanted("a primary that comes back as a standby") {
