@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use configapi_command_service::committer::Limits;
-use configapi_event_log::Recorded;
+use configapi_domain::Position;
+use configapi_event_log::{EventLog, PageLimit, Recorded, StoredEvent};
 use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{
-    ApplyRequest, Command, DeleteRequest, RestoreAction, RestoreRequest, RestoreTarget, SetAction,
+    ApplyRequest, Command, DeleteAction, DeleteRequest, RestoreAction, RestoreRequest,
+    RestoreTarget, SetAction,
 };
 use futures_util::future::join_all;
 
@@ -79,6 +81,29 @@ async fn many_restores_to_one_moment_look_it_up_once() {
     let read_bytes = log.past_bytes();
     server.client.clone().apply(restores(500)).await.unwrap();
     assert_eq!(log.past_bytes(), 2 * read_bytes);
+}
+
+/// The log keeps JSON, in which a control character takes six bytes.
+#[tokio::test]
+async fn events_weigh_what_they_take_in_the_log() {
+    let (server, log) = start().await;
+    let names: Vec<_> = (0..12).map(|i| format!("k{i}")).collect();
+    for name in &names {
+        server.set(name, &"\u{1}".repeat(LARGE_BYTES)).await.unwrap();
+    }
+    let delete = |name: &String| Command {
+        name: name.clone(),
+        action: Some(Action::Delete(DeleteAction {})),
+        ..Command::default()
+    };
+    let error =
+        refusal(server.client.clone().apply(apply(names.iter().map(delete).collect())).await);
+    assert_eq!(error.reason, Reason::InvalidArgument, "{error:?}");
+    let few = apply(names[..3].iter().map(delete).collect());
+    server.client.clone().apply(few).await.unwrap();
+    let page = log.read(Position::GENESIS, PageLimit::REPLAY).await.unwrap();
+    let bytes: usize = page.events.iter().rev().take(3).map(StoredEvent::weight_bytes).sum();
+    assert!(bytes > 3 * 6 * LARGE_BYTES && bytes < COMMIT_BYTES, "{bytes} bytes");
 }
 
 /// While they are looked up all other writes wait.

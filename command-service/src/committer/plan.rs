@@ -9,7 +9,7 @@ use configapi_domain::{
     Version, decide, evolve,
 };
 use configapi_event_log::{
-    CommandPart, DecodeError, Draft, Fingerprint, Head, StoredEvent, encode, seal,
+    CommandPart, DecodeError, Draft, Fingerprint, Head, StoredEvent, encode, encoded_bytes, seal,
 };
 
 use super::submission::Written;
@@ -133,7 +133,7 @@ impl Planner {
         let outcome = self.decide_all(submission, &mut undo);
         let bytes: usize = self.decided[decided_before..]
             .iter()
-            .map(|(stream, _, event)| event_bytes(stream, event))
+            .map(|(stream, _, event)| encoded_bytes(stream, event))
             .sum();
         let verdict = match outcome {
             Err(refusal) => Some(Verdict::Refused(refusal)),
@@ -299,18 +299,4 @@ impl Planner {
             self.knowledge.configs.insert(stream, config);
         }
     }
-}
-
-/// About how many bytes an event takes in the log.
-fn event_bytes(stream: &str, event: &ConfigEvent) -> usize {
-    const FIXED_BYTES: usize = 256;
-    let contents = match event {
-        ConfigEvent::Set { content, old_value }
-        | ConfigEvent::Restored { content, old_value, .. } => {
-            let old_bytes = old_value.as_ref().map_or(0, |old| old.as_str().len());
-            content.value.as_str().len() + old_bytes
-        }
-        ConfigEvent::Deleted { deleted } => deleted.value.as_str().len(),
-    };
-    FIXED_BYTES + stream.len() + contents
 }
