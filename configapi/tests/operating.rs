@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::support::stored::{tamper, written};
 use crate::support::{Ended, Serving, configapi, database};
@@ -307,6 +308,31 @@ fn a_backup_that_was_damaged_is_refused_and_nothing_is_written() {
         assert!(!ended.stderr.contains("two") && !ended.stderr.contains("owt"), "{ended:#?}");
         assert!(!directory.path().join("other.db").exists());
     }
+}
+
+/// The same with the checksum in the last line made right, as whoever edits a backup could.
+fn sealed(backup: &str) -> String {
+    let (body, trailer) = backup.trim_end().rsplit_once('\n').unwrap();
+    let mut trailer: Value = serde_json::from_str(trailer).unwrap();
+    let digest = Sha256::digest(format!("{body}\n"));
+    trailer["sha256"] = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+    format!("{body}\n{trailer}\n")
+}
+
+#[test]
+fn a_backup_with_more_epochs_than_can_be_begun_is_refused_and_nothing_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let backup = configapi(["backup", "--store", &store, "-"]).ends().succeeded().stdout;
+    let epochs = "\"epochs\":[[1,1]";
+    assert!(backup.contains(epochs), "{}", &backup[..200]);
+    let text = sealed(&backup.replacen(epochs, &format!("{epochs},[20000,2]"), 1));
+    let file = directory.path().join("many.jsonl");
+    std::fs::write(&file, text).unwrap();
+    let other = format!("sqlite:{}", directory.path().join("other.db").display());
+    let ended = on_store("restore-backup", &other, &[file.to_str().unwrap()]).failed_with(1);
+    assert!(ended.stderr.contains("epoch 20000"), "{ended:#?}");
+    assert!(!directory.path().join("other.db").exists());
 }
 
 #[test]

@@ -22,7 +22,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 const BATCH_ROWS: usize = 2_000;
 /// About the most bytes of one append.
 const BATCH_BYTES: usize = 4 << 20;
-/// The most epochs that are begun to get past those of a backup.
+/// The last epoch that is begun to get past those of a backup.
 const MAX_EPOCHS: u64 = 10_000;
 
 /// Make a log of a backup, in an empty store
@@ -61,6 +61,7 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     let mut backup = Backup::open(file.into())?;
     backup.check()?;
     let reader = backup.reader()?;
+    must_be_within_reach(reader.header().lineage().current())?;
     let (log_id, began_at) = reader.beginning();
     let log = if resume && is_begun(&store, &reader).await? {
         open(&store.store, Access::Write, now()).await
@@ -81,6 +82,16 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
         .with("head_position", head.position.0)
         .with("head_hash", head.hash.to_string());
     Ok(Printer::new(output.format()).one(&record, &["head_position"])?)
+}
+
+/// Epochs are begun one by one. Any log has a few; what has more is refused before anything is written.
+fn must_be_within_reach(epoch: Epoch) -> Result<(), Failure> {
+    if epoch.0 < MAX_EPOCHS {
+        return Ok(());
+    }
+    let problem =
+        format!("the backup is in epoch {epoch}; the last that can be begun is {MAX_EPOCHS}");
+    Err(Failure::refused(problem))
 }
 
 /// Whether the restore was begun before. Only looks: opening a log for writing would make one, and
@@ -222,12 +233,7 @@ impl Restore<'_> {
 
     /// Begins epochs until this one is reached.
     async fn reach(&self, head: &mut Head, epoch: Epoch) -> Result<(), Failure> {
-        let mut begun = 0;
         while head.epoch < epoch {
-            begun += 1;
-            if begun > MAX_EPOCHS {
-                return Err(Failure::refused("the backup has more epochs than can be"));
-            }
             let next = self.log.begin_epoch(head).await;
             head.epoch = next.map_err(|error| self.store.failure(&error))?;
         }
