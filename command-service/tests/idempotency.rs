@@ -1,6 +1,7 @@
 //! One request id, one outcome, however often it is sent and through whichever server.
 
 use configapi_command_service::committer::Limits;
+use configapi_event_log::EventLog;
 use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::{ApplyRequest, Command, DeleteRequest, SetAction, SetRequest};
@@ -155,5 +156,25 @@ async fn an_apply_is_repeatable_however_large_its_configs_have_become() {
         let error = refusal(server.client.clone().apply(other).await);
         assert_eq!(error.reason, Reason::RequestIdReused);
         assert_eq!(server.events().await.len(), 16);
+    }
+}
+
+/// Between the two an epoch began, of which the server that is asked knows nothing yet.
+#[tokio::test]
+async fn a_repeat_is_told_the_epoch_that_it_was_written_in() {
+    let requests = [
+        keyed("plain", "b", "1"),
+        SetRequest { expected_version: Some(0), ..keyed("created", "b", "1") },
+        SetRequest { expected_version: Some(1), ..keyed("changed", "a", "2") },
+    ];
+    for request in requests {
+        let log = memory_log();
+        let one = start_on(log.clone(), Limits::default()).await;
+        one.set("a", "1").await.unwrap();
+        log.begin_epoch(&log.head().await.unwrap()).await.unwrap();
+        let two = start_on(log, Limits::default()).await;
+        let first = two.set_with(request.clone()).await.unwrap();
+        assert!(first.token.starts_with("2-"), "{first:?}");
+        assert_eq!(one.set_with(request).await.unwrap(), first);
     }
 }

@@ -184,7 +184,8 @@ impl Worker {
     }
 }
 
-fn standby() -> Refusal {
+/// Another server takes the writes, and knows more.
+pub(super) fn standby() -> Refusal {
     Refusal::Unavailable("the store is a read-only standby".to_owned())
 }
 

@@ -1,14 +1,15 @@
 //! Repeated requests: the log knows every request id it ever saw, and a repeat gets the first
 //! answer, however late it comes and whichever server it comes through.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use configapi_domain::Position;
-use configapi_event_log::{Epoch, Fingerprint, Lineage, decode};
+use configapi_event_log::{Epoch, Fingerprint, Lineage, StoredEvent, decode};
 
 use super::batch::Batch;
-use super::establish::unavailable;
+use super::establish::{standby, unavailable};
 use super::plan::Verdict;
 use super::queue::Answer;
 use super::worker::Worker;
@@ -87,6 +88,7 @@ impl Worker {
     ) -> Result<HashMap<Arc<str>, First>, Refusal> {
         let ids: Vec<&str> = ids.collect::<BTreeSet<_>>().into_iter().collect();
         let mut firsts = HashMap::new();
+        let mut lineage = Cow::Borrowed(&self.lineage);
         let (mut asked, mut bytes) = (0, 0);
         while asked < ids.len() {
             let count = match asked {
@@ -98,6 +100,7 @@ impl Worker {
             let end = ids.len().min(asked + count);
             let rows = self.log.requests(&ids[asked..end]).await.map_err(unavailable)?;
             asked = end;
+            self.learn_epochs(&rows, &mut lineage).await?;
             for row in &rows {
                 bytes += row.weight_bytes();
                 let recorded = decode(row).map_err(|error| Refusal::Broken(error.to_string()))?;
@@ -106,11 +109,29 @@ impl Worker {
                     fingerprint: request.fingerprint,
                     receipts: Vec::new(),
                 });
-                let epoch = epoch_of(&self.lineage, recorded.position);
+                let epoch = epoch_of(&lineage, recorded.position);
                 first.receipts.push(Receipt::of(&recorded, epoch));
             }
         }
         Ok(firsts)
+    }
+
+    /// Asks which epochs there are if one of these rows is beyond what was followed so far: it may be
+    /// in an epoch that began since.
+    async fn learn_epochs(
+        &self,
+        rows: &[StoredEvent],
+        lineage: &mut Cow<'_, Lineage>,
+    ) -> Result<(), Refusal> {
+        let known = self.head.map_or(Position::GENESIS, |head| head.position);
+        if rows.iter().any(|row| row.position > known) {
+            let identity = self.log.identity().await.map_err(unavailable)?;
+            if identity.is_standby {
+                return Err(standby());
+            }
+            *lineage = Cow::Owned(identity.lineage);
+        }
+        Ok(())
     }
 }
 
