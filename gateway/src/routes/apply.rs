@@ -93,6 +93,15 @@ enum CommandBody {
 }
 
 impl CommandBody {
+    /// The namespace that the command says; empty if it says none.
+    fn namespace(&self) -> &str {
+        match self {
+            Self::Set { namespace, .. }
+            | Self::Delete { namespace, .. }
+            | Self::Restore { namespace, .. } => namespace,
+        }
+    }
+
     /// The command on the wire. `index` is its place in the request; `elsewhere` is the namespace of
     /// commands that do not say theirs.
     fn on_wire(self, index: usize, elsewhere: &str) -> Result<Command, Problem> {
@@ -119,6 +128,16 @@ impl CommandBody {
                 command(namespace, name, expected_version, action)
             }
         })
+    }
+}
+
+/// A namespace that a command has from the query is wrong there, not in the command.
+fn of_the_query(error: ApiError, silent: &[bool]) -> ApiError {
+    let [wrong] = error.field_violations.as_slice() else { return error };
+    let index = wrong.field.strip_prefix("commands[").and_then(|it| it.strip_suffix("].namespace"));
+    match index.and_then(|index| index.parse().ok()).and_then(|index: usize| silent.get(index)) {
+        Some(true) => ApiError::invalid("namespace", wrong.description.clone()),
+        Some(false) | None => error,
     }
 }
 
@@ -167,6 +186,7 @@ pub(crate) async fn apply(
         body::json(&app, &asked.headers, body, MAX_APPLY_BODY_BYTES).await?;
     let commands = said.ok_or_else(|| ApiError::invalid("commands", "are missing"))?.commands;
     let About { actor, reason, request_id } = About::of(&asked)?;
+    let silent: Vec<bool> = commands.iter().map(|Object(it)| it.namespace().is_empty()).collect();
     let on_wire =
         |(index, Object(it)): (usize, Object<CommandBody>)| it.on_wire(index, &target.namespace);
     let command = ApplyRequest {
@@ -176,7 +196,8 @@ pub(crate) async fn apply(
         actor,
         reason,
     };
-    let answer = app.upstreams.commands.send(&asked.along, command).await?;
+    let sent = app.upstreams.commands.send(&asked.along, command).await;
+    let answer = sent.map_err(|error| of_the_query(error, &silent))?;
     let receipts = answer.receipts.iter().map(ReceiptView::of).collect();
     let mut response = json::json(&ReceiptsView { receipts })?;
     if let Some(last) = answer.receipts.last().filter(|last| !last.token.is_empty()) {

@@ -88,7 +88,7 @@ pub(crate) async fn watch(
         namespace: target.one_namespace(),
         all_namespaces: target.all_namespaces,
         start: start(&asked.headers, params.after.as_deref(), params.initial)?,
-        selection: selection(params.name, params.prefix)?,
+        selection: selection(params.name, params.prefix, target.all_namespaces)?,
         progress_interval: prost_types::Duration::try_from(heartbeat).ok(),
         consistency: None,
     };
@@ -109,9 +109,16 @@ pub(crate) async fn watch(
     Ok(response)
 }
 
-fn selection(name: Option<String>, prefix: Option<String>) -> Result<Option<Selection>, Problem> {
+fn selection(
+    name: Option<String>,
+    prefix: Option<String>,
+    all_namespaces: bool,
+) -> Result<Option<Selection>, Problem> {
     match (name, prefix) {
         (Some(_), Some(_)) => Err(ApiError::invalid("prefix", "does not go with name").into()),
+        (Some(_), None) if all_namespaces => {
+            Err(ApiError::invalid("name", "does not go with namespace=*").into())
+        }
         (Some(name), None) => Ok(Some(Selection::Name(name))),
         (None, Some(prefix)) => Ok(Some(Selection::Prefix(prefix))),
         (None, None) => Ok(None),
