@@ -103,3 +103,48 @@ async fn a_key_of_another_command_is_called_what_the_client_calls_it() {
         assert!(sentence.as_str().is_some_and(|it| it.contains("Idempotency-Key")), "{sentence}");
     }
 }
+
+#[tokio::test]
+async fn a_parameter_that_is_said_twice_is_refused_by_its_name() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    for (path, parameters) in [
+        ("/v1/config/a", &["at=1", "consistency=any", "namespace=default"][..]),
+        ("/v1/config", &["prefix=a", "at=1", "view=full", "limit=1", "cursor=x", "namespace=b"]),
+        ("/v1/config/a/history", &["order=asc", "limit=1", "cursor=x", "consistency=any"]),
+        ("/v1/config/a/at/2100-01-01T00:00:00Z", &["consistency=any"]),
+        ("/v1/diff", &["from=0", "to=1", "prefix=a", "consistency=linearizable"]),
+        ("/v1/watch", &["name=a", "prefix=a", "after=0", "initial", "consistency=any"]),
+        ("/v1/status", &["state_hash", "consistency=own-writes"]),
+    ] {
+        for parameter in parameters {
+            let get = app.get(&format!("{path}?{parameter}&x=y&{parameter}"));
+            assert_wrong(get, parameter.split('=').next().unwrap()).await;
+        }
+    }
+    for parameter in ["dry_run", "content_type=a/b", "namespace=b"] {
+        let put = app.put(&format!("/v1/config/a?{parameter}&{parameter}"));
+        let put = put.json(&json!({"value": "2"}));
+        assert_wrong(put, parameter.split('=').next().unwrap()).await;
+    }
+    assert_wrong(app.delete("/v1/config/a?dry_run&dry_run=false"), "dry_run").await;
+    let other = app.get("/v1/config/a?consistency=any&consistency=linearizable").got().await;
+    assert_eq!((other.status, &*other.body), (400, "consistency: must be said only once"));
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_wrong_is_named_as_such() {
+    let app = TestApp::start().await;
+    for (path, word) in [
+        ("/v1/config?limit=x", "limit"),
+        ("/v1/config?view=x", "view"),
+        ("/v1/config/a/history?order=x", "order"),
+        ("/v1/watch?initial=x", "initial"),
+        ("/v1/status?state_hash=x", "state_hash"),
+    ] {
+        assert_wrong(app.get(path), word).await;
+    }
+    assert_wrong(app.delete("/v1/config/a?dry_rum"), "dry_rum").await;
+    assert_wrong(app.delete("/v1/config/a?dry%20run"), "query").await;
+}
