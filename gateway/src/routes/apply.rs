@@ -61,7 +61,7 @@ fn of_the_query(error: ApiError, silent: &[bool]) -> ApiError {
         )),
         (status = 404, description = "One config never was: `CONFIG_NOT_FOUND`"),
         (status = 409, description = "One command is refused: `CONFIG_DELETED`, \
-            `RESTORE_REFUSED` or `VERSION_CONFLICT`"),
+            `RESTORE_REFUSED` or `VERSION_CONFLICT`; or the log lost its tail: `LOG_CHANGED`"),
         (status = 410, description = "One config is deleted already: `CONFIG_ALREADY_DELETED`"),
         (status = 413, description = "The body is too large: `BODY_TOO_LARGE`"),
         (status = 415, description = "The body is not understood: `UNSUPPORTED_MEDIA_TYPE`"),

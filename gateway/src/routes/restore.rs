@@ -85,7 +85,8 @@ impl Target {
             ("ConfigApi-Token" = String, description = "Where in the log the restore is"),
         )),
         (status = 404, description = "There never was such a config: `CONFIG_NOT_FOUND`"),
-        (status = 409, description = "There is no value to go back to: `RESTORE_REFUSED`"),
+        (status = 409, description = "There is no value to go back to: `RESTORE_REFUSED`; or \
+            the log lost its tail: `LOG_CHANGED`"),
         (status = 412, description = "A precondition does not hold: `VERSION_CONFLICT`"),
         (status = 413, description = "The body is too large: `BODY_TOO_LARGE`"),
         (status = 415, description = "The body is not understood: `UNSUPPORTED_MEDIA_TYPE`"),
