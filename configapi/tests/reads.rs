@@ -40,6 +40,16 @@ fn a_flag_that_was_typed_wins_over_the_environment_and_an_empty_variable_is_none
     assert_eq!(read.succeeded().stdout, "2");
     let lost = get().env("CONFIGAPI_TOKEN", "9-1").ends().failed_with(3);
     assert!(lost.stderr.contains("LOG_CHANGED"), "{lost:#?}");
+    let read = get().arg("--linearizable").env("CONFIGAPI_TOKEN", "nonsense").ends();
+    assert_eq!(read.succeeded().stdout, "2");
+    for wrong in [get().env("CONFIGAPI_TOKEN", "nonsense"), get().arg("--token=nonsense")] {
+        let wrong = wrong.ends().failed_with(2);
+        assert!(
+            wrong.stderr.contains("invalid value 'nonsense' for '--token <TOKEN>'"),
+            "{wrong:#?}"
+        );
+    }
+    get().arg("--linearizable").arg("--token=1-4").ends().failed_with(2);
     let variables = ["TOKEN", "OUTPUT", "TIMEOUT", "NAMESPACE", "COMMAND_URL"];
     let empty = variables
         .iter()

@@ -122,12 +122,16 @@ fn whoever_sits_at_a_terminal_is_asked_before_anything_is_written() {
     for answer in ["n\n", "\n", "yesterday\n", "\u{4}"] {
         let ended = import(&[], answer).failed_with(1);
         assert!(
-            ended.stderr.contains("Make 1 changes in the namespace default? [y/N] "),
+            ended.stderr.contains("Make 1 change in the namespace default? [y/N] "),
             "{ended:?}"
         );
         assert!(ended.stderr.contains("nothing was written"), "{ended:?}");
         servers.configapi(["get", "app/name", "--linearizable"]).ends().failed_with(1);
     }
+    std::fs::write(directory.path().join("b.json"), r#"{"b": "1", "c": "2"}"#).unwrap();
+    let two = servers.configapi(["import", "b.json"]).in_directory(directory.path()).typed("n\n");
+    let two = two.ends().failed_with(1);
+    assert!(two.stderr.contains("Make 2 changes in the namespace default? [y/N] "), "{two:?}");
     let dry = import(&["--dry-run"], "").succeeded();
     assert!(!dry.stderr.contains("[y/N]"), "{dry:?}");
     assert_eq!(import(&[], "y\n").succeeded().json()["written"], 1);

@@ -110,19 +110,22 @@ fn wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn level(uri: &Uri) -> Result<Level, Problem> {
-    let mut level = Level::default();
-    for value in query::values(uri, "consistency") {
-        level = match &*value {
-            "any" => Level::Any,
-            "own-writes" => Level::OwnWrites,
-            "linearizable" => Level::Linearizable,
-            _ => {
-                let wants = "must be any, own-writes or linearizable";
-                return Err(ApiError::invalid("consistency", wants).into());
-            }
-        };
+    let mut values = query::values(uri, "consistency");
+    let level = match values.next().as_deref() {
+        None => return Ok(Level::default()),
+        Some("any") => Level::Any,
+        Some("own-writes") => Level::OwnWrites,
+        Some("linearizable") => Level::Linearizable,
+        Some(_) => {
+            let wants = "must be any, own-writes or linearizable";
+            return Err(ApiError::invalid("consistency", wants).into());
+        }
+    };
+    // Nobody knows which of two is meant.
+    match values.next() {
+        None => Ok(level),
+        Some(_) => Err(ApiError::invalid("consistency", "must be said only once").into()),
     }
-    Ok(level)
 }
 
 /// The parameters of a query string, as the route wants them.
@@ -140,11 +143,28 @@ impl<T: DeserializeOwned + Default> FromRequestParts<App> for Params<T> {
             Ok(Query(params)) => Ok(Self(params)),
             Err(rejection) => {
                 let text = rejection.body_text();
-                let what = text.rsplit_once("query string: ").map_or(&*text, |(_, what)| what);
-                Err(ApiError::invalid("query", what).into())
+                let what = text.split_once("query string: ").map_or(&*text, |(_, what)| what);
+                Err(wrong_query(what).into())
             }
         }
     }
+}
+
+/// What is wrong with a query, which names the parameter if it is one that the route knows.
+fn wrong_query(what: &str) -> ApiError {
+    let twice = what.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`'));
+    match (twice, what.split_once(": ")) {
+        (Some(parameter), _) => ApiError::invalid(parameter, "must be said only once"),
+        (None, Some((parameter, wants))) if is_parameter(parameter) => {
+            ApiError::invalid(parameter, wants)
+        }
+        (None, _) => ApiError::invalid("query", what),
+    }
+}
+
+/// Whether this is a name rather than a sentence with a colon in it.
+fn is_parameter(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 /// A parameter that is there or not: `?dry_run`, `?dry_run=true`, `?dry_run=1`.

@@ -28,6 +28,7 @@ mod settings;
 mod sse;
 mod target;
 mod upstream;
+mod words;
 mod writes;
 
 pub use gateway::Gateway;

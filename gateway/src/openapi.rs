@@ -15,9 +15,9 @@ The routes below `/v1/config` and `/v1/health` are also there without `/v1`, for
 
 /// The statuses that any operation with servers behind it may have.
 const COMMON: [(&str, &str); 6] = [
-    ("400", "A part of the request is wrong: `INVALID_ARGUMENT`"),
+    WRONG,
     NOT_ALLOWED,
-    ("429", "As many requests, or bytes of answers, as allowed are under way: `LIMIT_EXCEEDED`"),
+    TOO_MANY,
     ("500", "A fault in the server: `INTERNAL`"),
     (
         "503",
@@ -26,15 +26,23 @@ const COMMON: [(&str, &str); 6] = [
     ),
     ("504", "A server took too long: `DEADLINE_EXCEEDED`"),
 ];
+/// What an operation may have that looks at what is asked of it.
+const WRONG: (&str, &str) = ("400", "A part of the request is wrong: `INVALID_ARGUMENT`");
+/// What any operation may have, whatever is asked of it.
+const TOO_MANY: (&str, &str) =
+    ("429", "As many requests, or bytes of answers, as allowed are under way: `LIMIT_EXCEEDED`");
 /// What any operation may have before anything of it is looked at.
 const NOT_ALLOWED: (&str, &str) =
     ("403", "The gateway does not answer to this host name: `HOST_NOT_ALLOWED`");
 /// Those of operations that change something.
-const OF_WRITES: [(&str, &str); 1] = [(
-    "403",
-    "The web origin may not change configs (`ORIGIN_NOT_ALLOWED`), or the gateway does not answer to \
-     this host name (`HOST_NOT_ALLOWED`)",
-)];
+const OF_WRITES: [(&str, &str); 2] = [
+    (
+        "403",
+        "The web origin may not change configs (`ORIGIN_NOT_ALLOWED`), or the gateway does not answer \
+         to this host name (`HOST_NOT_ALLOWED`)",
+    ),
+    ("409", "The log lost its tail: `LOG_CHANGED`"),
+];
 /// Those of operations that take a body.
 const OF_BODIES: [(&str, &str); 1] = [("408", "The body came too slowly: `REQUEST_TIMEOUT`")];
 
@@ -76,16 +84,19 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     }
     let is_document = !path.starts_with("/v1");
     let is_health = path.ends_with("/health");
-    if !is_document && !is_health {
-        add_statuses(operation, &COMMON);
-    } else if is_health {
-        add_statuses(operation, &[COMMON[1], COMMON[2]]);
-    }
+    // What is said first stays.
     if method != "get" {
         add_statuses(operation, &OF_WRITES);
     }
     if operation.get("requestBody").is_some() {
         add_statuses(operation, &OF_BODIES);
+    }
+    if is_health {
+        add_statuses(operation, &[WRONG, NOT_ALLOWED, TOO_MANY]);
+    } else if is_document {
+        add_statuses(operation, &[NOT_ALLOWED, TOO_MANY]);
+    } else {
+        add_statuses(operation, &COMMON);
     }
     for parameter in members(operation, "parameters") {
         never_null(&mut parameter["schema"]);

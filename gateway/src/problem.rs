@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::accepts::Format;
 use crate::json::TEXT;
+use crate::words;
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -73,7 +74,7 @@ impl Code {
     /// The short sentence that is the same for every such problem.
     pub const fn title(self) -> &'static str {
         match self {
-            Self::Reason(reason) => reason.sentence(),
+            Self::Reason(reason) => words::sentence(reason),
             Self::NoSuchRoute => "there is nothing at this path",
             Self::MethodNotAllowed => "this path does not have this method",
             Self::BodyTooLarge => "the request's body is too large",

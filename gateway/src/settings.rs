@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use configapi_runtime::listen::ListenAddress;
 use configapi_runtime::settings;
+use http::uri::Authority;
 use http::{HeaderValue, Uri};
 
 /// What errors call the setting of where it listens.
@@ -222,7 +223,7 @@ struct NotAServer;
 
 impl fmt::Display for NotAServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a URL like http://127.0.0.1:50051")
+        f.write_str("not a URL like http://127.0.0.1:50051, without a user")
     }
 }
 
@@ -231,5 +232,13 @@ impl std::error::Error for NotAServer {}
 fn server_url(text: &str) -> Result<Uri, NotAServer> {
     let uri: Uri = text.parse().map_err(|_| NotAServer)?;
     let speaks_http = uri.scheme_str() == Some("http");
-    if speaks_http && uri.authority().is_some() { Ok(uri) } else { Err(NotAServer) }
+    if speaks_http && uri.authority().is_some_and(is_place) { Ok(uri) } else { Err(NotAServer) }
+}
+
+/// Whether this says a host, perhaps with a port, and nothing else. No server asks for a user, so a
+/// password would be used for nothing; what stands behind a host and is no port may be the beginning
+/// of one.
+fn is_place(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    !text.contains('@') && (text == authority.host() || authority.port_u16().is_some())
 }

@@ -1,6 +1,6 @@
 //! Many changes as one.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Ask, TestApp};
 
@@ -42,20 +42,17 @@ async fn an_apply_does_all_or_nothing() {
 #[tokio::test]
 async fn a_wrong_apply_is_told_what_is_wrong_without_repeating_values() {
     let app = TestApp::start().await;
+    let one = |command: Value| json!({ "commands": [command] });
     for (body, field) in [
-        (json!({}), "body"),
+        (json!({}), "commands"),
         (json!({"commands": []}), "commands"),
-        (
-            json!({"commands": [{"action": "set", "name": "a b", "value": "hunter2"}]}),
-            "commands[0].name",
-        ),
-        (json!({"commands": [{"action": "set", "name": "a", "value": ["hunter2"]}]}), "body"),
-        (json!({"commands": [{"action": "burn", "name": "hunter2"}]}), "body"),
-        (json!({"commands": [{"action": "set", "name": "a", "value": "", "hunter2": 1}]}), "body"),
-        (
-            json!({"commands": [{"action": "restore", "name": "a", "to": {"at": "x"}}]}),
-            "commands[0].to.at",
-        ),
+        (json!({"commands": "hunter2"}), "commands"),
+        (json!({"commands": ["hunter2"]}), "commands[0]"),
+        (json!({"commands": [], "hunter2": []}), "body"),
+        (one(json!({"action": "set", "name": "a b", "value": "hunter2"})), "commands[0].name"),
+        (one(json!({"action": "set", "name": "a", "value": "", "hunter2": 1})), "commands[0]"),
+        (one(json!({"action": "restore", "name": "a", "to": {"at": "x"}})), "commands[0].to.at"),
+        (one(json!({"action": "restore", "name": "a", "to": {"hunter2": 1}})), "commands[0].to"),
     ] {
         let got = app.post("/v1/apply").json(&body).got_json().await;
         assert_eq!(got.status, 400, "{body}: {}", got.body);
@@ -63,6 +60,57 @@ async fn a_wrong_apply_is_told_what_is_wrong_without_repeating_values() {
         assert!(!got.body.contains("hunter2"), "{}", got.body);
     }
     assert_eq!(app.post("/v1/apply").got().await.body, "commands: are missing");
+}
+
+#[tokio::test]
+async fn a_member_of_the_wrong_kind_is_told_by_its_place_and_what_belongs_there() {
+    let app = TestApp::start().await;
+    for (command, wrong) in [
+        (json!({"action": "set", "name": "a", "value": ["hunter2"]}), "value: must be a string"),
+        (json!({"value": "hunter2", "name": 5, "action": "set"}), "name: must be a string"),
+        (json!({"action": "set", "name": "a"}), "value: is missing"),
+        (json!({"action": "delete"}), "name: is missing"),
+        (json!({"name": "hunter2"}), "action: is missing"),
+        (json!({"action": 0, "name": "hunter2"}), "action: must be a string"),
+        (json!({"action": "hunter2", "name": "a"}), "action: must be set, delete or restore"),
+        (
+            json!({"action": "delete", "name": "a", "value": "hunter2"}),
+            "value: does not go with delete",
+        ),
+        (
+            json!({"action": "set", "name": "a", "value": "hunter2", "to": null}),
+            "to: does not go with set",
+        ),
+        (
+            json!({"action": "delete", "name": "a", "expected_version": "hunter2"}),
+            "expected_version: must be a whole number that is not negative",
+        ),
+        (
+            json!({"action": "restore", "name": "a", "to": {"version": -1}}),
+            "to.version: must be a whole number that is not negative",
+        ),
+        (json!({"action": "restore", "name": "a", "to": {"at": 5}}), "to.at: must be a string"),
+        (json!({"action": "restore", "name": "a", "to": 5}), "to: must be a JSON object"),
+    ] {
+        let right = json!({"action": "set", "name": "a", "value": ""});
+        let apply = app.post("/v1/apply").json(&json!({"commands": [right, command]}));
+        let got = apply.got_json().await;
+        assert_eq!(got.status, 400, "{command}: {}", got.body);
+        let problem = got.json();
+        assert_eq!(problem["detail"], format!("commands[1].{wrong}"));
+        let (member, wants) = wrong.split_once(": ").unwrap();
+        assert_eq!(problem["errors"][0]["field"], format!("commands[1].{member}"));
+        assert_eq!(problem["errors"][0]["detail"], wants);
+        assert!(!got.body.contains("hunter2"), "{}", got.body);
+    }
+    app.set("a", "1").await;
+    for (target, wrong) in [
+        (json!({"version": "1"}), "version: must be a whole number that is not negative"),
+        (json!({"at": null}), "at: must be a string"),
+    ] {
+        let restore = app.post("/v1/config/a/restore").json(&target).got().await;
+        assert_eq!((restore.status, restore.body.as_str()), (400, wrong));
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
+use configapi_runtime::http::HttpLimits;
+use configapi_runtime::metrics::Metrics;
+use configapi_runtime::shutdown::Lifecycle;
 use serde_json::Value;
 
 use crate::support::{Ask, TestApp, raw};
@@ -131,6 +135,44 @@ async fn whoever_reads_may_say_how_fresh_and_is_told_of_a_log_that_changed() {
     let of = |path: &str, method: &str| &description["paths"][path][method]["parameters"];
     let namespace = |it: &Value| it["name"] == "namespace" && it["in"] == "query";
     assert!(of("/v1/apply", "post").as_array().is_some_and(|them| them.iter().any(namespace)));
+}
+
+#[tokio::test]
+async fn what_an_operation_answers_is_among_what_is_described() {
+    let app = TestApp::start().await;
+    let description = description(&app).await;
+    let described = |path: &str, method: &str, status: u16| {
+        &description["paths"][path][method]["responses"][status.to_string()]["description"]
+    };
+    let wrong = app.get("/v1/health?consistency=x").got().await;
+    assert_eq!(wrong.status, 400);
+    assert!(described("/v1/health", "get", wrong.status).is_string());
+    for path in ["/docs", "/openapi.json", "/v1/health", "/v1/status"] {
+        let foreign = app.get(path).header("host", "rebound.example").got().await;
+        assert_eq!(foreign.status, 403, "{path}");
+        assert!(described(path, "get", foreign.status).is_string(), "{path}");
+    }
+    let none = GatewayLimits { max_requests: 0, ..GatewayLimits::default() };
+    let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
+    let nowhere = UpstreamSettings {
+        command_url: http::Uri::from_static("http://127.0.0.1:1"),
+        query_url: vec![http::Uri::from_static("http://127.0.0.1:1")],
+    };
+    let upstreams = Upstreams::remote(&nowhere);
+    let full = TestApp::before(upstreams, none, HttpLimits::default(), metrics, life).await;
+    for path in ["/docs", "/openapi.json", "/v1/health", "/v1/status"] {
+        let status = full.get(path).got().await.status;
+        assert_eq!(status, 429, "{path}");
+        assert!(described(path, "get", status).is_string(), "{path}");
+    }
+    // Of what a write is refused for, a part is only seen where something is broken.
+    for (path, method, operation) in operations(&description) {
+        if method != "GET" {
+            let told = |status: &str| operation["responses"][status]["description"].to_string();
+            assert!(told("403").contains("ORIGIN_NOT_ALLOWED"), "{method} {path}");
+            assert!(told("409").contains("LOG_CHANGED"), "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test]

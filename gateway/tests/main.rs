@@ -25,3 +25,4 @@ mod support;
 mod time_travel;
 mod upstreams;
 mod watch;
+mod words;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use configapi_event_log::EventLog;
+use configapi_gateway::UpstreamSettings;
+use configapi_runtime::settings::{NoSettings, parse_from};
 
 use crate::support::{
     Ask, CommandServer, QueryServer, TestApp, eventually, gateway_to, memory_log,
@@ -153,4 +155,36 @@ async fn calls_within_the_process_are_counted_under_the_names_of_their_methods()
     assert!(counted("GetStatus").await);
     eventually(async || counted("Watch").await).await;
     assert!(!counted("other").await);
+}
+
+#[test]
+fn a_url_with_a_user_is_refused_and_its_password_not_repeated() {
+    #[derive(Debug, clap::Parser)]
+    struct Settings {
+        #[command(flatten)]
+        upstreams: UpstreamSettings,
+    }
+    let parse = |flag: &str, url: &str| parse_from::<Settings>(["test", flag, url]);
+    for url in ["http://127.0.0.1:50052", "http://[::1]:50052", "http://queries", "http://q:1/"] {
+        let settings = parse("--query-url", url).expect(url);
+        assert_eq!(settings.upstreams.query_url.len(), 1);
+    }
+    for url in [
+        "http://user:s3cret@127.0.0.1:1",
+        "http://s3cret@127.0.0.1:1",
+        "http://user:s3/cret@127.0.0.1:1",
+        "user:s3cret@127.0.0.1:1",
+    ] {
+        for flag in ["--query-url", "--command-url"] {
+            let Err(NoSettings::Wrong(line)) = parse(flag, url) else { panic!("{url} is taken") };
+            assert!(line.contains(flag) && line.contains("without a user"), "{line}");
+            assert!(!line.contains("s3"), "{line}");
+        }
+        let Err(NoSettings::Wrong(line)) =
+            parse("--query-url", &format!("http://127.0.0.1:2,{url}"))
+        else {
+            panic!("{url} is taken among others")
+        };
+        assert!(!line.contains("s3"), "{line}");
+    }
 }

@@ -1,13 +1,13 @@
 //! Watches: live, resumable, ended with the process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use configapi_gateway::GatewayLimits;
 use configapi_runtime::http::HttpLimits;
 use reqwest::Response;
 use serde_json::Value;
 
-use crate::support::{Ask, TestApp};
+use crate::support::{Ask, CommandServer, QueryServer, TestApp, gateway_to, memory_log};
 
 /// A server-sent event.
 #[derive(Debug)]
@@ -133,6 +133,42 @@ async fn a_watch_that_cannot_begin_is_an_ordinary_refusal() {
     let refused = app.get("/v1/watch").got_json().await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
     assert_eq!(refused.json()["code"], "LIMIT_EXCEEDED");
+}
+
+#[tokio::test]
+async fn a_watch_that_no_server_is_fresh_enough_for_is_told_to_come_back() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let log = memory_log();
+    let commands = CommandServer::start(&log, None).await;
+    let queries = QueryServer::start(&log, None).await;
+    let elsewhere = gateway_to(&commands, &[&queries]).await;
+    elsewhere.until_healthy().await;
+    for app in [&app, &elsewhere] {
+        let watch = app.get("/v1/watch?after=0").header("configapi-token", "1-21");
+        let late = watch.header("prefer", "wait=0").got_json().await;
+        assert_eq!((late.status, late.header("retry-after")), (503, "1"), "{}", late.body);
+        assert_eq!(late.json()["code"], "UNAVAILABLE");
+    }
+    // A server of this process says how far it is, as for any read.
+    let watch = app.get("/v1/watch").header("configapi-token", "1-21").header("prefer", "wait=0");
+    assert_eq!(watch.got_json().await.json()["metadata"]["token"], "1-1");
+}
+
+#[tokio::test]
+async fn the_time_that_a_watch_may_take_to_begin_does_not_end_it() {
+    let limits =
+        GatewayLimits { heartbeat: Duration::from_millis(100), ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    app.set("a", "1").await;
+    let began = Instant::now();
+    let watch = app.get("/v1/watch").header("configapi-token", "1-1").header("prefer", "wait=0");
+    let mut events = Events::of(watch).await;
+    while began.elapsed() < Duration::from_secs(1) {
+        events.named("progress").await;
+    }
+    app.set("a", "2").await;
+    assert_eq!(events.named("change").await.id.as_deref(), Some("1-2"));
 }
 
 #[tokio::test]

@@ -8,11 +8,11 @@ use configapi_proto::v1::Consistency;
 use configapi_proto::v1::consistency::{Linearizable, Wish};
 
 /// How fresh a read must be; any state will do unless one of these is given.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 struct Flags {
     /// Read at this token or later: the token that a write has printed
     #[arg(long, env = "CONFIGAPI_TOKEN", hide_env_values = true)]
-    token: Option<Token>,
+    token: Option<String>,
 
     /// Read everything that was acknowledged to anybody before
     #[arg(long)]
@@ -20,9 +20,13 @@ struct Flags {
 }
 
 /// The flags after it was decided which of them counts: what was typed, whatever the environment
-/// says. To clap a variable is as good as a flag, so it cannot be left to it.
+/// says. To clap a variable is as good as a flag, so it cannot be left to it; nor can it say of one
+/// that does not count that it is no token.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct FreshnessArguments(Flags);
+pub struct FreshnessArguments {
+    token: Option<Token>,
+    linearizable: bool,
+}
 
 impl Args for FreshnessArguments {
     fn augment_args(command: Command) -> Command {
@@ -36,15 +40,20 @@ impl Args for FreshnessArguments {
 
 impl FromArgMatches for FreshnessArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut flags = Flags::from_arg_matches(matches)?;
-        if flags.linearizable && flags.token.is_some() {
-            if matches.value_source("token") == Some(ValueSource::CommandLine) {
-                let why = "--token and --linearizable do not go together";
-                return Err(clap::Error::raw(ErrorKind::ArgumentConflict, why));
-            }
-            flags.token = None;
+        let Flags { token, linearizable } = Flags::from_arg_matches(matches)?;
+        let Some(text) = token else { return Ok(Self { token: None, linearizable }) };
+        if linearizable && matches.value_source("token") == Some(ValueSource::CommandLine) {
+            let why = "--token and --linearizable do not go together";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, why));
         }
-        Ok(Self(flags))
+        if linearizable {
+            return Ok(Self { token: None, linearizable });
+        }
+        let token = text.parse().map_err(|error: configapi_proto::InvalidToken| {
+            let why = format!("invalid value '{text}' for '--token <TOKEN>': {error}");
+            clap::Error::raw(ErrorKind::ValueValidation, why)
+        })?;
+        Ok(Self { token: Some(token), linearizable })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -56,10 +65,9 @@ impl FromArgMatches for FreshnessArguments {
 impl FreshnessArguments {
     /// The wish as the wire tells it.
     pub fn consistency(self) -> Option<Consistency> {
-        let Self(Flags { token, linearizable }) = self;
-        let wish = match token {
+        let wish = match self.token {
             Some(token) => Wish::AtLeastToken(token.to_string()),
-            None if linearizable => Wish::Linearizable(Linearizable {}),
+            None if self.linearizable => Wish::Linearizable(Linearizable {}),
             None => return None,
         };
         Some(Consistency { wish: Some(wish) })

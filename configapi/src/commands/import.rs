@@ -145,7 +145,11 @@ fn confirmed(arguments: &ImportArguments, source: &Source, plan: &Plan) -> Resul
         return Ok(true);
     }
     let namespace = &arguments.namespace.namespace;
-    let question = format!("Make {} changes in the namespace {namespace}? [y/N] ", plan.changes());
+    let changes = match plan.changes() {
+        1 => "1 change".to_owned(),
+        many => format!("{many} changes"),
+    };
+    let question = format!("Make {changes} in the namespace {namespace}? [y/N] ");
     let answer = ask(&question).map_err(|error| {
         Failure::io("nothing was written: cannot ask whether to", &error)
             .with_hint("--yes does not ask")

@@ -219,3 +219,32 @@ fn a_url_with_a_password_is_refused_without_repeating_it() {
         assert!(!ended.stderr.contains("s3cret"), "{ended:#?}");
     }
 }
+
+#[test]
+fn a_destination_that_was_typed_wins_over_one_of_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let (listener, address) = listen();
+    let got = endpoint(listener, Vec::new());
+    let (url, elsewhere) = (format!("http://{address}/"), worker.path("elsewhere.jsonl"));
+    let posting = worker.configapi(&["--once", "--post", &url]);
+    posting.env("CONFIGAPI_AUDIT_FILE", &elsewhere).ends().succeeded();
+    assert_whole(&taken(&got, 7), &store);
+    assert!(!std::fs::exists(&elsewhere).unwrap());
+
+    std::fs::remove_file(worker.path("checkpoint")).unwrap();
+    worker.to_file(&["--once"]).env("CONFIGAPI_AUDIT_POST", &url).ends().succeeded();
+    assert_whole(&worker.records(), &store);
+    assert!(got.try_recv().is_err());
+
+    let both_typed = worker.to_file(&["--post", &url]);
+    let neither = worker.configapi(&[]).env("CONFIGAPI_AUDIT_FILE", &elsewhere);
+    for both in [both_typed, neither.env("CONFIGAPI_AUDIT_POST", &url)] {
+        let refused = both.ends().failed_with(2);
+        assert!(
+            refused.stderr.contains("--post (CONFIGAPI_AUDIT_POST): does not go"),
+            "{refused:#?}"
+        );
+    }
+}

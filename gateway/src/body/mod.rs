@@ -1,7 +1,7 @@
 //! Request bodies: bounded in size, each by its route and all of them together, and known by their
 //! content type.
 
-mod json_error;
+pub(crate) mod json_error;
 pub(crate) mod multipart;
 pub(crate) mod object;
 mod taken;
@@ -94,5 +94,5 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let byte = error.valid_up_to() + 1;
         ApiError::invalid("body", format!("must be valid UTF-8 (it is not from byte {byte} on)"))
     })?;
-    serde_json::from_str(text).map_err(|error| json_error::problem(&error))
+    serde_json::from_str(text).map_err(|error| json_error::problem::<T>(text, &error))
 }

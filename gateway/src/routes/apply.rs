@@ -3,22 +3,20 @@
 use axum::body::Body;
 use axum::extract::State;
 use configapi_proto::ApiError;
-use configapi_proto::v1::command::Action;
-use configapi_proto::v1::{ApplyRequest, Command, DeleteAction, RestoreAction, SetAction};
+use configapi_proto::v1::ApplyRequest;
 use http::HeaderValue;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::params::{WriteHeaders, name};
-use super::restore::Target;
+use super::command::CommandBody;
+use super::params::WriteHeaders;
 use crate::answers::{ReceiptView, ReceiptsView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, invalid_header};
 use crate::body::object::Object;
-use crate::body::{self, MAX_APPLY_BODY_BYTES, whole};
+use crate::body::{self, MAX_APPLY_BODY_BYTES};
 use crate::json;
-use crate::problem::Problem;
 use crate::target::Target as ConfigTarget;
 use crate::writes::{About, WriteParams};
 
@@ -35,90 +33,13 @@ pub(crate) struct ApplyBody {
     commands: Vec<Object<CommandBody>>,
 }
 
-/// One command: `{"action": "set", "name": "a", "value": "1"}`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = Command)]
-#[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
-enum CommandBody {
-    /// Give a config a value.
-    Set {
-        /// The namespace; that of the query, or else the default one, if it is left out.
-        #[serde(default)]
-        #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
-        namespace: String,
-        /// The name of the config.
-        #[schema(schema_with = name)]
-        name: String,
-        /// The version that the config must be at; 0: it must never have existed.
-        #[serde(default, deserialize_with = "whole::optional")]
-        expected_version: Option<u64>,
-        /// The value.
-        #[schema(pattern = "^[^\\u0000]*$", max_length = 1_000_000)]
-        value: String,
-        /// What kind of text the value is.
-        #[serde(default)]
-        #[schema(pattern = "^[ -~]*$", max_length = 255)]
-        content_type: String,
-    },
-    /// Delete a config.
-    Delete {
-        /// The namespace; that of the query, or else the default one, if it is left out.
-        #[serde(default)]
-        #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
-        namespace: String,
-        /// The name of the config.
-        #[schema(schema_with = name)]
-        name: String,
-        /// The version that the config must be at.
-        #[serde(default, deserialize_with = "whole::optional")]
-        expected_version: Option<u64>,
-    },
-    /// Bring a config back or roll it back.
-    Restore {
-        /// The namespace; that of the query, or else the default one, if it is left out.
-        #[serde(default)]
-        #[schema(pattern = "^[a-z0-9-]*$", max_length = 64)]
-        namespace: String,
-        /// The name of the config.
-        #[schema(schema_with = name)]
-        name: String,
-        /// The version that the config must be at.
-        #[serde(default, deserialize_with = "whole::optional")]
-        expected_version: Option<u64>,
-        /// What to go back to; the last value of a deleted config if it is left out.
-        #[serde(default)]
-        #[schema(value_type = Option<Target>)]
-        to: Option<Object<Target>>,
-    },
-}
-
-impl CommandBody {
-    /// The command on the wire. `index` is its place in the request; `elsewhere` is the namespace of
-    /// commands that do not say theirs.
-    fn on_wire(self, index: usize, elsewhere: &str) -> Result<Command, Problem> {
-        let command = |namespace: String, name, expected_version, action| Command {
-            namespace: if namespace.is_empty() { elsewhere.to_owned() } else { namespace },
-            name,
-            expected_version,
-            action: Some(action),
-        };
-        Ok(match self {
-            Self::Set { namespace, name, expected_version, value, content_type } => {
-                let action = Action::Set(SetAction { value, content_type });
-                command(namespace, name, expected_version, action)
-            }
-            Self::Delete { namespace, name, expected_version } => {
-                command(namespace, name, expected_version, Action::Delete(DeleteAction {}))
-            }
-            Self::Restore { namespace, name, expected_version, to } => {
-                let target = match to {
-                    Some(Object(target)) => target.on_wire(&format!("commands[{index}].to."))?,
-                    None => None,
-                };
-                let action = Action::Restore(RestoreAction { target });
-                command(namespace, name, expected_version, action)
-            }
-        })
+/// A namespace that a command has from the query is wrong there, not in the command.
+fn of_the_query(error: ApiError, silent: &[bool]) -> ApiError {
+    let [wrong] = error.field_violations.as_slice() else { return error };
+    let index = wrong.field.strip_prefix("commands[").and_then(|it| it.strip_suffix("].namespace"));
+    match index.and_then(|index| index.parse().ok()).and_then(|index: usize| silent.get(index)) {
+        Some(true) => ApiError::invalid("namespace", wrong.description.clone()),
+        Some(false) | None => error,
     }
 }
 
@@ -140,7 +61,7 @@ impl CommandBody {
         )),
         (status = 404, description = "One config never was: `CONFIG_NOT_FOUND`"),
         (status = 409, description = "One command is refused: `CONFIG_DELETED`, \
-            `RESTORE_REFUSED` or `VERSION_CONFLICT`"),
+            `RESTORE_REFUSED` or `VERSION_CONFLICT`; or the log lost its tail: `LOG_CHANGED`"),
         (status = 410, description = "One config is deleted already: `CONFIG_ALREADY_DELETED`"),
         (status = 413, description = "The body is too large: `BODY_TOO_LARGE`"),
         (status = 415, description = "The body is not understood: `UNSUPPORTED_MEDIA_TYPE`"),
@@ -167,6 +88,7 @@ pub(crate) async fn apply(
         body::json(&app, &asked.headers, body, MAX_APPLY_BODY_BYTES).await?;
     let commands = said.ok_or_else(|| ApiError::invalid("commands", "are missing"))?.commands;
     let About { actor, reason, request_id } = About::of(&asked)?;
+    let silent: Vec<bool> = commands.iter().map(|Object(it)| it.namespace().is_empty()).collect();
     let on_wire =
         |(index, Object(it)): (usize, Object<CommandBody>)| it.on_wire(index, &target.namespace);
     let command = ApplyRequest {
@@ -176,7 +98,8 @@ pub(crate) async fn apply(
         actor,
         reason,
     };
-    let answer = app.upstreams.commands.send(&asked.along, command).await?;
+    let sent = app.upstreams.commands.send(&asked.along, command).await;
+    let answer = sent.map_err(|error| of_the_query(error, &silent))?;
     let receipts = answer.receipts.iter().map(ReceiptView::of).collect();
     let mut response = json::json(&ReceiptsView { receipts })?;
     if let Some(last) = answer.receipts.last().filter(|last| !last.token.is_empty()) {

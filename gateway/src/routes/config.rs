@@ -146,7 +146,8 @@ pub(crate) struct SetParams {
             ("ETag" = String, description = "The new version of the config"),
             ("ConfigApi-Token" = String, description = "Where in the log the write is"),
         )),
-        (status = 409, description = "The config was deleted: `CONFIG_DELETED`"),
+        (status = 409, description = "The config was deleted: `CONFIG_DELETED`; or the log \
+            lost its tail: `LOG_CHANGED`"),
         (status = 412, description = "A precondition does not hold: `VERSION_CONFLICT`"),
         (status = 413, description = "The body is too large: `BODY_TOO_LARGE`"),
         (status = 415, description = "The body is not understood: `UNSUPPORTED_MEDIA_TYPE`"),

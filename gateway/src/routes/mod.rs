@@ -3,6 +3,7 @@
 
 mod apply;
 mod at;
+mod command;
 mod config;
 mod diff;
 mod history;

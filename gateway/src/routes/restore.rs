@@ -40,7 +40,9 @@ pub(crate) struct Target {
 }
 
 /// A text that is there; null would be a second way to say nothing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
 }
 
@@ -83,7 +85,8 @@ impl Target {
             ("ConfigApi-Token" = String, description = "Where in the log the restore is"),
         )),
         (status = 404, description = "There never was such a config: `CONFIG_NOT_FOUND`"),
-        (status = 409, description = "There is no value to go back to: `RESTORE_REFUSED`"),
+        (status = 409, description = "There is no value to go back to: `RESTORE_REFUSED`; or \
+            the log lost its tail: `LOG_CHANGED`"),
         (status = 412, description = "A precondition does not hold: `VERSION_CONFLICT`"),
         (status = 413, description = "The body is too large: `BODY_TOO_LARGE`"),
         (status = 415, description = "The body is not understood: `UNSUPPORTED_MEDIA_TYPE`"),

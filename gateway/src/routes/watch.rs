@@ -71,6 +71,8 @@ pub(crate) struct ResumeHeader {
         (status = 200, description = "The events", body = String,
             content_type = "text/event-stream"),
         (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
+        (status = 503, description = "No server can be reached, or is as fresh as wished before the \
+            time is over: `UNAVAILABLE`"),
     ),
 )]
 pub(crate) async fn watch(
@@ -88,11 +90,11 @@ pub(crate) async fn watch(
         namespace: target.one_namespace(),
         all_namespaces: target.all_namespaces,
         start: start(&asked.headers, params.after.as_deref(), params.initial)?,
-        selection: selection(params.name, params.prefix)?,
+        selection: selection(params.name, params.prefix, target.all_namespaces)?,
         progress_interval: prost_types::Duration::try_from(heartbeat).ok(),
         consistency: None,
     };
-    let mut held = app.ask_and_hold(&asked, request).await?;
+    let mut held = app.ask_and_hold(&asked, request).await.map_err(not_begun)?;
     // Not before the server has begun is it known that it can.
     let first = sse::next(&mut held.answer, app.limits.timeout).await?;
     let request_id = asked.along.request_id.as_str().to_owned();
@@ -109,12 +111,31 @@ pub(crate) async fn watch(
     Ok(response)
 }
 
-fn selection(name: Option<String>, prefix: Option<String>) -> Result<Option<Selection>, Problem> {
+fn selection(
+    name: Option<String>,
+    prefix: Option<String>,
+    all_namespaces: bool,
+) -> Result<Option<Selection>, Problem> {
     match (name, prefix) {
         (Some(_), Some(_)) => Err(ApiError::invalid("prefix", "does not go with name").into()),
+        (Some(_), None) if all_namespaces => {
+            Err(ApiError::invalid("name", "does not go with namespace=*").into())
+        }
         (Some(name), None) => Ok(Some(Selection::Name(name))),
         (None, Some(prefix)) => Ok(Some(Selection::Prefix(prefix))),
         (None, None) => Ok(None),
+    }
+}
+
+/// A deadline of a stream ends all of it, so a server elsewhere is told none and cannot say at ours that
+/// it is behind. There is nothing else that a watch waits for before it begins.
+fn not_begun(error: ApiError) -> ApiError {
+    match error.reason {
+        Reason::DeadlineExceeded => ApiError::new(
+            Reason::Unavailable,
+            "no query server became as fresh as wished, or answered, in time; come back",
+        ),
+        _ => error,
     }
 }
 

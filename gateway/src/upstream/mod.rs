@@ -32,6 +32,7 @@ pub(crate) use self::queries::Query;
 use self::transport::Transport;
 pub(crate) use self::way::Frames;
 use crate::settings::UpstreamSettings;
+use crate::words;
 
 /// Says whether a server within this process can serve now, and if not, why not.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -146,8 +147,8 @@ impl Along {
     {
         timeout_at(self.deadline + GRACE, call).map(move |answered| match answered {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(status)) => Err(error_of(&status)),
-            Err(_elapsed) => Err(too_late()),
+            Ok(Err(status)) => Err(words::in_rest(error_of(&status))),
+            Err(_elapsed) => Err(words::in_rest(too_late())),
         })
     }
 }

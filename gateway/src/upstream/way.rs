@@ -68,7 +68,8 @@ impl<S: ?Sized> Local<S> {
         traced(span, self.edge.within(path, request, Some(along.until()), method))
     }
 
-    /// Calls the method at this path, whose answer is a stream, which no deadline ends.
+    /// Calls the method at this path, whose answer is a stream: it begins by the deadline, which does
+    /// not end it.
     pub async fn open<T, M: 'static>(
         &self,
         path: &str,
@@ -79,7 +80,8 @@ impl<S: ?Sized> Local<S> {
         let mut request = along.request(message);
         let span = begin_span(path, request.metadata_mut().as_mut());
         let method = |request| method(&self.service, request);
-        Ok(traced(span, self.edge.stream_within(path, request, method)).await?.boxed())
+        let opening = self.edge.stream_within(path, request, Some(along.until()), method);
+        Ok(traced(span, opening).await?.boxed())
     }
 }
 

@@ -45,7 +45,7 @@ impl Within {
     /// All that a stream says.
     async fn listen(&self, text: &str) -> Vec<Answer> {
         let listen = |request| std::future::ready(Ok(self.probe.listen(request)));
-        let opening = self.edge.stream_within(WATCH, Request::new(text.to_owned()), listen);
+        let opening = self.edge.stream_within(WATCH, Request::new(text.to_owned()), None, listen);
         let stream = opening.await.expect("it opens").into_inner();
         soon(stream.collect()).await
     }

@@ -4,17 +4,16 @@
 
 mod board;
 mod checkpoint;
+mod destination;
 mod follow;
 mod record;
 mod sink;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
-use configapi_runtime::settings;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_store::{Access, open_patiently};
@@ -22,8 +21,8 @@ use tokio::time::sleep;
 
 use self::board::Board;
 use self::checkpoint::CheckpointFile;
+use self::destination::Destination;
 use self::follow::{Ended, Follower};
-use self::sink::{FileSink, PostSink, PostUrl, Sink, StandardOutput};
 use super::store::{StoreArguments, now};
 use crate::failure::Failure;
 
@@ -49,48 +48,8 @@ pub struct AuditArguments {
     #[arg(long, env = "CONFIGAPI_AUDIT_CHECKPOINT", value_name = "PATH")]
     checkpoint: PathBuf,
 
-    /// Append the records to this file instead of stdout
-    #[arg(long, env = "CONFIGAPI_AUDIT_FILE", value_name = "PATH", conflicts_with = "post")]
-    file: Option<PathBuf>,
-
-    /// Begin a new file before one gets larger than this; the old one is renamed to PATH.000001,
-    /// PATH.000002…
-    #[arg(
-        long,
-        env = "CONFIGAPI_AUDIT_ROTATE_BYTES",
-        value_name = "BYTES",
-        default_value = "64MiB",
-        value_parser = settings::byte_size
-    )]
-    rotate_bytes: usize,
-
-    /// How many renamed files are kept; the oldest are deleted (default: all are kept)
-    #[arg(long, env = "CONFIGAPI_AUDIT_KEEP", value_name = "FILES", requires = "file")]
-    keep: Option<usize>,
-
-    /// POST the records to this URL instead, as lines of JSON; a status of 2xx takes them over
-    #[arg(long, env = "CONFIGAPI_AUDIT_POST", value_name = "URL", hide_env_values = true)]
-    post: Option<PostUrl>,
-
-    /// How long one POST may take
-    #[arg(
-        long,
-        env = "CONFIGAPI_AUDIT_POST_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "30s",
-        value_parser = settings::duration
-    )]
-    post_timeout: Duration,
-
-    /// A file that holds what to send as the header `Authorization`, such as `Bearer …`; read
-    /// before every POST
-    #[arg(
-        long,
-        env = "CONFIGAPI_AUDIT_POST_AUTHORIZATION_FILE",
-        value_name = "PATH",
-        requires = "post"
-    )]
-    post_authorization_file: Option<PathBuf>,
+    #[command(flatten)]
+    destination: Destination,
 
     /// Write the values too, not only their lengths
     #[arg(long, env = "CONFIGAPI_AUDIT_INCLUDE_VALUES")]
@@ -125,7 +84,7 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::usage(error.to_string()))?
         .ready_as(board.readiness());
-    let sink = arguments.sink(&board)?;
+    let sink = arguments.destination.sink(arguments.once, &board)?;
     let store = arguments.store.clone();
     let log = if arguments.once {
         let opening = store.open_for_reading();
@@ -168,25 +127,4 @@ fn tell(ended: &Ended) -> Result<(), Failure> {
 fn ended_early() -> Failure {
     Failure::try_again("it was told to end before everything was written that was in the log")
         .with_hint("run it again: it goes on where it ended")
-}
-
-impl AuditArguments {
-    fn sink(&self, board: &Board) -> Result<Box<dyn Sink>, Failure> {
-        match (&self.file, &self.post) {
-            (Some(path), _) => {
-                Ok(Box::new(FileSink::open(path, self.rotate_bytes as u64, self.keep)?))
-            }
-            (None, Some(url)) => {
-                let sink = PostSink::new(
-                    url.clone(),
-                    self.post_timeout,
-                    self.post_authorization_file.clone(),
-                    self.once,
-                    board.clone(),
-                )?;
-                Ok(Box::new(sink))
-            }
-            (None, None) => Ok(Box::new(StandardOutput)),
-        }
-    }
 }

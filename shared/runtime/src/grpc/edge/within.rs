@@ -46,18 +46,20 @@ impl EdgeLayer {
         })
     }
 
-    /// As [`EdgeLayer::within`], for a method that answers with a stream.
+    /// As [`EdgeLayer::within`], for a method that answers with a stream. The deadline is that of its
+    /// beginning and does not end it.
     pub fn stream_within<T, S, F, M>(
         &self,
         path: &str,
         request: Request<T>,
+        deadline: Option<Instant>,
         method: M,
     ) -> impl Future<Output = Result<Response<EdgeStream<S>>, Status>> + use<T, S, F, M>
     where
         M: FnOnce(Request<T>) -> F,
         F: Future<Output = Result<Response<S>, Status>>,
     {
-        self.begin(path, request, None, method).map(|begun| {
+        self.begin(path, request, deadline, method).map(|begun| {
             let (response, watched) = answered(begun)?;
             Ok(response.map(|inner| EdgeStream { inner: Some(inner), watched }))
         })

@@ -1,0 +1,127 @@
+//! Where the records of an audit go: stdout, a file or an HTTP endpoint. One of them, and what was
+//! typed wins over the environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use configapi_runtime::settings;
+
+use super::board::Board;
+use super::sink::{FileSink, PostSink, PostUrl, Sink, StandardOutput};
+use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+struct Flags {
+    /// Append the records to this file instead of stdout
+    #[arg(long, env = "CONFIGAPI_AUDIT_FILE", value_name = "PATH")]
+    file: Option<PathBuf>,
+
+    /// Begin a new file before one gets larger than this; the old one is renamed to PATH.000001,
+    /// PATH.000002…
+    #[arg(
+        long,
+        env = "CONFIGAPI_AUDIT_ROTATE_BYTES",
+        value_name = "BYTES",
+        default_value = "64MiB",
+        value_parser = settings::byte_size
+    )]
+    rotate_bytes: usize,
+
+    /// How many renamed files are kept; the oldest are deleted (default: all are kept)
+    #[arg(long, env = "CONFIGAPI_AUDIT_KEEP", value_name = "FILES", requires = "file")]
+    keep: Option<usize>,
+
+    /// POST the records to this URL instead, as lines of JSON; a status of 2xx takes them over
+    #[arg(long, env = "CONFIGAPI_AUDIT_POST", value_name = "URL", hide_env_values = true)]
+    post: Option<PostUrl>,
+
+    /// How long one POST may take
+    #[arg(
+        long,
+        env = "CONFIGAPI_AUDIT_POST_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = settings::duration
+    )]
+    post_timeout: Duration,
+
+    /// A file that holds what to send as the header `Authorization`, such as `Bearer …`; read
+    /// before every POST
+    #[arg(
+        long,
+        env = "CONFIGAPI_AUDIT_POST_AUTHORIZATION_FILE",
+        value_name = "PATH",
+        requires = "post"
+    )]
+    post_authorization_file: Option<PathBuf>,
+}
+
+/// The flags after it was decided which of them counts. To clap a variable is as good as a flag, so
+/// it cannot be left to it.
+#[derive(Debug)]
+pub struct Destination(Flags);
+
+impl Args for Destination {
+    fn augment_args(command: Command) -> Command {
+        Flags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Flags::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Destination {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Flags::from_arg_matches(matches)?;
+        let is_typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        if flags.file.is_some() && flags.post.is_some() {
+            match (is_typed("file"), is_typed("post")) {
+                (true, false) => flags.post = None,
+                (false, true) => flags.file = None,
+                (true, true) | (false, false) => return Err(conflict()),
+            }
+        }
+        Ok(Self(flags))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Says it as clap does, so that a flag and its variable are named: the one that no other command has.
+fn conflict() -> clap::Error {
+    let mut error = clap::Error::new(ErrorKind::ArgumentConflict);
+    let post = ContextValue::String("--post <URL>".to_owned());
+    error.insert(ContextKind::InvalidArg, post);
+    error
+}
+
+impl Destination {
+    /// Where the records go. An endpoint that does not take them is not tried for ever by an audit that
+    /// runs `once`.
+    pub fn sink(&self, once: bool, board: &Board) -> Result<Box<dyn Sink>, Failure> {
+        let Self(flags) = self;
+        match (&flags.file, &flags.post) {
+            (Some(path), _) => {
+                Ok(Box::new(FileSink::open(path, flags.rotate_bytes as u64, flags.keep)?))
+            }
+            (None, Some(url)) => {
+                let sink = PostSink::new(
+                    url.clone(),
+                    flags.post_timeout,
+                    flags.post_authorization_file.clone(),
+                    once,
+                    board.clone(),
+                )?;
+                Ok(Box::new(sink))
+            }
+            (None, None) => Ok(Box::new(StandardOutput)),
+        }
+    }
+}
