@@ -12,6 +12,8 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::due::Due;
+
 /// What is not larger is not counted.
 pub(crate) const SMALL_BYTES: usize = 16 << 10;
 /// In what answers are counted.
@@ -61,15 +63,17 @@ impl Answers {
 
 /// Bytes that keep their place until nobody has them any more, and who hears when that is so. HTTP/2's
 /// library takes any number of bytes at once and keeps them until the client wants them: that it has
-/// taken them says nothing.
-pub(crate) fn tracked(bytes: Bytes, place: Option<Place>) -> (Bytes, Taken) {
+/// taken them says nothing. They may be due by some time.
+pub(crate) fn tracked(bytes: Bytes, place: Option<Place>, due: Option<Due>) -> (Bytes, Taken) {
     let (sender, taken) = oneshot::channel();
-    (Bytes::from_owner(Tracked { bytes, _place: place, _until: sender }), Taken(taken))
+    let tracked = Tracked { bytes, _place: place, _due: due, _until: sender };
+    (Bytes::from_owner(tracked), Taken(taken))
 }
 
 struct Tracked {
     bytes: Bytes,
     _place: Option<Place>,
+    _due: Option<Due>,
     _until: oneshot::Sender<Infallible>,
 }
 

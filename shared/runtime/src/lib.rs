@@ -5,6 +5,7 @@ mod answers;
 mod calls;
 pub mod clients;
 pub mod connections;
+mod due;
 pub mod failpoints;
 pub mod grpc;
 pub mod http;

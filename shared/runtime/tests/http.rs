@@ -31,11 +31,11 @@ use tower::layer::util::Identity;
 use super::support::{soon, until};
 
 /// More than the system takes for a client that does not read.
-const LARGE_BYTES: usize = 32 << 20;
+pub const LARGE_BYTES: usize = 32 << 20;
 
 /// How many pieces there are of an answer that comes in pieces, and how large each is.
 const PIECES: usize = 3;
-const PIECE_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = 12 << 20;
 
 async fn pieces() -> Response {
     let pieces = [(); PIECES].map(|()| Ok::<_, std::io::Error>(vec![b'x'; PIECE_BYTES]));
@@ -55,17 +55,17 @@ async fn noticed(body: Body) -> (StatusCode, &'static str) {
     }
 }
 
-struct HttpServer {
+pub struct HttpServer {
     listener_address: std::net::SocketAddr,
     life: Lifecycle,
-    metrics: Metrics,
+    pub metrics: Metrics,
     gate: Arc<Notify>,
     reached: Arc<Notify>,
     finished: JoinHandle<Exit>,
 }
 
 impl HttpServer {
-    async fn start(limits: HttpLimits) -> Self {
+    pub async fn start(limits: HttpLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let listener_address = listener.local_addr().expect("an address");
         let life = Lifecycle::new(Duration::from_secs(30));
@@ -96,12 +96,12 @@ impl HttpServer {
         Self { listener_address, life, metrics, gate, reached, finished }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.listener_address).await.expect("a connection")
     }
 
     /// Sends these bytes and returns all that comes back until the server closes.
-    async fn exchange(&self, bytes: &str) -> String {
+    pub async fn exchange(&self, bytes: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes.as_bytes()).await.expect("written");
         all_of(&mut stream).await
@@ -114,7 +114,7 @@ async fn all_of(stream: &mut TcpStream) -> String {
     received
 }
 
-fn get_once(path: &str) -> String {
+pub fn get_once(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
 }
 

@@ -21,4 +21,5 @@ mod process;
 mod reflection;
 mod settings;
 mod support;
+mod taken;
 mod within;

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{Router, body::Body, response::Response};
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -22,6 +22,7 @@ use super::InPieces;
 use crate::{
     answers::{Full, Place, SMALL_BYTES, Taken, tracked},
     calls::{self, Calls, UnderWay},
+    due::{Due, LAST_FRAME_GRACE},
 };
 
 /// The router, for one connection.
@@ -42,8 +43,13 @@ impl Service<Request<Incoming>> for OfConnection {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (under_way, timeout) = (Some(self.calls.begin()), self.answer_timeout);
-        Answering { handling: self.router.call(request), under_way, timeout }
+        let timeout = self.answer_timeout;
+        // Over HTTP/1 there is nothing but the connection that could end it.
+        let is_alone = request.version() < Version::HTTP_2;
+        let grace = if is_alone { Duration::ZERO } else { timeout.min(LAST_FRAME_GRACE) };
+        let due_after = timeout + grace;
+        let under_way = Some(self.calls.begin());
+        Answering { handling: self.router.call(request), under_way, timeout, due_after }
     }
 }
 
@@ -54,6 +60,7 @@ pin_project! {
         handling: F,
         under_way: Option<UnderWay>,
         timeout: Duration,
+        due_after: Duration,
     }
 }
 
@@ -69,14 +76,31 @@ where
         let (mut head, inner) = response.into_parts();
         let in_pieces = head.extensions.remove::<InPieces>().is_some();
         let is_large = inner.size_hint().exact().is_some_and(|bytes| bytes > SMALL_BYTES as u64);
-        if in_pieces || is_large {
-            calls::end_by(Instant::now() + *this.timeout);
-        }
-        let time_per_piece = in_pieces.then_some(*this.timeout);
+        let time = Time { timeout: *this.timeout, due_after: *this.due_after };
+        let due = (in_pieces || is_large).then(|| time.begin());
+        let time_per_piece = in_pieces.then_some(time);
         let place = head.extensions.remove();
         let under_way = this.under_way.take();
-        let answer = Answer { inner, time_per_piece, place, taken: None, _under_way: under_way };
+        let answer =
+            Answer { inner, time_per_piece, place, due, taken: None, _under_way: under_way };
         Poll::Ready(Ok(Response::from_parts(head, answer)))
+    }
+}
+
+/// How long an answer, or a piece of one, may take to be taken.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    timeout: Duration,
+    /// Until its connection is closed.
+    due_after: Duration,
+}
+
+impl Time {
+    /// It begins now.
+    fn begin(self) -> Due {
+        let now = Instant::now();
+        calls::end_by(now + self.timeout);
+        Due::by(now + self.due_after)
     }
 }
 
@@ -91,9 +115,11 @@ pin_project! {
         #[pin]
         inner: Body,
         // If it comes in pieces.
-        time_per_piece: Option<Duration>,
+        time_per_piece: Option<Time>,
         // Of a large answer, until its bytes have it.
         place: Option<Place>,
+        // Of a large answer, or of the piece that goes out.
+        due: Option<Due>,
         // Of the last large piece that went out.
         taken: Option<Taken>,
         _under_way: Option<UnderWay>,
@@ -114,7 +140,7 @@ impl HttpBody for Answer {
         {
             ready!(Pin::new(taken).poll(context));
             *this.taken = None;
-            calls::end_by(Instant::now() + *time);
+            *this.due = Some(time.begin());
         }
         let next = ready!(this.inner.as_mut().poll_frame(context));
         let Some(frame) = next.transpose()? else {
@@ -133,7 +159,7 @@ impl HttpBody for Answer {
                 {
                     place.grow_to(data.len()).map_err(broken_off)?;
                 }
-                let (data, taken) = tracked(data, this.place.clone());
+                let (data, taken) = tracked(data, this.place.clone(), this.due.clone());
                 *this.taken = Some(taken);
                 Frame::data(data)
             }

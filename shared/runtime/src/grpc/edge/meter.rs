@@ -15,6 +15,7 @@ use tonic::Code;
 use super::{Call, LAST_WORD_GRACE};
 use crate::{
     answers::{Answers, Full, Taken, tracked},
+    due::{Due, LAST_FRAME_GRACE},
     grpc::{CallLimits, reflection::Method},
     metrics::{CallFamilies, CodeLabels, MethodLabels, seconds},
     trace::{self, Span},
@@ -161,7 +162,8 @@ impl Watched {
     pub fn large(&self, bytes: Bytes) -> Result<(Bytes, Taken), Full> {
         let answers = self.meter.answers.as_ref();
         let place = answers.map(|answers| answers.place_for(bytes.len())).transpose()?;
-        Ok(tracked(bytes, place))
+        let due = self.answer_end().map(|end| Due::by(end + LAST_FRAME_GRACE));
+        Ok(tracked(bytes, place, due))
     }
 
     /// The call has ended with this code; only the first word counts.
