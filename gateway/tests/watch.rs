@@ -7,7 +7,7 @@ use configapi_runtime::http::HttpLimits;
 use reqwest::Response;
 use serde_json::Value;
 
-use crate::support::{Ask, TestApp};
+use crate::support::{Ask, Raw, TestApp, eventually};
 
 /// A server-sent event.
 #[derive(Debug)]
@@ -142,4 +142,48 @@ async fn a_watch_ends_with_the_process() {
     assert_eq!(events.next().await.map(|event| event.name).as_deref(), Some("started"));
     app.life.begin_shutdown("the test wants it");
     while events.next().await.is_some() {}
+}
+
+const LARGE_BYTES: usize = 900_000;
+/// How often a large value is set: more than the system takes off the gateway's hands for a client that
+/// does not read.
+const VERSIONS: usize = 20;
+
+/// Sets a small value first, and then large ones.
+async fn set_many(app: &TestApp) {
+    app.set("small", "y").await;
+    for _ in 0..VERSIONS {
+        app.set("large", &"x".repeat(LARGE_BYTES)).await;
+    }
+}
+
+/// A watch of all history that nobody reads.
+async fn unread(app: &TestApp) -> Raw {
+    let mut connection = Raw::connect(app.address).await;
+    connection.say("GET /v1/watch?after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    connection
+}
+
+#[tokio::test]
+async fn watches_without_a_reader_take_room_and_one_too_many_ends_where_it_can_go_on() {
+    // For the frames of two watches, with a new value and an old one each.
+    let http = HttpLimits { max_answer_bytes: 9 * LARGE_BYTES / 2, ..HttpLimits::default() };
+    let app = TestApp::start_with(GatewayLimits::default(), http).await;
+    set_many(&app).await;
+    let held = [unread(&app).await, unread(&app).await];
+    eventually(async || app.get("/v1/config/large").got().await.status == 429).await;
+
+    let mut events = Events::of(app.get("/v1/watch?after=0")).await;
+    assert_eq!(events.named("change").await.id.as_deref(), Some("1-1"));
+    let problem = events.named("problem").await;
+    assert_eq!((problem.id, &problem.data["code"]), (None, &"LIMIT_EXCEEDED".into()));
+    assert!(events.next().await.is_none(), "it was the last");
+
+    drop(held);
+    eventually(async || app.get("/v1/config/large").got().await.status == 200).await;
+    let mut events = Events::of(app.get("/v1/watch").header("last-event-id", "1-1")).await;
+    for position in 2..2 + VERSIONS {
+        let change = events.named("change").await;
+        assert_eq!(change.id, Some(format!("1-{position}")));
+    }
 }

@@ -11,11 +11,11 @@ use axum::{
 };
 use configapi_runtime::{
     connections::ConnectionLimits,
-    http::{self, HttpLimits, InPieces, Interrupted, admin},
+    http::{self, Endless, HttpLimits, InPieces, Interrupted, admin},
     metrics::Metrics,
     shutdown::{Exit, Lifecycle},
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -44,6 +44,18 @@ async fn pieces() -> Response {
     response
 }
 
+/// A large piece, and one more when the gate is opened.
+fn endless(gate: Arc<Notify>) -> Response {
+    let large = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; LARGE_BYTES]))]);
+    let last = stream::once(async move {
+        gate.notified().await;
+        Ok(Bytes::from_static(b"open"))
+    });
+    let mut response = Response::new(Body::from_stream(large.chain(last)));
+    response.extensions_mut().insert(Endless { last_words: Bytes::from_static(b"no room") });
+    response
+}
+
 /// A handler that has its own words for a sender that is too slow.
 async fn noticed(body: Body) -> (StatusCode, &'static str) {
     let Err(error) = to_bytes(body, usize::MAX).await else { return (StatusCode::OK, "all of it") };
@@ -59,7 +71,7 @@ pub struct HttpServer {
     listener_address: std::net::SocketAddr,
     life: Lifecycle,
     pub metrics: Metrics,
-    gate: Arc<Notify>,
+    pub gate: Arc<Notify>,
     reached: Arc<Notify>,
     finished: JoinHandle<Exit>,
 }
@@ -72,11 +84,13 @@ impl HttpServer {
         let metrics = Metrics::new("test", "0");
         let (gate, reached) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (behind, before) = (Arc::clone(&gate), Arc::clone(&reached));
+        let of_endless = Arc::clone(&gate);
         let router = Router::new()
             .route("/items/{name}", get(async || "an item"))
             .route("/panic", get(async || -> &'static str { panic!("asked to") }))
             .route("/large", get(async || vec![b'x'; LARGE_BYTES]))
             .route("/pieces", get(pieces))
+            .route("/endless", get(async move || endless(of_endless)))
             .route("/echo", post(async |body: Bytes| body))
             .route("/noticed", post(noticed))
             .route(
@@ -280,7 +294,7 @@ async fn more_bytes_of_answers_than_allowed_are_refused() {
 }
 
 /// The beginning of an answer to a client over HTTP/2 that takes this many bytes until it reads.
-async fn begun(server: &HttpServer, path: &str, window: u32) -> hyper::Response<Incoming> {
+pub async fn begun(server: &HttpServer, path: &str, window: u32) -> hyper::Response<Incoming> {
     let stream = TokioIo::new(server.connect().await);
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(window)

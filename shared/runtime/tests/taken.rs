@@ -9,7 +9,7 @@ use std::{
 
 use axum::{body::Bytes, http::Request};
 use configapi_runtime::{connections::ConnectionLimits, http::HttpLimits};
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    http::{HttpServer, LARGE_BYTES, get_once},
+    http::{HttpServer, LARGE_BYTES, begun, get_once},
     support::{soon, until},
 };
 
@@ -42,7 +42,7 @@ async fn none_are_open_but(connections: usize, server: &HttpServer) {
 
 /// Takes a little now and then, for as long as there is more: how much it was.
 async fn trickle(stream: &mut TcpStream, taken: &mut usize) {
-    let mut piece = [0; 16 << 10];
+    let mut piece = vec![0; 16 << 10];
     while let Ok(read @ 1..) = stream.read(&mut piece).await {
         *taken += read;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -135,7 +135,7 @@ impl AsyncWrite for Frozen {
 }
 
 /// The beginning of an answer to a client over HTTP/2 that wants all of it at once, and takes nothing.
-async fn begun(server: &HttpServer) -> hyper::Response<Incoming> {
+async fn stuck(server: &HttpServer) -> hyper::Response<Incoming> {
     let window = u32::try_from(2 * LARGE_BYTES).expect("a window");
     let stream = Frozen { stream: server.connect().await, left: 64 << 10 };
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -153,7 +153,40 @@ async fn begun(server: &HttpServer) -> hyper::Response<Incoming> {
 async fn a_frame_that_is_stuck_half_way_does_not_keep_its_answer_for_ever() {
     let limits = HttpLimits { answer_timeout: ANSWER_TIMEOUT / 2, ..HttpLimits::default() };
     let server = HttpServer::start(limits).await;
-    let stuck = begun(&server).await;
-    assert_eq!(stuck.status(), 200);
+    let answer = stuck(&server).await;
+    assert_eq!(answer.status(), 200);
     none_are_open_but(0, &server).await;
+}
+
+#[tokio::test]
+async fn an_endless_answer_takes_room_for_as_long_as_its_last_piece_is_not_taken() {
+    let server = server().await;
+    let mut read = begun(&server, "/endless", 1 << 16).await.into_body();
+    let mut bytes = 0;
+    while bytes < LARGE_BYTES {
+        let frame = soon(read.frame()).await.expect("it goes on").expect("a frame");
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+    }
+    let unread = begun(&server, "/endless", 1).await;
+    let refused = begun(&server, "/endless", 1 << 16).await.into_body();
+    assert_eq!(soon(refused.collect()).await.expect("last words").to_bytes(), "no room");
+    assert_eq!(begun(&server, "/large", 1).await.status(), 429);
+    // Who takes nothing is given up. Who took all that there was goes on, though that was before.
+    soon(unread.into_body().collect()).await.expect_err("it is given up");
+    server.gate.notify_one();
+    assert_eq!(soon(read.collect()).await.expect("the last piece").to_bytes(), "open");
+    soon(trickled(&server)).await;
+}
+
+/// An endless answer over HTTP/1 of which a little is taken now and then, until it is given up.
+async fn trickled(server: &HttpServer) {
+    let mut slow = server.connect().await;
+    slow.write_all(get_once("/endless").as_bytes()).await.expect("written");
+    soon(slow.read_exact(&mut [0; 12])).await.expect("the answer begins");
+    let mut taken = 0;
+    tokio::select! {
+        () = trickle(&mut slow, &mut taken) => {}
+        () = none_are_open_but(0, server) => {}
+    }
+    assert!(taken < LARGE_BYTES / 2);
 }

@@ -11,16 +11,16 @@ use std::{
 
 use axum::{Router, body::Body, response::Response};
 use bytes::Bytes;
-use http::{Request, Version};
+use http::{Extensions, Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::InPieces;
+use super::{Endless, InPieces};
 use crate::{
-    answers::{Full, Place, SMALL_BYTES, Taken, tracked},
+    answers::{Answers, Full, Place, SMALL_BYTES, Taken, tracked},
     calls::{self, Calls, UnderWay},
     due::{Due, LAST_FRAME_GRACE},
 };
@@ -74,16 +74,36 @@ where
         let this = self.project();
         let Ok(response) = ready!(this.handling.poll(context));
         let (mut head, inner) = response.into_parts();
-        let in_pieces = head.extensions.remove::<InPieces>().is_some();
         let is_large = inner.size_hint().exact().is_some_and(|bytes| bytes > SMALL_BYTES as u64);
         let time = Time { timeout: *this.timeout, due_after: *this.due_after };
-        let due = (in_pieces || is_large).then(|| time.begin());
-        let time_per_piece = in_pieces.then_some(time);
+        let kind = Kind::of(&mut head.extensions);
+        let has_end = matches!(kind, Kind::InPieces) || is_large;
+        let due = has_end.then(|| time.begin());
         let place = head.extensions.remove();
-        let under_way = this.under_way.take();
-        let answer =
-            Answer { inner, time_per_piece, place, due, taken: None, _under_way: under_way };
+        let (taken, under_way) = (None, this.under_way.take());
+        let answer = Answer { inner, kind, time, place, due, taken, _under_way: under_way };
         Poll::Ready(Ok(Response::from_parts(head, answer)))
+    }
+}
+
+/// How an answer comes.
+#[derive(Debug)]
+enum Kind {
+    /// All of it is there from the beginning.
+    Whole,
+    InPieces,
+    Endless(Box<(Answers, Endless)>),
+}
+
+impl Kind {
+    fn of(extensions: &mut Extensions) -> Self {
+        if extensions.remove::<InPieces>().is_some() {
+            return Self::InPieces;
+        }
+        match (extensions.remove(), extensions.remove()) {
+            (Some(room), Some(endless)) => Self::Endless(Box::new((room, endless))),
+            _ => Self::Whole,
+        }
     }
 }
 
@@ -114,8 +134,8 @@ pin_project! {
     pub(super) struct Answer {
         #[pin]
         inner: Body,
-        // If it comes in pieces.
-        time_per_piece: Option<Time>,
+        kind: Kind,
+        time: Time,
         // Of a large answer, until its bytes have it.
         place: Option<Place>,
         // Of a large answer, or of the piece that goes out.
@@ -135,12 +155,17 @@ impl HttpBody for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut this = self.project();
-        if let Some(time) = this.time_per_piece
+        if !matches!(this.kind, Kind::Whole)
             && let Some(taken) = this.taken
         {
             ready!(Pin::new(taken).poll(context));
             *this.taken = None;
-            *this.due = Some(time.begin());
+            *this.due = if matches!(this.kind, Kind::InPieces) {
+                Some(this.time.begin())
+            } else {
+                calls::end_never();
+                None
+            };
         }
         let next = ready!(this.inner.as_mut().poll_frame(context));
         let Some(frame) = next.transpose()? else {
@@ -152,20 +177,33 @@ impl HttpBody for Answer {
             }
             return Poll::Ready(None);
         };
-        Poll::Ready(Some(Ok(match frame.into_data() {
-            Ok(data) if data.len() > SMALL_BYTES => {
-                if this.time_per_piece.is_some()
-                    && let Some(place) = this.place
-                {
-                    place.grow_to(data.len()).map_err(broken_off)?;
+        let data = match frame.into_data() {
+            Ok(data) if data.len() > SMALL_BYTES => data,
+            Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+            Err(frame) => return Poll::Ready(Some(Ok(frame))),
+        };
+        let place = match (&*this.kind, &mut *this.place) {
+            (Kind::Endless(this_one), _) => match this_one.0.place_for(data.len()) {
+                Ok(place) => {
+                    *this.due = Some(this.time.begin());
+                    Some(place)
                 }
-                let (data, taken) = tracked(data, this.place.clone(), this.due.clone());
-                *this.taken = Some(taken);
-                Frame::data(data)
+                Err(full) => {
+                    tracing::warn!(reason = %full, "an endless answer is ended");
+                    this.inner.set(Body::empty());
+                    let last_words = this_one.1.last_words.clone();
+                    return Poll::Ready(Some(Ok(Frame::data(last_words))));
+                }
+            },
+            (Kind::InPieces, Some(place)) => {
+                place.grow_to(data.len()).map_err(broken_off)?;
+                Some(place.clone())
             }
-            Ok(data) => Frame::data(data),
-            Err(frame) => frame,
-        })))
+            (_, place) => place.clone(),
+        };
+        let (data, taken) = tracked(data, place, this.due.clone());
+        *this.taken = Some(taken);
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -18,7 +18,7 @@ use tower::{Layer, Service, layer::util::Stack};
 pub use self::{
     caught::Caught,
     paced::Interrupted,
-    room::{InPieces, Room},
+    room::{Endless, InPieces, Room},
 };
 use self::{connection::OfConnection, edge::EdgeLayer};
 pub use crate::answers::Full;
