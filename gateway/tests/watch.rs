@@ -7,7 +7,9 @@ use configapi_runtime::http::HttpLimits;
 use reqwest::Response;
 use serde_json::Value;
 
-use crate::support::{Ask, Raw, TestApp, eventually};
+use crate::support::{
+    Ask, CommandServer, QueryServer, Raw, TestApp, eventually, gateway_with, memory_log,
+};
 
 /// A server-sent event.
 #[derive(Debug)]
@@ -186,4 +188,33 @@ async fn watches_without_a_reader_take_room_and_one_too_many_ends_where_it_can_g
         let change = events.named("change").await;
         assert_eq!(change.id, Some(format!("1-{position}")));
     }
+}
+
+#[tokio::test]
+async fn watches_that_stand_still_do_not_hold_up_what_else_is_asked_of_their_server() {
+    const STILL: usize = 8;
+    let log = memory_log();
+    let commands = CommandServer::start(&log, None).await;
+    let queries = QueryServer::start(&log, None).await;
+    // Longer than an answer may take.
+    let http = HttpLimits { answer_timeout: Duration::from_secs(3), ..HttpLimits::default() };
+    let app = gateway_with(http, &commands, &[&queries]).await;
+    app.until_healthy().await;
+    set_many(&app).await;
+    let mut held = Vec::new();
+    for _ in 0..STILL {
+        held.push(unread(&app).await);
+    }
+    let open = async || {
+        let page = app.get("/metrics").got().await.body;
+        let line = page.lines().find_map(|line| line.strip_prefix("configapi_gateway_watches "));
+        line.and_then(|open| open.parse::<usize>().ok()).expect("a number")
+    };
+    eventually(async || open().await == STILL).await;
+    // They are given up only because they stood still for all that time.
+    eventually(async || {
+        assert_eq!(app.get("/v1/config/small").got().await.status, 200);
+        open().await == 0
+    })
+    .await;
 }
