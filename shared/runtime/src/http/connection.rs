@@ -20,7 +20,8 @@ use tower::Service;
 
 use super::{Endless, InPieces};
 use crate::{
-    answers::{Answers, Full, Place, SMALL_BYTES, Taken, tracked},
+    answers::{SMALL_BYTES, Taken, tracked},
+    budget::{Budget, Full, Place},
     calls::{self, Calls, UnderWay},
     due::{Due, LAST_FRAME_GRACE},
 };
@@ -92,7 +93,7 @@ enum Kind {
     /// All of it is there from the beginning.
     Whole,
     InPieces,
-    Endless(Box<(Answers, Endless)>),
+    Endless(Box<(Budget, Endless)>),
 }
 
 impl Kind {

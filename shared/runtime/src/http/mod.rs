@@ -21,7 +21,7 @@ pub use self::{
     room::{Endless, InPieces, Room},
 };
 use self::{connection::OfConnection, edge::EdgeLayer};
-pub use crate::answers::Full;
+pub use crate::budget::Full;
 use crate::{
     calls::Calls,
     connections::{self, ConnectionLimits},

@@ -5,12 +5,15 @@ use bytes::Bytes;
 use http::Method;
 use http_body::Body as _;
 
-use crate::answers::{Answers, Full, Place, SMALL_BYTES};
+use crate::{
+    answers::SMALL_BYTES,
+    budget::{Budget, Full, Place},
+};
 
 /// As many bytes of large answers as a server holds for clients that have not taken them yet. Clones
 /// are the same room.
 #[derive(Debug, Clone)]
-pub struct Room(Answers);
+pub struct Room(Budget);
 
 /// Goes with a response whose body is large, but comes in pieces that are made one after the other. Each
 /// is asked for once the one before was taken, and has to be taken in the time that an answer has. Small
@@ -32,7 +35,7 @@ pub struct Endless {
 impl Room {
     /// For so many bytes.
     pub(super) fn new(max_answer_bytes: usize) -> Self {
-        Self(Answers::new(max_answer_bytes))
+        Self(Budget::new(max_answer_bytes))
     }
 
     /// Holds an answer's place until it was taken, if it is large and has none yet. What was done is

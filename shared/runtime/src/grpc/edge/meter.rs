@@ -14,7 +14,8 @@ use tonic::Code;
 
 use super::{Call, LAST_WORD_GRACE};
 use crate::{
-    answers::{Answers, Full, Taken, tracked},
+    answers::{Taken, tracked},
+    budget::{Budget, Full},
     due::{Due, LAST_FRAME_GRACE},
     grpc::{CallLimits, reflection::Method},
     metrics::{CallFamilies, CodeLabels, MethodLabels, seconds},
@@ -34,7 +35,7 @@ pub(super) struct Meters {
 
 impl Meters {
     pub fn new(methods: &[Method], limits: &CallLimits, families: &CallFamilies) -> Self {
-        let answers = limits.max_answer_bytes.map(Answers::new);
+        let answers = limits.max_answer_bytes.map(Budget::new);
         let meter = |method| Arc::new(Meter::new(method, limits, answers.clone(), families));
         let by_path = methods
             .iter()
@@ -65,7 +66,7 @@ pub(super) struct Meter {
     takes_stream: bool,
     /// Unless it is a stream, how long its answer may take beyond its beginning.
     answer_timeout: Option<Duration>,
-    answers: Option<Answers>,
+    answers: Option<Budget>,
     families: CallFamilies,
     latency: Histogram,
     in_flight: Gauge,
@@ -76,7 +77,7 @@ impl Meter {
     fn new(
         method: &Method,
         limits: &CallLimits,
-        answers: Option<Answers>,
+        answers: Option<Budget>,
         families: &CallFamilies,
     ) -> Self {
         let labels = MethodLabels {
