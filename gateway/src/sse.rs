@@ -20,6 +20,8 @@ use crate::upstream::Frames;
 const RETRY_MS: u64 = 1_000;
 /// A server that has not shown life for so many heartbeats is not there any more.
 const MISSED_HEARTBEATS: u32 = 3;
+/// Room that is left over in what is larger counts.
+const LARGE_BYTES: usize = 16 << 10;
 
 /// The bytes of a watch. It ends after the first error, which it tells.
 pub(crate) fn events(
@@ -113,10 +115,15 @@ fn written(response: &WatchResponse) -> Result<Bytes, ApiError> {
             return Err(ApiError::new(Reason::Internal, what));
         }
     }
+    // What a large frame takes is counted by its length.
+    if out.0.len() > LARGE_BYTES {
+        out.0.shrink_to_fit();
+    }
     Ok(out.0.into())
 }
 
-fn failure(error: ApiError, request_id: &str) -> Bytes {
+/// The last event of a watch: why it ended.
+pub(crate) fn failure(error: ApiError, request_id: &str) -> Bytes {
     let details = Problem::from(error).details(request_id);
     format!("event: problem\ndata: {details}\n\n").into()
 }

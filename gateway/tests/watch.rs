@@ -7,7 +7,9 @@ use configapi_runtime::http::HttpLimits;
 use reqwest::Response;
 use serde_json::Value;
 
-use crate::support::{Ask, CommandServer, QueryServer, TestApp, gateway_to, memory_log};
+use crate::support::{
+    Ask, CommandServer, QueryServer, Raw, TestApp, eventually, gateway_to, gateway_with, memory_log,
+};
 
 /// A server-sent event.
 #[derive(Debug)]
@@ -178,4 +180,77 @@ async fn a_watch_ends_with_the_process() {
     assert_eq!(events.next().await.map(|event| event.name).as_deref(), Some("started"));
     app.life.begin_shutdown("the test wants it");
     while events.next().await.is_some() {}
+}
+
+const LARGE_BYTES: usize = 900_000;
+/// How often a large value is set: more than the system takes off the gateway's hands for a client that
+/// does not read.
+const VERSIONS: usize = 20;
+
+/// Sets a small value first, and then large ones.
+async fn set_many(app: &TestApp) {
+    app.set("small", "y").await;
+    for _ in 0..VERSIONS {
+        app.set("large", &"x".repeat(LARGE_BYTES)).await;
+    }
+}
+
+/// A watch of all history that nobody reads.
+async fn unread(app: &TestApp) -> Raw {
+    let mut connection = Raw::connect(app.address).await;
+    connection.say("GET /v1/watch?after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    connection
+}
+
+#[tokio::test]
+async fn watches_without_a_reader_take_room_and_one_too_many_ends_where_it_can_go_on() {
+    // For the frames of two watches, with a new value and an old one each.
+    let http = HttpLimits { max_answer_bytes: 9 * LARGE_BYTES / 2, ..HttpLimits::default() };
+    let app = TestApp::start_with(GatewayLimits::default(), http).await;
+    set_many(&app).await;
+    let held = [unread(&app).await, unread(&app).await];
+    eventually(async || app.get("/v1/config/large").got().await.status == 429).await;
+
+    let mut events = Events::of(app.get("/v1/watch?after=0")).await;
+    assert_eq!(events.named("change").await.id.as_deref(), Some("1-1"));
+    let problem = events.named("problem").await;
+    assert_eq!((problem.id, &problem.data["code"]), (None, &"LIMIT_EXCEEDED".into()));
+    assert!(events.next().await.is_none(), "it was the last");
+
+    drop(held);
+    eventually(async || app.get("/v1/config/large").got().await.status == 200).await;
+    let mut events = Events::of(app.get("/v1/watch").header("last-event-id", "1-1")).await;
+    for position in 2..2 + VERSIONS {
+        let change = events.named("change").await;
+        assert_eq!(change.id, Some(format!("1-{position}")));
+    }
+}
+
+#[tokio::test]
+async fn watches_that_stand_still_do_not_hold_up_what_else_is_asked_of_their_server() {
+    const STILL: usize = 8;
+    let log = memory_log();
+    let commands = CommandServer::start(&log, None).await;
+    let queries = QueryServer::start(&log, None).await;
+    // Longer than an answer may take.
+    let http = HttpLimits { answer_timeout: Duration::from_secs(3), ..HttpLimits::default() };
+    let app = gateway_with(http, &commands, &[&queries]).await;
+    app.until_healthy().await;
+    set_many(&app).await;
+    let mut held = Vec::new();
+    for _ in 0..STILL {
+        held.push(unread(&app).await);
+    }
+    let open = async || {
+        let page = app.get("/metrics").got().await.body;
+        let line = page.lines().find_map(|line| line.strip_prefix("configapi_gateway_watches "));
+        line.and_then(|open| open.parse::<usize>().ok()).expect("a number")
+    };
+    eventually(async || open().await == STILL).await;
+    // They are given up only because they stood still for all that time.
+    eventually(async || {
+        assert_eq!(app.get("/v1/config/small").got().await.status, 200);
+        open().await == 0
+    })
+    .await;
 }

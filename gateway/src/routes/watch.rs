@@ -2,9 +2,11 @@
 
 use axum::body::Body;
 use axum::extract::State;
+use bytes::Bytes;
 use configapi_proto::v1::WatchRequest;
 use configapi_proto::v1::watch_request::{InitialState, Selection, Start};
 use configapi_proto::{ApiError, Reason};
+use configapi_runtime::http::Endless;
 use configapi_runtime::metrics::prometheus_client::metrics::gauge::Gauge;
 use futures_util::StreamExt as _;
 use http::header::CACHE_CONTROL;
@@ -99,16 +101,26 @@ pub(crate) async fn watch(
     let first = sse::next(&mut held.answer, app.limits.timeout).await?;
     let request_id = asked.along.request_id.as_str().to_owned();
     let (frames, server) = held.split();
+    let last_words = no_room(&request_id);
     let events = sse::events(first, frames, heartbeat, request_id);
     let open = (place, Open::new(&app.meter.watches_open), server);
     let until_the_end = events
         .take_until(app.life.soft().clone().cancelled_owned())
         .map(move |event| (event, &open).0);
     let mut response = with_type(EVENT_STREAM, Body::from_stream(until_the_end));
+    response.extensions_mut().insert(Endless { last_words });
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL, HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// The last words of a watch whose next events are more than the gateway holds beside what other clients
+/// have yet to take.
+fn no_room(request_id: &str) -> Bytes {
+    let detail =
+        "clients have yet to take as many bytes of answers as the gateway holds; come back";
+    sse::failure(ApiError::new(Reason::LimitExceeded, detail), request_id)
 }
 
 fn selection(

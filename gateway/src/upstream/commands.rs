@@ -53,7 +53,8 @@ impl Commands {
         let client = CommandServiceClient::new(transport.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
             .max_encoding_message_size(MAX_REQUEST_BYTES);
-        Self { way: Way::Remote(client), health: Health::Asked(transport) }
+        let way = Way::Remote { streams: client.clone(), calls: client };
+        Self { way, health: Health::Asked(transport) }
     }
 
     pub fn local(service: impl CommandService, ready: Ready, edge: &EdgeLayer) -> Self {

@@ -42,6 +42,11 @@ const GRACE: Duration = Duration::from_millis(200);
 
 /// The largest answer. Pages are cut to less than 4 MiB by the servers.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// What a watch may be sent before its client has taken it: about a frame. As many watches as there are
+/// may stand still and have so much.
+const WATCH_WINDOW: u32 = 64 << 10;
+/// All that HTTP/2 allows: a watch that stands still must not hold up the others.
+const ALL_WATCHES_WINDOW: u32 = (1 << 31) - 1;
 /// The largest request: an Apply.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 
@@ -55,11 +60,19 @@ impl Upstreams {
     /// Servers elsewhere, over channels that connect when first used. Needs a running tokio
     /// runtime.
     pub fn remote(settings: &UpstreamSettings) -> Self {
-        let limits = ClientLimits::default();
-        let channel = |url: &http::Uri| Transport::new(lazy_channel(url.clone(), &limits));
+        let transport = |url: &http::Uri, limits: &ClientLimits| {
+            Transport::new(lazy_channel(url.clone(), limits))
+        };
+        let for_calls = ClientLimits::default();
+        let for_streams = ClientLimits {
+            stream_window: WATCH_WINDOW,
+            connection_window: ALL_WATCHES_WINDOW,
+            ..ClientLimits::default()
+        };
+        let both = |url| (transport(url, &for_calls), transport(url, &for_streams));
         Self {
-            commands: Commands::remote(channel(&settings.command_url)),
-            queries: Pool::remote(settings.query_url.iter().map(channel)),
+            commands: Commands::remote(transport(&settings.command_url, &for_calls)),
+            queries: Pool::remote(settings.query_url.iter().map(both)),
         }
     }
 

@@ -67,13 +67,16 @@ pub(crate) struct Busy {
 }
 
 impl Pool {
-    pub fn remote(transports: impl IntoIterator<Item = Transport>) -> Self {
+    /// Each server over one transport for calls, and one for streams.
+    pub fn remote(transports: impl IntoIterator<Item = (Transport, Transport)>) -> Self {
+        let client = |transport| {
+            QueryServiceClient::new(transport).max_decoding_message_size(MAX_ANSWER_BYTES)
+        };
         let mut pool = Self::default();
-        for transport in transports {
-            let client = QueryServiceClient::new(transport.clone())
-                .max_decoding_message_size(MAX_ANSWER_BYTES);
-            let member = Arc::new(Member::new(Way::Remote(client)));
-            pool.probed.push((Arc::clone(&member), transport));
+        for (calls, streams) in transports {
+            let way = Way::Remote { calls: client(calls.clone()), streams: client(streams) };
+            let member = Arc::new(Member::new(way));
+            pool.probed.push((Arc::clone(&member), calls));
             pool.members.push(member);
         }
         pool

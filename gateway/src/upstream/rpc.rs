@@ -60,8 +60,8 @@ macro_rules! rpc {
                 message: Self,
             ) -> impl Future<Output = Result<$answer, Status>> + Send {
                 match way {
-                    Way::Remote(client) => {
-                        let mut client = client.clone();
+                    Way::Remote { calls, .. } => {
+                        let mut client = calls.clone();
                         let request = along.timed_request(message);
                         Either::Left(remote(async move { client.$method(request).await }))
                     }
@@ -84,8 +84,8 @@ macro_rules! rpc {
                 message: Self,
             ) -> Result<Self::Answer, Status> {
                 match way {
-                    Way::Remote(client) => {
-                        let opened = client.clone().$stream_method(along.request(message)).await?;
+                    Way::Remote { streams, .. } => {
+                        let opened = streams.clone().$stream_method(along.request(message)).await?;
                         Ok(opened.into_inner().boxed())
                     }
                     Way::Local(local) => {

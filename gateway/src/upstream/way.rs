@@ -22,14 +22,18 @@ pub(crate) type Frames<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>
 
 /// The way to one server: the generated client of its service, or the service itself.
 pub(crate) enum Way<C, S: ?Sized> {
-    Remote(C),
+    Remote {
+        calls: C,
+        /// Over connections of their own, whose streams may stand still without holding up the calls.
+        streams: C,
+    },
     Local(Local<S>),
 }
 
 impl<C, S: ?Sized> Way<C, S> {
     /// Whether the server may go away without this process.
     pub fn is_remote(&self) -> bool {
-        matches!(self, Self::Remote(_))
+        matches!(self, Self::Remote { .. })
     }
 }
 

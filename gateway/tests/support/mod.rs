@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 pub use self::got::{Ask, Got};
 pub use self::raw::{Raw, raw};
 pub use self::recorded::{Wishes, token_wished};
-pub use self::servers::{CommandServer, QueryServer, gateway_to};
+pub use self::servers::{CommandServer, QueryServer, gateway_to, gateway_with};
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -102,6 +102,15 @@ impl Server {
 
 /// A gateway to servers on the network.
 pub async fn gateway_to(commands: &CommandServer, queries: &[&QueryServer]) -> TestApp {
+    gateway_with(HttpLimits::default(), commands, queries).await
+}
+
+/// A gateway with these limits to servers on the network.
+pub async fn gateway_with(
+    http: HttpLimits,
+    commands: &CommandServer,
+    queries: &[&QueryServer],
+) -> TestApp {
     let settings = UpstreamSettings {
         command_url: commands.url(),
         query_url: queries.iter().map(|server| server.url()).collect(),
@@ -110,5 +119,5 @@ pub async fn gateway_to(commands: &CommandServer, queries: &[&QueryServer]) -> T
     let upstreams = Upstreams::remote(&settings);
     let limits = GatewayLimits { timeout: Duration::from_secs(1), ..GatewayLimits::default() };
     let metrics = Metrics::new("test", "0");
-    TestApp::before(upstreams, limits, HttpLimits::default(), metrics, life).await
+    TestApp::before(upstreams, limits, http, metrics, life).await
 }

@@ -23,14 +23,25 @@ const MAX_LOOKS: usize = 8;
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 thread_local! {
-    /// When the call that is being looked at shall end at the latest.
-    static END: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// What the call that is being looked at says of its end; nothing leaves all as it was.
+    static END: Cell<Option<End>> = const { Cell::new(None) };
+}
+
+/// When a call shall end at the latest.
+enum End {
+    By(Instant),
+    Never,
 }
 
 /// Ends the call that is being looked at by then, whatever it waits for. A client that takes nothing of
 /// its answer keeps hyper from looking at the answer, so that the answer cannot end itself.
 pub(crate) fn end_by(end: Instant) {
-    END.set(Some(end));
+    END.set(Some(End::By(end)));
+}
+
+/// Lets the call that is being looked at go on for as long as it likes.
+pub(crate) fn end_never() {
+    END.set(Some(End::Never));
 }
 
 pin_project! {
@@ -52,8 +63,10 @@ impl<F: Future<Output = ()>> Future for Bounded<F> {
         if this.call.poll(context).is_ready() {
             return Poll::Ready(());
         }
-        if let Some(end) = END.take() {
-            *this.timer = Some(Box::pin(sleep_until(end)));
+        match END.take() {
+            Some(End::By(end)) => *this.timer = Some(Box::pin(sleep_until(end))),
+            Some(End::Never) => *this.timer = None,
+            None => {}
         }
         let Some(timer) = this.timer else { return Poll::Pending };
         ready!(timer.as_mut().poll(context));

@@ -32,6 +32,7 @@ use tower::Service;
 
 use crate::{
     calls::Calls,
+    due::UntilDue,
     metrics::{ConnectionMeter, Counted},
     outbox::Outbox,
     shutdown::Lifecycle,
@@ -115,7 +116,7 @@ pub(crate) async fn serve<S, B>(
         let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
         let (limits, life) = (limits.clone(), life.clone());
         let connection = connection(stream, builder, service, calls.clone(), limits, life, ticket);
-        open.spawn(calls.within(connection));
+        open.spawn(UntilDue::new(calls.within(connection)));
     }
     // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
     drop(incoming);

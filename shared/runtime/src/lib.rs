@@ -2,9 +2,11 @@
 //! servers and clients. Must never know what a config is.
 
 mod answers;
+mod budget;
 mod calls;
 pub mod clients;
 pub mod connections;
+mod due;
 pub mod failpoints;
 pub mod grpc;
 pub mod http;

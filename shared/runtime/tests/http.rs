@@ -11,11 +11,11 @@ use axum::{
 };
 use configapi_runtime::{
     connections::ConnectionLimits,
-    http::{self, HttpLimits, InPieces, Interrupted, admin},
+    http::{self, Endless, HttpLimits, InPieces, Interrupted, admin},
     metrics::Metrics,
     shutdown::{Exit, Lifecycle},
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -31,16 +31,28 @@ use tower::layer::util::Identity;
 use super::support::{soon, until};
 
 /// More than the system takes for a client that does not read.
-const LARGE_BYTES: usize = 32 << 20;
+pub const LARGE_BYTES: usize = 32 << 20;
 
 /// How many pieces there are of an answer that comes in pieces, and how large each is.
 const PIECES: usize = 3;
-const PIECE_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = 12 << 20;
 
 async fn pieces() -> Response {
     let pieces = [(); PIECES].map(|()| Ok::<_, std::io::Error>(vec![b'x'; PIECE_BYTES]));
     let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
     response.extensions_mut().insert(InPieces { first_bytes: PIECE_BYTES });
+    response
+}
+
+/// A large piece, and one more when the gate is opened.
+fn endless(gate: Arc<Notify>) -> Response {
+    let large = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; LARGE_BYTES]))]);
+    let last = stream::once(async move {
+        gate.notified().await;
+        Ok(Bytes::from_static(b"open"))
+    });
+    let mut response = Response::new(Body::from_stream(large.chain(last)));
+    response.extensions_mut().insert(Endless { last_words: Bytes::from_static(b"no room") });
     response
 }
 
@@ -55,28 +67,30 @@ async fn noticed(body: Body) -> (StatusCode, &'static str) {
     }
 }
 
-struct HttpServer {
+pub struct HttpServer {
     listener_address: std::net::SocketAddr,
     life: Lifecycle,
-    metrics: Metrics,
-    gate: Arc<Notify>,
+    pub metrics: Metrics,
+    pub gate: Arc<Notify>,
     reached: Arc<Notify>,
     finished: JoinHandle<Exit>,
 }
 
 impl HttpServer {
-    async fn start(limits: HttpLimits) -> Self {
+    pub async fn start(limits: HttpLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let listener_address = listener.local_addr().expect("an address");
         let life = Lifecycle::new(Duration::from_secs(30));
         let metrics = Metrics::new("test", "0");
         let (gate, reached) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (behind, before) = (Arc::clone(&gate), Arc::clone(&reached));
+        let of_endless = Arc::clone(&gate);
         let router = Router::new()
             .route("/items/{name}", get(async || "an item"))
             .route("/panic", get(async || -> &'static str { panic!("asked to") }))
             .route("/large", get(async || vec![b'x'; LARGE_BYTES]))
             .route("/pieces", get(pieces))
+            .route("/endless", get(async move || endless(of_endless)))
             .route("/echo", post(async |body: Bytes| body))
             .route("/noticed", post(noticed))
             .route(
@@ -96,12 +110,12 @@ impl HttpServer {
         Self { listener_address, life, metrics, gate, reached, finished }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.listener_address).await.expect("a connection")
     }
 
     /// Sends these bytes and returns all that comes back until the server closes.
-    async fn exchange(&self, bytes: &str) -> String {
+    pub async fn exchange(&self, bytes: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes.as_bytes()).await.expect("written");
         all_of(&mut stream).await
@@ -114,7 +128,7 @@ async fn all_of(stream: &mut TcpStream) -> String {
     received
 }
 
-fn get_once(path: &str) -> String {
+pub fn get_once(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
 }
 
@@ -280,7 +294,7 @@ async fn more_bytes_of_answers_than_allowed_are_refused() {
 }
 
 /// The beginning of an answer to a client over HTTP/2 that takes this many bytes until it reads.
-async fn begun(server: &HttpServer, path: &str, window: u32) -> hyper::Response<Incoming> {
+pub async fn begun(server: &HttpServer, path: &str, window: u32) -> hyper::Response<Incoming> {
     let stream = TokioIo::new(server.connect().await);
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(window)

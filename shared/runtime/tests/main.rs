@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod bodies;
 mod connections;
 mod deadlines;
 mod drain;
@@ -21,4 +22,5 @@ mod process;
 mod reflection;
 mod settings;
 mod support;
+mod taken;
 mod within;

@@ -13,6 +13,8 @@ use hyper::body::Incoming;
 use tonic::{body::Body, server::NamedService, service::Routes};
 use tower::Service;
 
+use super::edge::RequestBody;
+
 /// One service, and the routes to all others.
 #[derive(Debug, Clone)]
 pub(super) struct Dispatch<S> {
@@ -20,19 +22,20 @@ pub(super) struct Dispatch<S> {
     pub others: Routes,
 }
 
-impl<S> Service<Request<Incoming>> for Dispatch<S>
+impl<S> Service<Request<RequestBody<Incoming>>> for Dispatch<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + NamedService,
+    S: Service<Request<RequestBody<Incoming>>, Response = Response<Body>, Error = Infallible>
+        + NamedService,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<S::Future, <Routes as Service<Request<Incoming>>>::Future>;
+    type Future = Either<S::Future, <Routes as Service<Request<RequestBody<Incoming>>>>::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody<Incoming>>) -> Self::Future {
         if is_of(S::NAME, request.uri().path()) {
             Either::Left(self.service.call(request))
         } else {

@@ -91,6 +91,9 @@ pub struct CallLimits {
     /// Bytes of large answers that clients have not taken yet; one more is refused with
     /// `LIMIT_EXCEEDED`. None where an answer says what was done, so that it must not be refused.
     pub max_answer_bytes: Option<usize>,
+    /// Bytes of large requests that have not come to their end; one more is refused with
+    /// `LIMIT_EXCEEDED`.
+    pub max_body_bytes: usize,
 }
 
 impl Default for CallLimits {
@@ -101,6 +104,7 @@ impl Default for CallLimits {
             max_waiting_calls: 5_000,
             answer_timeout: Duration::from_mins(2),
             max_answer_bytes: Some(256 * 1024 * 1024),
+            max_body_bytes: 256 * 1024 * 1024,
         }
     }
 }

@@ -17,7 +17,10 @@ use tokio::net::TcpListener;
 use tonic::{body::Body, codec::CompressionEncoding, server::NamedService, service::RoutesBuilder};
 use tower::Service;
 
-use self::{dispatch::Dispatch, edge::EdgeLayer};
+use self::{
+    dispatch::Dispatch,
+    edge::{EdgeLayer, RequestBody},
+};
 pub use self::{
     health::Health,
     limits::{CallLimits, GrpcLimits, Http2Limits},
@@ -63,7 +66,7 @@ pub async fn serve<S>(
     life: &Lifecycle,
 ) -> Result<(), ServeError>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+    S: Service<Request<RequestBody<Incoming>>, Response = Response<Body>, Error = Infallible>
         + NamedService
         + Clone
         + Send

@@ -24,6 +24,13 @@ pub(super) fn answers_full() -> Status {
     ApiError::new(Reason::LimitExceeded, sentence).into()
 }
 
+/// Clients have begun as many bytes of requests as allowed without coming to their end.
+pub(super) fn bodies_full() -> Status {
+    let sentence = "the server holds as many bytes of requests that have not come to their end as it can; \
+                    try again a little later, or send less at once";
+    ApiError::new(Reason::LimitExceeded, sentence).into()
+}
+
 /// The header `grpc-timeout` is not one.
 pub(super) fn bad_timeout() -> Status {
     ApiError::invalid("grpc-timeout", "wants 1 to 8 digits and one of H M S m u n").into()

@@ -11,17 +11,19 @@ use std::{
 
 use axum::{Router, body::Body, response::Response};
 use bytes::Bytes;
-use http::Request;
+use http::{Extensions, Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::InPieces;
+use super::{Endless, InPieces};
 use crate::{
-    answers::{Full, Place, SMALL_BYTES, Taken, tracked},
+    answers::{SMALL_BYTES, Taken, tracked},
+    budget::{Budget, Full, Place},
     calls::{self, Calls, UnderWay},
+    due::{Due, LAST_FRAME_GRACE},
 };
 
 /// The router, for one connection.
@@ -42,8 +44,13 @@ impl Service<Request<Incoming>> for OfConnection {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (under_way, timeout) = (Some(self.calls.begin()), self.answer_timeout);
-        Answering { handling: self.router.call(request), under_way, timeout }
+        let timeout = self.answer_timeout;
+        // Over HTTP/1 there is nothing but the connection that could end it.
+        let is_alone = request.version() < Version::HTTP_2;
+        let grace = if is_alone { Duration::ZERO } else { timeout.min(LAST_FRAME_GRACE) };
+        let due_after = timeout + grace;
+        let under_way = Some(self.calls.begin());
+        Answering { handling: self.router.call(request), under_way, timeout, due_after }
     }
 }
 
@@ -54,6 +61,7 @@ pin_project! {
         handling: F,
         under_way: Option<UnderWay>,
         timeout: Duration,
+        due_after: Duration,
     }
 }
 
@@ -67,16 +75,53 @@ where
         let this = self.project();
         let Ok(response) = ready!(this.handling.poll(context));
         let (mut head, inner) = response.into_parts();
-        let in_pieces = head.extensions.remove::<InPieces>().is_some();
         let is_large = inner.size_hint().exact().is_some_and(|bytes| bytes > SMALL_BYTES as u64);
-        if in_pieces || is_large {
-            calls::end_by(Instant::now() + *this.timeout);
-        }
-        let time_per_piece = in_pieces.then_some(*this.timeout);
+        let time = Time { timeout: *this.timeout, due_after: *this.due_after };
+        let kind = Kind::of(&mut head.extensions);
+        let has_end = matches!(kind, Kind::InPieces) || is_large;
+        let due = has_end.then(|| time.begin());
         let place = head.extensions.remove();
-        let under_way = this.under_way.take();
-        let answer = Answer { inner, time_per_piece, place, taken: None, _under_way: under_way };
+        let (taken, under_way) = (None, this.under_way.take());
+        let answer = Answer { inner, kind, time, place, due, taken, _under_way: under_way };
         Poll::Ready(Ok(Response::from_parts(head, answer)))
+    }
+}
+
+/// How an answer comes.
+#[derive(Debug)]
+enum Kind {
+    /// All of it is there from the beginning.
+    Whole,
+    InPieces,
+    Endless(Box<(Budget, Endless)>),
+}
+
+impl Kind {
+    fn of(extensions: &mut Extensions) -> Self {
+        if extensions.remove::<InPieces>().is_some() {
+            return Self::InPieces;
+        }
+        match (extensions.remove(), extensions.remove()) {
+            (Some(room), Some(endless)) => Self::Endless(Box::new((room, endless))),
+            _ => Self::Whole,
+        }
+    }
+}
+
+/// How long an answer, or a piece of one, may take to be taken.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    timeout: Duration,
+    /// Until its connection is closed.
+    due_after: Duration,
+}
+
+impl Time {
+    /// It begins now.
+    fn begin(self) -> Due {
+        let now = Instant::now();
+        calls::end_by(now + self.timeout);
+        Due::by(now + self.due_after)
     }
 }
 
@@ -90,10 +135,12 @@ pin_project! {
     pub(super) struct Answer {
         #[pin]
         inner: Body,
-        // If it comes in pieces.
-        time_per_piece: Option<Duration>,
+        kind: Kind,
+        time: Time,
         // Of a large answer, until its bytes have it.
         place: Option<Place>,
+        // Of a large answer, or of the piece that goes out.
+        due: Option<Due>,
         // Of the last large piece that went out.
         taken: Option<Taken>,
         _under_way: Option<UnderWay>,
@@ -109,12 +156,17 @@ impl HttpBody for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut this = self.project();
-        if let Some(time) = this.time_per_piece
+        if !matches!(this.kind, Kind::Whole)
             && let Some(taken) = this.taken
         {
             ready!(Pin::new(taken).poll(context));
             *this.taken = None;
-            calls::end_by(Instant::now() + *time);
+            *this.due = if matches!(this.kind, Kind::InPieces) {
+                Some(this.time.begin())
+            } else {
+                calls::end_never();
+                None
+            };
         }
         let next = ready!(this.inner.as_mut().poll_frame(context));
         let Some(frame) = next.transpose()? else {
@@ -126,20 +178,33 @@ impl HttpBody for Answer {
             }
             return Poll::Ready(None);
         };
-        Poll::Ready(Some(Ok(match frame.into_data() {
-            Ok(data) if data.len() > SMALL_BYTES => {
-                if this.time_per_piece.is_some()
-                    && let Some(place) = this.place
-                {
-                    place.grow_to(data.len()).map_err(broken_off)?;
+        let data = match frame.into_data() {
+            Ok(data) if data.len() > SMALL_BYTES => data,
+            Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+            Err(frame) => return Poll::Ready(Some(Ok(frame))),
+        };
+        let place = match (&*this.kind, &mut *this.place) {
+            (Kind::Endless(this_one), _) => match this_one.0.place_for(data.len()) {
+                Ok(place) => {
+                    *this.due = Some(this.time.begin());
+                    Some(place)
                 }
-                let (data, taken) = tracked(data, this.place.clone());
-                *this.taken = Some(taken);
-                Frame::data(data)
+                Err(full) => {
+                    tracing::warn!(reason = %full, "an endless answer is ended");
+                    this.inner.set(Body::empty());
+                    let last_words = this_one.1.last_words.clone();
+                    return Poll::Ready(Some(Ok(Frame::data(last_words))));
+                }
+            },
+            (Kind::InPieces, Some(place)) => {
+                place.grow_to(data.len()).map_err(broken_off)?;
+                Some(place.clone())
             }
-            Ok(data) => Frame::data(data),
-            Err(frame) => frame,
-        })))
+            (_, place) => place.clone(),
+        };
+        let (data, taken) = tracked(data, place, this.due.clone());
+        *this.taken = Some(taken);
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {

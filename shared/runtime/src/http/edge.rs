@@ -29,7 +29,7 @@ use tower::{Layer, Service};
 
 use super::{Caught, HttpLimits, Room, paced::Paced};
 use crate::{
-    answers::Full,
+    budget::Full,
     metrics::{HttpFamilies, HttpLabels, Metrics, RouteLabels, seconds},
     request_id::{REQUEST_ID, RequestId},
     trace::{self, Span, TRACEPARENT},

@@ -18,10 +18,10 @@ use tower::{Layer, Service, layer::util::Stack};
 pub use self::{
     caught::Caught,
     paced::Interrupted,
-    room::{InPieces, Room},
+    room::{Endless, InPieces, Room},
 };
 use self::{connection::OfConnection, edge::EdgeLayer};
-pub use crate::answers::Full;
+pub use crate::budget::Full;
 use crate::{
     calls::Calls,
     connections::{self, ConnectionLimits},
@@ -48,7 +48,8 @@ pub struct HttpLimits {
     pub body_pause_timeout: Duration,
     /// How long a request's body may take as a whole.
     pub body_timeout: Duration,
-    /// How long an HTTP/2 client may take to take an answer that is not a stream.
+    /// How long a client may take to take a large answer that is not a stream. It is given up then: over
+    /// HTTP/2 by itself, over HTTP/1 with its connection.
     pub answer_timeout: Duration,
     /// Bytes of large answers to GET that clients have not taken yet; one more is answered 429.
     pub max_answer_bytes: usize,

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use configapi_runtime::grpc::edge::Call;
+use configapi_runtime::grpc::edge::{Call, RequestBody};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt as _};
@@ -94,7 +94,7 @@ impl NamedService for Probe {
     const NAME: &'static str = "configapi.v1.QueryService";
 }
 
-impl Service<http::Request<Incoming>> for Probe {
+impl Service<http::Request<RequestBody<Incoming>>> for Probe {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
@@ -103,7 +103,7 @@ impl Service<http::Request<Incoming>> for Probe {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: http::Request<RequestBody<Incoming>>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
             let mut grpc = Grpc::new(ProstCodec::<String, String>::default())

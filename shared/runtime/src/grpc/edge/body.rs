@@ -16,7 +16,8 @@ use tonic::{Code, Status};
 
 use super::{GRACE, meter::Watched};
 use crate::{
-    answers::{Full, SMALL_BYTES, Taken},
+    answers::{SMALL_BYTES, Taken},
+    budget::Full,
     grpc::refusal,
 };
 

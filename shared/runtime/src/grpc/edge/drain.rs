@@ -25,6 +25,7 @@ const NEXT_PATIENCE: Duration = Duration::from_secs(1);
 
 pin_project! {
     /// Ends when nothing more is coming, or enough has come.
+    #[derive(Debug)]
     pub(super) struct Drain<B> {
         #[pin]
         rest: B,
@@ -40,6 +41,11 @@ pin_project! {
 impl<B> Drain<B> {
     pub fn new(rest: B) -> Self {
         Self { rest, bytes: 0, until: None, timer: None }
+    }
+
+    /// The rest of a request of which some was read.
+    pub fn of_begun(rest: B) -> Self {
+        Self { bytes: 1, ..Self::new(rest) }
     }
 }
 

@@ -14,7 +14,9 @@ use tonic::Code;
 
 use super::{Call, LAST_WORD_GRACE};
 use crate::{
-    answers::{Answers, Full, Taken, tracked},
+    answers::{Taken, tracked},
+    budget::{Budget, Full},
+    due::{Due, LAST_FRAME_GRACE},
     grpc::{CallLimits, reflection::Method},
     metrics::{CallFamilies, CodeLabels, MethodLabels, seconds},
     trace::{self, Span},
@@ -33,7 +35,7 @@ pub(super) struct Meters {
 
 impl Meters {
     pub fn new(methods: &[Method], limits: &CallLimits, families: &CallFamilies) -> Self {
-        let answers = limits.max_answer_bytes.map(Answers::new);
+        let answers = limits.max_answer_bytes.map(Budget::new);
         let meter = |method| Arc::new(Meter::new(method, limits, answers.clone(), families));
         let by_path = methods
             .iter()
@@ -64,7 +66,7 @@ pub(super) struct Meter {
     takes_stream: bool,
     /// Unless it is a stream, how long its answer may take beyond its beginning.
     answer_timeout: Option<Duration>,
-    answers: Option<Answers>,
+    answers: Option<Budget>,
     families: CallFamilies,
     latency: Histogram,
     in_flight: Gauge,
@@ -75,7 +77,7 @@ impl Meter {
     fn new(
         method: &Method,
         limits: &CallLimits,
-        answers: Option<Answers>,
+        answers: Option<Budget>,
         families: &CallFamilies,
     ) -> Self {
         let labels = MethodLabels {
@@ -161,7 +163,8 @@ impl Watched {
     pub fn large(&self, bytes: Bytes) -> Result<(Bytes, Taken), Full> {
         let answers = self.meter.answers.as_ref();
         let place = answers.map(|answers| answers.place_for(bytes.len())).transpose()?;
-        Ok(tracked(bytes, place))
+        let due = self.answer_end().map(|end| Due::by(end + LAST_FRAME_GRACE));
+        Ok(tracked(bytes, place, due))
     }
 
     /// The call has ended with this code; only the first word counts.

@@ -7,6 +7,7 @@ mod call;
 mod drain;
 mod future;
 mod meter;
+mod request;
 mod timeout;
 mod within;
 
@@ -27,14 +28,16 @@ use tokio::time::Instant;
 use tonic::Status;
 use tower::Service;
 
-pub use self::{body::EdgeBody, call::Call, future::EdgeFuture, within::EdgeStream};
+pub use self::{
+    body::EdgeBody, call::Call, future::EdgeFuture, request::RequestBody, within::EdgeStream,
+};
 use self::{
     drain::Drain,
     future::{Handled, Stage},
     meter::{Meters, Watched},
 };
 use super::{CallLimits, reflection::Method, refusal};
-use crate::metrics::Metrics;
+use crate::{budget::Budget, metrics::Metrics};
 
 /// A handler that answers for itself at its deadline (with `OUTCOME_UNKNOWN`, say) goes first: the
 /// edge waits this much longer, from when it sees that the deadline is over.
@@ -54,13 +57,15 @@ struct Shared {
     limits: CallLimits,
     meters: Meters,
     waiting: AtomicUsize,
+    bodies: Budget,
 }
 
 impl EdgeLayer {
     /// An edge for these methods; calls of any other are counted together.
     pub fn new(limits: CallLimits, methods: &[Method], metrics: &Metrics) -> Self {
         let meters = Meters::new(methods, &limits, &metrics.calls);
-        Self { shared: Arc::new(Shared { limits, meters, waiting: AtomicUsize::new(0) }) }
+        let bodies = Budget::new(limits.max_body_bytes);
+        Self { shared: Arc::new(Shared { limits, meters, waiting: AtomicUsize::new(0), bodies }) }
     }
 
     /// The edge around this service, for a connection from there.
@@ -79,7 +84,7 @@ pub struct Edge<S> {
 
 impl<S, B, R> Service<Request<B>> for Edge<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
+    S: Service<Request<RequestBody<B>>, Response = Response<R>, Error = Infallible>,
     B: http_body::Body,
     R: http_body::Body<Data = Bytes>,
 {
@@ -121,6 +126,8 @@ where
             (Stage::refused(status, Some(Drain::new(request.into_body()))), None)
         } else {
             request.extensions_mut().insert(call.clone());
+            let (is_one, bodies) = (!watched.takes_stream(), self.shared.bodies.clone());
+            let request = request.map(|body| RequestBody::new(body, is_one, bodies));
             (Stage::handling(&call, &span, || self.inner.call(request)), waiting)
         };
         EdgeFuture::new(Handled::new(stage, watched, waiting, span))
