@@ -74,6 +74,7 @@ async fn bad_input_names_the_command_and_the_field() {
     let mut client = server.client.clone();
     let wrong_name = refusal(client.apply(apply(vec![set("a", "1"), set("..", "2")])).await);
     assert_eq!(wrong_name.field_violations[0].field, "commands[1].name");
+    assert_eq!(wrong_name.metadata[key::COMMAND_INDEX], "1");
     let nul = refusal(client.apply(apply(vec![set("a", "\0")])).await);
     assert_eq!(nul.field_violations[0].field, "commands[0].set.value");
     let nothing = Command { name: "a".to_owned(), ..Command::default() };

@@ -1,15 +1,24 @@
 //! How watches end: with a definite code, and with the token to go on from.
 
+use std::time::Duration;
+
 use configapi_event_log::EventLog as _;
-use configapi_proto::v1::{WatchRequest, event, watch_request};
+use configapi_proto::v1::consistency::{self, Linearizable};
+use configapi_proto::v1::{Consistency, WatchRequest, event, watch_request};
 use configapi_proto::{ApiError, Reason};
 use configapi_query_service::QuerySettings;
+use tonic::Request;
 
 use crate::support::{
     FaultyLog, Op, Server, Writer, at_least, eventually, key, memory_log, quick, reason_of,
     token_of,
 };
 use crate::watching::{after_position, small_frames};
+
+fn after_token(token: &str) -> WatchRequest {
+    let start = Some(watch_request::Start::AfterToken(token.to_owned()));
+    WatchRequest { start, ..after_position(0) }
+}
 
 #[tokio::test]
 async fn a_shutdown_ends_a_watch_with_the_token_to_go_on_from() {
@@ -63,17 +72,23 @@ async fn a_lost_tail_ends_a_watch_that_has_seen_it() {
     faulty.replace(promoted);
     let status = frames.end().await;
     // Either it learns at once that its place is gone, or first that the server reads anew.
-    assert!(matches!(reason_of(&status), Reason::LogChanged | Reason::Unavailable), "{status:?}");
+    let told = ApiError::from_status(&status);
+    match told.reason {
+        Reason::LogChanged => {
+            assert_eq!(told.metadata.get("lost_token"), Some(&lost));
+            assert_eq!(token_of(&status), None);
+        }
+        Reason::Unavailable => {}
+        other => panic!("{other:?}: {status:?}"),
+    }
 
     server.until_ready().await;
     server.value("default/a", &token).await;
-    let mut resumed = after_position(0);
-    resumed.start = Some(watch_request::Start::AfterToken(lost));
-    let Err(status) = server.watch(resumed).await else { panic!("the lost tail is gone") };
+    let Err(status) = server.watch(after_token(&lost)).await else {
+        panic!("the lost tail is gone")
+    };
     assert_eq!(reason_of(&status), Reason::LogChanged);
-    let mut kept = after_position(0);
-    kept.start = Some(watch_request::Start::AfterToken("1-1".to_owned()));
-    let mut frames = server.watch(kept).await.unwrap();
+    let mut frames = server.watch(after_token("1-1")).await.unwrap();
     frames.started().await;
     assert_eq!(frames.events().await.1.token, token);
 }
@@ -132,13 +147,38 @@ async fn half_an_apply_that_was_lost_is_not_followed_by_half_of_another() {
 #[tokio::test]
 async fn a_watch_from_an_epoch_that_never_was_is_told_its_own_token() {
     let server = Server::ready(memory_log(1)).await;
-    let start = Some(watch_request::Start::AfterToken("9-7".to_owned()));
-    let Err(status) = server.watch(WatchRequest { start, ..WatchRequest::default() }).await else {
-        panic!("there is no such epoch")
-    };
-    let told = ApiError::from_status(&status);
-    assert_eq!(told.reason, Reason::LogChanged);
-    assert_eq!(told.metadata.get("lost_token").map(String::as_str), Some("9-7"));
+    let linearizable = Consistency { wish: Some(consistency::Wish::Linearizable(Linearizable {})) };
+    for consistency in [None, Some(linearizable)] {
+        let request = WatchRequest { consistency, ..after_token("9-7") };
+        let Err(status) = server.watch(request).await else { panic!("there is no such epoch") };
+        let told = ApiError::from_status(&status);
+        assert_eq!(told.reason, Reason::LogChanged);
+        assert_eq!(told.metadata.get("lost_token").map(String::as_str), Some("9-7"));
+    }
+}
+
+/// A log that does not hold what a token stands for may have lost it. What comes next under those
+/// positions is something else than the client thinks it has.
+#[tokio::test]
+async fn a_watch_from_a_token_that_the_log_has_not_reached_does_not_begin() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    writer.set("default/a", "1").await;
+    let server = Server::ready(log).await;
+    for token in ["1-3", "1-18446744073709551615"] {
+        let mut request = Request::new(after_token(token));
+        request.set_timeout(Duration::from_secs(1));
+        let Err(status) = server.client.clone().watch(request).await else { panic!("it began") };
+        let told = ApiError::from_status(&status);
+        assert_eq!(told.reason, Reason::Unavailable);
+        assert_eq!(told.metadata.get("token").map(String::as_str), Some("1-1"));
+    }
+    writer.set("default/a", "2").await;
+    let token = writer.set("default/a", "3").await;
+    writer.set("default/a", "4").await;
+    let mut frames = server.watch(after_token(&token)).await.unwrap();
+    assert_eq!(frames.started().await.token, token);
+    assert_eq!(frames.events().await.0[0].position, 4);
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Apply: many commands as one change.
 
 use configapi_event_log::MAX_EVENTS_PER_COMMAND;
-use configapi_proto::ApiError;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::{ApplyRequest, ApplyResponse, Command};
+use configapi_proto::{ApiError, key};
 
 use super::parse::{self, About};
 use super::receipt;
@@ -27,7 +27,9 @@ impl Handler for ApplyHandler {
             return Err(ApiError::invalid("commands", wants));
         }
         let wishes = request.commands.into_iter().enumerate();
-        let wishes = wishes.map(|(index, command)| wish(index, command));
+        let wishes = wishes.map(|(index, command)| {
+            wish(index, command).map_err(|error| error.with_metadata(key::COMMAND_INDEX, index))
+        });
         let wishes = wishes.collect::<Result<Vec<_>, _>>()?;
         let about = About {
             request_id: &request.request_id,

@@ -12,7 +12,8 @@ use configapi_proto::{ApiError, Token, timestamp_from_micros};
 use tokio::time::{Instant, timeout_at};
 
 use self::heads::HeadRounds;
-pub(crate) use self::wish::{Wish, check_holds, log_changed, parse_token};
+use self::wish::log_changed;
+pub(crate) use self::wish::{Wish, parse_token};
 use crate::board::Board;
 use crate::limits::Limits;
 use crate::view::View;

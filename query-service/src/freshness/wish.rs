@@ -67,7 +67,7 @@ fn surviving(lineage: &Lineage, head: &Head) -> Position {
 }
 
 /// Refuses a token whose position means something else by now.
-pub(crate) fn check_holds(lineage: &Lineage, token: Token) -> Result<(), ApiError> {
+fn check_holds(lineage: &Lineage, token: Token) -> Result<(), ApiError> {
     if lineage.still_holds(Epoch(token.epoch), Position(token.position)) {
         return Ok(());
     }
@@ -75,7 +75,7 @@ pub(crate) fn check_holds(lineage: &Lineage, token: Token) -> Result<(), ApiErro
 }
 
 /// Tells the caller that its token leads nowhere.
-pub(crate) fn log_changed(token: Token) -> ApiError {
+pub(super) fn log_changed(token: Token) -> ApiError {
     ApiError::new(
         Reason::LogChanged,
         format!("the log no longer holds what the token {token} stands for; read the state anew"),

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::Position;
+use configapi_proto::ApiError;
 use configapi_proto::v1::{WatchRequest, watch_request};
-use configapi_proto::{ApiError, Reason, Token};
 use tokio::time::Instant;
 
 use super::scan::Cursor;
 use super::seat::Seat;
 use super::watcher::{FrameStream, Start, Watcher};
 use crate::core::Core;
-use crate::freshness::{Wish, check_holds, log_changed, parse_token};
+use crate::freshness::{Wish, parse_token};
 use crate::queries::Selection;
 
 /// The longest that a stream is silent, and how often it speaks if nobody says otherwise.
@@ -34,19 +34,9 @@ impl Core {
             Some(watch_request::Start::AfterToken(text)) => Some(parse_token("after_token", text)?),
             _ => None,
         };
-        // A watch may begin in the future, but not in an epoch that this server does not know.
-        let epoch = after.map_or(Wish::Any, |token| Wish::Token(Token { position: 0, ..token }));
-        let view = self.freshness.view(&[wish, epoch], deadline).await;
-        let view = view.map_err(|error| match after {
-            // The client hears of its own token.
-            Some(token) if error.reason == Reason::LogChanged && wish == Wish::Any => {
-                log_changed(token)
-            }
-            _ => error,
-        })?;
-        if let Some(token) = after {
-            check_holds(&view.log.lineage, token)?;
-        }
+        // What a token stands for has been seen by somebody: a log without it lost it, or is another.
+        let resumed = after.map_or(Wish::Any, Wish::Token);
+        let view = self.freshness.view(&[wish, resumed], deadline).await?;
         let seat = Seat::take(self)?;
         let start = match (&request.start, after) {
             (_, Some(token)) => Start::After(Cursor::after(Position(token.position))),

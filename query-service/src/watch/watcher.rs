@@ -71,6 +71,11 @@ enum Stage {
     Ended,
 }
 
+/// How long a stream is silent whose client hears of it in this interval: frames take a while.
+fn pause(interval: Duration) -> Duration {
+    interval * 9 / 10
+}
+
 impl Watcher {
     pub fn new(
         core: Arc<Core>,
@@ -95,7 +100,7 @@ impl Watcher {
             generation: view.generation,
             cursor,
             stage: Stage::Beginning { view, with_initial_state },
-            timer: Box::pin(sleep_until(Instant::now() + interval)),
+            timer: Box::pin(sleep_until(Instant::now() + pause(interval))),
             core,
             _seat: seat,
         }
@@ -109,7 +114,7 @@ impl Watcher {
             }
             let frame = watcher.next().await;
             match &frame {
-                Ok(_) => watcher.timer.as_mut().reset(Instant::now() + watcher.interval),
+                Ok(_) => watcher.timer.as_mut().reset(Instant::now() + pause(watcher.interval)),
                 Err(_) => watcher.stage = Stage::Ended,
             }
             Some((frame.map_err(Status::from), watcher))
@@ -200,9 +205,10 @@ impl Watcher {
     fn check(&mut self) -> Result<Arc<View>, ApiError> {
         let view = self.core.board.view();
         if view.generation != self.generation || view.log.lineage != self.log.lineage {
-            if !self.still_holds(&view) {
-                let message = "the log no longer holds what this watch has seen; begin anew";
-                return Err(self.ended(ApiError::new(Reason::LogChanged, message)));
+            // All that was looked at, for half an Apply that was sent must not be followed by the other
+            // half of another one.
+            if !self.still_holds(&view, self.cursor.seen) {
+                return Err(self.lost(&view));
             }
             self.generation = view.generation;
             self.log = Arc::clone(&view.log);
@@ -215,15 +221,27 @@ impl Watcher {
         Ok(view)
     }
 
-    /// Whether the cursor means the same in the log of this view: all that was looked at, for half an
-    /// Apply that was sent must not be followed by the other half of another one. Where a state was
-    /// dropped without a new epoch, nothing tells, so it does not.
-    fn still_holds(&self, view: &View) -> bool {
+    /// Whether what the cursor went over up to a position is in the log of this view. Where a state was
+    /// dropped without a new epoch, nothing tells, so it is not.
+    fn still_holds(&self, view: &View, position: Position) -> bool {
         let before = self.log.lineage.current();
         let is_told = view.generation == self.generation || view.log.lineage.current() > before;
         is_told
             && view.log.log_id == self.log.log_id
-            && view.log.lineage.still_holds(before, self.cursor.seen)
+            && view.log.lineage.still_holds(before, position)
+    }
+
+    /// The end of a watch that has seen what is gone. What it had delivered whole may still be there.
+    fn lost(&self, view: &View) -> ApiError {
+        let message = "the log no longer holds what this watch has seen; begin anew";
+        let error = ApiError::new(Reason::LogChanged, message);
+        match self.token() {
+            Some(token) if self.still_holds(view, self.cursor.safe) => {
+                error.with_metadata(key::TOKEN, token)
+            }
+            Some(token) => error.with_metadata(key::LOST_TOKEN, token),
+            None => error,
+        }
     }
 
     fn ended(&self, mut error: ApiError) -> ApiError {
