@@ -44,6 +44,10 @@ pub async fn run(arguments: BackupArguments) -> Result<(), Failure> {
     // The head first: epochs that begin later are of later positions.
     let head = log.head().await.map_err(|error| store.failure(&error))?;
     let identity = log.identity().await.map_err(|error| store.failure(&error))?;
+    let lineage = Header::new(&identity, &head).lineage();
+    if let Some(lost) = lineage.lost_by(head.position) {
+        return Err(store.lacks_its_end(&lineage, head.position, lost));
+    }
     let task = Backup { log: &*log, store: &store, head, identity };
     if file.as_os_str() == "-" {
         drop(task.write(io::stdout().lock(), cannot_write("stdout".to_owned())).await?);

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use configapi_event_log::{AppendError, Epoch, EventLog, Head, LogError, StoredEvent};
+use configapi_event_log::{
+    AppendError, Beginning, Epoch, EpochStart, EventLog, Head, Lineage, LogError, StoredEvent,
+};
 use configapi_store::{Access, begin, open};
 
 use super::backup::form::{BackupReader, BadBackup};
@@ -22,15 +24,16 @@ const BUFFER_BYTES: usize = 1 << 20;
 const BATCH_ROWS: usize = 2_000;
 /// About the most bytes of one append.
 const BATCH_BYTES: usize = 4 << 20;
-/// The last epoch that is begun to get past those of a backup.
-const MAX_EPOCHS: u64 = 10_000;
+/// The last epoch that every store can count to.
+const MAX_EPOCH: u64 = i64::MAX.unsigned_abs();
 
 /// Make a log of a backup, in an empty store
 ///
 /// The same log: same id, positions, times and hashes, whichever store it came from, so this is
-/// also the way from SQLite to Postgres. The whole file is checked before anything is written. At
-/// the end a new epoch begins: what was written after the backup is lost, and tokens and watches
+/// also the way from SQLite to Postgres. The whole file is checked before anything is written. After
+/// its end a new epoch begins: what was written after the backup is lost, and tokens and watches
 /// that saw it are told `LOG_CHANGED` instead of being given other events under the same positions.
+/// Until all of it is there no server serves or writes the store, and `verify` fails.
 /// A store that holds a log already, even an empty one, is refused. What is piped in is first put
 /// whole into a file in the directory for temporary files (TMPDIR), which has to have room for it.
 #[derive(Debug, Args)]
@@ -48,6 +51,11 @@ pub struct RestoreBackupArguments {
     #[arg(long)]
     resume: bool,
 
+    /// Begin an epoch above this one: the newest that the log went through after the backup, or
+    /// after an earlier restore of it
+    #[arg(long, value_name = "EPOCH", default_value_t = 0)]
+    above: u64,
+
     #[command(flatten)]
     store: StoreArguments,
 
@@ -56,17 +64,17 @@ pub struct RestoreBackupArguments {
 }
 
 pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
-    let RestoreBackupArguments { file, resume, store, output } = arguments;
+    let RestoreBackupArguments { file, resume, above, store, output } = arguments;
     store.must_last()?;
     let mut backup = Backup::open(file.into())?;
     backup.check()?;
     let reader = backup.reader()?;
-    must_be_within_reach(reader.header().lineage().current())?;
-    let (log_id, began_at) = reader.beginning();
+    let beginning = beginning(&reader, above)?;
+    let log_id = beginning.log_id;
     let log = if resume && is_begun(&store, &reader).await? {
         open(&store.store, Access::Write, now()).await
     } else {
-        begin(&store.store, log_id, began_at).await
+        begin(&store.store, &beginning).await
     };
     let log = log.map_err(|error| match error {
         LogError::Unusable(_) if !resume => store.failure(&error).with_hint(
@@ -84,14 +92,20 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     Ok(Printer::new(output.format()).one(&record, &["head_position"])?)
 }
 
-/// Epochs are begun one by one. Any log has a few; what has more is refused before anything is written.
-fn must_be_within_reach(epoch: Epoch) -> Result<(), Failure> {
-    if epoch.0 < MAX_EPOCHS {
-        return Ok(());
+/// How the restored log begins: as the backup's did, and with an epoch after all that the backup knew.
+/// From its end on positions have another meaning than in the log that went on.
+fn beginning(reader: &BackupReader<BufReader<&File>>, above: u64) -> Result<Beginning, Failure> {
+    let (log_id, began_at) = reader.beginning();
+    let header = reader.header();
+    let known = header.lineage().current().0;
+    let last = above.max(known);
+    if last >= MAX_EPOCH {
+        return Err(Failure::refused(format!("there is no epoch above {last}")));
     }
-    let problem =
-        format!("the backup is in epoch {epoch}; the last that can be begun is {MAX_EPOCHS}");
-    Err(Failure::refused(problem))
+    let first_position = header.head_position().next();
+    let mut epochs = header.lineage().epochs().to_vec();
+    epochs.push(EpochStart { epoch: Epoch(last + 1), first_position });
+    Ok(Beginning { log_id, began_at, lineage: Lineage::from_rows(epochs) })
 }
 
 /// Whether the restore was begun before. Only looks: opening a log for writing would make one, and
@@ -116,8 +130,10 @@ async fn established(
 ) -> Result<Head, Failure> {
     let found = async { Ok::<_, LogError>((log.identity().await?, log.head().await?)) };
     let (identity, head) = found.await.map_err(|error| store.failure(&error))?;
-    let is_finished = head.epoch > reader.header().lineage().current();
-    if identity.log_id != reader.beginning().0 || is_finished {
+    // The last epoch is the restore's own.
+    let begun = identity.lineage.epochs().split_last().map(|(_, begun)| begun);
+    let is_this = begun == Some(reader.header().lineage().epochs());
+    if identity.log_id != reader.beginning().0 || !is_this {
         return Err(another(store));
     }
     Ok(head)
@@ -173,7 +189,6 @@ struct Restore<'a> {
 
 impl Restore<'_> {
     async fn run(&self, mut reader: BackupReader<BufReader<&File>>) -> Result<Head, Failure> {
-        let lineage = reader.header().lineage();
         let mut head = established(&*self.log, self.store, &reader).await?;
         let bar = progress(reader.header().head_position().0);
         // What is there already must be what the backup holds.
@@ -188,10 +203,6 @@ impl Restore<'_> {
             if !is_same {
                 return Err(another(self.store));
             }
-            for start in lineage.epochs().iter().filter(|it| it.first_position == row.position) {
-                self.append(&mut head, &mut batch).await?;
-                self.reach(&mut head, start.epoch).await?;
-            }
             bytes += row.weight_bytes();
             let is_whole = row.ends_command();
             batch.push(row);
@@ -205,10 +216,6 @@ impl Restore<'_> {
             return Err(another(self.store));
         }
         self.append(&mut head, &mut batch).await?;
-        // All that the backup knew, and one more: from here on positions have another meaning than
-        // they had in the log that went on after the backup.
-        self.reach(&mut head, lineage.current()).await?;
-        self.reach(&mut head, Epoch(lineage.current().0 + 1)).await?;
         bar.finish_and_clear();
         Ok(head)
     }
@@ -229,14 +236,5 @@ impl Restore<'_> {
             Err(error) => Failure::refused(format!("{}: {error}", self.store.store)),
         };
         Err(failure.with_hint("--resume goes on where this ended"))
-    }
-
-    /// Begins epochs until this one is reached.
-    async fn reach(&self, head: &mut Head, epoch: Epoch) -> Result<(), Failure> {
-        while head.epoch < epoch {
-            let next = self.log.begin_epoch(head).await;
-            head.epoch = next.map_err(|error| self.store.failure(&error))?;
-        }
-        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use configapi_event_log::domain::Timestamp;
-use configapi_event_log::{EventLog, LogError};
+use configapi_event_log::domain::{Position, Timestamp};
+use configapi_event_log::{EventLog, Lineage, LogError};
 use configapi_store::{Access, StoreUrl, open};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -39,6 +39,19 @@ impl StoreArguments {
                 .with_hint("name a store that lasts: postgres://… or sqlite:path")),
             StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) => Ok(()),
         }
+    }
+
+    /// The end of this log is missing.
+    pub fn lacks_its_end(&self, lineage: &Lineage, head: Position, lost: Position) -> Failure {
+        Failure::refused(format!(
+            "{}: the log ends at position {head}, and its epoch {} began after position {lost}",
+            self.store,
+            lineage.current()
+        ))
+        .with_hint(
+            "a restore that was interrupted goes on with `configapi restore-backup --resume`; if the \
+             end is lost, docs/runbook.md says when to `configapi begin-epoch`",
+        )
     }
 
     /// What went wrong with this store.

@@ -82,6 +82,7 @@ pub fn parse_hash(digits: &str) -> Option<Hash> {
 enum Bad {
     Store(LogError),
     Row(String),
+    End(Failure),
 }
 
 pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
@@ -105,18 +106,14 @@ pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
         if let Some(lost) = identity.lineage.lost_by(head.position)
             && log.head().await.map_err(Bad::Store)?.position < lost
         {
-            let message = format!(
-                "the log ends at position {}, and its epoch {} began after position {lost}",
-                head.position,
-                identity.lineage.current()
-            );
-            return Err(Bad::Row(message));
+            return Err(Bad::End(store.lacks_its_end(&identity.lineage, head.position, lost)));
         }
         Ok((head, events, identity))
     };
     let (head, events, identity) = match outcome.await {
         Ok(found) => found,
         Err(Bad::Store(error)) => return Err(store.failure(&error)),
+        Err(Bad::End(failure)) => return Err(failure),
         Err(Bad::Row(why)) => {
             return Err(Failure::refused(format!("{}: {why}", store.store)).with_hint(
                 "serve nothing from this log; docs/runbook.md says how to restore a backup",

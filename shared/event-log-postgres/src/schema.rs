@@ -1,8 +1,10 @@
 //! The tables of the log: making them, and knowing them. All tables live in the schema `configapi`
 //! and are always named with it, so no search path can lead us elsewhere.
 
-use configapi_event_log::domain::Timestamp;
-use configapi_event_log::{LogError, LogId, StoredEvent, genesis};
+use std::iter;
+
+use configapi_event_log::domain::{Position, Timestamp};
+use configapi_event_log::{Beginning, Epoch, EpochStart, LogError, StoredEvent, genesis};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, raw_sql};
 use tokio::time::timeout;
@@ -10,6 +12,7 @@ use tokio::time::timeout;
 use crate::limits::{CONNECT_BOUND, MIGRATE_BOUND};
 use crate::lineage::{LOCK_KEY, timeline};
 use crate::options::{Access, Target};
+use crate::row::signed;
 use crate::trouble::Trouble;
 
 /// Each step, in order. A step that was ever released never changes.
@@ -29,18 +32,18 @@ pub async fn migrate(url: &str) -> Result<(), LogError> {
     prepare(url, None).await
 }
 
-/// As [`migrate`], for a log that has its id and its beginning from elsewhere: from a backup. A
-/// database that holds a log already is refused.
-pub async fn begin(url: &str, log_id: LogId, began_at: Timestamp) -> Result<(), LogError> {
-    prepare(url, Some(genesis(log_id, began_at))).await
+/// As [`migrate`], for a log that has its beginning from elsewhere: from a backup. A database that
+/// holds a log already is refused.
+pub async fn begin(url: &str, beginning: &Beginning) -> Result<(), LogError> {
+    prepare(url, Some(beginning.clone())).await
 }
 
-async fn prepare(url: &str, genesis: Option<StoredEvent>) -> Result<(), LogError> {
+async fn prepare(url: &str, beginning: Option<Beginning>) -> Result<(), LogError> {
     let target = Target::parse(url, Access::ReadWrite)?;
     let connect = timeout(CONNECT_BOUND, target.options.connect());
     let mut connection =
         connect.await.map_err(|_| Trouble::timed_out("connecting"))?.map_err(Trouble::from)?;
-    let outcome = bring_up_to_date(&mut connection, genesis).await;
+    let outcome = bring_up_to_date(&mut connection, beginning).await;
     // It was only needed for this; the server cleans up if it does not hear the farewell.
     let _ = connection.close().await;
     outcome.map_err(LogError::from)
@@ -109,17 +112,17 @@ async fn version(connection: &mut PgConnection) -> Result<Option<usize>, Trouble
     }
 }
 
-/// All of it in one transaction, under the lock that appends take too. With a genesis row, only a
-/// log that begins now is right.
+/// All of it in one transaction, under the lock that appends take too. With a beginning, only a log
+/// that begins now is right.
 async fn bring_up_to_date(
     connection: &mut PgConnection,
-    genesis: Option<StoredEvent>,
+    beginning: Option<Beginning>,
 ) -> Result<(), Trouble> {
     let steps = async {
         let timeline = timeline(connection).await?;
         let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK_KEY})");
         raw_sql(AssertSqlSafe(begin)).execute(&mut *connection).await?;
-        let outcome = apply_missing(connection, &timeline, genesis).await;
+        let outcome = apply_missing(connection, &timeline, beginning).await;
         let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
         raw_sql(end).execute(&mut *connection).await?;
         outcome
@@ -130,7 +133,7 @@ async fn bring_up_to_date(
 async fn apply_missing(
     connection: &mut PgConnection,
     timeline: &str,
-    mut genesis: Option<StoredEvent>,
+    mut beginning: Option<Beginning>,
 ) -> Result<(), Trouble> {
     raw_sql("SAVEPOINT looked").execute(&mut *connection).await?;
     let found = version(connection).await;
@@ -139,7 +142,7 @@ async fn apply_missing(
         raw_sql(CREATE_SCHEMA).execute(&mut *connection).await?;
     }
     let found = found?;
-    if genesis.is_some() && found.is_some() {
+    if beginning.is_some() && found.is_some() {
         return Err(Trouble::Unusable("the database holds a log already".to_owned()));
     }
     // Somebody may have been faster, with whichever program.
@@ -152,38 +155,46 @@ async fn apply_missing(
             format!("INSERT INTO configapi.schema_versions (version) VALUES ({})", index + 1);
         raw_sql(AssertSqlSafe(record)).execute(&mut *connection).await?;
         if index == 0 {
-            let genesis = match genesis.take() {
-                Some(genesis) => genesis,
-                None => new_genesis(connection).await?,
+            let beginning = match beginning.take() {
+                Some(beginning) => beginning,
+                None => new_beginning(connection).await?,
             };
-            start_log(connection, timeline, &genesis).await?;
+            start_log(connection, timeline, &beginning).await?;
         }
         tracing::info!(version = index + 1, "brought the log's schema up to date");
     }
     Ok(())
 }
 
-/// The genesis row of a log that begins now, by the database's clock.
-async fn new_genesis(connection: &mut PgConnection) -> Result<StoredEvent, Trouble> {
+/// A log that begins now, by the database's clock.
+async fn new_beginning(connection: &mut PgConnection) -> Result<Beginning, Trouble> {
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
     let row = raw_sql(sql).fetch_one(connection).await?;
     let now: String = row.try_get_unchecked(0)?;
     let now = now.parse().map_err(|_| Trouble::NotNow("the database has no clock".to_owned()))?;
-    Ok(genesis(LogId::new_at(Timestamp(now)), Timestamp(now)))
+    Ok(Beginning::new_at(Timestamp(now)))
 }
 
-/// Writes the genesis row and the first epoch of a new log.
+/// Writes the genesis row and the epochs of a log that begins.
 async fn start_log(
     connection: &mut PgConnection,
     timeline: &str,
-    genesis: &StoredEvent,
+    beginning: &Beginning,
 ) -> Result<(), Trouble> {
-    raw_sql(AssertSqlSafe(insert_genesis(genesis))).execute(&mut *connection).await?;
-    sqlx::query("INSERT INTO configapi.epochs (epoch, first_position, timeline) VALUES (1, 1, $1)")
+    let genesis = genesis(beginning.log_id, beginning.began_at);
+    raw_sql(AssertSqlSafe(insert_genesis(&genesis))).execute(&mut *connection).await?;
+    let first = EpochStart { epoch: Epoch::FIRST, first_position: Position(1) };
+    for start in iter::once(&first).chain(beginning.lineage.later()) {
+        sqlx::query(
+            "INSERT INTO configapi.epochs (epoch, first_position, timeline) VALUES ($1, $2, $3)",
+        )
+        .bind(signed(start.epoch.0))
+        .bind(signed(start.first_position.0))
         .bind(timeline)
         .persistent(false)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    }
     Ok(())
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Hash, Head, Identity, LogError, LogId, Newest, Page, PageLimit,
-    StoredEvent, Turn, check_batch,
+    AppendError, Beginning, Epoch, EpochStart, EventLog, Hash, Head, Identity, LogError, Newest,
+    Page, PageLimit, StoredEvent, Turn, check_batch,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
@@ -40,18 +40,14 @@ impl SqliteLog {
     /// Opens the log in this file for writing, and for reading. A file that is not there is made,
     /// with its directory; a log that begins here is given a new id, and begins `now`.
     pub async fn open(path: &Path, now: Timestamp) -> Result<Arc<Self>, LogError> {
-        let (log, _) = Self::prepare(path, LogId::new_at(now), now).await?;
+        let (log, _) = Self::prepare(path, &Beginning::new_at(now)).await?;
         Ok(log)
     }
 
-    /// Begins a log that has its id and its beginning from elsewhere: from a backup. A file that
-    /// holds a log already is refused.
-    pub async fn begin(
-        path: &Path,
-        log_id: LogId,
-        began_at: Timestamp,
-    ) -> Result<Arc<Self>, LogError> {
-        match Self::prepare(path, log_id, began_at).await? {
+    /// Begins a log that has its beginning from elsewhere: from a backup. A file that holds a log
+    /// already is refused.
+    pub async fn begin(path: &Path, beginning: &Beginning) -> Result<Arc<Self>, LogError> {
+        match Self::prepare(path, beginning).await? {
             (log, true) => Ok(log),
             (_, false) => {
                 Err(LogError::Unusable(format!("{} holds a log already", path.display())))
@@ -60,15 +56,11 @@ impl SqliteLog {
     }
 
     /// Opens the log for writing; whether it begins here.
-    async fn prepare(
-        path: &Path,
-        log_id: LogId,
-        began_at: Timestamp,
-    ) -> Result<(Arc<Self>, bool), LogError> {
+    async fn prepare(path: &Path, beginning: &Beginning) -> Result<(Arc<Self>, bool), LogError> {
         let place = Place::new(path);
         place.make_directory().await?;
         let writer = place.writer().await?;
-        let is_new = schema::prepare(&writer, &place, log_id, began_at).await?;
+        let is_new = schema::prepare(&writer, &place, beginning).await?;
         let readers = place.readers().await?;
         Ok((Self::of(&place, Some(writer), readers)?, is_new))
     }
@@ -211,12 +203,8 @@ impl EventLog for SqliteLog {
             return Err(LogError::Unavailable("the log has moved on from that head".to_owned()));
         }
         let epoch = Epoch(head.epoch.0 + 1);
-        sqlx::query("INSERT INTO epochs (epoch, first_position) VALUES (?, ?)")
-            .bind(epoch.0.cast_signed())
-            .bind(head.position.next().0.cast_signed())
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| log_error(&error))?;
+        let start = EpochStart { epoch, first_position: head.position.next() };
+        schema::begin_epoch(&mut transaction, start).await?;
         transaction.commit().await.map_err(|error| log_error(&error))?;
         // What was kept says in which epoch it was read.
         self.recent.keep(epoch, Vec::new());

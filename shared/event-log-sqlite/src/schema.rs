@@ -1,13 +1,12 @@
 //! The schema of the file: made, brought up to date, or refused if a newer program made it.
 
-use configapi_event_log::domain::Timestamp;
-use configapi_event_log::{LogError, LogId, genesis};
+use configapi_event_log::{Beginning, EpochStart, LogError, genesis};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, Connection, SqlSafeStr};
 
 use crate::fault::log_error;
 use crate::place::Place;
-use crate::row::{INSERT_COLUMNS, bind};
+use crate::row::{INSERT_COLUMNS, bind, signed};
 
 /// Every change of the schema ever made, oldest first. What was released never changes.
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_log.sql")];
@@ -25,12 +24,11 @@ enum Found {
 }
 
 /// Makes or updates the schema, under the lock that all writers need. Only a log that begins here
-/// gets this id and time; whether it does is the answer.
+/// begins like this; whether it does is the answer.
 pub(crate) async fn prepare(
     pool: &SqlitePool,
     place: &Place,
-    log_id: LogId,
-    now: Timestamp,
+    beginning: &Beginning,
 ) -> Result<bool, LogError> {
     let mut connection = pool.acquire().await.map_err(|error| log_error(&error))?;
     if found(&mut connection, place).await? == Found::Log(MIGRATIONS.len()) {
@@ -47,7 +45,7 @@ pub(crate) async fn prepare(
         run(&mut transaction, *migration).await?;
     }
     if done == 0 {
-        begin_log(&mut transaction, log_id, now).await?;
+        begin_log(&mut transaction, beginning).await?;
         run(&mut transaction, AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")))
             .await?;
     }
@@ -99,15 +97,31 @@ async fn run(connection: &mut SqliteConnection, sql: impl SqlSafeStr) -> Result<
 
 async fn begin_log(
     connection: &mut SqliteConnection,
-    log_id: LogId,
-    now: Timestamp,
+    beginning: &Beginning,
 ) -> Result<(), LogError> {
+    let Beginning { log_id, began_at, ref lineage } = *beginning;
     let mut arguments = SqliteArguments::default();
-    bind(&mut arguments, &genesis(log_id, now))
+    bind(&mut arguments, &genesis(log_id, began_at))
         .map_err(|error| LogError::Unusable(error.to_string()))?;
     let sql = format!("INSERT INTO events ({INSERT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
-    match sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(log_error(&error)),
+    let genesis = sqlx::query_with(AssertSqlSafe(sql), arguments);
+    genesis.execute(&mut *connection).await.map_err(|error| log_error(&error))?;
+    for start in lineage.later() {
+        begin_epoch(connection, *start).await?;
     }
+    Ok(())
+}
+
+/// Writes that an epoch begins there.
+pub(crate) async fn begin_epoch(
+    connection: &mut SqliteConnection,
+    start: EpochStart,
+) -> Result<(), LogError> {
+    sqlx::query("INSERT INTO epochs (epoch, first_position) VALUES (?, ?)")
+        .bind(signed(start.epoch.0))
+        .bind(signed(start.first_position.0))
+        .execute(connection)
+        .await
+        .map_err(|error| log_error(&error))?;
+    Ok(())
 }

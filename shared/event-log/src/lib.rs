@@ -22,7 +22,7 @@ pub use batch::check_batch;
 pub use chain::{ChainBreak, Hash, hash_of, seal, verify_link};
 pub use codec::{DecodeError, Draft, SCHEMA_VERSION, decode, encode};
 pub use error::{AppendError, LogError};
-pub use lineage::{Epoch, EpochStart, Identity, Lineage, LogId};
+pub use lineage::{Beginning, Epoch, EpochStart, Identity, Lineage, LogId};
 pub use memory::MemoryLog;
 pub use newest::Newest;
 pub use page::{MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit};

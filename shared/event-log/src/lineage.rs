@@ -49,6 +49,25 @@ pub struct EpochStart {
     pub first_position: Position,
 }
 
+/// How a log begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// Its id.
+    pub log_id: LogId,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// Its epochs. Of a log that is copied from elsewhere they are all there from the beginning, so
+    /// that one that is not copied to its end is known to lack something: [`Lineage::lost_by`].
+    pub lineage: Lineage,
+}
+
+impl Beginning {
+    /// A new log, which begins at this time.
+    pub fn new_at(now: Timestamp) -> Self {
+        Self { log_id: LogId::new_at(now), began_at: now, lineage: Lineage::unbroken() }
+    }
+}
+
 /// All epochs of a log, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage {
@@ -78,6 +97,11 @@ impl Lineage {
     /// Every epoch, oldest first.
     pub fn epochs(&self) -> &[EpochStart] {
         &self.epochs
+    }
+
+    /// The epochs after the first one, which every log has from its first position on.
+    pub fn later(&self) -> impl Iterator<Item = &EpochStart> {
+        self.epochs.iter().filter(|start| start.epoch > Epoch::FIRST)
     }
 
     /// What a log that ends at `head` has certainly lost: the newest epoch began after events that it

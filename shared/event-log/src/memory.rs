@@ -9,8 +9,8 @@ use configapi_domain::{Point, Position, Timestamp, Version};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::{
-    AppendError, Epoch, EpochStart, EventLog, Head, Identity, Lineage, LogError, LogId, Newest,
-    Page, PageBuilder, PageLimit, StoredEvent, Turn, check_batch, genesis,
+    AppendError, Beginning, Epoch, EpochStart, EventLog, Head, Identity, Lineage, LogError, LogId,
+    Newest, Page, PageBuilder, PageLimit, StoredEvent, Turn, check_batch, genesis,
 };
 
 /// A log that lives and dies with the process.
@@ -38,11 +38,17 @@ struct Rows {
 impl MemoryLog {
     /// An empty log with this id, begun at this time.
     pub fn new(log_id: LogId, now: Timestamp) -> Self {
+        Self::begin(&Beginning { log_id, began_at: now, lineage: Lineage::unbroken() })
+    }
+
+    /// An empty log that begins like this.
+    pub fn begin(beginning: &Beginning) -> Self {
+        let Beginning { log_id, began_at, ref lineage } = *beginning;
         let rows = Rows {
-            events: vec![genesis(log_id, now)],
+            events: vec![genesis(log_id, began_at)],
             by_stream: HashMap::new(),
             by_request: HashMap::new(),
-            epochs: Lineage::unbroken().epochs().to_vec(),
+            epochs: lineage.epochs().to_vec(),
         };
         let (hint, _) = watch::channel(Position::GENESIS);
         Self(Arc::new(Shared { log_id, rows: Mutex::new(rows), turn: Arc::default(), hint }))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_event_log::domain::Timestamp;
-use configapi_event_log::{EventLog, LogError, LogId, MemoryLog};
+use configapi_event_log::{Beginning, EventLog, LogError, LogId, MemoryLog};
 use configapi_event_log_postgres::PostgresLog;
 use configapi_event_log_sqlite::SqliteLog;
 
@@ -74,19 +74,15 @@ pub async fn migrate(url: &StoreUrl, now: Timestamp) -> Result<(), LogError> {
     }
 }
 
-/// Begins a log in an empty store, with an id and a beginning that it has from elsewhere: from a
-/// backup. A store that holds a log already is refused.
-pub async fn begin(
-    url: &StoreUrl,
-    log_id: LogId,
-    began_at: Timestamp,
-) -> Result<Arc<dyn EventLog>, LogError> {
+/// Begins a log in an empty store with a beginning that it has from elsewhere: from a backup. A store
+/// that holds a log already is refused.
+pub async fn begin(url: &StoreUrl, beginning: &Beginning) -> Result<Arc<dyn EventLog>, LogError> {
     Ok(match url {
-        StoreUrl::Memory => Arc::new(MemoryLog::new(log_id, began_at)),
-        StoreUrl::Sqlite(path) => SqliteLog::begin(path, log_id, began_at).await?,
+        StoreUrl::Memory => Arc::new(MemoryLog::begin(beginning)),
+        StoreUrl::Sqlite(path) => SqliteLog::begin(path, beginning).await?,
         StoreUrl::Postgres(target) => {
-            configapi_event_log_postgres::begin(target.expose(), log_id, began_at).await?;
-            return open(url, Access::Write, began_at).await;
+            configapi_event_log_postgres::begin(target.expose(), beginning).await?;
+            return open(url, Access::Write, beginning.began_at).await;
         }
     })
 }

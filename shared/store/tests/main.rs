@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use configapi_event_log::domain::{Position, Timestamp};
-use configapi_event_log::{LogError, LogId};
+use configapi_event_log::{Beginning, Epoch, EpochStart, Lineage, LogError, LogId};
 use configapi_store::{Access, StoreUrl, begin, open};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -78,10 +78,18 @@ async fn a_log_that_begins_from_elsewhere_has_that_beginning_and_begins_once() {
     let directory = tempfile::tempdir().unwrap();
     let store = StoreUrl::Sqlite(directory.path().join("log.db"));
     let log_id = LogId::new_at(Timestamp(1));
-    let log = begin(&store, log_id, NOW).await.unwrap();
-    assert_eq!(log.identity().await.unwrap().log_id, log_id);
+    let starts = [(1, 1), (3, 5), (9, 4)].map(|(epoch, position)| EpochStart {
+        epoch: Epoch(epoch),
+        first_position: Position(position),
+    });
+    let lineage = Lineage::from_rows(starts.to_vec());
+    let beginning = Beginning { log_id, began_at: NOW, lineage: lineage.clone() };
+    let log = begin(&store, &beginning).await.unwrap();
+    let identity = log.identity().await.unwrap();
+    assert_eq!((identity.log_id, identity.lineage), (log_id, lineage));
+    assert_eq!(log.head().await.unwrap().epoch, Epoch(9));
     assert_eq!(log.head().await.unwrap().recorded_at, NOW);
-    let again = begin(&store, log_id, NOW).await;
+    let again = begin(&store, &beginning).await;
     assert!(matches!(again, Err(LogError::Unusable(_))), "{again:?}");
     let opened = open(&store, Access::Write, Timestamp(2)).await.unwrap();
     assert_eq!(opened.identity().await.unwrap().log_id, log_id);
