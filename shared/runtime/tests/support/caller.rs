@@ -141,16 +141,6 @@ impl Stream {
         }
     }
 
-    /// Whether the stream breaks off while nothing of it is read.
-    pub async fn breaks_off_unread(mut self) -> bool {
-        // Of a window of one byte, that one comes.
-        while let Some(frame) = self.response.frame().await {
-            let Ok(frame) = frame else { return true };
-            self.received.put(frame.into_data().unwrap_or_default());
-        }
-        false
-    }
-
     pub async fn collect(mut self) -> Answer {
         let mut items = Vec::new();
         while let Some(item) = self.next().await {
