@@ -15,6 +15,7 @@ mod failpoints;
 mod health;
 mod http;
 mod lifecycle;
+mod lingering;
 mod listen;
 #[cfg(target_os = "linux")]
 mod memory;

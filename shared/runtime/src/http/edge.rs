@@ -27,7 +27,7 @@ use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Caught, HttpLimits, Room, paced::Paced};
+use super::{Caught, HttpLimits, Room, lingering::Lingering, paced::Paced};
 use crate::{
     budget::Full,
     metrics::{HttpFamilies, HttpLabels, Metrics, RouteLabels, seconds},
@@ -176,7 +176,7 @@ impl Shared {
         let too_slow = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&too_slow);
         let pace = |body| Body::new(Paced::new(body, self.body_pause, self.body_total, flag));
-        (request.map(pace), Some(too_slow))
+        (Lingering::body_of(request).map(pace), Some(too_slow))
     }
 
     fn count(&self, route: RouteLabels, status: StatusCode, took: Duration) {

@@ -5,6 +5,7 @@ pub mod admin;
 mod caught;
 mod connection;
 mod edge;
+mod lingering;
 mod paced;
 mod room;
 

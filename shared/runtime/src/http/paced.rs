@@ -11,11 +11,12 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::lingering::Lingering;
 
 /// Why a request's body ended before its end. It is among the causes of what reading the body fails
 /// with.
@@ -33,7 +34,7 @@ pub enum Interrupted {
 pin_project! {
     pub(super) struct Paced {
         #[pin]
-        inner: Body,
+        inner: Lingering,
         #[pin]
         timer: Sleep,
         pause: Duration,
@@ -44,7 +45,12 @@ pin_project! {
 
 impl Paced {
     /// `too_slow` is set when the sender was.
-    pub fn new(inner: Body, pause: Duration, total: Duration, too_slow: Arc<AtomicBool>) -> Self {
+    pub fn new(
+        inner: Lingering,
+        pause: Duration,
+        total: Duration,
+        too_slow: Arc<AtomicBool>,
+    ) -> Self {
         let now = Instant::now();
         let end = now + total;
         Self { inner, timer: sleep_until(end.min(now + pause)), pause, end, too_slow }
@@ -60,12 +66,13 @@ impl HttpBody for Paced {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let mut this = self.project();
-        if let Poll::Ready(frame) = this.inner.poll_frame(context) {
+        if let Poll::Ready(frame) = this.inner.as_mut().poll_frame(context) {
             let next = (*this.end).min(Instant::now() + *this.pause);
             this.timer.as_mut().reset(next);
             return Poll::Ready(frame.map(|frame| frame.map_err(Interrupted::from)));
         }
         ready!(this.timer.poll(context));
+        this.inner.give_up();
         this.too_slow.store(true, Ordering::Relaxed);
         Poll::Ready(Some(Err(Interrupted::TooSlow)))
     }
