@@ -29,6 +29,17 @@ async fn a_value_may_come_as_json_text_or_a_form() {
 }
 
 #[tokio::test]
+async fn a_form_is_looked_at_once_however_many_of_its_fields_look_replaced() {
+    let app = TestApp::start().await;
+    // A look at all of it for each field would take days.
+    let body = format!("{}value=1", "a=\u{FFFD}&".repeat(1_000_000));
+    let form = app.put("/v1/config/a").header("content-type", "application/x-www-form-urlencoded");
+    let got = form.body(body).got().await;
+    assert_eq!((got.status, got.body.as_str()), (200, "OK"));
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+}
+
+#[tokio::test]
 async fn a_value_may_come_as_a_multipart_form() {
     let app = TestApp::start().await;
     let boundary = "--------x";
