@@ -61,8 +61,8 @@ pub(crate) struct ResumeHeader {
 ///
 /// Server-sent events: `started`, then with `initial` a `config` for each config and `complete`,
 /// then a `change` for each change, and `progress` at least every 10 seconds. A `problem` is the
-/// last. An event without an id belongs to a change that is not complete yet; a client that comes
-/// back with `Last-Event-ID` goes on exactly after it. `namespace=*` watches all namespaces.
+/// last. A `change` without an id belongs to an Apply of which more comes; a client that comes back
+/// with `Last-Event-ID` goes on exactly after it. `namespace=*` watches all namespaces.
 #[utoipa::path(
     get,
     path = "/watch",
