@@ -19,6 +19,7 @@ use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag, invalid_header};
 use crate::json::with_type;
 use crate::problem::Problem;
+use crate::query::Parameters;
 use crate::routes::Flag;
 use crate::sse;
 use crate::target::Target;
@@ -45,6 +46,11 @@ pub(crate) struct WatchParams {
     #[serde(default, deserialize_with = "flag")]
     #[param(value_type = Option<Flag>, inline)]
     initial: bool,
+}
+
+impl Parameters for WatchParams {
+    const KNOWN: Option<&'static [&'static str]> =
+        Some(&["name", "prefix", "after", "initial", "consistency", "namespace"]);
 }
 
 /// Where to go on.
