@@ -68,7 +68,7 @@ pub(super) fn missing() -> Problem {
 }
 
 fn from_form(bytes: &[u8]) -> Result<NewValue, Problem> {
-    let (mut value, mut content_type) = (None, String::new());
+    let (mut value, mut content_type) = (None, None);
     // A look at all of the body, and so at most one, however many pairs want to know.
     let says_replacement = LazyCell::new(|| percent_decode(bytes).decode_utf8().is_ok());
     for (name, text) in form_urlencoded::parse(bytes) {
@@ -81,12 +81,15 @@ fn from_form(bytes: &[u8]) -> Result<NewValue, Problem> {
                 return Err(ApiError::invalid("value", "must be said only once").into());
             }
             "value" => value = Some(text.into_owned()),
-            "content_type" => content_type = text.into_owned(),
+            "content_type" if content_type.is_some() => {
+                return Err(ApiError::invalid("content_type", "must be said only once").into());
+            }
+            "content_type" => content_type = Some(text.into_owned()),
             _ => {}
         }
     }
     match value {
-        Some(value) => Ok(NewValue { value, content_type }),
+        Some(value) => Ok(NewValue { value, content_type: content_type.unwrap_or_default() }),
         None if bytes.first() == Some(&b'{') => {
             let hint = "is missing; the body looks like JSON: say Content-Type: application/json";
             Err(ApiError::invalid("value", hint).into())
