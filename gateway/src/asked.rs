@@ -82,7 +82,10 @@ pub(crate) fn invalid_header(name: &HeaderName, wants: &str) -> Problem {
 }
 
 /// A header that says one thing. Nobody knows which of two is meant.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+pub(crate) fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Problem> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (value, None) => Ok(value),

@@ -69,13 +69,21 @@ async fn a_watch_that_cannot_begin_is_an_ordinary_refusal() {
         "/v1/watch?name=a%20b",
         "/v1/watch?name=a&prefix=b",
         "/v1/watch?after=x",
+        "/v1/watch?after=%2B5",
+        "/v1/watch?after=-0",
+        "/v1/watch?after=",
         "/v1/watch?after=0&initial=true",
         "/v1/watch?initial=maybe",
     ] {
-        assert_eq!(app.get(path).got().await.status, 400, "{path}");
+        let answer = app.get(path).send().await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{path}");
     }
     let id = app.get("/v1/watch").header("last-event-id", "x").got().await;
     assert_eq!(id.status, 400);
+    let ids = app.get("/v1/watch").header("last-event-id", "1-0").header("last-event-id", "1-1");
+    let twice = ids.send().await.expect("an answer");
+    assert_eq!(twice.status(), 400);
+    assert_eq!(twice.text().await.expect("a text"), "last-event-id: must be said only once");
     let _open = Events::of(app.get("/v1/watch")).await;
     let refused = app.get("/v1/watch").got_json().await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));

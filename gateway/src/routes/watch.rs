@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 
 use super::params::{FreshnessHeaders, FreshnessParams, Name, TokenOrPosition, TokenText};
 use crate::app::{Answer, App};
-use crate::asked::{Asked, Params, flag, invalid_header};
+use crate::asked::{Asked, Params, flag, invalid_header, only};
 use crate::json::with_type;
 use crate::problem::Problem;
 use crate::query::Parameters;
@@ -164,7 +164,7 @@ fn start(
     after: Option<&str>,
     initial: bool,
 ) -> Result<Option<Start>, Problem> {
-    if let Some(id) = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+    if let Some(id) = only(headers, &LAST_EVENT_ID)?.filter(|id| !id.is_empty()) {
         let text = id.to_str().unwrap_or_default();
         return after_token(text)
             .map(Some)
@@ -175,7 +175,8 @@ fn start(
         (None, true) => Ok(Some(Start::InitialState(InitialState {}))),
         (None, false) => Ok(None),
         (Some(text), false) => {
-            let position = text.parse().ok().map(Start::AfterPosition);
+            let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let position = digits.and_then(|text| text.parse().ok()).map(Start::AfterPosition);
             position.or_else(|| after_token(text)).map(Some).ok_or_else(|| {
                 ApiError::invalid("after", "must be a token such as 1-1042, or a position").into()
             })
