@@ -146,17 +146,10 @@ fn may_be_lost(error: &ApiError, token: Token) -> bool {
     error.reason == Reason::LogChanged && named.is_none_or(|lost| *lost == token.to_string())
 }
 
-/// Whether a read may have failed because the log ends before a token. A watch elsewhere does not say how
-/// far its server is.
+/// Whether a read may have failed because the log ends before a token.
 fn may_be_short(error: &ApiError, token: Token) -> bool {
-    match error.reason {
-        Reason::DeadlineExceeded => true,
-        Reason::Unavailable => {
-            let reached = error.metadata.get(key::TOKEN).and_then(|reached| reached.parse().ok());
-            reached.is_some_and(|reached: Token| reached < token)
-        }
-        _ => false,
-    }
+    let reached = error.metadata.get(key::TOKEN).and_then(|reached| reached.parse::<Token>().ok());
+    error.reason == Reason::Unavailable && reached.is_some_and(|reached| reached < token)
 }
 
 /// The state of an answer as the header `ConfigApi-Token` and, for answers about many configs, as a

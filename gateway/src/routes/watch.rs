@@ -145,8 +145,8 @@ fn selection(
     }
 }
 
-/// A deadline of a stream ends all of it, so a server elsewhere is told none and cannot say at ours that
-/// it is behind. There is nothing else that a watch waits for before it begins.
+/// A server elsewhere is told no deadline of the stream, which would end all of it, and may not have begun
+/// at ours.
 fn not_begun(error: ApiError) -> ApiError {
     match error.reason {
         Reason::DeadlineExceeded => ApiError::new(
