@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::freshness::{Level, Wish};
 use crate::problem::Problem;
-use crate::query;
+use crate::query::{self, Parameters};
 use crate::upstream::Along;
 
 /// The header in which a token travels, in both directions.
@@ -82,7 +82,10 @@ pub(crate) fn invalid_header(name: &HeaderName, wants: &str) -> Problem {
 }
 
 /// A header that says one thing. Nobody knows which of two is meant.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+pub(crate) fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Problem> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
@@ -132,12 +135,15 @@ fn level(uri: &Uri) -> Result<Level, Problem> {
 #[derive(Debug)]
 pub(crate) struct Params<T>(pub T);
 
-impl<T: DeserializeOwned + Default> FromRequestParts<App> for Params<T> {
+impl<T: DeserializeOwned + Default + Parameters> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
         if parts.uri.query().is_none_or(str::is_empty) {
             return Ok(Self(T::default()));
+        }
+        if let Some(known) = T::KNOWN {
+            query::check_known(&parts.uri, known)?;
         }
         match Query::<T>::try_from_uri(&parts.uri) {
             Ok(Query(params)) => Ok(Self(params)),
@@ -155,16 +161,11 @@ fn wrong_query(what: &str) -> ApiError {
     let twice = what.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`'));
     match (twice, what.split_once(": ")) {
         (Some(parameter), _) => ApiError::invalid(parameter, "must be said only once"),
-        (None, Some((parameter, wants))) if is_parameter(parameter) => {
+        (None, Some((parameter, wants))) if query::is_name(parameter) => {
             ApiError::invalid(parameter, wants)
         }
         (None, _) => ApiError::invalid("query", what),
     }
-}
-
-/// Whether this is a name rather than a sentence with a colon in it.
-fn is_parameter(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 /// A parameter that is there or not: `?dry_run`, `?dry_run=true`, `?dry_run=1`.

@@ -85,7 +85,11 @@ pub(crate) fn linearizable() -> Consistency {
 
 /// The newest token of all writes through this gateway.
 #[derive(Debug, Default)]
-pub(crate) struct OwnWrites(Mutex<Option<Token>>);
+pub(crate) struct OwnWrites {
+    newest: Mutex<Option<Token>>,
+    /// Held by the one read that finds out whether the log holds it still.
+    doubted: tokio::sync::Mutex<()>,
+}
 
 impl OwnWrites {
     /// Remembers a write's token, if it is the newest.
@@ -108,8 +112,22 @@ impl OwnWrites {
         }
     }
 
+    /// Goes on from another place in the log, unless there is a newer token by now.
+    pub fn replace(&self, token: Token, other: Token) {
+        let mut newest = self.lock();
+        if *newest == Some(token) {
+            *newest = Some(other);
+        }
+    }
+
+    /// The turn to find out whether the log still holds the newest token. One has it at a time, so that a
+    /// store that is slow is not asked by all who wait for it.
+    pub fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        self.doubted.try_lock().ok()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Token>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::conditional;
 use crate::freshness::{Level, Wish};
 use crate::json::{self, JSON};
 use crate::problem::Problem;
+use crate::query::Parameters;
 use crate::reads::token_header;
 use crate::upstream::Query;
 
@@ -38,6 +39,8 @@ pub(crate) struct PageParams {
     /// Where to go on: from the `Link` of the answer before.
     pub cursor: Option<String>,
 }
+
+impl Parameters for PageParams {}
 
 impl PageParams {
     pub fn size(&self) -> Result<u32, Problem> {

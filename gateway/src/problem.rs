@@ -109,10 +109,10 @@ impl Code {
         format!("/docs#{}", self.as_str())
     }
 
-    /// The text that old clients know.
+    /// The text that old clients know. It means that there is no such config, and nothing else.
     const fn old_text(self) -> Option<&'static str> {
         match self {
-            Self::Reason(Reason::ConfigNotFound) | Self::NoSuchRoute => Some("Not Found"),
+            Self::Reason(Reason::ConfigNotFound) => Some("Not Found"),
             Self::Reason(Reason::ConfigAlreadyDeleted) => Some("Gone"),
             _ => None,
         }

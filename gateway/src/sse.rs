@@ -1,12 +1,12 @@
-//! Watches as server-sent events. An event bears an id exactly when everything up to it has been
-//! sent, so that a client that comes back with `Last-Event-ID` misses nothing and gets nothing
-//! twice.
+//! Watches as server-sent events. An event bears an id exactly when all of its change and everything
+//! up to there has been sent, so that a client that comes back with `Last-Event-ID` misses nothing,
+//! gets nothing twice, and never takes the end of an Apply for all of it.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use configapi_proto::v1::WatchResponse;
 use configapi_proto::v1::watch_response::Frame;
+use configapi_proto::v1::{Event, WatchResponse};
 use configapi_proto::{ApiError, Reason, Token};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
@@ -98,11 +98,10 @@ fn written(response: &WatchResponse) -> Result<Bytes, ApiError> {
         }
         Some(Frame::Events(it)) => {
             let safe: Option<Token> = token.and_then(|token| token.parse().ok());
-            for event in &it.events {
-                // Beyond the safe position a change is not complete yet: no id to come back with.
-                let id = safe
-                    .filter(|safe| event.position <= safe.position)
-                    .map(|safe| Token { position: event.position, ..safe }.to_string());
+            for (index, event) in it.events.iter().enumerate() {
+                let next = it.events.get(index + 1);
+                let id = safe.and_then(|safe| end_of_change(safe, event, next));
+                let id = id.map(|id| id.to_string());
                 out.event("change", id.as_deref(), &ChangeView::of(event)?)?;
             }
         }
@@ -120,6 +119,23 @@ fn written(response: &WatchResponse) -> Result<Bytes, ApiError> {
         out.0.shrink_to_fit();
     }
     Ok(out.0.into())
+}
+
+/// Where a client goes on after this event of a frame that is safe up to there, if it is the last that
+/// comes of its change. That need not be the last of the change, which the watch may leave out.
+fn end_of_change(safe: Token, event: &Event, next: Option<&Event>) -> Option<Token> {
+    if event.position > safe.position {
+        return None;
+    }
+    let position = match next {
+        _ if event.last_of_command => event.position,
+        // All events of a change have the same request id.
+        Some(next) if next.request_id == event.request_id => return None,
+        // The change ends somewhere before the next one that matches.
+        Some(next) => next.position.saturating_sub(1).min(safe.position),
+        None => safe.position,
+    };
+    Some(Token { position, ..safe })
 }
 
 /// The last event of a watch: why it ended.

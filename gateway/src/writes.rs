@@ -18,6 +18,7 @@ use crate::conditional::{self, Precondition};
 use crate::existing::{self, IfMissing};
 use crate::json;
 use crate::problem::Problem;
+use crate::query::Parameters;
 use crate::routes::Flag;
 use crate::upstream::Command;
 
@@ -35,6 +36,8 @@ pub(crate) struct WriteParams {
     #[param(ignore)]
     _namespace: serde::de::IgnoredAny,
 }
+
+impl Parameters for WriteParams {}
 
 /// Who asks for a change, why, and under which id.
 pub(crate) struct About {

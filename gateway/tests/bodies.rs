@@ -29,6 +29,17 @@ async fn a_value_may_come_as_json_text_or_a_form() {
 }
 
 #[tokio::test]
+async fn a_form_is_looked_at_once_however_many_of_its_fields_look_replaced() {
+    let app = TestApp::start().await;
+    // A look at all of it for each field would take days.
+    let body = format!("{}value=1", "a=\u{FFFD}&".repeat(1_000_000));
+    let form = app.put("/v1/config/a").header("content-type", "application/x-www-form-urlencoded");
+    let got = form.body(body).got().await;
+    assert_eq!((got.status, got.body.as_str()), (200, "OK"));
+    assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+}
+
+#[tokio::test]
 async fn a_value_may_come_as_a_multipart_form() {
     let app = TestApp::start().await;
     let boundary = "--------x";
@@ -54,6 +65,35 @@ async fn a_value_may_come_as_a_multipart_form() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_form_has_a_charset_like_a_whole_body() {
+    let app = TestApp::start().await;
+    let put = |name: &str, kind: &str| {
+        let body = format!(
+            "--x\r\ncontent-disposition: form-data; name=\"value\"\r\n\r\n1\r\n\
+             --x\r\ncontent-disposition: form-data; name=\"{name}\"\r\ncontent-type: {kind}\r\n\r\n\
+             \u{e9}\r\n--x--\r\n"
+        );
+        let body =
+            body.replacen("name=\"value\"", "name=\"content_type\"", usize::from(name == "value"));
+        app.put("/v1/config/a").header("content-type", "multipart/form-data; boundary=x").body(body)
+    };
+    for kind in ["text/plain; charset=iso-8859-1", "text/plain; format=flowed; Charset=\"latin1\""]
+    {
+        for name in ["value", "content_type"] {
+            let got = put(name, kind).got().await;
+            assert_eq!(got.status, 415, "{name} {kind}: {}", got.body);
+            assert!(got.body.contains("charset must be utf-8"), "{}", got.body);
+        }
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    for kind in ["text/plain", "text/plain; charset=UTF-8", "application/octet-stream", "text/x; a"]
+    {
+        assert_eq!(put("value", kind).got().await.status, 200, "{kind}");
+        assert_eq!(app.get("/v1/config/a").got().await.body, "\u{e9}", "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_or_wrong_value_is_a_400_that_says_so() {
     let app = TestApp::start().await;
     for (kind, body, says) in [
@@ -71,6 +111,11 @@ async fn a_missing_or_wrong_value_is_a_400_that_says_so() {
         ("application/json", r#"{"value": "\ud800"}"#, "body: is not JSON"),
         ("application/x-www-form-urlencoded", "valeu=1", "value: is missing"),
         ("application/x-www-form-urlencoded", "value=1&value=2", "value: must be said only once"),
+        (
+            "application/x-www-form-urlencoded",
+            "content_type=a/b&value=1&content_type=c/d",
+            "content_type: must be said only once",
+        ),
         ("application/x-www-form-urlencoded", "value=%FF", "value: must be valid UTF-8"),
         ("application/x-www-form-urlencoded", r#"{"value":"1"}"#, "Content-Type: application/json"),
         ("text/plain", "a\0b", "value"),

@@ -138,6 +138,44 @@ async fn whoever_reads_may_say_how_fresh_and_is_told_of_a_log_that_changed() {
 }
 
 #[tokio::test]
+async fn a_read_knows_the_parameters_that_are_described_and_refuses_others() {
+    let app = TestApp::start().await;
+    let reads = operations(&description(&app).await).into_iter().filter(|(path, method, _)| {
+        method == "GET" && path.starts_with("/v1/") && path != "/v1/health"
+    });
+    for (path, _, operation) in reads {
+        let target = path
+            .replace("{name}", "a")
+            .replace("{namespace}", "default")
+            .replace("{timestamp}", "2024-01-15T10:30:00Z");
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let known = parameters.filter(|it| it["in"] == "query");
+        let known: Vec<_> = known.map(|it| it["name"].as_str().expect("a name")).collect();
+        assert!(!known.is_empty(), "{path}");
+        // Said twice, they are refused, and so not as unknown.
+        let all = known.iter().flat_map(|name| [format!("{name}=1"), format!("{name}=1")]);
+        let all = all.collect::<Vec<_>>().join("&");
+        let twice = app.get(&format!("{target}?{all}&_=1&_c%61che")).got().await;
+        assert_eq!(twice.status, 400, "{path}: {}", twice.body);
+        assert!(!twice.body.contains("unknown parameter"), "{path}: {}", twice.body);
+        for query in ["prefx=a", "%70refx=a", "consistency=any&prefx", "prefx=a&name=%20"] {
+            let unknown = app.get(&format!("{target}?{query}")).got_json().await;
+            assert_eq!(unknown.status, 400, "{path}?{query}");
+            let wants = unknown.json()["errors"][0]["detail"].to_string();
+            assert!(wants.contains("unknown parameter `prefx`"), "{path}?{query}: {wants}");
+            for name in &known {
+                assert!(wants.contains(&format!("`{name}`")), "{path} tells of {name}: {wants}");
+            }
+        }
+    }
+    // Old clients may say what they like, and a cache may be kept from answering.
+    app.set("a", "1").await;
+    for path in ["/config/a?prefx=a", "/config?prefx=a", "/v1/config/a?_=17", "/v1/config?_"] {
+        assert_eq!(app.get(path).got().await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_an_operation_answers_is_among_what_is_described() {
     let app = TestApp::start().await;
     let description = description(&app).await;

@@ -136,3 +136,59 @@ async fn a_gateway_forgets_what_the_log_has_lost() {
     let own = app.get("/v1/config/a").header("configapi-token", "1-3").got().await;
     assert_eq!(own.status, 409, "the client's own token is not forgotten for it");
 }
+
+#[tokio::test]
+async fn a_gateway_goes_on_after_its_store_was_replaced_by_a_shorter_one() {
+    // Nothing but its end tells a log from another one that is of the same epoch.
+    let (old, new) = (memory_log(), memory_log());
+    let commands = CommandServer::start(&old, None).await;
+    let queries = QueryServer::start(&old, None).await;
+    let app = gateway_to(&commands, &[&queries]).await;
+    app.until_healthy().await;
+    for value in ["1", "2", "3"] {
+        app.set("a", value).await;
+    }
+    let (at, queries_at) = (commands.address(), queries.address());
+    commands.kill().await;
+    queries.kill().await;
+    let _commands = CommandServer::start(&new, Some(at)).await;
+    let _queries = QueryServer::start(&new, Some(queries_at)).await;
+    TestApp::on(&new).await.set("b", "4").await;
+    app.until_healthy().await;
+    eventually(async || app.get("/v1/config/b").got().await.status == 200).await;
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    assert_eq!(app.set("b", "5").await.header("configapi-token"), "1-2");
+    assert_eq!(app.get("/v1/config/b").got().await.body, "5");
+    let watch = app.get("/v1/watch").header("prefer", "wait=1").send().await.expect("an answer");
+    assert_eq!(watch.status().as_u16(), 200);
+    // What the client itself wishes is not given up for it.
+    let own = app.get("/v1/config/b").header("configapi-token", "1-3").header("prefer", "wait=0");
+    assert_eq!(own.got().await.status, 503);
+}
+
+#[tokio::test]
+async fn a_watch_finds_out_by_itself_that_the_store_was_replaced() {
+    let (old, new) = (memory_log(), memory_log());
+    let commands = CommandServer::start(&old, None).await;
+    let queries = QueryServer::start(&old, None).await;
+    let app = gateway_to(&commands, &[&queries]).await;
+    app.until_healthy().await;
+    app.set("a", "1").await;
+    let address = queries.address();
+    queries.kill().await;
+    let _queries = QueryServer::start(&new, Some(address)).await;
+    let watch = async || app.get("/v1/watch").send().await.expect("an answer").status().as_u16();
+    eventually(async || watch().await == 200).await;
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_reaches_does_not_make_the_gateway_forget_its_writes() {
+    let (app, wishes) = TestApp::recorded(&memory_log()).await;
+    app.set("a", "1").await;
+    for path in ["/v1/config/a", "/v1/config", "/v1/watch"] {
+        let read = app.get(path).header("configapi-token", "1-21").header("prefer", "wait=0");
+        assert_eq!(read.got().await.status, 503, "{path}");
+        assert_eq!(app.get("/v1/config/a").got().await.body, "1");
+        assert_eq!(token_wished(&wishes).as_deref(), Some("1-1"), "after {path}");
+    }
+}

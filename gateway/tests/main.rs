@@ -25,4 +25,5 @@ mod support;
 mod time_travel;
 mod upstreams;
 mod watch;
+mod watched_applies;
 mod words;

@@ -69,6 +69,14 @@ async fn a_slash_that_is_not_encoded_is_explained() {
     let got = app.get("/v1/config/billing/limit/x").got_json().await;
     assert_eq!(got.status, 404);
     assert!(got.json()["detail"].as_str().is_some_and(|text| text.contains("%2F")), "{}", got.body);
+    // Also to curl, for which `Not Found` would mean that there is no such config.
+    for path in ["/v1/config/billing/x", "/config/billing/x", "/v1/namespaces/n/config/billing/x"] {
+        for request in [app.get(path), app.put(path).body("1"), app.delete(path)] {
+            let got = request.got().await;
+            assert_eq!(got.status, 404, "{path}");
+            assert!(got.body.contains("a / within a name travels as %2F"), "{path}: {}", got.body);
+        }
+    }
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn everybody_else_gets_a_short_text() {
     let app = TestApp::start().await;
     for (path, status, text) in [
         ("/v1/config/a", 404, "Not Found"),
-        ("/nowhere", 404, "Not Found"),
+        ("/nowhere", 404, "there is nothing at this path"),
         ("/v1/config?limit=0", 400, "limit: must be 1 to 10000"),
         (
             "/v1/config?at=x",

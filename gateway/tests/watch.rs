@@ -4,66 +4,11 @@ use std::time::{Duration, Instant};
 
 use configapi_gateway::GatewayLimits;
 use configapi_runtime::http::HttpLimits;
-use reqwest::Response;
-use serde_json::Value;
 
 use crate::support::{
-    Ask, CommandServer, QueryServer, Raw, TestApp, eventually, gateway_to, gateway_with, memory_log,
+    Ask, CommandServer, Events, QueryServer, Raw, TestApp, eventually, gateway_to, gateway_with,
+    memory_log,
 };
-
-/// A server-sent event.
-#[derive(Debug)]
-struct Event {
-    id: Option<String>,
-    name: String,
-    data: Value,
-}
-
-/// Events as they come.
-struct Events {
-    response: Response,
-    buffer: String,
-}
-
-impl Events {
-    async fn of(request: reqwest::RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, buffer: String::new() }
-    }
-
-    /// The next event; none at the end.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some((event, rest)) = self.buffer.split_once("\n\n") {
-                let field = |name: &str| {
-                    event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
-                };
-                let (id, name, data) = (field("id: "), field("event: "), field("data: "));
-                let rest = String::from(rest);
-                self.buffer = rest;
-                if let (Some(name), Some(data)) = (name, data) {
-                    let data = serde_json::from_str(&data).expect("JSON");
-                    return Some(Event { id, name, data });
-                }
-                continue;
-            }
-            let chunk = self.response.chunk().await.ok().flatten()?;
-            self.buffer.push_str(std::str::from_utf8(&chunk).expect("text"));
-        }
-    }
-
-    async fn named(&mut self, name: &str) -> Event {
-        loop {
-            let event = self.next().await.expect("the watch goes on");
-            if event.name == name {
-                return event;
-            }
-            assert!(event.name == "progress" || event.name == "started", "{event:?}");
-        }
-    }
-}
 
 #[tokio::test]
 async fn changes_come_live_and_a_client_that_comes_back_misses_nothing() {
@@ -124,13 +69,21 @@ async fn a_watch_that_cannot_begin_is_an_ordinary_refusal() {
         "/v1/watch?name=a%20b",
         "/v1/watch?name=a&prefix=b",
         "/v1/watch?after=x",
+        "/v1/watch?after=%2B5",
+        "/v1/watch?after=-0",
+        "/v1/watch?after=",
         "/v1/watch?after=0&initial=true",
         "/v1/watch?initial=maybe",
     ] {
-        assert_eq!(app.get(path).got().await.status, 400, "{path}");
+        let answer = app.get(path).send().await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{path}");
     }
     let id = app.get("/v1/watch").header("last-event-id", "x").got().await;
     assert_eq!(id.status, 400);
+    let ids = app.get("/v1/watch").header("last-event-id", "1-0").header("last-event-id", "1-1");
+    let twice = ids.send().await.expect("an answer");
+    assert_eq!(twice.status(), 400);
+    assert_eq!(twice.text().await.expect("a text"), "last-event-id: must be said only once");
     let _open = Events::of(app.get("/v1/watch")).await;
     let refused = app.get("/v1/watch").got_json().await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
@@ -146,15 +99,14 @@ async fn a_watch_that_no_server_is_fresh_enough_for_is_told_to_come_back() {
     let queries = QueryServer::start(&log, None).await;
     let elsewhere = gateway_to(&commands, &[&queries]).await;
     elsewhere.until_healthy().await;
-    for app in [&app, &elsewhere] {
+    // Both say how far they are, as for any read.
+    for (app, reached) in [(&app, "1-1"), (&elsewhere, "1-0")] {
         let watch = app.get("/v1/watch?after=0").header("configapi-token", "1-21");
         let late = watch.header("prefer", "wait=0").got_json().await;
         assert_eq!((late.status, late.header("retry-after")), (503, "1"), "{}", late.body);
         assert_eq!(late.json()["code"], "UNAVAILABLE");
+        assert_eq!(late.json()["metadata"]["token"], reached);
     }
-    // A server of this process says how far it is, as for any read.
-    let watch = app.get("/v1/watch").header("configapi-token", "1-21").header("prefer", "wait=0");
-    assert_eq!(watch.got_json().await.json()["metadata"]["token"], "1-1");
 }
 
 #[tokio::test]

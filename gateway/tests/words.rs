@@ -118,7 +118,7 @@ async fn a_parameter_that_is_said_twice_is_refused_by_its_name() {
         ("/v1/status", &["state_hash", "consistency=own-writes"]),
     ] {
         for parameter in parameters {
-            let get = app.get(&format!("{path}?{parameter}&x=y&{parameter}"));
+            let get = app.get(&format!("{path}?{parameter}&_=y&{parameter}"));
             assert_wrong(get, parameter.split('=').next().unwrap()).await;
         }
     }
@@ -145,6 +145,8 @@ async fn a_parameter_that_is_wrong_is_named_as_such() {
     ] {
         assert_wrong(app.get(path), word).await;
     }
+    assert_wrong(app.get("/v1/config?prefx=a"), "prefx").await;
+    assert_wrong(app.get("/v1/config?pre%20fx=a"), "query").await;
     assert_wrong(app.delete("/v1/config/a?dry_rum"), "dry_rum").await;
     assert_wrong(app.delete("/v1/config/a?dry%20run"), "query").await;
 }

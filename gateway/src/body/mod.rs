@@ -44,14 +44,7 @@ impl<'a> Media<'a> {
         let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Self::None) };
         let text = value.to_str().map_err(|_| unsupported("Content-Type: is not readable"))?;
         let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
-        let charset = parameters
-            .split(';')
-            .filter_map(|parameter| parameter.split_once('='))
-            .find(|(key, _)| key.trim().eq_ignore_ascii_case("charset"))
-            .map(|(_, charset)| charset.trim().trim_matches('"'));
-        let readable =
-            |it: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|ok| ok.eq_ignore_ascii_case(it));
-        if !charset.is_none_or(readable) {
+        if !is_readable(parameters) {
             return Err(unsupported("Content-Type: the charset must be utf-8"));
         }
         match name.trim().to_ascii_lowercase().as_str() {
@@ -65,6 +58,18 @@ impl<'a> Media<'a> {
             )),
         }
     }
+}
+
+/// Whether text of a content type with these parameters is UTF-8.
+fn is_readable(parameters: &str) -> bool {
+    let charset = parameters
+        .split(';')
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(key, _)| key.trim().eq_ignore_ascii_case("charset"))
+        .map(|(_, charset)| charset.trim().trim_matches('"'));
+    let readable =
+        |it: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|ok| ok.eq_ignore_ascii_case(it));
+    charset.is_none_or(readable)
 }
 
 fn unsupported(detail: &str) -> Problem {

@@ -5,10 +5,13 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use configapi_proto::ApiError;
 use futures_util::stream;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use multer::Multipart;
 use utoipa::ToSchema;
 
 use super::value::{NewValue, from_utf8, missing};
+use super::{is_readable, unsupported};
 use crate::problem::Problem;
 
 /// The forms' fields, for the API's description. Names from elsewhere could hold anything, so that
@@ -33,6 +36,12 @@ pub(super) async fn value(content_type: &str, body: Bytes) -> Result<NewValue, P
     let mut form = Multipart::new(whole, boundary);
     let (mut value, mut content_type) = (None, None);
     while let Some(field) = form.next_field().await.map_err(broken)? {
+        // What a part says of itself goes for it as for a whole body: no value is changed in silence.
+        if !field.headers().get(CONTENT_TYPE).is_none_or(is_readable_type) {
+            return Err(unsupported(
+                "Content-Type: the charset must be utf-8, in each part as well",
+            ));
+        }
         let name = field.name().map(str::to_owned);
         let bytes = field.bytes().await.map_err(broken)?;
         match name.as_deref() {
@@ -49,6 +58,11 @@ pub(super) async fn value(content_type: &str, body: Bytes) -> Result<NewValue, P
     }
     let content_type = content_type.unwrap_or_default();
     Ok(NewValue { value: value.ok_or_else(missing)?, content_type })
+}
+
+fn is_readable_type(content_type: &HeaderValue) -> bool {
+    let Ok(text) = content_type.to_str() else { return false };
+    text.split_once(';').is_none_or(|(_, parameters)| is_readable(parameters))
 }
 
 fn broken(_error: multer::Error) -> ApiError {

@@ -1,11 +1,13 @@
 //! The ways to say a config's new value: JSON, plain text, and forms.
 
+use std::cell::LazyCell;
 use std::fmt;
 
 use axum::body::Body;
 use bytes::Bytes;
 use configapi_proto::ApiError;
 use http::HeaderMap;
+use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use utoipa::ToSchema;
@@ -66,10 +68,12 @@ pub(super) fn missing() -> Problem {
 }
 
 fn from_form(bytes: &[u8]) -> Result<NewValue, Problem> {
-    let (mut value, mut content_type) = (None, String::new());
+    let (mut value, mut content_type) = (None, None);
+    // A look at all of the body, and so at most one, however many pairs want to know.
+    let says_replacement = LazyCell::new(|| percent_decode(bytes).decode_utf8().is_ok());
     for (name, text) in form_urlencoded::parse(bytes) {
         // What is not UTF-8 has been replaced; a value must not be changed in silence.
-        if text.contains(char::REPLACEMENT_CHARACTER) && !says_replacement(bytes) {
+        if text.contains(char::REPLACEMENT_CHARACTER) && !*says_replacement {
             return Err(ApiError::invalid("value", "must be valid UTF-8").into());
         }
         match &*name {
@@ -77,24 +81,21 @@ fn from_form(bytes: &[u8]) -> Result<NewValue, Problem> {
                 return Err(ApiError::invalid("value", "must be said only once").into());
             }
             "value" => value = Some(text.into_owned()),
-            "content_type" => content_type = text.into_owned(),
+            "content_type" if content_type.is_some() => {
+                return Err(ApiError::invalid("content_type", "must be said only once").into());
+            }
+            "content_type" => content_type = Some(text.into_owned()),
             _ => {}
         }
     }
     match value {
-        Some(value) => Ok(NewValue { value, content_type }),
+        Some(value) => Ok(NewValue { value, content_type: content_type.unwrap_or_default() }),
         None if bytes.first() == Some(&b'{') => {
             let hint = "is missing; the body looks like JSON: say Content-Type: application/json";
             Err(ApiError::invalid("value", hint).into())
         }
         None => Err(missing()),
     }
-}
-
-/// Whether the replacement character was itself sent.
-fn says_replacement(form: &[u8]) -> bool {
-    let decoded: Vec<u8> = percent_encoding::percent_decode(form).collect();
-    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// What stands where a value belongs. Only its kind is remembered if it is no text.

@@ -4,6 +4,7 @@ use axum::extract::State;
 use configapi_proto::ApiError;
 use configapi_proto::v1::point_in_time::Moment;
 use configapi_proto::v1::{GetRequest, PointInTime};
+use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::config::shown;
@@ -11,9 +12,10 @@ use super::params::{CacheHeaders, FreshnessHeaders, FreshnessParams, NamePath};
 use crate::accepts::Format;
 use crate::answers::RecordView;
 use crate::app::{Answer, App};
-use crate::asked::Asked;
+use crate::asked::{Asked, Params};
 use crate::moment;
 use crate::problem::Problem;
+use crate::query::Parameters;
 use crate::target::Target;
 
 /// Which time.
@@ -24,6 +26,14 @@ pub(crate) struct TimestampPath {
     /// An ISO 8601 time with an offset. A time in the future means now.
     #[param(format = DateTime, example = "2024-01-15T10:30:00Z")]
     timestamp: String,
+}
+
+/// What the query may say, all of which is read elsewhere.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct AtParams {}
+
+impl Parameters for AtParams {
+    const KNOWN: Option<&'static [&'static str]> = Some(&["consistency", "namespace"]);
 }
 
 /// Read a config as it was at a time
@@ -52,6 +62,7 @@ pub(crate) struct TimestampPath {
 pub(crate) async fn at_time(
     State(app): State<App>,
     target: Target,
+    Params(AtParams {}): Params<AtParams>,
     format: Format,
     asked: Asked,
 ) -> Answer {

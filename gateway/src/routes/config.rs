@@ -21,6 +21,7 @@ use crate::asked::{Asked, Params};
 use crate::body;
 use crate::body::multipart::ValueForm;
 use crate::body::value::ValueBody;
+use crate::query::Parameters;
 use crate::reads::token_header;
 use crate::routes::Flag;
 use crate::target::Target;
@@ -38,6 +39,10 @@ pub(crate) struct ReadParams {
     /// The moment to look at: a time, a position, or a token. Without it, now.
     #[param(value_type = Option<Moment>, inline)]
     at: Option<String>,
+}
+
+impl Parameters for ReadParams {
+    const KNOWN: Option<&'static [&'static str]> = Some(&["at", "consistency", "namespace"]);
 }
 
 /// Read a config
@@ -118,6 +123,8 @@ pub(crate) struct SetParams {
     #[param(ignore)]
     _namespace: serde::de::IgnoredAny,
 }
+
+impl Parameters for SetParams {}
 
 /// Set a config
 ///

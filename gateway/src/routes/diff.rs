@@ -13,6 +13,7 @@ use crate::answers::{DiffEntryView, DiffView, StateView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
 use crate::paging::{self, PageParams, Paged, Writer};
+use crate::query::Parameters;
 use crate::target::Target;
 
 /// Which moments, and which configs.
@@ -29,6 +30,11 @@ pub(crate) struct DiffParams {
     #[serde(default)]
     #[param(max_length = 256, pattern = "^[A-Za-z0-9_./-]*$")]
     prefix: String,
+}
+
+impl Parameters for DiffParams {
+    const KNOWN: Option<&'static [&'static str]> =
+        Some(&["from", "to", "prefix", "limit", "cursor", "consistency", "namespace"]);
 }
 
 impl Paged for DiffRequest {

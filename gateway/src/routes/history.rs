@@ -11,6 +11,7 @@ use crate::answers::ChangeView;
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
 use crate::paging::{self, PageParams, Paged, Writer};
+use crate::query::Parameters;
 use crate::target::Target;
 
 /// Which end of the history comes first.
@@ -21,6 +22,11 @@ pub(crate) struct HistoryParams {
     #[serde(default)]
     #[param(inline)]
     order: Order,
+}
+
+impl Parameters for HistoryParams {
+    const KNOWN: Option<&'static [&'static str]> =
+        Some(&["order", "limit", "cursor", "consistency", "namespace"]);
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]

@@ -13,6 +13,7 @@ use crate::app::{Answer, App};
 use crate::asked::{Asked, Params};
 use crate::paging::{self, PageParams, Paged, Writer};
 use crate::problem::Problem;
+use crate::query::Parameters;
 use crate::target::Target;
 
 /// Which configs, and how.
@@ -30,6 +31,11 @@ pub(crate) struct ListParams {
     #[serde(default)]
     #[param(inline)]
     view: View,
+}
+
+impl Parameters for ListParams {
+    const KNOWN: Option<&'static [&'static str]> =
+        Some(&["prefix", "at", "view", "limit", "cursor", "consistency", "namespace"]);
 }
 
 /// How a config looks in a list.

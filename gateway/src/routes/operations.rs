@@ -14,6 +14,7 @@ use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag};
 use crate::health::{self, Health, Verdict};
 use crate::json::{self, JSON, with_type};
+use crate::query::Parameters;
 use crate::routes::Flag;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -52,6 +53,10 @@ pub(crate) struct StatusParams {
     #[serde(default, deserialize_with = "flag")]
     #[param(value_type = Option<Flag>, inline)]
     state_hash: bool,
+}
+
+impl Parameters for StatusParams {
+    const KNOWN: Option<&'static [&'static str]> = Some(&["state_hash", "consistency"]);
 }
 
 /// Ask how a query server is doing

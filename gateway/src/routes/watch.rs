@@ -16,9 +16,10 @@ use utoipa::IntoParams;
 
 use super::params::{FreshnessHeaders, FreshnessParams, Name, TokenOrPosition, TokenText};
 use crate::app::{Answer, App};
-use crate::asked::{Asked, Params, flag, invalid_header};
+use crate::asked::{Asked, Params, flag, invalid_header, only};
 use crate::json::with_type;
 use crate::problem::Problem;
+use crate::query::Parameters;
 use crate::routes::Flag;
 use crate::sse;
 use crate::target::Target;
@@ -47,6 +48,11 @@ pub(crate) struct WatchParams {
     initial: bool,
 }
 
+impl Parameters for WatchParams {
+    const KNOWN: Option<&'static [&'static str]> =
+        Some(&["name", "prefix", "after", "initial", "consistency", "namespace"]);
+}
+
 /// Where to go on.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -61,8 +67,8 @@ pub(crate) struct ResumeHeader {
 ///
 /// Server-sent events: `started`, then with `initial` a `config` for each config and `complete`,
 /// then a `change` for each change, and `progress` at least every 10 seconds. A `problem` is the
-/// last. An event without an id belongs to a change that is not complete yet; a client that comes
-/// back with `Last-Event-ID` goes on exactly after it. `namespace=*` watches all namespaces.
+/// last. A `change` without an id belongs to an Apply of which more comes; a client that comes back
+/// with `Last-Event-ID` goes on exactly after it. `namespace=*` watches all namespaces.
 #[utoipa::path(
     get,
     path = "/watch",
@@ -139,8 +145,8 @@ fn selection(
     }
 }
 
-/// A deadline of a stream ends all of it, so a server elsewhere is told none and cannot say at ours that
-/// it is behind. There is nothing else that a watch waits for before it begins.
+/// A server elsewhere is told no deadline of the stream, which would end all of it, and may not have begun
+/// at ours.
 fn not_begun(error: ApiError) -> ApiError {
     match error.reason {
         Reason::DeadlineExceeded => ApiError::new(
@@ -158,7 +164,7 @@ fn start(
     after: Option<&str>,
     initial: bool,
 ) -> Result<Option<Start>, Problem> {
-    if let Some(id) = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+    if let Some(id) = only(headers, &LAST_EVENT_ID)?.filter(|id| !id.is_empty()) {
         let text = id.to_str().unwrap_or_default();
         return after_token(text)
             .map(Some)
@@ -169,7 +175,8 @@ fn start(
         (None, true) => Ok(Some(Start::InitialState(InitialState {}))),
         (None, false) => Ok(None),
         (Some(text), false) => {
-            let position = text.parse().ok().map(Start::AfterPosition);
+            let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let position = digits.and_then(|text| text.parse().ok()).map(Start::AfterPosition);
             position.or_else(|| after_token(text)).map(Some).ok_or_else(|| {
                 ApiError::invalid("after", "must be a token such as 1-1042, or a position").into()
             })

@@ -31,7 +31,7 @@ rpc! { QueryWay, QueryMethods of QueryService at "/configapi.v1.QueryService/":
     "History" history(HistoryRequest) -> HistoryResponse;
     "Diff" diff(DiffRequest) -> DiffResponse;
     "GetStatus" get_status(GetStatusRequest) -> GetStatusResponse;
-    stream "Watch" watch(WatchRequest) -> WatchResponse;
+    get_status(GetStatusRequest) then stream "Watch" watch(WatchRequest) -> WatchResponse;
 }
 
 macro_rules! wishes {

@@ -27,7 +27,10 @@ macro_rules! rpc {
     (
         $way:ty, $methods:ident of $service:ident at $path:literal:
         $($name:literal $method:ident($request:ty) -> $answer:ty;)+
-        $(stream $stream_name:literal $stream_method:ident($stream_request:ty) -> $frame:ty;)*
+        $(
+            $first_method:ident($first:ident) then
+            stream $stream_name:literal $stream_method:ident($stream_request:ty) -> $frame:ty;
+        )*
     ) => {
         pub(crate) trait $methods: Send + Sync {
             $(fn $method(&self, request: Request<$request>) -> Calling<'_, $answer>;)+
@@ -84,7 +87,15 @@ macro_rules! rpc {
                 message: Self,
             ) -> Result<Self::Answer, Status> {
                 match way {
-                    Way::Remote { streams, .. } => {
+                    Way::Remote { calls, streams } => {
+                        // A deadline of a stream ends all of it, so a call that has one waits until
+                        // the server is as fresh as wished, or says how far it is.
+                        if let Some(wish) = &message.consistency {
+                            let consistency = Some(wish.clone());
+                            let first = $first { consistency, ..$first::default() };
+                            let first = along.timed_request(first);
+                            calls.clone().$first_method(first).await?;
+                        }
                         let opened = streams.clone().$stream_method(along.request(message)).await?;
                         Ok(opened.into_inner().boxed())
                     }

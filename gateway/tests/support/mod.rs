@@ -1,5 +1,6 @@
 //! A whole system in one test: a log in memory, both servers, and a gateway on a port of its own.
 
+mod events;
 mod got;
 mod raw;
 mod recorded;
@@ -25,6 +26,7 @@ use configapi_runtime::shutdown::Lifecycle;
 use reqwest::{Client, Method, RequestBuilder};
 use tokio::net::TcpListener;
 
+pub use self::events::{Event, Events};
 pub use self::got::{Ask, Got};
 pub use self::raw::{Raw, raw};
 pub use self::recorded::{Wishes, token_wished};
