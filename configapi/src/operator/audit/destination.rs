@@ -1,7 +1,7 @@
 //! Where the records of an audit go: stdout, a file or an HTTP endpoint. One of them, and what was
 //! typed wins over the environment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -103,6 +103,11 @@ fn conflict() -> clap::Error {
 }
 
 impl Destination {
+    /// The file that they go to, if they go to one.
+    pub fn file(&self) -> Option<&Path> {
+        self.0.file.as_deref()
+    }
+
     /// Where the records go. An endpoint that does not take them is not tried for ever by an audit that
     /// runs `once`.
     pub fn sink(&self, once: bool, board: &Board) -> Result<Box<dyn Sink>, Failure> {

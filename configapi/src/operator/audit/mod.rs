@@ -71,6 +71,9 @@ pub struct AuditArguments {
 
 pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     arguments.store.must_last()?;
+    for target in arguments.destination.file().into_iter().chain([&*arguments.checkpoint]) {
+        arguments.store.must_not_be_kept_in(target)?;
+    }
     telemetry::init(&arguments.log, SERVICE, VERSION)
         .map_err(|error| Failure::usage(telemetry::chain(&error).to_string()))?;
     let life = Lifecycle::default();
