@@ -31,7 +31,7 @@ Examples:
   configapi backup --store postgres://configapi@localhost/configapi backup.jsonl
   configapi backup - | zstd > backup.jsonl.zst")]
 pub struct BackupArguments {
-    /// The file; - is stdout
+    /// The path of the file; - is stdout
     file: PathBuf,
 
     #[command(flatten)]

@@ -57,7 +57,8 @@ pub fn wrong(line: &str) -> ExitCode {
 pub fn parse_from<T: Parser>(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<T, NoSettings> {
-    T::try_parse_from(arguments).map_err(|error| match error.kind() {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    T::try_parse_from(&arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -66,24 +67,42 @@ pub fn parse_from<T: Parser>(
         _ => {
             let mut command = T::command();
             command.build();
-            NoSettings::Wrong(explain(&command, &error))
+            NoSettings::Wrong(explain(&command, typed(&command, &arguments), &error))
         }
     })
 }
 
-fn explain(command: &Command, error: &clap::Error) -> String {
+/// The subcommand that was typed. Others have arguments that look the same and mean something else.
+fn typed<'a>(command: &'a Command, arguments: &[OsString]) -> &'a Command {
+    let mut words = arguments.iter().skip(1);
+    let mut typed = command;
+    while let Some(sub) = words.next().and_then(|word| typed.find_subcommand(word)) {
+        typed = sub;
+    }
+    typed
+}
+
+fn explain(command: &Command, typed: &Command, error: &clap::Error) -> String {
     let program = command.get_name();
     let shown = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(shown)) => Some(shown.as_str()),
         Some(ContextValue::Strings(all)) => all.first().map(String::as_str),
         _ => None,
     };
-    let argument = shown.and_then(|shown| find(command, shown));
+    let argument = |shown| find(typed, shown).or_else(|| find(command, shown));
+    let others: Vec<_> = match error.get(ContextKind::PriorArg) {
+        Some(ContextValue::String(shown)) => vec![shown],
+        Some(ContextValue::Strings(all)) => all.iter().collect(),
+        _ => Vec::new(),
+    };
+    let others: Vec<_> =
+        others.into_iter().filter_map(|shown| argument(shown)).map(name_of).collect();
+    let argument = shown.and_then(argument);
     let line = match (argument, shown) {
         (Some(argument), _) => format!(
             "{program}: {}: {}; it wants {}",
             name_of(argument),
-            what_is_wrong(argument, error),
+            what_is_wrong(argument, &others, error),
             what_it_wants(argument, error),
         ),
         // Only what looks like a flag is repeated, and nothing of a value behind it.
@@ -119,16 +138,24 @@ fn name_of(argument: &Arg) -> String {
     }
 }
 
-fn what_is_wrong(argument: &Arg, error: &clap::Error) -> String {
+fn what_is_wrong(argument: &Arg, others: &[String], error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::MissingRequiredArgument => "is not set".to_owned(),
         ErrorKind::ValueValidation if !argument.is_hide_env_values_set() => match error.source() {
             Some(source) => source.to_string(),
             None => "is wrong".to_owned(),
         },
-        ErrorKind::ArgumentConflict => "does not go with the others".to_owned(),
+        ErrorKind::ArgumentConflict if others.is_empty() => {
+            "does not go with the others".to_owned()
+        }
+        ErrorKind::ArgumentConflict => format!("does not go with {}", others.join(", ")),
+        ErrorKind::InvalidValue if is_empty(error) => "is empty".to_owned(),
         _ => "is wrong".to_owned(),
     }
+}
+
+fn is_empty(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty())
 }
 
 fn what_it_wants(argument: &Arg, error: &clap::Error) -> String {

@@ -94,11 +94,12 @@ impl FromArgMatches for Destination {
     }
 }
 
-/// Says it as clap does, so that a flag and its variable are named: the one that no other command has.
+/// Says it as clap does, so that both flags and their variables are named.
 fn conflict() -> clap::Error {
     let mut error = clap::Error::new(ErrorKind::ArgumentConflict);
-    let post = ContextValue::String("--post <URL>".to_owned());
-    error.insert(ContextKind::InvalidArg, post);
+    let flag = |shown: &str| ContextValue::String(shown.to_owned());
+    error.insert(ContextKind::InvalidArg, flag("--file <PATH>"));
+    error.insert(ContextKind::PriorArg, flag("--post <URL>"));
     error
 }
 
