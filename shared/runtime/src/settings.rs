@@ -13,11 +13,15 @@ use std::{
 
 use clap::{
     Arg, Command, Parser,
+    builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
 /// What a process that was started with a wrong setting exits with.
 pub const EXIT_WRONG_SETTING: u8 = 2;
+
+/// The one variable that is not left out by being empty.
+const STORE: &str = "CONFIGAPI_STORE";
 
 /// Why there are no settings to start with.
 #[derive(Debug)]
@@ -58,18 +62,38 @@ pub fn parse_from<T: Parser>(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<T, NoSettings> {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    T::try_parse_from(&arguments).map_err(|error| match error.kind() {
+    let mut command = without_empty_variables(T::command());
+    let matches = command.try_get_matches_from_mut(&arguments);
+    let parsed = matches.and_then(|matches| T::from_arg_matches(&matches));
+    parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             NoSettings::Asked(error.render().to_string())
         }
         _ => {
-            let mut command = T::command();
             command.build();
             NoSettings::Wrong(explain(&command, typed(&command, &arguments), &error))
         }
     })
+}
+
+/// Takes a variable that is empty for none: that is how scripts leave one out. That of the store is
+/// not: a server would begin with one that nobody named.
+#[must_use]
+pub fn without_empty_variables(command: Command) -> Command {
+    command.mut_args(without_empty_variable).mut_subcommands(without_empty_variables)
+}
+
+fn without_empty_variable(argument: Arg) -> Arg {
+    match argument.get_env() {
+        Some(variable)
+            if variable != STORE && std::env::var_os(variable).is_some_and(|it| it.is_empty()) =>
+        {
+            argument.env(Resettable::Reset)
+        }
+        _ => argument,
+    }
 }
 
 /// The subcommand that was typed. Others have arguments that look the same and mean something else.
@@ -188,6 +212,9 @@ impl fmt::Display for NotAValue {
 impl std::error::Error for NotAValue {}
 
 const WANTS_DURATION: NotAValue = NotAValue("not a duration like 500ms, 10s, 5m or 2h");
+const WANTS_SOME_TIME: NotAValue = NotAValue("not a duration above zero like 500ms, 10s, 5m or 2h");
+const WANTS_SOME_BYTES: NotAValue = NotAValue("not a size above zero like 4096, 64KiB or 16MiB");
+const WANTS_SOME: NotAValue = NotAValue("not a whole number above zero");
 const WANTS_BYTES: NotAValue = NotAValue("not a size like 4096, 64KiB, 16MiB or 1GiB");
 
 /// Reads a duration with its unit: `500ms`, `10s`, `5m`, `2h`. For `#[arg(value_parser =
@@ -216,6 +243,21 @@ pub fn byte_size(text: &str) -> Result<usize, NotAValue> {
         _ => return Err(WANTS_BYTES),
     };
     number.checked_mul(factor).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(WANTS_BYTES)
+}
+
+/// Reads a duration of which some is needed.
+pub fn some_duration(text: &str) -> Result<Duration, NotAValue> {
+    duration(text).ok().filter(|duration| !duration.is_zero()).ok_or(WANTS_SOME_TIME)
+}
+
+/// Reads a number of bytes of which some are needed.
+pub fn some_byte_size(text: &str) -> Result<usize, NotAValue> {
+    byte_size(text).ok().filter(|bytes| *bytes > 0).ok_or(WANTS_SOME_BYTES)
+}
+
+/// Reads a number of things of which some are needed.
+pub fn some(text: &str) -> Result<usize, NotAValue> {
+    text.parse().ok().filter(|number| *number > 0).ok_or(WANTS_SOME)
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {

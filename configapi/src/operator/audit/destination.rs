@@ -26,7 +26,7 @@ struct Flags {
         env = "CONFIGAPI_AUDIT_ROTATE_BYTES",
         value_name = "BYTES",
         default_value = "64MiB",
-        value_parser = settings::byte_size
+        value_parser = settings::some_byte_size
     )]
     rotate_bytes: usize,
 
@@ -44,7 +44,7 @@ struct Flags {
         env = "CONFIGAPI_AUDIT_POST_TIMEOUT",
         value_name = "DURATION",
         default_value = "30s",
-        value_parser = settings::duration
+        value_parser = settings::some_duration
     )]
     post_timeout: Duration,
 

@@ -12,6 +12,7 @@ mod sink;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
@@ -52,7 +53,7 @@ pub struct AuditArguments {
     destination: Destination,
 
     /// Write the values too, not only their lengths
-    #[arg(long, env = "CONFIGAPI_AUDIT_INCLUDE_VALUES")]
+    #[arg(long, env = "CONFIGAPI_AUDIT_INCLUDE_VALUES", value_parser = BoolishValueParser::new())]
     include_values: bool,
 
     /// End once everything is written that was in the log at the start
