@@ -257,7 +257,25 @@ fn names_that_part_within_a_character_are_refused_as_names() {
     let file = r#"{"é": "1", "è": "2"}"#;
     let ended = servers.configapi(["import", "-"]).stdin(file).ends().failed_with(1);
     assert!(ended.stderr.contains("INVALID_ARGUMENT"), "{ended:#?}");
-    assert!(ended.stderr.contains("commands[0].name"), "{ended:#?}");
+    assert!(ended.stderr.contains("error: é: name: "), "{ended:#?}");
+}
+
+#[test]
+fn a_config_that_is_refused_among_others_is_named() {
+    let servers = Servers::start();
+    servers.set("ok1", "1");
+    let import = |file: &str| {
+        let command = servers.configapi(["import", "-", "--show", "0"]).stdin(file);
+        command.ends().failed_with(1).stderr
+    };
+    insta::assert_snapshot!(import(r#"{"ok1": "1", "ok2": "2", "bad name": "x", "b//d": "y"}"#), @"
+    … and 3 more differences (--show says how many to show)
+    error: bad name: name: may hold only A-Z, a-z, 0-9, _, -, . and / (INVALID_ARGUMENT)
+      hint: all changes are one: none of them was made
+    ");
+    let long = "x".repeat(600);
+    let refused = import(&format!("{{\"ok2\": \"1\", \"{long}\": \"1\"}}"));
+    assert!(refused.contains(&format!("error: {}…: name: ", &long[..512])), "{refused}");
 }
 
 #[test]
