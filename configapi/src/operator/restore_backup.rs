@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use configapi_event_log::{AppendError, Epoch, EventLog, Head, LogError, StoredEvent};
+use configapi_event_log::{AppendError, Epoch, EventLog, Head, LogError, LogId, StoredEvent};
 use configapi_store::{Access, begin, open};
 
 use super::backup::form::{BackupReader, BadBackup};
@@ -14,6 +14,7 @@ use super::store::{StoreArguments, now, progress};
 use crate::arguments::OutputArguments;
 use crate::commands::source::Source;
 use crate::failure::Failure;
+use crate::output::terminal::say;
 use crate::output::{Printer, Record};
 
 /// Bytes that are read together.
@@ -63,7 +64,15 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     let reader = backup.reader()?;
     must_be_within_reach(reader.header().lineage().current())?;
     let (log_id, began_at) = reader.beginning();
-    let log = if resume && is_begun(&store, &reader).await? {
+    let begun = if resume { begun(&store, &reader).await? } else { None };
+    if let Some(head) = begun.filter(|head| is_finished(head, &reader)) {
+        if head.hash.to_string() != reader.header().head_hash() {
+            return Err(another(&store));
+        }
+        say(&format!("this backup is restored already, in epoch {}", head.epoch));
+        return print(&store, log_id, &head, output);
+    }
+    let log = if begun.is_some() {
         open(&store.store, Access::Write, now()).await
     } else {
         begin(&store.store, log_id, began_at).await
@@ -75,6 +84,15 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
         error => store.failure(&error),
     })?;
     let head = Restore { log, store: &store, backup: &backup }.run(reader).await?;
+    print(&store, log_id, &head, output)
+}
+
+fn print(
+    store: &StoreArguments,
+    log_id: LogId,
+    head: &Head,
+    output: OutputArguments,
+) -> Result<(), Failure> {
     let record = Record::new()
         .with("store", store.store.to_string())
         .with("log_id", log_id.to_string())
@@ -94,30 +112,44 @@ fn must_be_within_reach(epoch: Epoch) -> Result<(), Failure> {
     Err(Failure::refused(problem))
 }
 
-/// Whether the restore was begun before. Only looks: opening a log for writing would make one, and
-/// another log must not be touched.
-async fn is_begun(
+/// The head of the log if the restore was begun before. Only looks: opening a log for writing would
+/// make one, and another log must not be touched.
+async fn begun(
     store: &StoreArguments,
     reader: &BackupReader<BufReader<&File>>,
-) -> Result<bool, Failure> {
+) -> Result<Option<Head>, Failure> {
     match open(&store.store, Access::Read, now()).await {
-        Ok(log) => established(&*log, store, reader).await.map(|_| true),
+        Ok(log) => found(&*log, store, reader).await.map(Some),
         // There is no log. If the store does not answer, beginning one tells so, and makes nothing.
-        Err(LogError::Unavailable(_)) => Ok(false),
+        Err(LogError::Unavailable(_)) => Ok(None),
         Err(error) => Err(store.failure(&error)),
     }
 }
 
-/// The head of the log that is restored to, which must be this log.
+/// Whether the restore came to its end: its last epoch is begun.
+fn is_finished(head: &Head, reader: &BackupReader<BufReader<&File>>) -> bool {
+    head.epoch > reader.header().lineage().current()
+}
+
+/// The head of the log that is restored to, which must be this log, and not yet restored.
 async fn established(
+    log: &dyn EventLog,
+    store: &StoreArguments,
+    reader: &BackupReader<BufReader<&File>>,
+) -> Result<Head, Failure> {
+    let head = found(log, store, reader).await?;
+    if is_finished(&head, reader) { Err(another(store)) } else { Ok(head) }
+}
+
+/// The head of a log that is there, which must be this log.
+async fn found(
     log: &dyn EventLog,
     store: &StoreArguments,
     reader: &BackupReader<BufReader<&File>>,
 ) -> Result<Head, Failure> {
     let found = async { Ok::<_, LogError>((log.identity().await?, log.head().await?)) };
     let (identity, head) = found.await.map_err(|error| store.failure(&error))?;
-    let is_finished = head.epoch > reader.header().lineage().current();
-    if identity.log_id != reader.beginning().0 || is_finished {
+    if identity.log_id != reader.beginning().0 {
         return Err(another(store));
     }
     Ok(head)
