@@ -3,8 +3,7 @@
 
 use std::process::ExitCode;
 
-use clap::builder::Resettable;
-use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use configapi_runtime::{memory, process, settings};
 
@@ -89,20 +88,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads what a client is told. A variable that is empty is as good as none: that is how scripts
-/// leave one out. Servers do not read theirs so; they would begin with a store that nobody named.
+/// Reads what a client is told, and explains at length what is wrong with it.
 fn parse_or_exit() -> Cli {
-    let mut command = Cli::command().mut_subcommands(|sub| sub.mut_args(without_empty_variable));
+    let mut command = settings::without_empty_variables(Cli::command());
     let matches = command.get_matches_mut();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
-}
-
-fn without_empty_variable(argument: Arg) -> Arg {
-    let variable = argument.get_env().and_then(std::env::var_os);
-    match variable {
-        Some(value) if value.is_empty() => argument.env(Resettable::Reset),
-        _ => argument,
-    }
 }
 
 /// The servers need more than one thread.

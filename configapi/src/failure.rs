@@ -18,6 +18,9 @@ pub const EXIT_TRY_AGAIN: u8 = 3;
 /// Exit code: a fault in the software.
 const EXIT_FAULT: u8 = 70;
 
+/// What a command of an Apply may have its fields in.
+const ACTIONS: [&str; 3] = [".set", ".delete", ".restore"];
+
 /// Why a command ended early.
 #[derive(Debug)]
 pub enum Failure {
@@ -95,6 +98,21 @@ impl Failure {
         self
     }
 
+    /// Names the commands of an Apply as whoever typed it knows them, where the server counts them.
+    #[must_use]
+    pub fn with_commands_named(mut self, name: impl Fn(usize) -> Option<String>) -> Self {
+        let Self::Told(told) = &mut self else { return self };
+        let index = told.error.as_ref().and_then(|error| error.metadata.get(key::COMMAND_INDEX));
+        let named = index.and_then(|index| name(index.parse().ok()?));
+        for text in told.hints.iter_mut().chain([&mut told.message]) {
+            *text = commands_named(text, &name);
+        }
+        if let Some(named) = named.filter(|named| !told.message.contains(named)) {
+            told.message = format!("{named}: {}", told.message);
+        }
+        self
+    }
+
     /// What a server answered, if that is why.
     pub fn error(&self) -> Option<&ApiError> {
         match self {
@@ -143,6 +161,34 @@ impl From<io::Error> for Failure {
             _ => Self::io("cannot write the output", &error),
         }
     }
+}
+
+/// Puts names in the place of where commands lie in a request: of `commands[1].set.value` that is the
+/// name of the second one, and `value`.
+fn commands_named(text: &str, name: impl Fn(usize) -> Option<String>) -> String {
+    let mut named = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("commands[") {
+        named.push_str(before);
+        let found = after
+            .split_once(']')
+            .and_then(|(index, after)| Some((name(index.parse().ok()?)?, after)));
+        let Some((command, after)) = found else {
+            named.push_str("commands[");
+            rest = after;
+            continue;
+        };
+        named.push_str(&command);
+        let field = ACTIONS.iter().find_map(|action| after.strip_prefix(action));
+        rest = match field.or(Some(after)).and_then(|field| field.strip_prefix('.')) {
+            Some(field) => {
+                named.push_str(": ");
+                field
+            }
+            None => after,
+        };
+    }
+    named + rest
 }
 
 /// What somebody at a terminal can do about it.

@@ -75,6 +75,11 @@ fn one_refusal_refuses_all() {
     let file = "- {set: a, value: 1}\n- {delete: nothing}\n";
     let ended = servers.configapi(["apply", "-"]).stdin(file).ends().failed_with(1);
     assert!(ended.stderr.contains("nothing"), "{ended:#?}");
+    assert!(ended.stderr.starts_with("error: command 2 of the file: "), "{ended:#?}");
+    let file = "- {set: a, value: 1}\n- {set: 'b b', value: 1}\n- {set: c//c, value: 1}\n";
+    let ended = servers.configapi(["apply", "-"]).stdin(file).ends().failed_with(1);
+    assert!(ended.stderr.starts_with("error: command 2 of the file: name: "), "{ended:#?}");
+    assert!(!ended.stderr.contains("commands["), "{ended:#?}");
     servers.configapi(["get", "a", "--linearizable"]).ends().failed_with(1);
     let dry = servers.configapi(["apply", "-", "--dry-run"]).stdin("[{set: a, value: 1}]").ends();
     assert!(dry.succeeded().stderr.contains("nothing was written"));

@@ -152,6 +152,27 @@ fn waiting_ends_with_the_timeout() {
 }
 
 #[test]
+fn a_directory_without_room_for_what_is_piped_in_is_named() {
+    let restore = ["restore-backup", "-", "--store", "sqlite:/nowhere/log.db"];
+    let ended = configapi(restore).env("TMPDIR", "/nowhere/at/all").stdin("text").ends();
+    let ended = ended.failed_with(1);
+    assert!(
+        ended.stderr.contains("cannot keep stdin for a while in /nowhere/at/all"),
+        "{ended:#?}"
+    );
+    assert!(ended.stderr.contains("TMPDIR"), "{ended:#?}");
+    // A disk that gets full on the way, as far as this process can tell.
+    let directory = tempfile::tempdir().unwrap();
+    let limited = "trap '' XFSZ; ulimit -f 1; head -c 1000000 /dev/zero | \"$0\" \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_configapi")]).args(restore);
+    let output = command.env("TMPDIR", directory.path()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let place = format!("cannot keep stdin for a while in {}", directory.path().display());
+    assert!(stderr.contains(&place), "{stderr}");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let ended = configapi(["set", "a", "--file", "/nowhere/at/all"]).ends().failed_with(1);
     assert!(ended.stderr.contains("/nowhere/at/all"), "{ended:#?}");

@@ -20,6 +20,8 @@ mod help;
 mod operating;
 mod output;
 mod reads;
+mod settings;
+mod targets;
 mod tracing;
 mod transfer;
 mod watching;

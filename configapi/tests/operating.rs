@@ -272,8 +272,13 @@ fn a_restore_that_was_interrupted_is_refused_until_it_went_on() {
     let restored = on_store("restore-backup", &partial, &[backup, "--resume"]).succeeded().json();
     assert_eq!((&restored["head_position"], &restored["epoch"]), (&7.into(), &2.into()));
     on_store("verify", &partial, &[]).succeeded();
-    let again = on_store("restore-backup", &partial, &[backup, "--resume"]).succeeded().json();
-    assert_eq!(again, restored);
+    let again = on_store("restore-backup", &partial, &[backup, "--resume"]).succeeded();
+    assert!(again.stderr.contains("restored already, in epoch 2"), "{again:#?}");
+    assert_eq!(again.json(), restored);
+    // Not once anything was written since.
+    Serving::start(&partial).configapi(["set", "new", "1"]).ends().succeeded();
+    let again = on_store("restore-backup", &partial, &[backup, "--resume"]).failed_with(1);
+    assert!(again.stderr.contains("another log"), "{again:#?}");
     // Another log, though of the same id.
     on_store("restore-backup", &store, &[backup, "--resume"]).failed_with(1);
 }

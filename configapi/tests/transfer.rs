@@ -83,6 +83,27 @@ fn forms_without_content_types_say_so_and_an_import_keeps_what_is_there() {
 }
 
 #[test]
+fn an_env_file_is_read_by_a_shell() {
+    let servers = Servers::start();
+    let value = "  two\r\nlines\\\n\t\"quoted\" \\ \\n $HOME `x` # = : ! é 😀 \n\n";
+    for (name, value) in
+        [("ODD_1", value), ("_plain", "1"), ("EMPTY", ""), ("app/name", "1"), ("1st", "1")]
+    {
+        servers.set(name, value);
+    }
+    let exported = servers.configapi(["export", "-F", "env", "--linearizable"]).ends().succeeded();
+    assert!(exported.stderr.contains("2 of the names are none of variables"), "{exported:#?}");
+    let all = servers.configapi(["export", "-F", "json", "--linearizable"]).ends().succeeded();
+    assert_eq!(all.stderr, "");
+    let (ours, none) = ("ODD_1", ["app/name", "1st"]);
+    let is_ours = |line: &&str| !none.iter().any(|name| line.starts_with(name));
+    let lines: String = exported.stdout.split_inclusive('\n').filter(is_ours).collect();
+    let script = format!("{lines}\nprintf '%s.' \"${ours}\" \"$_plain\" \"$EMPTY\"");
+    let shell = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+    assert_eq!(String::from_utf8(shell.stdout).unwrap(), format!("{value}.1.."));
+}
+
+#[test]
 fn the_differences_are_shown_first_and_a_dry_run_ends_there() {
     let servers = furnished();
     let file = r#"{"app/name": "New", "empty": "", "fresh": "1"}"#;
@@ -257,7 +278,25 @@ fn names_that_part_within_a_character_are_refused_as_names() {
     let file = r#"{"é": "1", "è": "2"}"#;
     let ended = servers.configapi(["import", "-"]).stdin(file).ends().failed_with(1);
     assert!(ended.stderr.contains("INVALID_ARGUMENT"), "{ended:#?}");
-    assert!(ended.stderr.contains("commands[0].name"), "{ended:#?}");
+    assert!(ended.stderr.contains("error: é: name: "), "{ended:#?}");
+}
+
+#[test]
+fn a_config_that_is_refused_among_others_is_named() {
+    let servers = Servers::start();
+    servers.set("ok1", "1");
+    let import = |file: &str| {
+        let command = servers.configapi(["import", "-", "--show", "0"]).stdin(file);
+        command.ends().failed_with(1).stderr
+    };
+    insta::assert_snapshot!(import(r#"{"ok1": "1", "ok2": "2", "bad name": "x", "b//d": "y"}"#), @"
+    … and 3 more differences (--show says how many to show)
+    error: bad name: name: may hold only A-Z, a-z, 0-9, _, -, . and / (INVALID_ARGUMENT)
+      hint: all changes are one: none of them was made
+    ");
+    let long = "x".repeat(600);
+    let refused = import(&format!("{{\"ok2\": \"1\", \"{long}\": \"1\"}}"));
+    assert!(refused.contains(&format!("error: {}…: name: ", &long[..512])), "{refused}");
 }
 
 #[test]

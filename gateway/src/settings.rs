@@ -30,7 +30,7 @@ pub struct GatewaySettings {
         env = "CONFIGAPI_GATEWAY_TIMEOUT",
         value_name = "DURATION",
         default_value = "5s",
-        value_parser = settings::duration
+        value_parser = settings::some_duration
     )]
     pub gateway_timeout: Duration,
 
@@ -39,7 +39,8 @@ pub struct GatewaySettings {
         long,
         env = "CONFIGAPI_GATEWAY_MAX_REQUESTS",
         value_name = "NUMBER",
-        default_value_t = GatewayLimits::default().max_requests
+        default_value_t = GatewayLimits::default().max_requests,
+        value_parser = settings::some
     )]
     pub gateway_max_requests: usize,
 

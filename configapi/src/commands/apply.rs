@@ -68,6 +68,7 @@ pub async fn run(arguments: ApplyArguments) -> Result<(), Failure> {
     let commands = Commands::new(&write.server, write.patience);
     let answer = commands
         .send(request, &request_id, async |mut client, command| client.apply(command).await)
-        .await?;
+        .await
+        .map_err(|failure| failure.with_commands_named(|index| Some(file::command_at(index))))?;
     receipts::print_all(answer.receipts.into_iter().map(records::receipt), &write)
 }

@@ -21,7 +21,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 ///
 /// In order of their names, all at one moment, one page in memory at a time. A file is replaced
 /// when it is complete, never half; what is no regular file, such as a pipe with a name, is written
-/// into. .env and properties have no place for content types.
+/// into. .env and properties have no place for content types, and shells take letters, digits and _ only
+/// as names of .env.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -94,13 +95,16 @@ async fn write<W: Write>(
 ) -> Result<W, Failure> {
     let cannot = |error| Failure::not_whole("export", place, &error);
     let progress = ProgressBar::new_spinner().with_style(style());
-    let mut without_content_type = 0_u64;
+    let (mut without_content_type, mut no_variables) = (0_u64, 0_u64);
     let out = BufWriter::with_capacity(BUFFER_BYTES, out);
     let mut writer = EntryWriter::new(form, out);
     list_pages(queries, request, None, |configs| {
         for config in configs {
             if !form.has_content_types() && !config.content_type.is_empty() {
                 without_content_type += 1;
+            }
+            if !form.takes_name(&config.name) {
+                no_variables += 1;
             }
             let content_type = config.content_type;
             let entry = Entry { name: config.name, value: config.value, content_type };
@@ -114,6 +118,11 @@ async fn write<W: Write>(
     if without_content_type > 0 {
         say(&format!(
             "left out the content types of {without_content_type} configs: this form has no place for them"
+        ));
+    }
+    if no_variables > 0 {
+        say(&format!(
+            "{no_variables} of the names are none of variables: `configapi import` takes them, and no shell does"
         ));
     }
     let out = writer.finish().map_err(cannot)?;

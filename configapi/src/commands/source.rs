@@ -1,10 +1,13 @@
 //! Where a text comes from: a file, or stdin.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read, Write as _};
 use std::path::PathBuf;
 
 use crate::failure::Failure;
+
+/// Bytes that are put aside together.
+const SPOOLED_TOGETHER_BYTES: usize = 64 << 10;
 
 /// Where a text comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,21 +50,37 @@ impl Source {
     pub fn open_to_reread(&self) -> Result<File, Failure> {
         let cannot = |error| Failure::io(&format!("cannot read {}", self.name()), &error);
         match self {
-            Self::Stdin => spooled(&mut io::stdin().lock()).map_err(cannot),
+            Self::Stdin => self.spooled(&mut io::stdin().lock()),
             Self::File(path) => {
                 let mut file = File::open(path).map_err(cannot)?;
                 // A pipe with a name can be read only once.
                 let is_plain = file.metadata().map_err(cannot)?.is_file();
-                if is_plain { Ok(file) } else { spooled(&mut file).map_err(cannot) }
+                if is_plain { Ok(file) } else { self.spooled(&mut file) }
             }
         }
     }
-}
 
-fn spooled(from: &mut dyn Read) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
-    io::copy(from, &mut file)?;
-    Ok(file)
+    /// Puts all of it into a file without a name. What fails may be either side, and says which.
+    fn spooled(&self, from: &mut dyn Read) -> Result<File, Failure> {
+        let name = self.name();
+        let cannot_keep = |error| {
+            let directory = std::env::temp_dir();
+            let what = format!("cannot keep {name} for a while in {}", directory.display());
+            Failure::io(&what, &error).with_hint(
+                "TMPDIR names another directory; a file that is named and not piped is read in place",
+            )
+        };
+        let mut file = tempfile::tempfile().map_err(cannot_keep)?;
+        let mut bytes = vec![0; SPOOLED_TOGETHER_BYTES];
+        loop {
+            match from.read(&mut bytes) {
+                Ok(0) => return Ok(file),
+                Ok(length) => file.write_all(&bytes[..length]).map_err(cannot_keep)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::io(&format!("cannot read {name}"), &error)),
+            }
+        }
+    }
 }
 
 /// All of a text that is at most so long.

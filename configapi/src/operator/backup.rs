@@ -31,7 +31,7 @@ Examples:
   configapi backup --store postgres://configapi@localhost/configapi backup.jsonl
   configapi backup - | zstd > backup.jsonl.zst")]
 pub struct BackupArguments {
-    /// The file; - is stdout
+    /// The path of the file; - is stdout
     file: PathBuf,
 
     #[command(flatten)]
@@ -53,6 +53,7 @@ pub async fn run(arguments: BackupArguments) -> Result<(), Failure> {
         drop(task.write(io::stdout().lock(), cannot_write("stdout".to_owned())).await?);
     } else {
         let cannot = cannot_write(file.display().to_string());
+        store.must_not_be_kept_in(&file)?;
         let out = WholeFile::open(&file, ".configapi-backup-").map_err(&cannot)?;
         out.fill(async |out| task.write(out, &cannot).await?.complete().map_err(&cannot)).await?;
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use configapi_event_log::{
-    AppendError, Beginning, Epoch, EpochStart, EventLog, Head, Lineage, LogError, StoredEvent,
+    AppendError, Beginning, Epoch, EpochStart, EventLog, Head, Lineage, LogError, LogId,
+    StoredEvent,
 };
 use configapi_store::{Access, begin, open};
 
@@ -16,6 +17,7 @@ use super::store::{StoreArguments, now, progress};
 use crate::arguments::OutputArguments;
 use crate::commands::source::Source;
 use crate::failure::Failure;
+use crate::output::terminal::say;
 use crate::output::{Printer, Record};
 
 /// Bytes that are read together.
@@ -71,7 +73,15 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     let reader = backup.reader()?;
     let beginning = beginning(&reader, above)?;
     let log_id = beginning.log_id;
-    let log = if resume && is_begun(&store, &reader).await? {
+    let begun = if resume { begun(&store, &reader).await? } else { None };
+    if let Some(head) = begun.filter(|head| is_finished(head, &reader)) {
+        if head.hash.to_string() != reader.header().head_hash() {
+            return Err(another(&store));
+        }
+        say(&format!("this backup is restored already, in epoch {}", head.epoch));
+        return print(&store, log_id, &head, output);
+    }
+    let log = if begun.is_some() {
         open(&store.store, Access::Write, now()).await
     } else {
         begin(&store.store, &beginning).await
@@ -83,6 +93,15 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
         error => store.failure(&error),
     })?;
     let head = Restore { log, store: &store, backup: &backup }.run(reader).await?;
+    print(&store, log_id, &head, output)
+}
+
+fn print(
+    store: &StoreArguments,
+    log_id: LogId,
+    head: &Head,
+    output: OutputArguments,
+) -> Result<(), Failure> {
     let record = Record::new()
         .with("store", store.store.to_string())
         .with("log_id", log_id.to_string())
@@ -108,18 +127,23 @@ fn beginning(reader: &BackupReader<BufReader<&File>>, above: u64) -> Result<Begi
     Ok(Beginning { log_id, began_at, lineage: Lineage::from_rows(epochs) })
 }
 
-/// Whether the restore was begun before. Only looks: opening a log for writing would make one, and
-/// another log must not be touched.
-async fn is_begun(
+/// The head of the log if the restore was begun before. Only looks: opening a log for writing would
+/// make one, and another log must not be touched.
+async fn begun(
     store: &StoreArguments,
     reader: &BackupReader<BufReader<&File>>,
-) -> Result<bool, Failure> {
+) -> Result<Option<Head>, Failure> {
     match open(&store.store, Access::Read, now()).await {
-        Ok(log) => established(&*log, store, reader).await.map(|_| true),
+        Ok(log) => established(&*log, store, reader).await.map(Some),
         // There is no log. If the store does not answer, beginning one tells so, and makes nothing.
-        Err(LogError::Unavailable(_)) => Ok(false),
+        Err(LogError::Unavailable(_)) => Ok(None),
         Err(error) => Err(store.failure(&error)),
     }
+}
+
+/// Whether the restore came to its end.
+fn is_finished(head: &Head, reader: &BackupReader<BufReader<&File>>) -> bool {
+    head.position >= reader.header().head_position()
 }
 
 /// The head of the log that is restored to, which must be this log.

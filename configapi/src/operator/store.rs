@@ -1,5 +1,6 @@
 //! Opening a store, and telling its troubles.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,10 @@ use configapi_store::{Access, StoreUrl, open};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
+use crate::output::file::{beside, place};
+
+/// What the names of the files of an SQLite database end with, after the database's own.
+const DATABASE_FILES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Which store.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +57,17 @@ impl StoreArguments {
             "a restore that was interrupted goes on with `configapi restore-backup --resume`; if the \
              end is lost, docs/runbook.md says when to `configapi begin-epoch`",
         )
+    }
+
+    /// Refuses to write into the files in which the store is kept, whether or not they are there.
+    pub fn must_not_be_kept_in(&self, target: &Path) -> Result<(), Failure> {
+        let StoreUrl::Sqlite(database) = &self.store else { return Ok(()) };
+        let (database, found) = (place(database), place(target));
+        if DATABASE_FILES.iter().all(|suffix| found != beside(&database, suffix)) {
+            return Ok(());
+        }
+        let message = format!("{} is a file of the store itself", target.display());
+        Err(Failure::refused(message).with_hint("nothing was written to it; name another file"))
     }
 
     /// What went wrong with this store.

@@ -1,8 +1,9 @@
 //! A file that is only good as a whole: under its name when it is complete and on the disk, and not
 //! before. What is no regular file, such as a pipe with a name, is written into as it comes.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use configapi_runtime::shutdown::Lifecycle;
@@ -12,6 +13,10 @@ use crate::failure::Failure;
 
 /// The most links that lead from one to the other.
 const MAX_LINKS: usize = 40;
+/// What a database of SQLite begins with.
+const DATABASE: &[u8] = b"SQLite format 3\0";
+/// What the log beside one begins with, which holds its newest changes.
+const WRITE_AHEAD_LOGS: [&[u8]; 2] = [&[0x37, 0x7f, 0x06, 0x82], &[0x37, 0x7f, 0x06, 0x83]];
 
 /// A file that is only good as a whole.
 #[derive(Debug)]
@@ -30,7 +35,10 @@ impl WholeFile {
     /// Opens what the path leads to. Drafts have names that begin like this.
     pub fn open(path: &Path, draft_prefix: &str) -> io::Result<Self> {
         let path = match fs::metadata(path) {
-            Ok(found) if found.is_file() => fs::canonicalize(path)?,
+            Ok(found) if found.is_file() => {
+                must_be_no_database(&mut File::open(path)?)?;
+                fs::canonicalize(path)?
+            }
             // It may keep us waiting for its reader, so nobody listens to signals instead of the
             // system yet.
             Ok(_) => return File::options().write(true).open(path).map(Kind::Stream).map(Self),
@@ -89,6 +97,26 @@ impl Write for WholeFile {
     }
 }
 
+/// Refuses a file that holds a database: somebody's store may be in it, and what is asked for is a file
+/// to write over.
+pub fn must_be_no_database(file: &mut File) -> io::Result<()> {
+    let mut start = Vec::new();
+    file.take(DATABASE.len() as u64).read_to_end(&mut start)?;
+    if start == DATABASE || WRITE_AHEAD_LOGS.iter().any(|log| start.starts_with(log)) {
+        return Err(io::Error::other("it is a database, which is not written over"));
+    }
+    Ok(())
+}
+
+/// Where a path leads, whether or not there is anything yet, as far as that can be told.
+pub fn place(path: &Path) -> PathBuf {
+    let end = || {
+        let end = end_of_links(path).ok()?;
+        Some(fs::canonicalize(directory(&end)).ok()?.join(end.file_name()?))
+    };
+    fs::canonicalize(path).ok().or_else(end).unwrap_or_else(|| path.to_owned())
+}
+
 /// Where a path leads that leads to nothing yet: links stay, and what they name is made.
 fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
@@ -102,6 +130,13 @@ fn end_of_links(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many links lead from one to the other"))
+}
+
+/// The same path with something after it.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
 }
 
 fn directory(path: &Path) -> &Path {

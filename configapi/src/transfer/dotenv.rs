@@ -25,7 +25,14 @@ pub fn read(input: impl BufRead, take: &mut Take<'_>) -> Result<(), ReadError> {
     }
 }
 
-/// Writes one entry.
+/// Whether a shell takes this as the name of a variable.
+pub fn is_variable(name: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.starts_with(|c: char| c.is_ascii_digit()) && name.bytes().all(is_of_name)
+}
+
+/// Writes one entry. Line breaks are written as they are: between quotes, `\n` is no line break to a
+/// shell.
 pub fn write(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,".contains(c);
     let mut line = String::with_capacity(entry.name.len() + entry.value.len() + 4);
@@ -37,8 +44,6 @@ pub fn write(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
         line.push('"');
         for c in entry.value.chars() {
             match c {
-                '\n' => line.push_str("\\n"),
-                '\r' => line.push_str("\\r"),
                 '"' | '\\' | '$' | '`' => line.extend(['\\', c]),
                 c => line.push(c),
             }

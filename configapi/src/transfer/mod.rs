@@ -22,7 +22,7 @@ pub enum FileForm {
     Json,
     /// The same as YAML
     Yaml,
-    /// NAME=value lines, as shells and containers read them; without content types
+    /// NAME=value lines, quoted as shells read them; without content types
     Env,
     /// A Java properties file; without content types
     Properties,
@@ -45,6 +45,11 @@ impl FileForm {
     /// Whether a file of this form says what kind of text a value is.
     pub fn has_content_types(self) -> bool {
         matches!(self, Self::Json | Self::Yaml)
+    }
+
+    /// Whether those that a file of this form is for take this name.
+    pub fn takes_name(self, name: &str) -> bool {
+        self != Self::Env || dotenv::is_variable(name)
     }
 }
 

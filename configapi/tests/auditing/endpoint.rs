@@ -243,7 +243,7 @@ fn a_destination_that_was_typed_wins_over_one_of_the_environment() {
     for both in [both_typed, neither.env("CONFIGAPI_AUDIT_POST", &url)] {
         let refused = both.ends().failed_with(2);
         assert!(
-            refused.stderr.contains("--post (CONFIGAPI_AUDIT_POST): does not go"),
+            refused.stderr.contains("does not go with --post (CONFIGAPI_AUDIT_POST)"),
             "{refused:#?}"
         );
     }

@@ -58,12 +58,31 @@ fn half_a_line_that_a_crash_left_is_cut_off() {
     let store = written(directory.path());
     let worker = Worker::new(&store, directory.path());
     let long = "x".repeat(200_000);
-    fs::write(worker.path("audit.jsonl"), format!("{{\"position\":0}}\n{{\"half\":\"{long}"))
+    fs::write(worker.path("audit.jsonl"), format!("{{\"position\":0}}\n{{\"audit\":\"{long}"))
         .unwrap();
     worker.to_file(&["--once"]).ends().succeeded();
     let records = worker.records();
     assert_eq!(positions(&records), (0..=7).collect::<Vec<_>>());
     assert_whole(&records[1..], &store);
+}
+
+#[test]
+fn a_file_that_is_none_of_records_is_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let file = worker.path("audit.jsonl");
+    for text in ["all that it holds", "{\"port\": 1}", "one line\nand half of another", "{\"audi!"]
+    {
+        fs::write(&file, text).unwrap();
+        let ended = worker.to_file(&["--once"]).ends().failed_with(1);
+        assert!(ended.stderr.contains("is no audit record"), "{ended:#?}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
+    // What a crash leaves may be shorter than what every record begins with.
+    fs::write(&file, "{\"audi").unwrap();
+    worker.to_file(&["--once"]).ends().succeeded();
+    assert_eq!(positions(&worker.records()), (1..=7).collect::<Vec<_>>());
 }
 
 /// Waits until all is written up to a position, and the checkpoint says so.

@@ -1,6 +1,12 @@
 //! How a process of ours runs and ends: one runtime of several threads, made and ended here.
 
-use std::{error::Error, future::Future, io, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    future::Future,
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use crate::{listen::CannotListen, settings, shutdown::Lifecycle, telemetry, trace};
 
@@ -33,5 +39,10 @@ pub fn cannot_start(error: &(dyn Error + 'static)) -> ExitCode {
         return settings::wrong(&error.to_string());
     }
     tracing::error!(error = %telemetry::chain(error), "the server cannot start");
+    // Whatever is not to be logged: a process that ends at once says why.
+    if !tracing::enabled!(tracing::Level::ERROR) {
+        // Nothing can be done about a closed stderr; the exit code still tells.
+        let _ = writeln!(io::stderr(), "the server cannot start: {}", telemetry::chain(error));
+    }
     ExitCode::FAILURE
 }

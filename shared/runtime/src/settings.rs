@@ -13,11 +13,15 @@ use std::{
 
 use clap::{
     Arg, Command, Parser,
+    builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
 /// What a process that was started with a wrong setting exits with.
 pub const EXIT_WRONG_SETTING: u8 = 2;
+
+/// The one variable that is not left out by being empty.
+const STORE: &str = "CONFIGAPI_STORE";
 
 /// Why there are no settings to start with.
 #[derive(Debug)]
@@ -57,33 +61,72 @@ pub fn wrong(line: &str) -> ExitCode {
 pub fn parse_from<T: Parser>(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<T, NoSettings> {
-    T::try_parse_from(arguments).map_err(|error| match error.kind() {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let mut command = without_empty_variables(T::command());
+    let matches = command.try_get_matches_from_mut(&arguments);
+    let parsed = matches.and_then(|matches| T::from_arg_matches(&matches));
+    parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             NoSettings::Asked(error.render().to_string())
         }
         _ => {
-            let mut command = T::command();
             command.build();
-            NoSettings::Wrong(explain(&command, &error))
+            NoSettings::Wrong(explain(&command, typed(&command, &arguments), &error))
         }
     })
 }
 
-fn explain(command: &Command, error: &clap::Error) -> String {
+/// Takes a variable that is empty for none: that is how scripts leave one out. That of the store is
+/// not: a server would begin with one that nobody named.
+#[must_use]
+pub fn without_empty_variables(command: Command) -> Command {
+    command.mut_args(without_empty_variable).mut_subcommands(without_empty_variables)
+}
+
+fn without_empty_variable(argument: Arg) -> Arg {
+    match argument.get_env() {
+        Some(variable)
+            if variable != STORE && std::env::var_os(variable).is_some_and(|it| it.is_empty()) =>
+        {
+            argument.env(Resettable::Reset)
+        }
+        _ => argument,
+    }
+}
+
+/// The subcommand that was typed. Others have arguments that look the same and mean something else.
+fn typed<'a>(command: &'a Command, arguments: &[OsString]) -> &'a Command {
+    let mut words = arguments.iter().skip(1);
+    let mut typed = command;
+    while let Some(sub) = words.next().and_then(|word| typed.find_subcommand(word)) {
+        typed = sub;
+    }
+    typed
+}
+
+fn explain(command: &Command, typed: &Command, error: &clap::Error) -> String {
     let program = command.get_name();
     let shown = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(shown)) => Some(shown.as_str()),
         Some(ContextValue::Strings(all)) => all.first().map(String::as_str),
         _ => None,
     };
-    let argument = shown.and_then(|shown| find(command, shown));
+    let argument = |shown| find(typed, shown).or_else(|| find(command, shown));
+    let others: Vec<_> = match error.get(ContextKind::PriorArg) {
+        Some(ContextValue::String(shown)) => vec![shown],
+        Some(ContextValue::Strings(all)) => all.iter().collect(),
+        _ => Vec::new(),
+    };
+    let others: Vec<_> =
+        others.into_iter().filter_map(|shown| argument(shown)).map(name_of).collect();
+    let argument = shown.and_then(argument);
     let line = match (argument, shown) {
         (Some(argument), _) => format!(
             "{program}: {}: {}; it wants {}",
             name_of(argument),
-            what_is_wrong(argument, error),
+            what_is_wrong(argument, &others, error),
             what_it_wants(argument, error),
         ),
         // Only what looks like a flag is repeated, and nothing of a value behind it.
@@ -119,16 +162,24 @@ fn name_of(argument: &Arg) -> String {
     }
 }
 
-fn what_is_wrong(argument: &Arg, error: &clap::Error) -> String {
+fn what_is_wrong(argument: &Arg, others: &[String], error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::MissingRequiredArgument => "is not set".to_owned(),
         ErrorKind::ValueValidation if !argument.is_hide_env_values_set() => match error.source() {
             Some(source) => source.to_string(),
             None => "is wrong".to_owned(),
         },
-        ErrorKind::ArgumentConflict => "does not go with the others".to_owned(),
+        ErrorKind::ArgumentConflict if others.is_empty() => {
+            "does not go with the others".to_owned()
+        }
+        ErrorKind::ArgumentConflict => format!("does not go with {}", others.join(", ")),
+        ErrorKind::InvalidValue if is_empty(error) => "is empty".to_owned(),
         _ => "is wrong".to_owned(),
     }
+}
+
+fn is_empty(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty())
 }
 
 fn what_it_wants(argument: &Arg, error: &clap::Error) -> String {
@@ -161,6 +212,9 @@ impl fmt::Display for NotAValue {
 impl std::error::Error for NotAValue {}
 
 const WANTS_DURATION: NotAValue = NotAValue("not a duration like 500ms, 10s, 5m or 2h");
+const WANTS_SOME_TIME: NotAValue = NotAValue("not a duration above zero like 500ms, 10s, 5m or 2h");
+const WANTS_SOME_BYTES: NotAValue = NotAValue("not a size above zero like 4096, 64KiB or 16MiB");
+const WANTS_SOME: NotAValue = NotAValue("not a whole number above zero");
 const WANTS_BYTES: NotAValue = NotAValue("not a size like 4096, 64KiB, 16MiB or 1GiB");
 
 /// Reads a duration with its unit: `500ms`, `10s`, `5m`, `2h`. For `#[arg(value_parser =
@@ -189,6 +243,21 @@ pub fn byte_size(text: &str) -> Result<usize, NotAValue> {
         _ => return Err(WANTS_BYTES),
     };
     number.checked_mul(factor).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(WANTS_BYTES)
+}
+
+/// Reads a duration of which some is needed.
+pub fn some_duration(text: &str) -> Result<Duration, NotAValue> {
+    duration(text).ok().filter(|duration| !duration.is_zero()).ok_or(WANTS_SOME_TIME)
+}
+
+/// Reads a number of bytes of which some are needed.
+pub fn some_byte_size(text: &str) -> Result<usize, NotAValue> {
+    byte_size(text).ok().filter(|bytes| *bytes > 0).ok_or(WANTS_SOME_BYTES)
+}
+
+/// Reads a number of things of which some are needed.
+pub fn some(text: &str) -> Result<usize, NotAValue> {
+    text.parse().ok().filter(|number| *number > 0).ok_or(WANTS_SOME)
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {

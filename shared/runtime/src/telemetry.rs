@@ -10,12 +10,15 @@ use std::{
     str::FromStr,
 };
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// What the names of the crates of the house begin with.
+const OURS: &str = "configapi";
 
 /// How much is logged, and in which form. Flatten it into the settings of a process.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogSettings {
-    /// What is logged: a level (error, warn, info, debug, trace) or directives like
+    /// What is logged: a level (off, error, warn, info, debug, trace) or directives like
     /// info,configapi=debug
     #[arg(long = "log", env = "CONFIGAPI_LOG", value_name = "FILTER", default_value = "info")]
     #[arg(global = true)]
@@ -44,9 +47,22 @@ impl FromStr for LogFilter {
     type Err = WrongFilter;
 
     fn from_str(text: &str) -> Result<Self, WrongFilter> {
+        if !text.split(',').all(is_meant) {
+            return Err(WrongFilter);
+        }
         EnvFilter::try_new(text).map_err(|_| WrongFilter)?;
         Ok(Self(text.to_owned()))
     }
+}
+
+/// Whether a directive is more than a word that is no level, such as `warning`. To the filter any word is
+/// a place in some code of which all is logged, and nothing is of the rest, an error of the start included.
+fn is_meant(directive: &str) -> bool {
+    directive.parse::<LevelFilter>().is_ok()
+        || directive.contains(['=', '['])
+        || directive.contains("::")
+        || directive == OURS
+        || directive.strip_prefix(OURS).is_some_and(|rest| rest.starts_with('_'))
 }
 
 /// A filter that cannot be understood.

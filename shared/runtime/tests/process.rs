@@ -11,7 +11,7 @@ use std::{
 use configapi_runtime::{
     http::admin,
     metrics::Metrics,
-    settings,
+    process, settings,
     shutdown::{Exit, Lifecycle},
     telemetry,
 };
@@ -69,6 +69,26 @@ fn program_that_panics() {
     telemetry::init(&settings.log, "probe", "1.2.3").expect("telemetry");
     let _ = std::panic::catch_unwind(|| panic!("a fixed sentence"));
     let _ = std::panic::catch_unwind(|| panic!("a formatted {}", std::hint::black_box("secret")));
+}
+
+#[test]
+#[ignore = "a program for the tests below"]
+fn program_that_cannot_start() {
+    let settings = settings_of_the_program();
+    telemetry::init(&settings.log, "probe", "1.2.3").expect("telemetry");
+    process::cannot_start(&std::io::Error::other("there is no room"));
+}
+
+#[test]
+fn why_a_server_cannot_start_is_told_once_whatever_is_logged() {
+    for filter in ["off", "configapi_gateway=debug", "info"] {
+        let environment = [("CONFIGAPI_TEST_STORE", "memory:"), ("CONFIGAPI_LOG", filter)];
+        let ended = program("process::program_that_cannot_start", &environment);
+        let ended = ended.wait_with_output().expect("ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(said.matches("there is no room").count(), 1, "{filter}: {said}");
+        assert_eq!(said.matches("the server cannot start").count(), 1, "{filter}: {said}");
+    }
 }
 
 struct Running {

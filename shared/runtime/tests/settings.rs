@@ -82,6 +82,31 @@ fn a_wrong_setting_is_named_with_what_it_wants() {
 }
 
 #[test]
+fn a_word_that_is_no_level_is_no_filter() {
+    let memory = ["--store", "memory:"];
+    assert_eq!(
+        line(&[&memory[..], &["--log", "warning"]].concat()),
+        "probe: --log (CONFIGAPI_LOG): not a log filter like info or info,configapi=debug; \
+         it wants <FILTER>: What is logged: a level (off, error, warn, info, debug, trace) or \
+         directives like info,configapi=debug"
+    );
+    for filter in ["infoo", "info,warning", "[span]=info,infoo", "info, debug", "configapi=infoo"] {
+        let line = line(&[&memory[..], &["--log", filter]].concat());
+        assert!(line.contains("not a log filter"), "{filter}: {line}");
+    }
+    for filter in [
+        "off",
+        "WARN",
+        "info,configapi_gateway=debug",
+        "warn,configapi_gateway",
+        "error,hyper::proto",
+        "info,[span{a}]=debug,configapi",
+    ] {
+        read(&["--log", filter]).unwrap_or_else(|error| panic!("{filter}: {error:?}"));
+    }
+}
+
+#[test]
 fn a_missing_setting_is_named() {
     assert_eq!(
         line(&[]),

@@ -49,10 +49,15 @@ pub fn parse(text: &str, name: &str, namespace: &str) -> Result<Changes, Failure
     for (index, item) in items.into_iter().enumerate() {
         let command = parse_item(item)
             .and_then(|item| command(item, namespace))
-            .map_err(|why| bad(format!("command {} of the file: {why}", index + 1)))?;
+            .map_err(|why| bad(format!("{}: {why}", command_at(index))))?;
         commands.push(command);
     }
     Ok(Changes { commands, reason })
+}
+
+/// What a command is called in messages: people count from one.
+pub fn command_at(index: usize) -> String {
+    format!("command {} of the file", index + 1)
 }
 
 /// The commands, and the reason if there is one. Told by hand: the usual errors repeat what they

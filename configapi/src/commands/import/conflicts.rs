@@ -16,6 +16,9 @@ use crate::failure::Failure;
 /// Conflicts that are looked into; what a run before may have left on its way is less.
 pub const MAX_CONFLICTS: usize = 16_384;
 
+/// The most of a name that is repeated, in bytes: all of any that can be one.
+const MAX_NAMED_BYTES: usize = 512;
+
 const NONE_MADE: &str = "all changes are one: none of them was made";
 const RUN_AGAIN: &str = "run the same import again: what was written counts as unchanged";
 const CHANGED_MEANWHILE: &str =
@@ -68,6 +71,8 @@ pub async fn explained(
     queries: &Queries,
     planner: &Planner,
 ) -> Result<Outcome, Failure> {
+    // The server counts the changes, which nobody sees who looks at the file.
+    let failure = failure.with_commands_named(|index| request.commands.get(index).map(name_of));
     let Some(error) = failure.error() else { return Err(failure.with_hint(NONE_MADE)) };
     match error.reason {
         Reason::VersionConflict => {
@@ -80,6 +85,16 @@ pub async fn explained(
         }
         Reason::DeadlineExceeded | Reason::Internal => Err(failure.with_hint(RUN_AGAIN)),
         _ => Err(failure.with_hint(NONE_MADE)),
+    }
+}
+
+/// What a config is called where something is said of it. Not every text of a file is a name.
+fn name_of(command: &Command) -> String {
+    let end = command.name.floor_char_boundary(MAX_NAMED_BYTES);
+    match &command.name[..end] {
+        "" => "the config without a name".to_owned(),
+        name if end < command.name.len() => format!("{name}…"),
+        name => name.to_owned(),
     }
 }
 

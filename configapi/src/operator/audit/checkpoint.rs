@@ -1,7 +1,6 @@
 //! Where an audit worker stands, in a file that is whole at any moment: it is written beside, synced
 //! and renamed. Its form is a stored form: what was released is read for ever.
 
-use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::operator::verify::parse_hash;
+use crate::output::file::beside;
 
 /// What the file calls itself.
 const FORM: &str = "configapi-audit-checkpoint";
@@ -109,13 +109,6 @@ impl CheckpointFile {
         fs::rename(&self.draft, &self.path)?;
         File::open(&self.directory)?.sync_all()
     }
-}
-
-/// The same path with something after it.
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 fn text_of(checkpoint: &Checkpoint) -> String {

@@ -1,7 +1,7 @@
 //! Where the records of an audit go: stdout, a file or an HTTP endpoint. One of them, and what was
 //! typed wins over the environment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -26,7 +26,7 @@ struct Flags {
         env = "CONFIGAPI_AUDIT_ROTATE_BYTES",
         value_name = "BYTES",
         default_value = "64MiB",
-        value_parser = settings::byte_size
+        value_parser = settings::some_byte_size
     )]
     rotate_bytes: usize,
 
@@ -44,7 +44,7 @@ struct Flags {
         env = "CONFIGAPI_AUDIT_POST_TIMEOUT",
         value_name = "DURATION",
         default_value = "30s",
-        value_parser = settings::duration
+        value_parser = settings::some_duration
     )]
     post_timeout: Duration,
 
@@ -94,15 +94,21 @@ impl FromArgMatches for Destination {
     }
 }
 
-/// Says it as clap does, so that a flag and its variable are named: the one that no other command has.
+/// Says it as clap does, so that both flags and their variables are named.
 fn conflict() -> clap::Error {
     let mut error = clap::Error::new(ErrorKind::ArgumentConflict);
-    let post = ContextValue::String("--post <URL>".to_owned());
-    error.insert(ContextKind::InvalidArg, post);
+    let flag = |shown: &str| ContextValue::String(shown.to_owned());
+    error.insert(ContextKind::InvalidArg, flag("--file <PATH>"));
+    error.insert(ContextKind::PriorArg, flag("--post <URL>"));
     error
 }
 
 impl Destination {
+    /// The file that they go to, if they go to one.
+    pub fn file(&self) -> Option<&Path> {
+        self.0.file.as_deref()
+    }
+
     /// Where the records go. An endpoint that does not take them is not tried for ever by an audit that
     /// runs `once`.
     pub fn sink(&self, once: bool, board: &Board) -> Result<Box<dyn Sink>, Failure> {

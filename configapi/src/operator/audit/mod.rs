@@ -12,6 +12,7 @@ mod sink;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
@@ -52,7 +53,7 @@ pub struct AuditArguments {
     destination: Destination,
 
     /// Write the values too, not only their lengths
-    #[arg(long, env = "CONFIGAPI_AUDIT_INCLUDE_VALUES")]
+    #[arg(long, env = "CONFIGAPI_AUDIT_INCLUDE_VALUES", value_parser = BoolishValueParser::new())]
     include_values: bool,
 
     /// End once everything is written that was in the log at the start
@@ -71,6 +72,9 @@ pub struct AuditArguments {
 
 pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     arguments.store.must_last()?;
+    for target in arguments.destination.file().into_iter().chain([&*arguments.checkpoint]) {
+        arguments.store.must_not_be_kept_in(target)?;
+    }
     telemetry::init(&arguments.log, SERVICE, VERSION)
         .map_err(|error| Failure::usage(telemetry::chain(&error).to_string()))?;
     let life = Lifecycle::default();

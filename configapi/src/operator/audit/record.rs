@@ -9,6 +9,8 @@ use super::super::store::written;
 
 /// The version of the form.
 const FORM: u32 = 1;
+/// What the line of every record begins with.
+pub const BEGINNING: &[u8] = b"{\"audit\":";
 
 /// What happened to one config.
 #[derive(Serialize)]

@@ -103,6 +103,11 @@ impl Header {
         Lineage::from_rows(self.epochs.iter().map(start).collect())
     }
 
+    /// The hash of the last event, as it is written.
+    pub fn head_hash(&self) -> &str {
+        &self.head_hash
+    }
+
     /// The last position.
     pub fn head_position(&self) -> Position {
         Position(self.head_position)

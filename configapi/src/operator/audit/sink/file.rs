@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::super::checkpoint::beside;
+use super::super::record::BEGINNING;
 use super::{Delivery, Lines, Sink};
 use crate::failure::Failure;
+use crate::output::file::{beside, must_be_no_database};
 
 /// How much is read at once when the last whole line is looked for.
 const LOOK_BACK_BYTES: u64 = 64 << 10;
@@ -34,7 +35,7 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Opens the file, and cuts off what a crash left of a line. `keep` limits how many renamed
+    /// Opens the file, and cuts off what a crash left of a record. `keep` limits how many renamed
     /// files there are; none keeps them all.
     pub fn open(path: &Path, rotate_bytes: u64, keep: Option<usize>) -> Result<Self, Failure> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -137,11 +138,16 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::io(&format!("cannot {what} {path}"), error)
 }
 
-/// Opens a file for appending, after its last whole line, and takes it for this process.
+/// Opens a file for appending, after its last whole line, and takes it for this process. A file that is
+/// not one of records is left as it is: what follows its last line may be all that it holds.
 fn open_at_last_line(path: &Path) -> io::Result<(File, u64)> {
     let mut file = File::options().read(true).append(true).create(true).open(path)?;
     lock(&file)?;
-    let length = file.metadata()?.len();
+    let found = file.metadata()?;
+    if found.is_file() {
+        must_be_no_database(&mut file)?;
+    }
+    let length = found.len();
     let mut end = length;
     let mut chunk = Vec::new();
     while end > 0 {
@@ -156,6 +162,12 @@ fn open_at_last_line(path: &Path) -> io::Result<(File, u64)> {
         end = from;
     }
     if end < length {
+        let mut start = Vec::new();
+        file.seek(SeekFrom::Start(end))?;
+        (&mut file).take(BEGINNING.len() as u64).read_to_end(&mut start)?;
+        if !BEGINNING.starts_with(&start) {
+            return Err(io::Error::other("its last line is unfinished, and is no audit record"));
+        }
         tracing::warn!(bytes = length - end, "cutting off a line that a crash left unfinished");
         file.set_len(end)?;
         file.sync_all()?;

@@ -1,0 +1,93 @@
+//! Settings of servers and of an operator's commands: what is wrong with one is told in its own words.
+
+use crate::support::stored::written;
+use crate::support::{Serving, configapi};
+
+/// An address that is no machine's: a server that takes its settings ends there, and begins no store.
+const NOWHERE: &str = "192.0.2.1:1";
+
+/// The one line that a command with these settings ends with.
+#[track_caller]
+fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = configapi(arguments.iter().copied());
+    for (name, value) in environment {
+        command = command.env(name, value);
+    }
+    let ended = command.ends().failed_with(2);
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
+    ended.stderr.trim_end().to_owned()
+}
+
+#[test]
+fn what_is_wrong_is_told_in_the_words_of_the_command_that_was_typed() {
+    insta::assert_snapshot!(
+        refusal(&["audit", "--checkpoint", "c", "--keep", "3"], &[]),
+        @"configapi: --file (CONFIGAPI_AUDIT_FILE): is not set; it wants <PATH>: Append the records to this file instead of stdout"
+    );
+    insta::assert_snapshot!(
+        refusal(&["audit", "--checkpoint", "c", "--file", "a", "--post", "http://localhost"], &[]),
+        @"configapi: --file (CONFIGAPI_AUDIT_FILE): does not go with --post (CONFIGAPI_AUDIT_POST); it wants <PATH>: Append the records to this file instead of stdout"
+    );
+    insta::assert_snapshot!(
+        refusal(&["backup", ""], &[]),
+        @"configapi: <FILE>: is empty; it wants <FILE>: The path of the file; - is stdout"
+    );
+}
+
+#[test]
+fn a_variable_that_is_empty_is_none_for_a_server_too() {
+    let empty = [
+        "CONFIGAPI_SNAPSHOT_DIR",
+        "CONFIGAPI_SNAPSHOT_EVENTS",
+        "CONFIGAPI_LOG",
+        "CONFIGAPI_LOG_FORMAT",
+        "CONFIGAPI_OTLP_ENDPOINT",
+        "CONFIGAPI_GATEWAY_HOSTS",
+        "CONFIGAPI_GATEWAY_CORS_ORIGINS",
+        "CONFIGAPI_GATEWAY_TIMEOUT",
+    ];
+    let serving = Serving::start_within("memory:", &[], &empty.map(|name| (name, "")));
+    serving.configapi(["set", "a", "1"]).ends().succeeded();
+    // But no server begins with a store that nobody named.
+    let refused = refusal(&["serve", "--command-addr", NOWHERE], &[("CONFIGAPI_STORE", "")]);
+    assert!(refused.starts_with("configapi: --store (CONFIGAPI_STORE)"), "{refused}");
+}
+
+#[test]
+fn a_variable_says_yes_and_no_in_the_usual_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let audit = |name: &str, includes: &str| {
+        let checkpoint = directory.path().join(name).display().to_string();
+        configapi(["audit", "--once", "--store", &store, "--checkpoint", &checkpoint])
+            .env("CONFIGAPI_AUDIT_INCLUDE_VALUES", includes)
+            .ends()
+    };
+    for (includes, are_included) in
+        [("1", true), ("true", true), ("yes", true), ("0", false), ("false", false), ("no", false)]
+    {
+        let ended = audit(includes, includes).succeeded();
+        assert_eq!(ended.stdout.contains("é😀"), are_included, "{includes}: {ended:#?}");
+    }
+    assert!(!audit("none", "").succeeded().stdout.contains("é😀"));
+    audit("perhaps", "perhaps").failed_with(2);
+}
+
+#[test]
+fn a_limit_that_lets_nothing_through_is_refused() {
+    for (arguments, part) in [
+        (
+            &["serve", "--command-addr", NOWHERE, "--gateway-max-requests", "0"][..],
+            "not a whole number above zero",
+        ),
+        (
+            &["serve", "--command-addr", NOWHERE, "--gateway-timeout", "0s"],
+            "not a duration above zero",
+        ),
+        (&["audit", "--checkpoint", "c", "--rotate-bytes", "0"], "not a size above zero"),
+        (&["audit", "--checkpoint", "c", "--post-timeout", "0ms"], "not a duration above zero"),
+    ] {
+        let refused = refusal(arguments, &[]);
+        assert!(refused.contains(part), "{refused}");
+    }
+}
