@@ -146,7 +146,7 @@ impl EventLog for SqliteLog {
         let mut connection = writer.acquire().await.map_err(|error| not_begun(&error))?;
         self.file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
         let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
-        let (epoch, copy) = (head.epoch, recent.copy_of(events));
+        let (epoch, copy, file) = (head.epoch, recent.copy_of(events), Arc::clone(&self.file));
         let end = events.last().map_or(head.position, |row| row.position);
         to_the_end(async move {
             if chunks.len() == 1
@@ -162,6 +162,7 @@ impl EventLog for SqliteLog {
                 }
                 transaction.commit().await.map_err(|error| append_error(&error))?;
             }
+            file.check().map_err(|error| AppendError::Unknown(error.to_string()))?;
             recent.keep(epoch, copy);
             growth.grew_to(end);
             Ok(())
@@ -218,6 +219,7 @@ impl EventLog for SqliteLog {
             .await
             .map_err(|error| log_error(&error))?;
         transaction.commit().await.map_err(|error| log_error(&error))?;
+        self.file.check()?;
         // What was kept says in which epoch it was read.
         self.recent.keep(epoch, Vec::new());
         Ok(epoch)
