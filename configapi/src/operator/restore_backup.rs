@@ -74,7 +74,10 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
         ),
         error => store.failure(&error),
     })?;
-    let head = Restore { log, store: &store, backup: &backup }.run(reader).await?;
+    let restored =
+        Restore { log: Arc::clone(&log), store: &store, backup: &backup }.run(reader).await;
+    log.close().await;
+    let head = restored?;
     let record = Record::new()
         .with("store", store.store.to_string())
         .with("log_id", log_id.to_string())

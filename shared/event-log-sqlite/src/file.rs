@@ -63,6 +63,14 @@ impl OpenFile {
     pub(crate) fn check(&self) -> Result<(), LogError> {
         self.files.iter().try_for_each(Named::check)
     }
+
+    /// Whether SQLite may close the last connection, for which it moves the write-ahead log that it has
+    /// open into the file, and removes what has the log's name. It does so only if no other process has
+    /// the file open; whatever took a name may be what such a process left behind.
+    pub(crate) fn may_be_closed(&self) -> bool {
+        let [file, beside @ ..] = &self.files;
+        file.check().is_ok() && beside.iter().all(|it| it.check().is_ok() || it.is_missing())
+    }
 }
 
 /// The write-ahead log and its index. They are beside the file itself, not beside a link to it.
@@ -78,6 +86,10 @@ fn beside(path: &Path) -> io::Result<[PathBuf; 2]> {
 impl Named {
     fn at(path: PathBuf) -> Self {
         Self { path, number: OnceLock::new() }
+    }
+
+    fn is_missing(&self) -> bool {
+        matches!(self.path.try_exists(), Ok(false))
     }
 
     fn check(&self) -> Result<(), LogError> {
