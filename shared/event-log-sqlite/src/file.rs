@@ -73,6 +73,14 @@ impl OpenFile {
     }
 }
 
+/// Whether there is more than nothing in the file at this path, and nothing in a write-ahead log beside
+/// it. Nothing is opened: SQLite forgets its locks on a file that is closed under it.
+pub(crate) fn stands_alone(path: &Path) -> bool {
+    let holds_bytes = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    holds_bytes(path)
+        && !beside(path).is_ok_and(|[write_ahead_log, _]| holds_bytes(&write_ahead_log))
+}
+
 /// The write-ahead log and its index. They are beside the file itself, not beside a link to it.
 fn beside(path: &Path) -> io::Result<[PathBuf; 2]> {
     let path = std::fs::canonicalize(path)?.into_os_string();

@@ -67,7 +67,12 @@ impl SqliteLog {
     ) -> Result<(Arc<Self>, bool), LogError> {
         let place = Place::new(path);
         place.make_directory().await?;
+        let stands_alone = place.stands_alone();
         let writer = place.writer().await?;
+        if stands_alone && let Err(error) = schema::must_hold_a_log(&writer, &place).await {
+            writer.close().await;
+            return Err(error);
+        }
         let is_new = schema::prepare(&writer, &place, log_id, began_at).await?;
         let readers = place.readers().await?;
         Ok((Self::of(&place, Some(writer), readers)?, is_new))
