@@ -8,13 +8,14 @@ use clap::Parser;
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
 use configapi_command_service::{COMMAND_ADDR, CommandService, CommandSettings, FAILPOINTS};
+use configapi_event_log::EventLog;
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{failpoints, memory, process, settings, telemetry};
-use configapi_store::{Access, StoreUrl, open_patiently};
+use configapi_store::{Access, StoreUrl, close, open_patiently};
 
 /// Requests are many small allocations that are freed by another thread than made them; this one
 /// is made for that.
@@ -65,26 +66,32 @@ async fn start() -> ExitCode {
     }
     let life = Lifecycle::default();
     let started = run(settings, life.clone()).await;
-    process::live(life, started).await
+    process::live(life, started, close).await
 }
 
 async fn run(
     settings: Settings,
     life: Lifecycle,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Option<Arc<dyn EventLog>>, Box<dyn std::error::Error + Send + Sync>> {
     life.watch_signals()?;
     let metrics = Metrics::new("command-service", VERSION);
     trace::init(&settings.trace, "configapi-command-service", VERSION, &metrics)?;
     let listener = settings.command.command_addr.bind(COMMAND_ADDR).await?;
     let admin = settings.admin.start(&metrics, &life).await?;
     let opening = open_patiently(&settings.store, Access::Write, || SystemClock.now());
-    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
-    let service =
-        CommandService::start(log?, Arc::new(SystemClock), Limits::default(), &metrics, &life);
+    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(None) };
+    let log = log?;
+    let service = CommandService::start(
+        Arc::clone(&log),
+        Arc::new(SystemClock),
+        Limits::default(),
+        &metrics,
+        &life,
+    );
     admin.ready_as(Arc::new(service.readiness()));
     let life_of_server = life.clone();
     life.spawn_critical("command server", async move {
         service.serve(listener, &metrics, &life_of_server).await
     });
-    Ok(())
+    Ok(Some(log))
 }

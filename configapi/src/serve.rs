@@ -8,6 +8,7 @@ use std::sync::Arc;
 use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
 use configapi_command_service::{COMMAND_ADDR, CommandService, CommandSettings};
+use configapi_event_log::EventLog;
 use configapi_gateway::{GATEWAY_ADDR, Gateway, GatewaySettings, Upstreams};
 use configapi_proto::FILE_DESCRIPTOR_SET;
 use configapi_proto::v1::command_service_server::SERVICE_NAME as COMMAND_SERVICE;
@@ -22,7 +23,7 @@ use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{failpoints, process, settings};
-use configapi_store::{Access, StoreUrl, open_patiently};
+use configapi_store::{Access, StoreUrl, close, open_patiently};
 use tokio::net::TcpListener;
 
 const SERVICE: &str = "configapi";
@@ -89,7 +90,7 @@ pub async fn run(arguments: ServeArguments) -> ExitCode {
     };
     let life = Lifecycle::default();
     let started = start(&arguments, listeners, &life).await;
-    process::live(life, started).await
+    process::live(life, started, close).await
 }
 
 async fn bind(arguments: &ServeArguments) -> Result<Listeners, CannotListen> {
@@ -104,17 +105,22 @@ async fn start(
     arguments: &ServeArguments,
     listeners: Listeners,
     life: &Lifecycle,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Option<Arc<dyn EventLog>>, Box<dyn std::error::Error + Send + Sync>> {
     life.watch_signals()?;
     let metrics = Metrics::new(SERVICE, VERSION);
     trace::init(&arguments.trace, SERVICE, VERSION, &metrics)?;
     let opening = open_patiently(&arguments.store, Access::Write, || SystemClock.now());
-    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
+    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(None) };
     let log = log?;
 
     let queries = QueryService::start(Arc::clone(&log), &arguments.query, &metrics, life)?;
-    let commands =
-        CommandService::start(log, Arc::new(SystemClock), Limits::default(), &metrics, life);
+    let commands = CommandService::start(
+        Arc::clone(&log),
+        Arc::new(SystemClock),
+        Limits::default(),
+        &metrics,
+        life,
+    );
     let methods = methods(FILE_DESCRIPTOR_SET, &[COMMAND_SERVICE, QUERY_SERVICE])?;
     let edge = EdgeLayer::new(CallLimits::default(), &methods, &metrics);
     let commands_ready = Arc::new(commands.readiness());
@@ -134,7 +140,7 @@ async fn start(
         gateway.serve(listeners.gateway, &HttpLimits::default()).await;
         Ok::<_, std::convert::Infallible>(())
     });
-    Ok(())
+    Ok(Some(log))
 }
 
 /// Tells the person who started this where everything is.

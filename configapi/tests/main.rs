@@ -14,6 +14,7 @@ mod bulk;
 mod documents;
 mod epochs;
 mod failures;
+mod files;
 mod forms;
 mod healthchecks;
 mod help;

@@ -52,7 +52,7 @@ async fn start() -> ExitCode {
     }
     let life = Lifecycle::default();
     let started = run(settings, &life).await;
-    process::live(life, started).await
+    process::live(life, started, async |()| ()).await
 }
 
 async fn run(

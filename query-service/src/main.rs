@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use configapi_domain::Timestamp;
+use configapi_event_log::EventLog;
 use configapi_query_service::{FAILPOINTS, QUERY_ADDR, QueryService, QuerySettings};
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
@@ -13,7 +14,7 @@ use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{failpoints, memory, process, settings, telemetry};
-use configapi_store::{Access, StoreUrl, open_patiently};
+use configapi_store::{Access, StoreUrl, close, open_patiently};
 
 /// Requests are many small allocations that are freed by another thread than made them; this one
 /// is made for that.
@@ -64,13 +65,13 @@ async fn start() -> ExitCode {
     }
     let life = Lifecycle::default();
     let started = run(settings, life.clone()).await;
-    process::live(life, started).await
+    process::live(life, started, close).await
 }
 
 async fn run(
     settings: Settings,
     life: Lifecycle,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Option<Arc<dyn EventLog>>, Box<dyn std::error::Error + Send + Sync>> {
     life.watch_signals()?;
     let metrics = Metrics::new("query-service", VERSION);
     trace::init(&settings.trace, "configapi-query-service", VERSION, &metrics)?;
@@ -78,12 +79,13 @@ async fn run(
     let admin = settings.admin.start(&metrics, &life).await?;
     // A reader begins no log, so there is no time at which one would begin.
     let opening = open_patiently(&settings.store, Access::Read, Timestamp::default);
-    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(()) };
-    let service = QueryService::start(log?, &settings.query, &metrics, &life)?;
+    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(None) };
+    let log = log?;
+    let service = QueryService::start(Arc::clone(&log), &settings.query, &metrics, &life)?;
     admin.ready_as(Arc::new(service.readiness()));
     let life_of_server = life.clone();
     life.spawn_critical("query server", async move {
         service.serve(listener, &metrics, &life_of_server).await
     });
-    Ok(())
+    Ok(Some(log))
 }

@@ -63,7 +63,9 @@ pub async fn run(arguments: BeginEpochArguments) -> Result<(), Failure> {
     }
     let log = open(&store.store, Access::Write, now()).await;
     let log = log.map_err(|error| store.failure(&error))?;
-    let epoch = begin(&*log, &store, &found, least).await?;
+    let begun = begin(&*log, &store, &found, least).await;
+    log.close().await;
+    let epoch = begun?;
     let record = Record::new()
         .with("store", store.store.to_string())
         .with("log_id", log_id.to_string())

@@ -92,7 +92,10 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
         ),
         error => store.failure(&error),
     })?;
-    let head = Restore { log, store: &store, backup: &backup }.run(reader).await?;
+    let restored =
+        Restore { log: Arc::clone(&log), store: &store, backup: &backup }.run(reader).await;
+    log.close().await;
+    let head = restored?;
     print(&store, log_id, &head, output)
 }
 

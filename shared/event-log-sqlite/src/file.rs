@@ -1,16 +1,26 @@
-//! Whether the file that is open still is the one that its path names. One that was removed, or that
-//! another one took the place of, takes writes as ever, and all of them are lost with the process.
+//! Whether the files that are open still are those that their paths name: the database's own, and the
+//! write-ahead log and its index beside it, where SQLite keeps what was committed last. Any that was
+//! removed, or that another one took the place of, takes writes as ever, and all of them are lost with
+//! the process.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use configapi_event_log::LogError;
 
-/// The file that was opened.
+/// The files that were opened.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
+    files: [Named; 3],
+}
+
+/// A file, by the name that it was opened under.
+#[derive(Debug)]
+struct Named {
     path: PathBuf,
-    number: Number,
+    /// Known from when there was such a file.
+    number: OnceLock<Number>,
 }
 
 /// What makes a file that one, whatever its name. Its number is not given to another one as long as
@@ -37,16 +47,65 @@ impl Number {
 }
 
 impl OpenFile {
-    /// For the file at this path, once a connection has opened it.
+    /// For the database at this path, once a connection has read from it: that is when SQLite makes
+    /// the other two, if they are not there, and they stay until the last connection of any process is
+    /// closed. A copy that `VACUUM INTO` made has none until its first writer comes.
     pub(crate) fn at(path: &Path) -> Result<Self, LogError> {
-        let number = Number::of(path).map_err(|error| cannot_look_at(path, &error))?;
-        Ok(Self { path: path.to_owned(), number })
+        let [write_ahead_log, index] =
+            beside(path).map_err(|error| cannot_look_at(path, &error))?;
+        let open = Self { files: [path.to_owned(), write_ahead_log, index].map(Named::at) };
+        open.check()?;
+        Ok(open)
     }
 
-    /// Looks whether the path names it still. Costs a microsecond, so it is asked before each use.
+    /// Looks whether the paths name them still. Costs a few microseconds, so it is asked before each
+    /// use, and before a commit is told of.
     pub(crate) fn check(&self) -> Result<(), LogError> {
+        self.files.iter().try_for_each(Named::check)
+    }
+
+    /// Whether SQLite may close the last connection, for which it moves the write-ahead log that it has
+    /// open into the file, and removes what has the log's name. It does so only if no other process has
+    /// the file open; whatever took a name may be what such a process left behind.
+    pub(crate) fn may_be_closed(&self) -> bool {
+        let [file, beside @ ..] = &self.files;
+        file.check().is_ok() && beside.iter().all(|it| it.check().is_ok() || it.is_missing())
+    }
+}
+
+/// Whether there is more than nothing in the file at this path, and nothing in a write-ahead log beside
+/// it. Nothing is opened: SQLite forgets its locks on a file that is closed under it.
+pub(crate) fn stands_alone(path: &Path) -> bool {
+    let holds_bytes = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    holds_bytes(path)
+        && !beside(path).is_ok_and(|[write_ahead_log, _]| holds_bytes(&write_ahead_log))
+}
+
+/// The write-ahead log and its index. They are beside the file itself, not beside a link to it.
+fn beside(path: &Path) -> io::Result<[PathBuf; 2]> {
+    let path = std::fs::canonicalize(path)?.into_os_string();
+    Ok(["-wal", "-shm"].map(|end| {
+        let mut path = path.clone();
+        path.push(end);
+        path.into()
+    }))
+}
+
+impl Named {
+    fn at(path: PathBuf) -> Self {
+        Self { path, number: OnceLock::new() }
+    }
+
+    fn is_missing(&self) -> bool {
+        matches!(self.path.try_exists(), Ok(false))
+    }
+
+    fn check(&self) -> Result<(), LogError> {
         match Number::of(&self.path) {
-            Ok(number) if number == self.number => Ok(()),
+            Ok(number) if number == *self.number.get_or_init(|| number) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.number.get().is_none() => {
+                Ok(())
+            }
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(cannot_look_at(&self.path, &error))
             }

@@ -59,7 +59,12 @@ impl SqliteLog {
     async fn prepare(path: &Path, beginning: &Beginning) -> Result<(Arc<Self>, bool), LogError> {
         let place = Place::new(path);
         place.make_directory().await?;
+        let stands_alone = place.stands_alone();
         let writer = place.writer().await?;
+        if stands_alone && let Err(error) = schema::must_hold_a_log(&writer, &place).await {
+            writer.close().await;
+            return Err(error);
+        }
         let is_new = schema::prepare(&writer, &place, beginning).await?;
         let readers = place.readers().await?;
         Ok((Self::of(&place, Some(writer), readers)?, is_new))
@@ -101,6 +106,20 @@ impl SqliteLog {
             .ok_or_else(|| LogError::Unusable("the log is open for reading only".to_owned()))
     }
 
+    /// Moves the write-ahead log into the file, as far as readers of other processes let it, so that
+    /// the file alone is the log; then closes it.
+    async fn put_in_order(&self) {
+        self.readers.close().await;
+        let Some(writer) = &self.writer else { return };
+        if self.file.check().is_ok() {
+            // The limit is for who holds the file still; it is no fault that somebody does.
+            let _ = sqlx::raw_sql(CHECKPOINT).execute(writer).await;
+        }
+        if self.file.may_be_closed() {
+            writer.close().await;
+        }
+    }
+
     /// Begins a transaction that writes.
     async fn begin_writing(&self) -> Result<Transaction<'static, Sqlite>, LogError> {
         let transaction = self.writer()?.begin_with(BEGIN).await;
@@ -138,7 +157,7 @@ impl EventLog for SqliteLog {
         let mut connection = writer.acquire().await.map_err(|error| not_begun(&error))?;
         self.file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
         let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
-        let (epoch, copy) = (head.epoch, recent.copy_of(events));
+        let (epoch, copy, file) = (head.epoch, recent.copy_of(events), Arc::clone(&self.file));
         let end = events.last().map_or(head.position, |row| row.position);
         to_the_end(async move {
             if chunks.len() == 1
@@ -154,6 +173,7 @@ impl EventLog for SqliteLog {
                 }
                 transaction.commit().await.map_err(|error| append_error(&error))?;
             }
+            file.check().map_err(|error| AppendError::Unknown(error.to_string()))?;
             recent.keep(epoch, copy);
             growth.grew_to(end);
             Ok(())
@@ -206,11 +226,22 @@ impl EventLog for SqliteLog {
         let start = EpochStart { epoch, first_position: head.position.next() };
         schema::begin_epoch(&mut transaction, start).await?;
         transaction.commit().await.map_err(|error| log_error(&error))?;
+        self.file.check()?;
         // What was kept says in which epoch it was read.
         self.recent.keep(epoch, Vec::new());
         Ok(epoch)
     }
+
+    async fn close(&self) {
+        let _ = tokio::time::timeout(MAX_CLOSE_WAIT, self.put_in_order()).await;
+    }
 }
+
+/// Moves all there is into the file, and empties the write-ahead log; waits a second for others.
+const CHECKPOINT: &str = "PRAGMA busy_timeout = 1000; PRAGMA wal_checkpoint(TRUNCATE)";
+
+/// How long putting in order may take. A process that is told to end has little time.
+const MAX_CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// Takes the write lock at once: a transaction that reads first could not get it later.
 const BEGIN: &str = "BEGIN IMMEDIATE";

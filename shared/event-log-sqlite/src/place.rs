@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use crate::fault::{is_busy, log_error};
-use crate::file::OpenFile;
+use crate::file::{self, OpenFile};
 
 /// How long a connection waits for a lock that another process holds.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -49,6 +49,11 @@ impl Place {
 
     pub(crate) fn exists(&self) -> bool {
         self.path.exists()
+    }
+
+    /// Whether what the file holds must be a log: nobody who begins one leaves it so.
+    pub(crate) fn stands_alone(&self) -> bool {
+        file::stands_alone(&self.path)
     }
 
     pub(crate) fn shown(&self) -> std::path::Display<'_> {

@@ -1,5 +1,7 @@
 //! The schema of the file: made, brought up to date, or refused if a newer program made it.
 
+use std::time::{Duration, Instant};
+
 use configapi_event_log::{Beginning, EpochStart, LogError, genesis};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, Connection, SqlSafeStr};
@@ -13,6 +15,11 @@ const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_log.sql")];
 
 /// "CfgA": says that a file is ours, in the header, where SQLite keeps such marks.
 const APPLICATION_ID: i64 = 0x4366_6741;
+
+/// How long another process may take from making a file to beginning a log in it.
+const MAX_BEGINNING: Duration = Duration::from_secs(2);
+/// The pause between two looks at what it does.
+const BEGINNING_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the header of a file says.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,6 +60,24 @@ pub(crate) async fn prepare(
     run(&mut transaction, AssertSqlSafe(version)).await?;
     transaction.commit().await.map_err(|error| log_error(&error))?;
     Ok(done == 0)
+}
+
+/// For a file in which no log may begin, because it had something in it. Somebody else may be about to
+/// begin one in it, so it is given a moment.
+pub(crate) async fn must_hold_a_log(pool: &SqlitePool, place: &Place) -> Result<(), LogError> {
+    let mut connection = pool.acquire().await.map_err(|error| log_error(&error))?;
+    let looked_at = Instant::now();
+    while found(&mut connection, place).await? == Found::Empty {
+        if looked_at.elapsed() > MAX_BEGINNING {
+            return Err(LogError::Unusable(format!(
+                "{} is an SQLite file without a log; its -wal may have been left behind: bring that \
+                 too, choose another path, or remove the file",
+                place.shown()
+            )));
+        }
+        tokio::time::sleep(BEGINNING_PAUSE).await;
+    }
+    Ok(())
 }
 
 /// For readers: the file must hold a log that this program knows.

@@ -49,6 +49,7 @@ impl Turn for SqliteTurn {
                 send(&mut transaction, chunk).await?;
             }
             transaction.commit().await.map_err(|error| append_error(&error))?;
+            file.check().map_err(|error| AppendError::Unknown(error.to_string()))?;
             recent.keep(epoch, copy);
             growth.grew_to(end);
             Ok(())

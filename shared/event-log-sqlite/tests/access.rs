@@ -2,7 +2,7 @@
 
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::Timestamp;
-use configapi_event_log::{AppendError, EventLog, LogError};
+use configapi_event_log::{AppendError, Beginning, EventLog, LogError};
 use configapi_event_log_sqlite::SqliteLog;
 
 use crate::suite::{InFile, NOW};
@@ -88,6 +88,54 @@ async fn a_file_of_another_program_is_refused_and_left_alone() {
     std::fs::write(&noise, b"no database at all, only some text that is long enough").unwrap();
     let error = SqliteLog::open(&noise, NOW).await.unwrap_err();
     assert!(matches!(error, LogError::Unusable(_)), "{error}");
+}
+
+#[tokio::test]
+async fn no_log_begins_in_a_file_whose_write_ahead_log_was_left_behind() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let copy = file.directory.path().join("copy.db");
+    std::fs::copy(file.path(), &copy).unwrap();
+    let wal = |path: &std::path::Path| path.with_extension("db-wal");
+    // A reader may have made an empty one by looking.
+    for is_empty in [false, true] {
+        if is_empty {
+            std::fs::write(wal(&copy), b"").unwrap();
+        }
+        let beginning = Beginning::new_at(NOW);
+        let begin = SqliteLog::begin(&copy, &beginning);
+        let (opened, begun) = tokio::join!(SqliteLog::open(&copy, NOW), begin);
+        for error in [opened.unwrap_err(), begun.unwrap_err()] {
+            let LogError::Unusable(text) = &error else { panic!("not unusable: {error}") };
+            assert!(text.contains("its -wal may have been left behind"), "{text}");
+        }
+    }
+    std::fs::copy(wal(&file.path()), wal(&copy)).unwrap();
+    let copied = SqliteLog::open(&copy, NOW).await.unwrap();
+    assert_eq!(copied.identity().await, log.identity().await);
+
+    let empty = file.directory.path().join("empty.db");
+    std::fs::write(&empty, b"").unwrap();
+    SqliteLog::open(&empty, NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_in_which_another_process_is_about_to_begin_a_log_is_waited_for() {
+    let file = InFile::fresh().await;
+    std::fs::create_dir_all(file.path().parent().unwrap()).unwrap();
+    let mut other = console_making(&file.path()).await;
+    run(&mut other, "PRAGMA journal_mode = WAL").await.unwrap();
+    let path = file.path();
+    let opening = tokio::spawn(async move { SqliteLog::open(&path, NOW).await });
+    while !file.path().with_extension("db-shm").exists() {
+        assert!(!opening.is_finished(), "it did not wait");
+        tokio::task::yield_now().await;
+    }
+    let log = include_str!("../migrations/0001_log.sql");
+    let marks = format!("PRAGMA application_id = {}; PRAGMA user_version = 1", 0x4366_6741);
+    run(&mut other, &format!("BEGIN; {log}; {marks}; COMMIT")).await.unwrap();
+    let opened = opening.await.unwrap();
+    assert!(opened.is_ok(), "{opened:?}");
 }
 
 async fn console_making(path: &std::path::Path) -> sqlx::SqliteConnection {

@@ -1,9 +1,10 @@
 //! What is promised about the disk is asked of the database.
 
-use configapi_event_log::EventLog;
+use std::time::Duration;
+
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::Position;
-use configapi_event_log::{AppendError, PageLimit};
+use configapi_event_log::{AppendError, EventLog, Head, LogError, PageLimit};
 use configapi_event_log_sqlite::SqliteLog;
 
 use crate::suite::{InFile, NOW};
@@ -70,4 +71,72 @@ async fn a_row_that_is_no_event_is_told_as_corrupt() {
     run(&mut console, "UPDATE events SET part_size = 1 << 40 WHERE position = 2").await.unwrap();
     let error = log.read(Position::GENESIS, PageLimit::TAIL).await.unwrap_err();
     assert!(error.to_string().starts_with("the log is corrupt at position 2"), "{error}");
+}
+
+/// What the file has by itself, without the write-ahead log.
+async fn of_the_file_alone(file: &InFile, name: &str) -> Result<Head, LogError> {
+    let copy = file.directory.path().join(name);
+    std::fs::copy(file.path(), &copy).unwrap();
+    SqliteLog::open_for_reading(&copy).await?.head().await
+}
+
+#[tokio::test]
+async fn a_log_that_was_closed_is_all_in_its_file() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let reader = SqliteLog::open_for_reading(&file.path()).await.unwrap();
+    let head = log.head().await.unwrap();
+    log.append(&head, &events(&head, 3)).await.unwrap();
+    let head = reader.head().await.unwrap();
+    assert_ne!(of_the_file_alone(&file, "open.db").await, Ok(head));
+    // The other one reads on, and is not in the way.
+    log.close().await;
+    assert_eq!(of_the_file_alone(&file, "closed.db").await, Ok(head));
+    assert_eq!(reader.head().await, Ok(head));
+    reader.close().await;
+    let again = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    assert_eq!(again.head().await, Ok(head));
+    again.close().await;
+    assert!(!file.path().with_extension("db-wal").exists());
+}
+
+#[tokio::test]
+async fn a_reader_in_the_middle_of_it_keeps_no_log_from_being_closed() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let mut console = console(&file.path()).await;
+    run(&mut console, "BEGIN; SELECT count(*) FROM events").await.unwrap();
+    let head = log.head().await.unwrap();
+    log.append(&head, &events(&head, 3)).await.unwrap();
+    let head = log.head().await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(4), log.close()).await;
+    assert!(closed.is_ok(), "it waits for the reader");
+    run(&mut console, "COMMIT").await.unwrap();
+    let again = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    assert_eq!(again.head().await, Ok(head));
+}
+
+#[tokio::test]
+async fn what_was_in_a_removed_write_ahead_log_is_in_the_file_once_it_was_closed() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let head = log.head().await.unwrap();
+    log.append(&head, &events(&head, 3)).await.unwrap();
+    let head = log.head().await.unwrap();
+    for end in ["db-wal", "db-shm"] {
+        std::fs::remove_file(file.path().with_extension(end)).unwrap();
+    }
+    log.close().await;
+    assert_eq!(of_the_file_alone(&file, "closed.db").await, Ok(head));
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_that_took_the_place_of_ours_is_left_alone() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let wal = file.path().with_extension("db-wal");
+    std::fs::rename(&wal, file.directory.path().join("aside")).unwrap();
+    std::fs::write(&wal, b"of another process").unwrap();
+    log.close().await;
+    assert_eq!(std::fs::read(&wal).unwrap(), b"of another process");
 }

@@ -101,3 +101,68 @@ async fn a_file_that_was_removed_or_replaced_is_neither_written_nor_read() {
     writer.append(&head, &rows).await.unwrap();
     assert_eq!(reader.head().await.unwrap().position, rows[0].position);
 }
+
+#[tokio::test]
+async fn nothing_is_written_once_the_write_ahead_log_was_removed_or_replaced() {
+    for end in ["-wal", "-shm"] {
+        let file = InFile::fresh().await;
+        let writer = SqliteLog::open(&file.path(), NOW).await.unwrap();
+        let reader = SqliteLog::open_for_reading(&file.path()).await.unwrap();
+        let head = writer.head().await.unwrap();
+        let rows = events(&head, 1);
+        let turn = writer.take_turn().await.unwrap();
+        let beside = |path: &Path| path.with_extension(format!("db{end}"));
+        let aside = file.directory.path().join("aside");
+        std::fs::rename(beside(&file.path()), &aside).unwrap();
+        let outcome = turn.append(&head, &rows).await;
+        assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+        for is_replaced in [false, true] {
+            if is_replaced {
+                std::fs::copy(&aside, beside(&file.path())).unwrap();
+            }
+            assert_refused(&writer, true).await;
+            assert_refused(&reader, false).await;
+            let outcome = writer.append(&head, &rows).await;
+            let Err(AppendError::Unavailable(text)) = outcome else { panic!("{outcome:?}") };
+            assert!(text.contains(end) && text.ends_with("restart the server"), "{text}");
+            let error = writer.begin_epoch(&head).await.unwrap_err();
+            assert!(matches!(error, LogError::Unusable(_)), "{error}");
+        }
+        std::fs::rename(&aside, beside(&file.path())).unwrap();
+        assert_eq!(writer.head().await.unwrap(), head, "a refused batch was written");
+        writer.append(&head, &rows).await.unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_log_is_opened_through_a_link_to_its_file() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let link = file.directory.path().join("link.db");
+    std::os::unix::fs::symlink(file.path(), &link).unwrap();
+    let linked = SqliteLog::open(&link, NOW).await.unwrap();
+    let head = log.head().await.unwrap();
+    linked.append(&head, &events(&head, 1)).await.unwrap();
+    assert_eq!(log.head().await, linked.head().await);
+}
+
+#[tokio::test]
+async fn a_copy_without_a_write_ahead_log_is_read_and_heeded_once_it_has_one() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let copy = file.directory.path().join("copy.db");
+    let vacuum = format!("VACUUM INTO '{}'", copy.display());
+    run(&mut console(&file.path()).await, &vacuum).await.unwrap();
+
+    let reader = SqliteLog::open_for_reading(&copy).await.unwrap();
+    assert!(!copy.with_extension("db-wal").exists());
+    assert_eq!(reader.head().await, log.head().await);
+    let writer = SqliteLog::open(&copy, NOW).await.unwrap();
+    let head = writer.head().await.unwrap();
+    writer.append(&head, &events(&head, 1)).await.unwrap();
+    assert_eq!(reader.head().await, writer.head().await);
+    std::fs::remove_file(copy.with_extension("db-wal")).unwrap();
+    assert_refused(&writer, true).await;
+    assert_refused(&reader, false).await;
+}

@@ -97,6 +97,11 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     /// is the head of the log (somebody appended, or began an epoch first), nothing changes and the
     /// answer is [`LogError::Unavailable`].
     async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError>;
+
+    /// Leaves the store in order, within seconds: called once, by whoever opened the log, when nothing
+    /// is under way any more. What was acknowledged needs it not, so what hinders it is not told. Stores
+    /// that have nothing to put in order leave this as it is.
+    async fn close(&self) {}
 }
 
 /// A writer's turn at the head of the log.

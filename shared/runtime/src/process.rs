@@ -22,12 +22,19 @@ pub fn run<T>(main: impl Future<Output = T>) -> io::Result<T> {
     Ok(outcome)
 }
 
-/// The rest of a server's life after its start, or why it did not start; what the process ends with.
-pub async fn live(life: Lifecycle, started: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
-    if let Err(error) = started {
-        return cannot_start(&*error);
-    }
+/// The rest of a server's life after its start, or why it did not start; what the process ends with. What
+/// the start made is closed when all else has ended.
+pub async fn live<T>(
+    life: Lifecycle,
+    started: Result<T, Box<dyn Error + Send + Sync>>,
+    close: impl AsyncFnOnce(T),
+) -> ExitCode {
+    let made = match started {
+        Ok(made) => made,
+        Err(error) => return cannot_start(&*error),
+    };
     let exit = life.finish().await;
+    close(made).await;
     trace::finish().await;
     exit.into()
 }

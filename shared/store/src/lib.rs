@@ -4,5 +4,5 @@
 mod open;
 mod url;
 
-pub use open::{Access, begin, migrate, open, open_patiently};
+pub use open::{Access, begin, close, migrate, open, open_patiently};
 pub use url::{StoreUrl, WrongStoreUrl};

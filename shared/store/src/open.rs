@@ -70,7 +70,17 @@ pub async fn open_patiently(
 pub async fn migrate(url: &StoreUrl, now: Timestamp) -> Result<(), LogError> {
     match url {
         StoreUrl::Postgres(url) => configapi_event_log_postgres::migrate(url.expose()).await,
-        StoreUrl::Sqlite(_) | StoreUrl::Memory => open(url, Access::Write, now).await.map(|_| ()),
+        StoreUrl::Sqlite(_) | StoreUrl::Memory => {
+            open(url, Access::Write, now).await?.close().await;
+            Ok(())
+        }
+    }
+}
+
+/// Leaves the store of a server in order that has ended, if it was ever open.
+pub async fn close(opened: Option<Arc<dyn EventLog>>) {
+    if let Some(log) = opened {
+        log.close().await;
     }
 }
 

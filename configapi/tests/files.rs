@@ -1,0 +1,48 @@
+//! The file of SQLite as an operator handles it: copies it, and misses it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::operating::on_store;
+use crate::support::{Serving, configapi};
+
+fn store(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
+}
+
+/// A copy of the file alone, without what is beside it.
+fn copied(path: &Path) -> PathBuf {
+    let copy = path.with_extension("copy");
+    fs::copy(path, &copy).unwrap();
+    copy
+}
+
+/// Where the log ends that such a copy holds.
+fn head_of_the_file_alone(path: &Path) -> u64 {
+    let verified = on_store("verify", &store(&copied(path)), &[]).succeeded().json();
+    verified["head_position"].as_u64().unwrap()
+}
+
+#[test]
+fn a_server_that_has_ended_and_what_writes_a_store_leave_all_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let [log, restored, made] =
+        ["log.db", "restored.db", "made.db"].map(|name| directory.path().join(name));
+    let serving = Serving::start(&store(&log));
+    serving.configapi(["set", "a", "1"]).ends().succeeded();
+    assert_eq!(serving.ends(), Some(0));
+    assert_eq!(head_of_the_file_alone(&log), 1);
+
+    let backup = directory.path().join("backup.jsonl");
+    let backup = backup.to_str().unwrap();
+    configapi(["backup", "--store", &store(&log), backup]).ends().succeeded();
+    let to = ["restore-backup", "--store", &store(&restored), backup];
+    configapi(to).ends().succeeded();
+    assert_eq!(head_of_the_file_alone(&restored), 1);
+
+    on_store("migrate", &store(&made), &[]).succeeded();
+    assert_eq!(head_of_the_file_alone(&made), 0);
+    on_store("begin-epoch", &store(&made), &["--yes"]).succeeded();
+    let migrated = on_store("migrate", &store(&copied(&made)), &[]).succeeded().json();
+    assert_eq!(migrated["epoch"], 2);
+}
