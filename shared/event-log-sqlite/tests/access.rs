@@ -103,8 +103,8 @@ async fn no_log_begins_in_a_file_whose_write_ahead_log_was_left_behind() {
             std::fs::write(wal(&copy), b"").unwrap();
         }
         let new = Beginning::new_at(NOW);
-        let begin = SqliteLog::begin(&copy, &new);
-        let (opened, begun) = tokio::join!(SqliteLog::open(&copy, NOW), begin);
+        let other = SqliteLog::begin(&copy, &new);
+        let (opened, begun) = tokio::join!(SqliteLog::open(&copy, NOW), other);
         for error in [opened.unwrap_err(), begun.unwrap_err()] {
             let LogError::Unusable(text) = &error else { panic!("not unusable: {error}") };
             assert!(text.contains("its -wal may have been left behind"), "{text}");
