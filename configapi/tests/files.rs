@@ -46,3 +46,16 @@ fn a_server_that_has_ended_and_what_writes_a_store_leave_all_in_the_file() {
     let migrated = on_store("migrate", &store(&copied(&made)), &[]).succeeded().json();
     assert_eq!(migrated["epoch"], 2);
 }
+
+#[test]
+fn a_store_that_can_be_no_file_ends_the_server_and_the_operator_with_1() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let any = "127.0.0.1:0";
+    let serve = ["serve", "--store", &store, "--command-addr", any, "--query-addr", any];
+    let ended = configapi(serve.into_iter().chain(["--gateway-addr", any])).ends().failed_with(1);
+    let last = ended.stderr.lines().last().unwrap();
+    assert!(last.contains("cannot start") && last.contains("is a directory"), "{ended:#?}");
+    let ended = on_store("verify", &store, &[]).failed_with(1);
+    assert!(ended.stderr.contains("is a directory"), "{ended:#?}");
+}

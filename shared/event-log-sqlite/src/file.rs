@@ -82,7 +82,7 @@ pub(crate) fn stands_alone(path: &Path) -> bool {
 }
 
 /// The write-ahead log and its index. They are beside the file itself, not beside a link to it.
-fn beside(path: &Path) -> io::Result<[PathBuf; 2]> {
+pub(crate) fn beside(path: &Path) -> io::Result<[PathBuf; 2]> {
     let path = std::fs::canonicalize(path)?.into_os_string();
     Ok(["-wal", "-shm"].map(|end| {
         let mut path = path.clone();

@@ -10,6 +10,7 @@ mod packed;
 mod place;
 mod read;
 mod recent;
+mod rights;
 mod row;
 mod schema;
 mod turn;

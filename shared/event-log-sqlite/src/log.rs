@@ -59,6 +59,7 @@ impl SqliteLog {
     async fn prepare(path: &Path, beginning: &Beginning) -> Result<(Arc<Self>, bool), LogError> {
         let place = Place::new(path);
         place.make_directory().await?;
+        place.may_be_written()?;
         let stands_alone = place.stands_alone();
         let writer = place.writer().await?;
         if stands_alone && let Err(error) = schema::must_hold_a_log(&writer, &place).await {
@@ -74,7 +75,7 @@ impl SqliteLog {
     /// nothing: as long as there is no log, the answer is [`LogError::Unavailable`].
     pub async fn open_for_reading(path: &Path) -> Result<Arc<Self>, LogError> {
         let place = Place::new(path);
-        if !place.exists() {
+        if !place.may_be_read()? {
             let place = place.shown();
             let problem = format!("{place} is not there yet; its writer has to begin it");
             return Err(LogError::Unavailable(problem));

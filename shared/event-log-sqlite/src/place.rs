@@ -14,6 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::fault::{is_busy, log_error};
 use crate::file::{self, OpenFile};
+use crate::rights;
 
 /// How long a connection waits for a lock that another process holds.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -47,8 +48,14 @@ impl Place {
         Self { path: path.to_owned() }
     }
 
-    pub(crate) fn exists(&self) -> bool {
-        self.path.exists()
+    /// Whether the file is there; what keeps it from being read is an error.
+    pub(crate) fn may_be_read(&self) -> Result<bool, LogError> {
+        rights::to_read(&self.path)
+    }
+
+    /// What keeps the file from being written, or made, is an error.
+    pub(crate) fn may_be_written(&self) -> Result<(), LogError> {
+        rights::to_write(&self.path)
     }
 
     /// Whether what the file holds must be a log: nobody who begins one leaves it so.

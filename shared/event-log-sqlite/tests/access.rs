@@ -144,11 +144,57 @@ async fn console_making(path: &std::path::Path) -> sqlx::SqliteConnection {
     options.connect().await.unwrap()
 }
 
+/// What a place is refused for, to those who write and to those who read.
+async fn refused(path: &std::path::Path) -> [String; 2] {
+    let (write, read) = tokio::join!(SqliteLog::open(path, NOW), SqliteLog::open_for_reading(path));
+    [write.unwrap_err(), read.unwrap_err()].map(|error| {
+        assert!(matches!(error, LogError::Unusable(_)), "{error}");
+        error.to_string()
+    })
+}
+
 #[tokio::test]
 async fn a_place_where_no_file_can_be_is_refused() {
     let file = InFile::fresh().await;
-    let blocker = file.directory.path().join("file");
+    let directory = file.directory.path();
+    for text in refused(directory).await {
+        assert!(text.ends_with("is a directory"), "{text}");
+    }
+    let blocker = directory.join("file");
     std::fs::write(&blocker, b"").unwrap();
-    let error = SqliteLog::open(&blocker.join("log.db"), NOW).await.unwrap_err();
-    assert!(matches!(error, LogError::Unusable(_)), "{error}");
+    let [write, read] = refused(&blocker.join("log.db")).await;
+    assert!(write.contains("cannot make the directory"), "{write}");
+    assert!(read.contains("Not a directory"), "{read}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_place_that_the_system_refuses_is_told_with_its_reason() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let set = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let file = InFile::fresh().await;
+    let made = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    made.close().await;
+    let directory = file.path().parent().unwrap().to_owned();
+    set(&directory, 0o500);
+    // Nothing is refused to root.
+    let is_refused = std::fs::write(directory.join("probe"), b"").is_err();
+    if is_refused {
+        for path in [file.path(), directory.join("new.db")] {
+            let error = SqliteLog::open(&path, NOW).await.unwrap_err();
+            let LogError::Unusable(text) = &error else { panic!("not unusable: {error}") };
+            assert!(text.contains("cannot make files in") && text.contains("denied"), "{text}");
+        }
+        set(&directory, 0o700);
+        set(&file.path(), 0o400);
+        let error = SqliteLog::open(&file.path(), NOW).await.unwrap_err();
+        assert!(matches!(&error, LogError::Unusable(text) if text.contains("denied")), "{error}");
+        set(&file.path(), 0);
+        for text in refused(&file.path()).await {
+            assert!(text.contains("Permission denied"), "{text}");
+        }
+    }
+    set(&directory, 0o700);
 }
