@@ -26,9 +26,10 @@ pub(crate) fn to_write(path: &Path) -> Result<(), LogError> {
     }
     may("write", path, WRITE)?;
     for file in beside(path).map_err(|error| told("look at", path, &error))? {
-        match is_file(&file)? {
-            true => may("write", &file, WRITE)?,
-            false => may("make files in", directory_of(&file), MAKE)?,
+        if is_file(&file)? {
+            may("write", &file, WRITE)?;
+        } else {
+            may("make files in", directory_of(&file), MAKE)?;
         }
     }
     Ok(())
