@@ -1,11 +1,6 @@
 //! Large answers are taken in time or not at all, whatever their clients do.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{body::Bytes, http::Request};
 use configapi_runtime::{connections::ConnectionLimits, http::HttpLimits};
@@ -13,7 +8,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
@@ -91,60 +86,20 @@ async fn who_takes_a_few_bytes_now_and_then_does_not_keep_an_answer_for_ever() {
     }
 }
 
-/// A stream of which nothing is read any more after so many bytes.
-struct Frozen {
-    stream: TcpStream,
-    left: usize,
-}
-
-impl AsyncRead for Frozen {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.left == 0 {
-            return Poll::Pending;
-        }
-        let most = self.left.min(buffer.remaining());
-        let mut some = ReadBuf::new(buffer.initialize_unfilled_to(most));
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut some))?;
-        let read = some.filled().len();
-        buffer.advance(read);
-        self.left -= read;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Frozen {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 /// The beginning of an answer to a client over HTTP/2 that wants all of it at once, and takes nothing.
 async fn stuck(server: &HttpServer) -> hyper::Response<Incoming> {
     let window = u32::try_from(2 * LARGE_BYTES).expect("a window");
-    let stream = Frozen { stream: server.connect().await, left: 64 << 10 };
+    let (reading, writing) = server.connect().await.into_split();
+    // After so many bytes nothing is read any more: the other end of this never says anything.
+    let (nothing, silent) = tokio::io::duplex(1);
+    let stream = tokio::io::join(reading.take(64 << 10).chain(nothing), writing);
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(window)
         .initial_connection_window_size(window)
         .handshake(TokioIo::new(stream))
         .await
         .expect("a handshake");
-    tokio::spawn(connection);
+    tokio::spawn(async move { (connection.await, silent) });
     let request = Request::get("http://test/large").body(Empty::<Bytes>::new());
     soon(sender.send_request(request.expect("a request"))).await.expect("an answer")
 }
