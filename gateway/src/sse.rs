@@ -129,7 +129,8 @@ fn end_of_change(safe: Token, event: &Event, next: Option<&Event>) -> Option<Tok
     }
     let position = match next {
         _ if event.last_of_command => event.position,
-        // All events of a change have the same request id.
+        // All events of a change have the same request id. Two changes without one cannot be told apart:
+        // then there is no id, and who comes back is told of the first one again.
         Some(next) if next.request_id == event.request_id => return None,
         // The change ends somewhere before the next one that matches.
         Some(next) => next.position.saturating_sub(1).min(safe.position),

@@ -42,8 +42,8 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     /// Where the log ends, asked of the store now.
     async fn head(&self) -> Result<Head, LogError>;
 
-    /// As `head`, with what the same answer says of whether it may lag behind: for readers to whom a
-    /// head that is late is of no use. A store may become a standby at any time, and behind one
+    /// As `head`, with what the same answer says of whether it may lag behind: for those to whom a head
+    /// that is late is of no use, writers among them. A store may become a standby at any time, and behind one
     /// address there may be several. Stores that have no standbys leave this as it is.
     async fn standing(&self) -> Result<Standing, LogError> {
         Ok(Standing { head: self.head().await?, is_standby: false })
