@@ -17,6 +17,15 @@ macro_rules! lock_key {
 }
 pub(crate) use lock_key;
 
+/// The epoch that the log is in, as a part of a statement. An aggregate would take a step more, and
+/// be planned in another way.
+macro_rules! newest_epoch {
+    () => {
+        "(SELECT epoch FROM configapi.epochs ORDER BY epoch DESC LIMIT 1)"
+    };
+}
+pub(crate) use newest_epoch;
+
 /// The same, for statements that are put together at run time.
 pub(crate) const LOCK_KEY: &str = lock_key!();
 

@@ -17,7 +17,7 @@ use crate::append::append;
 use crate::dial::{Dialer, Purpose};
 use crate::hint::Hints;
 use crate::limits::{APPEND_BOUND, READER_CONNECTIONS, WRITER_CONNECTIONS};
-use crate::lineage::begin_epoch;
+use crate::lineage::{begin_epoch, newest_epoch};
 use crate::options::{Access, Target};
 use crate::page::Pages;
 use crate::pool::Pool;
@@ -26,10 +26,11 @@ use crate::trouble::Trouble;
 use crate::turn::PostgresTurn;
 use crate::wake::Watch;
 
-const HEAD: &str = "
-    SELECT position, hash, recorded_at, (SELECT max(epoch) FROM configapi.epochs),
-           pg_is_in_recovery()
-    FROM configapi.events ORDER BY position DESC LIMIT 1";
+const HEAD: &str = concat!(
+    "SELECT position, hash, recorded_at, ",
+    newest_epoch!(),
+    ", pg_is_in_recovery() FROM configapi.events ORDER BY position DESC LIMIT 1"
+);
 
 const IDENTITY: &str = "
     SELECT epoch, first_position,

@@ -11,6 +11,7 @@ use sqlx::postgres::PgArguments;
 
 use crate::copy::CopiedRows;
 use crate::limits::{MAX_SURPLUS_BYTES, MIN_CHUNK_ROWS};
+use crate::lineage::newest_epoch;
 use crate::pool::Lease;
 use crate::read::Bound;
 use crate::row::{Columns, EPOCH_COLUMN, columns, columns_of, decode, epoch, signed};
@@ -22,7 +23,9 @@ macro_rules! rows_from {
         concat!(
             "SELECT ",
             columns!(),
-            ", (SELECT max(epoch) FROM configapi.epochs) FROM configapi.events WHERE position >= "
+            ", ",
+            newest_epoch!(),
+            " FROM configapi.events WHERE position >= "
         )
     };
 }
