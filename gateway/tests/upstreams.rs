@@ -1,14 +1,20 @@
 //! Servers that come and go behind the gateway.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use configapi_event_log::EventLog;
 use configapi_gateway::UpstreamSettings;
+use configapi_runtime::http::HttpLimits;
 use configapi_runtime::settings::{NoSettings, parse_from};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::support::{
-    Ask, CommandServer, QueryServer, TestApp, eventually, gateway_to, memory_log,
+    Ask, CommandServer, QueryServer, TestApp, eventually, gateway_at, gateway_to, memory_log,
 };
 
 /// However long a server may take, an answer comes sooner than this.
@@ -45,6 +51,50 @@ async fn a_command_server_that_is_gone_is_told_quickly_and_comes_back_by_itself(
     eventually(async || put().got().await.status == 200).await;
     assert_eq!(app.get("/v1/config/a").got().await.body, "2");
     app.until_healthy().await;
+}
+
+/// Where somebody speaks HTTP/2 and goes away in the middle of the request that has this in it.
+async fn server_that_goes_away_at(needle: &'static str) -> SocketAddr {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                connection.write_all(&SETTINGS).await?;
+                let mut read = Vec::new();
+                while !read.windows(needle.len()).any(|window| window == needle.as_bytes()) {
+                    if connection.read_buf(&mut read).await? == 0 {
+                        break;
+                    }
+                }
+                Ok::<_, io::Error>(())
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_write_whose_server_goes_away_is_told_that_it_may_have_been_done_and_how_to_find_out() {
+    let log = memory_log();
+    let queries = QueryServer::start(&log, None).await;
+    let commands = server_that_goes_away_at("what-is-sent").await;
+    let command_url = format!("http://{commands}").parse().expect("a URL");
+    let settings = UpstreamSettings { command_url, query_url: vec![queries.url()] };
+    let app = gateway_at(&settings, HttpLimits::default()).await;
+
+    let put = app.put("/v1/config/a").header("idempotency-key", "k");
+    let got = put.json(&json!({"value": "what-is-sent"})).got_json().await;
+    assert_eq!((got.status, &got.json()["code"]), (503, &"OUTCOME_UNKNOWN".into()), "{}", got.body);
+    assert!(!got.header("retry-after").is_empty());
+    for sentence in ["title", "detail"] {
+        let sentence = got.json()[sentence].clone();
+        let words = sentence.as_str().unwrap_or_default();
+        assert!(words.contains("may or may not have been written"), "{sentence}");
+        assert!(words.contains("Idempotency-Key") && !words.contains("request id"), "{sentence}");
+    }
+    assert!(!got.body.contains("what-is-sent"), "values stay out of errors: {}", got.body);
 }
 
 #[tokio::test]

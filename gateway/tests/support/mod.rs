@@ -30,7 +30,7 @@ pub use self::events::{Event, Events};
 pub use self::got::{Ask, Got};
 pub use self::raw::{Raw, raw};
 pub use self::recorded::{Wishes, token_wished};
-pub use self::servers::{CommandServer, QueryServer, gateway_to, gateway_with};
+pub use self::servers::{CommandServer, QueryServer, gateway_at, gateway_to, gateway_with};
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

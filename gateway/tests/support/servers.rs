@@ -115,8 +115,13 @@ pub async fn gateway_with(
         command_url: commands.url(),
         query_url: queries.iter().map(|server| server.url()).collect(),
     };
+    gateway_at(&settings, http).await
+}
+
+/// A gateway to whatever is at these addresses.
+pub async fn gateway_at(settings: &UpstreamSettings, http: HttpLimits) -> TestApp {
     let life = Lifecycle::default();
-    let upstreams = Upstreams::remote(&settings);
+    let upstreams = Upstreams::remote(settings);
     let limits = GatewayLimits { timeout: Duration::from_secs(1), ..GatewayLimits::default() };
     let metrics = Metrics::new("test", "0");
     TestApp::before(upstreams, limits, http, metrics, life).await
