@@ -48,7 +48,7 @@ const OPENS_STORE: [&str; 7] =
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArguments),
+    Serve(Box<serve::ServeArguments>),
     Get(get::GetArguments),
     Set(set::SetArguments),
     Delete(delete::DeleteArguments),
@@ -107,7 +107,7 @@ pub fn command() -> clap::Command {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve(arguments) => return serve(arguments),
+        Command::Serve(arguments) => return serve(*arguments),
         Command::Get(arguments) => block_on(get::run(arguments)),
         Command::Set(arguments) => block_on(set::run(arguments)),
         Command::Delete(arguments) => block_on(delete::run(arguments)),

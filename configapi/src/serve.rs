@@ -9,7 +9,7 @@ use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
 use configapi_command_service::{COMMAND_ADDR, CommandService, CommandSettings};
 use configapi_event_log::EventLog;
-use configapi_gateway::{GATEWAY_ADDR, Gateway, GatewaySettings, Upstreams};
+use configapi_gateway::{GATEWAY_ADDR, Gateway, GatewaySettings, Starting, Upstreams};
 use configapi_proto::FILE_DESCRIPTOR_SET;
 use configapi_proto::v1::command_service_server::SERVICE_NAME as COMMAND_SERVICE;
 use configapi_proto::v1::query_service_server::SERVICE_NAME as QUERY_SERVICE;
@@ -17,6 +17,7 @@ use configapi_query_service::{QUERY_ADDR, QueryService, QuerySettings};
 use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::grpc::{CallLimits, methods};
 use configapi_runtime::http::HttpLimits;
+use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::listen::CannotListen;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
@@ -54,6 +55,9 @@ pub struct ServeArguments {
 
     #[command(flatten)]
     gateway: GatewaySettings,
+
+    #[command(flatten)]
+    admin: AdminSettings,
 
     #[command(flatten)]
     log: LogSettings,
@@ -109,9 +113,15 @@ async fn start(
     life.watch_signals()?;
     let metrics = Metrics::new(SERVICE, VERSION);
     trace::init(&arguments.trace, SERVICE, VERSION, &metrics)?;
+    let admin = arguments.admin.start(&metrics, life).await?;
+    let gateway = listeners.gateway.into_std()?;
+    let starting = TcpListener::from_std(gateway.try_clone()?)?;
+    let starting = Starting::serve(starting, admin.readiness(), &metrics, life);
     let opening = open_patiently(&arguments.store, Access::Write, || SystemClock.now());
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(None) };
     let log = log?;
+    let listeners = Listeners { gateway: TcpListener::from_std(gateway)?, ..listeners };
+    drop(starting);
 
     let queries = QueryService::start(Arc::clone(&log), &arguments.query, &metrics, life)?;
     let commands = CommandService::start(
@@ -123,10 +133,15 @@ async fn start(
     );
     let methods = methods(FILE_DESCRIPTOR_SET, &[COMMAND_SERVICE, QUERY_SERVICE])?;
     let edge = EdgeLayer::new(CallLimits::default(), &methods, &metrics);
-    let commands_ready = Arc::new(commands.readiness());
-    let upstreams =
-        Upstreams::in_process(commands.within(), commands_ready, queries.within(), &edge);
+    let upstreams = Upstreams::in_process(
+        commands.within(),
+        Arc::new(commands.readiness()),
+        queries.within(),
+        Arc::new(queries.readiness()),
+        &edge,
+    );
     let gateway = Gateway::new(upstreams, arguments.gateway.limits(), &metrics, life);
+    admin.ready_as(gateway.readiness());
     announce(&listeners, &arguments.store)?;
 
     let (of_command, of_query) = ((metrics.clone(), life.clone()), (metrics, life.clone()));

@@ -84,11 +84,7 @@ impl App {
     /// Whether reads can be answered. Writes may fail at the same time; reads shall not suffer
     /// from that.
     pub fn readiness(&self) -> Result<(), String> {
-        if self.upstreams.queries.any_up() {
-            Ok(())
-        } else {
-            Err("no query server can be reached".to_owned())
-        }
+        self.upstreams.queries.readiness()
     }
 }
 

@@ -26,6 +26,7 @@ mod reads;
 mod routes;
 mod settings;
 mod sse;
+mod starting;
 mod target;
 mod upstream;
 mod words;
@@ -35,4 +36,5 @@ pub use gateway::Gateway;
 pub use settings::{
     GATEWAY_ADDR, GatewayLimits, GatewaySettings, HostName, Origin, UpstreamSettings,
 };
+pub use starting::Starting;
 pub use upstream::{Ready, Upstreams};

@@ -9,5 +9,6 @@ mod full_disk;
 mod lifecycle;
 mod monitoring;
 mod own_writes;
+mod probes;
 mod surfaces;
 mod tour;

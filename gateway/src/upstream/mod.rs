@@ -82,11 +82,12 @@ impl Upstreams {
         commands: impl CommandService,
         commands_ready: Ready,
         queries: impl QueryService,
+        queries_ready: Ready,
         edge: &EdgeLayer,
     ) -> Self {
         Self {
             commands: Commands::local(commands, commands_ready, edge),
-            queries: Pool::local(queries, edge),
+            queries: Pool::local(queries, queries_ready, edge),
         }
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::queries::{Query, QueryMethods, QueryWay};
 use super::transport::Transport;
 use super::way::{Local, Way};
-use super::{Along, MAX_ANSWER_BYTES, monitor};
+use super::{Along, MAX_ANSWER_BYTES, Ready, monitor};
 
 /// A read is tried on at most this many servers.
 const MAX_ATTEMPTS: usize = 2;
@@ -30,6 +30,8 @@ pub(crate) struct Pool {
     members: Vec<Arc<Member>>,
     /// Those that are elsewhere, and over which way they are asked how they are.
     probed: Vec<(Arc<Member>, Transport)>,
+    /// What the one that is here says of itself.
+    known: Option<Ready>,
     next: AtomicUsize,
 }
 
@@ -82,10 +84,11 @@ impl Pool {
         pool
     }
 
-    pub fn local(service: impl QueryService, edge: &EdgeLayer) -> Self {
+    pub fn local(service: impl QueryService, ready: Ready, edge: &EdgeLayer) -> Self {
         let service: Arc<dyn QueryMethods> = Arc::new(service);
         let way = Way::Local(Local::new(service, edge.clone()));
-        Self { members: vec![Arc::new(Member::new(way))], ..Self::default() }
+        let members = vec![Arc::new(Member::new(way))];
+        Self { members, known: Some(ready), ..Self::default() }
     }
 
     pub fn watch_over(&self, life: &Lifecycle) {
@@ -95,9 +98,13 @@ impl Pool {
         }
     }
 
-    /// Whether at least one server is thought to be up.
-    pub fn any_up(&self) -> bool {
-        self.members.iter().any(|member| member.is_up())
+    /// Whether at least one server is thought to be up, or why the one that is here cannot serve.
+    pub fn readiness(&self) -> Result<(), String> {
+        match &self.known {
+            Some(ready) => ready(),
+            None if self.members.iter().any(|member| member.is_up()) => Ok(()),
+            None => Err("no query server can be reached".to_owned()),
+        }
     }
 
     /// Sends a query to a server, and to another one if the first cannot be reached or does not become

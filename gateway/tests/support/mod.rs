@@ -72,6 +72,7 @@ impl TestApp {
         let settings = QuerySettings::default();
         let queries = QueryService::start(Arc::clone(log), &settings, &metrics, &life)
             .expect("the query service starts");
+        let queries_ready = Arc::new(queries.readiness());
         let (recorded, wishes) = recorded::recorded(queries.within());
         let services = [COMMAND_SERVICE, QUERY_SERVICE];
         let methods = methods(FILE_DESCRIPTOR_SET, &services).expect("the contract is described");
@@ -80,6 +81,7 @@ impl TestApp {
             commands.within(),
             Arc::new(commands.readiness()),
             recorded,
+            queries_ready,
             &edge,
         );
         let app = Self::before(upstreams, limits, http, metrics, life).await;

@@ -49,11 +49,11 @@ impl AdminSettings {
     /// whoever asks learns that the process lives, though it may not be ready for long.
     pub async fn start(&self, metrics: &Metrics, life: &Lifecycle) -> Result<Admin, CannotListen> {
         let admin = Admin::default();
+        let told = Box::new(Readiness(admin.readiness()));
+        metrics.register(|registry| registry.register_collector(told));
         let Some(address) = &self.admin_addr else { return Ok(admin) };
         let listener = address.bind("--admin-addr (CONFIGAPI_ADMIN_ADDR)").await?;
-        let told = Box::new(Readiness(admin.ready()));
-        metrics.register(|registry| registry.register_collector(told));
-        let (metrics, life_of_server, ready) = (metrics.clone(), life.clone(), admin.ready());
+        let (metrics, life_of_server, ready) = (metrics.clone(), life.clone(), admin.readiness());
         life.spawn(async move { serve(listener, &metrics, &life_of_server, ready).await });
         Ok(admin)
     }
@@ -69,7 +69,8 @@ impl Admin {
         let _ = self.0.set(ready);
     }
 
-    fn ready(&self) -> Ready {
+    /// Says, whenever asked, whether the process is ready.
+    pub fn readiness(&self) -> Ready {
         let work = Arc::clone(&self.0);
         Arc::new(move || match work.get() {
             Some(ready) => ready(),

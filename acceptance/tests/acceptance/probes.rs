@@ -1,0 +1,134 @@
+//! What probes are told by everything in one process: as much as by servers of their own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use configapi_acceptance::chaos::proxy::{Behaviour, Proxy};
+use configapi_acceptance::{AllInOne, Binary, Process, WAIT_LIMIT, eventually};
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, RETRY_AFTER};
+use serde_json::Value;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, raw_sql};
+
+const PASSWORD: &str = "not-to-be-told";
+
+fn serve(store: &str, folder: &Path) -> Process {
+    let any = || "127.0.0.1:0".to_owned();
+    let settings = [
+        ("CONFIGAPI_STORE", store.to_owned()),
+        ("CONFIGAPI_COMMAND_ADDR", any()),
+        ("CONFIGAPI_QUERY_ADDR", any()),
+        ("CONFIGAPI_GATEWAY_ADDR", any()),
+        ("CONFIGAPI_ADMIN_ADDR", any()),
+    ];
+    Process::start(Binary::ConfigApi, &["serve"], &settings, folder.join("serve.log"))
+}
+
+async fn get(address: SocketAddr, page: &str) -> Option<(StatusCode, String)> {
+    let answer = reqwest::get(format!("http://{address}/{page}")).await.ok()?;
+    Some((answer.status(), answer.text().await.ok()?))
+}
+
+/// A new database on the server that `DATABASE_URL` names.
+async fn database() -> (String, PgConnectOptions) {
+    let Ok(url) = std::env::var("DATABASE_URL") else {
+        panic!("DATABASE_URL is not set: run this by `make test` or under `scripts/with-postgres`");
+    };
+    let server: PgConnectOptions = url.parse().unwrap();
+    let name = format!("configapi_probes_{}", uuid::Uuid::now_v7().simple());
+    let mut connection = server.clone().disable_statement_logging().connect().await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    raw_sql(create).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    (name, server)
+}
+
+#[tokio::test]
+async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_come_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (name, server) = database().await;
+    let host = format!("{}:{}", server.get_host(), server.get_port());
+    let upstream = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
+    let proxy = Proxy::start(upstream).await.unwrap();
+    proxy.behave(Behaviour { refuses: true, ..Behaviour::default() });
+    let (user, database) = (server.get_username(), proxy.address());
+    let store = format!("postgres://{user}:{PASSWORD}@{database}/{name}");
+    let mut process = serve(&store, folder.path());
+
+    let rest = process.address_of("starting").await;
+    for address in [rest, process.address_of("admin").await] {
+        assert_eq!(get(address, "livez").await.unwrap(), (StatusCode::OK, "ok\n".to_owned()));
+        let (status, why) = get(address, "readyz").await.unwrap();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(why, "starting: the store is not open yet\n");
+        let (_, page) = get(address, "metrics").await.unwrap();
+        assert_eq!(page.matches("\nconfigapi_ready 0\n").count(), 1, "{page}");
+    }
+    let client = reqwest::Client::new();
+    for path in ["v1/config/a", "v1/health", "v1/watch", "nowhere"] {
+        let asked = client.get(format!("http://{rest}/{path}")).header(ACCEPT, "application/json");
+        let answer = asked.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(answer.headers().contains_key(RETRY_AFTER), "{path}");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["code"], "UNAVAILABLE", "{path}");
+        assert_eq!(problem["detail"], "starting: the store is not open yet", "{path}");
+        assert_ne!(problem["request_id"], "", "{path}");
+    }
+
+    proxy.behave(Behaviour::default());
+    eventually("ready", || async {
+        get(rest, "readyz").await.filter(|(status, _)| *status == StatusCode::OK)
+    })
+    .await;
+    let (_, page) = get(rest, "metrics").await.unwrap();
+    assert_eq!(page.matches("\nconfigapi_ready 1\n").count(), 1, "{page}");
+    let (status, configs) = get(rest, "v1/config").await.unwrap();
+    assert_eq!((status, &*configs), (StatusCode::OK, "[]"));
+    process.terminate().await;
+    assert_eq!(process.wait(WAIT_LIMIT).await, Some(0), "{}", process.said());
+    assert!(!process.said().contains(PASSWORD), "{}", process.said());
+}
+
+#[tokio::test]
+async fn what_is_asked_to_end_before_its_store_is_there_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = format!("postgres://user@{}/none", nobody.local_addr().unwrap());
+    drop(nobody);
+    let mut process = serve(&store, folder.path());
+    let rest = process.address_of("starting").await;
+    assert_eq!(get(rest, "livez").await.unwrap().0, StatusCode::OK);
+    process.terminate().await;
+    assert_eq!(process.wait(WAIT_LIMIT).await, Some(0), "{}", process.said());
+}
+
+#[tokio::test]
+async fn what_may_not_serve_its_log_is_not_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("configapi.db");
+    let store = format!("sqlite:{}", file.display());
+    let mut system = AllInOne::start(&store, folder.path()).await;
+    system.rest().put("a", "1").await.unwrap();
+    system.process.terminate().await;
+    assert_eq!(system.process.wait(WAIT_LIMIT).await, Some(0));
+    let mut console = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
+    let edit = "DROP TRIGGER events_are_not_updated; \
+        UPDATE events SET metadata = '{\"actor\":\"nobody\"}' WHERE position = 1";
+    raw_sql(edit).execute(&mut console).await.unwrap();
+    console.close().await.unwrap();
+
+    let process = serve(&store, folder.path());
+    let rest = process.address_of("gateway").await;
+    let why = eventually("a reason", || async {
+        get(rest, "readyz").await.filter(|(_, why)| why.contains("hash chain"))
+    });
+    let (status, why) = why.await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{why}");
+    let (_, page) = get(rest, "metrics").await.unwrap();
+    assert!(page.contains("\nconfigapi_ready 0\n"), "{page}");
+    assert_eq!(get(rest, "v1/config/a").await.unwrap().0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get(rest, "livez").await.unwrap().0, StatusCode::OK);
+}
