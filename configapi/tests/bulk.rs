@@ -52,6 +52,30 @@ fn a_large_file_is_imported_and_exported_byte_for_byte() {
 }
 
 #[test]
+fn changes_of_which_too_much_is_recorded_for_one_can_be_made_one_by_one() {
+    let servers = Servers::start();
+    // Each such character takes six bytes in the log.
+    let value = "\u{1}".repeat(1_000_000);
+    let mut file = String::new();
+    for n in 0..6 {
+        writeln!(file, "N{n}='{value}'").unwrap();
+    }
+    let import = |more: &[&str]| {
+        let arguments = ["import", "-", "--form", "env", "--show", "0", "-o", "json"];
+        let arguments = arguments.iter().chain(more).copied();
+        servers.configapi(arguments).stdin(file.clone()).ends()
+    };
+    let refused = import(&[]).failed_with(1);
+    for part in ["commands: the events would weigh", "none of them was made", "--one-by-one"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert_eq!(events(&servers), 0);
+    let report = import(&["--one-by-one"]).succeeded().json();
+    assert_eq!((&report["written"], &report["as_one_change"]), (&6.into(), &false.into()));
+    assert_eq!(events(&servers), 6);
+}
+
+#[test]
 fn what_was_refused_is_counted_and_named_and_the_rest_is_done() {
     let servers = Servers::start();
     servers.set("n000007", "x");

@@ -21,6 +21,7 @@ mod help;
 mod operating;
 mod output;
 mod reads;
+mod rights;
 mod settings;
 mod targets;
 mod tracing;

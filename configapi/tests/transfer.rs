@@ -300,6 +300,19 @@ fn a_config_that_is_refused_among_others_is_named() {
 }
 
 #[test]
+fn a_name_that_is_none_is_refused_as_a_name_if_it_stands_alone_too() {
+    let servers = Servers::start();
+    for (name, wants) in
+        [("x".repeat(257), "must be 1 to 256 bytes, has 257"), ("a b".to_owned(), "may hold only ")]
+    {
+        let file = format!("{{\"{name}\": \"1\"}}");
+        let ended = servers.configapi(["import", "-"]).stdin(file).ends().failed_with(1);
+        let expected = format!("error: {name}: name: {wants}");
+        assert!(ended.stderr.contains(&expected), "{expected}: {ended:#?}");
+    }
+}
+
+#[test]
 fn a_file_that_names_a_config_twice_is_refused() {
     let servers = Servers::start();
     let file = "a=1\nb=2\na=3\n";

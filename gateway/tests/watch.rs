@@ -38,6 +38,30 @@ async fn changes_come_live_and_a_client_that_comes_back_misses_nothing() {
 }
 
 #[tokio::test]
+async fn a_client_that_cannot_set_headers_says_in_the_query_where_it_was() {
+    let app = TestApp::start().await;
+    for value in ["1", "2", "3"] {
+        app.set("a", value).await;
+    }
+    let next = async |request| Events::of(request).await.named("change").await.id;
+    for path in ["/v1/watch?initial=true&lastEventId=1-1", "/v1/watch?after=0&lastEventId=1-1"] {
+        assert_eq!(next(app.get(path)).await.as_deref(), Some("1-2"), "{path}");
+    }
+    // Who comes back repeats the URL; the header is of now.
+    let back = app.get("/v1/watch?lastEventId=1-1").header("last-event-id", "1-2");
+    assert_eq!(next(back).await.as_deref(), Some("1-3"));
+    assert_eq!(next(app.get("/v1/watch?after=0&lastEventId=")).await.as_deref(), Some("1-1"));
+    for (query, detail) in [
+        ("lastEventId=x", "lastEventId: must be the id of an event"),
+        ("lastEventId=1-1&lastEventId=1-2", "lastEventId: must be said only once"),
+    ] {
+        let refused = app.get(&format!("/v1/watch?{query}")).send().await.expect("an answer");
+        assert_eq!(refused.status(), 400, "{query}");
+        assert_eq!(refused.text().await.expect("a text"), detail);
+    }
+}
+
+#[tokio::test]
 async fn all_of_history_can_be_watched() {
     let app = TestApp::start().await;
     for value in ["1", "2", "3"] {

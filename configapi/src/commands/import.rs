@@ -41,8 +41,8 @@ const CHANGES_AHEAD: usize = 256;
 /// Set the configs of a namespace to what a file says
 ///
 /// Shows first what differs, then sets what differs and nothing else; configs that the file does
-/// not name are left alone. Up to 1,000 changes are one change, all or none; more are set one by
-/// one, each only if nobody changed it meanwhile. An import that was interrupted is repeated by
+/// not name are left alone. Up to 1,000 changes and 8 MiB of values are one change, all or none;
+/// more are set one by one, each only if nobody changed it meanwhile. An import that was interrupted is repeated by
 /// running it again: nothing is set twice. Deleted configs are refused: restore them first.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -70,6 +70,10 @@ pub struct ImportArguments {
     /// Do not ask before setting anything
     #[arg(short, long)]
     yes: bool,
+
+    /// Set one by one even what could be one change, all or none
+    #[arg(long)]
+    one_by_one: bool,
 
     /// How many differences to show
     #[arg(
@@ -123,8 +127,8 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     });
     let plan = {
         let (input, planner) = (Arc::clone(&input), Arc::clone(&planner));
-        let show = usize::from(arguments.show);
-        blocking(move || Plan::make(&input, &planner, show)).await?
+        let (show, one_by_one) = (usize::from(arguments.show), arguments.one_by_one);
+        blocking(move || Plan::make(&input, &planner, show, one_by_one)).await?
     };
     let format = arguments.output.format();
     Failure::unless_closed(print_differences(&plan, &planner, &state, &queries, format).await)?;

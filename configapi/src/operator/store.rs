@@ -31,10 +31,10 @@ pub struct StoreArguments {
 }
 
 impl StoreArguments {
-    /// Opens the log for reading; nothing is made and nothing is changed.
+    /// Opens the log for reading what is there; nothing is made and nothing is changed.
     pub async fn open_for_reading(&self) -> Result<Arc<dyn EventLog>, Failure> {
         self.must_last()?;
-        open(&self.store, Access::Read, now()).await.map_err(|error| self.failure(&error))
+        open(&self.store, Access::ReadOnce, now()).await.map_err(|error| self.failure(&error))
     }
 
     /// A log in memory would be gone before anybody could use it.

@@ -238,6 +238,17 @@ fn a_destination_that_was_typed_wins_over_one_of_the_environment() {
     assert_whole(&worker.records(), &store);
     assert!(got.try_recv().is_err());
 
+    // One that is wrong does no harm either, unless it counts.
+    std::fs::remove_file(worker.path("checkpoint")).unwrap();
+    std::fs::remove_file(worker.path("audit.jsonl")).unwrap();
+    let wrong = "ftp://s3cret";
+    worker.to_file(&["--once"]).env("CONFIGAPI_AUDIT_POST", wrong).ends().succeeded();
+    assert_whole(&worker.records(), &store);
+    let alone = worker.configapi(&["--once"]).env("CONFIGAPI_AUDIT_POST", wrong);
+    let refused = alone.ends().failed_with(2).stderr;
+    assert!(refused.contains("--post (CONFIGAPI_AUDIT_POST): is wrong"), "{refused}");
+    assert!(!refused.contains("s3cret"), "{refused}");
+
     let both_typed = worker.to_file(&["--post", &url]);
     let neither = worker.configapi(&[]).env("CONFIGAPI_AUDIT_FILE", &elsewhere);
     for both in [both_typed, neither.env("CONFIGAPI_AUDIT_POST", &url)] {

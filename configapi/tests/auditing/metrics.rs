@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Worker;
 use super::endpoint::{endpoint, listen};
 use crate::support::stored::written;
-use crate::support::{Running, Serving};
+use crate::support::{Running, Serving, database};
 
 const ADMIN: [&str; 2] = ["--admin-addr", "127.0.0.1:0"];
 
@@ -104,6 +104,33 @@ fn a_worker_that_wrote_everything_is_not_behind() {
     assert_eq!(metric(&admin, "configapi_audit_records_total"), "0");
     assert_eq!(metric(&admin, "configapi_audit_delivery_failures_total"), "0");
     // The log is asked twice a second.
+    until(&admin, "configapi_audit_lag_seconds", |it| it < 0.4);
+    stop(running);
+}
+
+#[test]
+fn a_worker_does_not_take_what_a_standby_has_for_all_there_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database::create();
+    database.plays_roles();
+    let serving = Serving::start(&database.url);
+    serving.configapi(["set", "first", "1"]).ends().succeeded();
+    drop(serving);
+    database.stands_by(true);
+    let running = Worker::new(&database.url, directory.path()).to_file(&ADMIN).starts();
+    let admin = admin_of(&running);
+    until(&admin, "configapi_audit_position", |it| it >= 1.0);
+    // It looks twice a second. All it knows is when the last event that it got was recorded.
+    let mut lag = 0.0;
+    while lag < 1.5 {
+        let next: f64 = metric(&admin, "configapi_audit_lag_seconds").parse().unwrap();
+        assert!(next >= lag, "the lag went from {lag} to {next}, and nothing more is known");
+        lag = next;
+        std::thread::sleep(PAUSE);
+    }
+    assert_eq!(ready(&admin, "ready"), 200);
+    // Who takes the writes knows that there are no more.
+    database.stands_by(false);
     until(&admin, "configapi_audit_lag_seconds", |it| it < 0.4);
     stop(running);
 }

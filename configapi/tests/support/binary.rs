@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -83,6 +84,20 @@ impl Configapi {
     pub fn in_directory(mut self, path: &Path) -> Self {
         self.command.current_dir(path);
         self
+    }
+
+    /// As somebody to whom the system may refuse something. None if there is nobody else here, or they
+    /// may not run the binary.
+    pub fn run_by_nobody(mut self) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return Some(self);
+        }
+        let (nobody, nogroup) = (65_534, 65_534);
+        self.command.uid(nobody).gid(nogroup);
+        let mut probe = Command::new(self.command.get_program());
+        let probe = probe.arg("--version").uid(nobody).gid(nogroup).stdout(Stdio::null());
+        let may_run = probe.current_dir("/").status().is_ok_and(|status| status.success());
+        may_run.then_some(self)
     }
 
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {

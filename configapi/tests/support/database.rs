@@ -35,9 +35,35 @@ pub fn create() -> Database {
 }
 
 impl Database {
+    /// Lets the server say to connections that are made from now on what [`Database::stands_by`] tells
+    /// it of whether it is a standby. It is none, and takes writes for as long as it says so.
+    pub fn plays_roles(&self) {
+        self.execute_within(
+            "CREATE SCHEMA played;
+             CREATE TABLE played.role AS SELECT false AS is_standby;
+             CREATE FUNCTION played.pg_is_in_recovery() RETURNS boolean LANGUAGE sql
+                 AS 'SELECT is_standby FROM played.role'",
+        );
+        let name = &self.name;
+        self.execute(&format!("ALTER DATABASE {name} SET search_path = played, pg_catalog"));
+    }
+
+    /// What a server that plays roles says from now on.
+    pub fn stands_by(&self, is_standby: bool) {
+        self.execute_within(&format!("UPDATE played.role SET is_standby = {is_standby}"));
+    }
+
     fn execute(&self, sql: &str) {
+        self.execute_on(&self.server, sql);
+    }
+
+    fn execute_within(&self, sql: &str) {
+        self.execute_on(&self.url, sql);
+    }
+
+    fn execute_on(&self, url: &str, sql: &str) {
         self.runtime.block_on(async {
-            let options: PgConnectOptions = self.server.parse().unwrap();
+            let options: PgConnectOptions = url.parse().unwrap();
             let mut connection = options.connect().await.unwrap();
             sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
         });

@@ -25,6 +25,8 @@ use crate::sse;
 use crate::target::Target;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// What replacements of the browsers' own client say it in.
+const LAST_EVENT: &str = "lastEventId";
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// Tells nginx not to hold events back.
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -46,11 +48,16 @@ pub(crate) struct WatchParams {
     #[serde(default, deserialize_with = "flag")]
     #[param(value_type = Option<Flag>, inline)]
     initial: bool,
+    /// The same as the header `Last-Event-ID`, for clients that cannot set one. The header is newer
+    /// where both are said: a client that comes back repeats its URL.
+    #[serde(rename = "lastEventId")]
+    #[param(rename = "lastEventId", value_type = Option<TokenText>, inline)]
+    last_event_id: Option<String>,
 }
 
 impl Parameters for WatchParams {
     const KNOWN: Option<&'static [&'static str]> =
-        Some(&["name", "prefix", "after", "initial", "consistency", "namespace"]);
+        Some(&["name", "prefix", "after", "initial", LAST_EVENT, "consistency", "namespace"]);
 }
 
 /// Where to go on.
@@ -97,7 +104,7 @@ pub(crate) async fn watch(
     let request = WatchRequest {
         namespace: target.one_namespace(),
         all_namespaces: target.all_namespaces,
-        start: start(&asked.headers, params.after.as_deref(), params.initial)?,
+        start: start(&asked.headers, &params)?,
         selection: selection(params.name, params.prefix, target.all_namespaces)?,
         progress_interval: prost_types::Duration::try_from(heartbeat).ok(),
         consistency: None,
@@ -159,18 +166,17 @@ fn not_begun(error: ApiError) -> ApiError {
 
 /// A client that comes back asks for the same URL as at first, so what it says about where it was
 /// counts for more.
-fn start(
-    headers: &HeaderMap,
-    after: Option<&str>,
-    initial: bool,
-) -> Result<Option<Start>, Problem> {
+fn start(headers: &HeaderMap, params: &WatchParams) -> Result<Option<Start>, Problem> {
+    const WANTS: &str = "must be the id of an event";
     if let Some(id) = only(headers, &LAST_EVENT_ID)?.filter(|id| !id.is_empty()) {
-        let text = id.to_str().unwrap_or_default();
-        return after_token(text)
-            .map(Some)
-            .ok_or_else(|| invalid_header(&LAST_EVENT_ID, "must be the id of an event"));
+        let start = after_token(id.to_str().unwrap_or_default());
+        return start.map(Some).ok_or_else(|| invalid_header(&LAST_EVENT_ID, WANTS));
     }
-    match (after, initial) {
+    if let Some(id) = params.last_event_id.as_deref().filter(|id| !id.is_empty()) {
+        let start = after_token(id);
+        return start.map(Some).ok_or_else(|| ApiError::invalid(LAST_EVENT, WANTS).into());
+    }
+    match (params.after.as_deref(), params.initial) {
         (Some(_), true) => Err(ApiError::invalid("initial", "does not go with after").into()),
         (None, true) => Ok(Some(Start::InitialState(InitialState {}))),
         (None, false) => Ok(None),

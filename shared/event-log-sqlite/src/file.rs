@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use configapi_event_log::LogError;
 
@@ -13,6 +14,26 @@ use configapi_event_log::LogError;
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     files: [Named; 3],
+    /// Set if it is read as one that nobody writes.
+    still: Option<Still>,
+}
+
+/// A file that nobody has open, as it was then. Whoever writes it makes a write-ahead log first, which
+/// stays until all of it is in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Still {
+    bytes: u64,
+    modified: SystemTime,
+}
+
+impl Still {
+    /// None if somebody may have the file at this path open, or had it open and did not end well.
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        let file = std::fs::metadata(path).ok()?;
+        let still = Self { bytes: file.len(), modified: file.modified().ok()? };
+        let is_missing = |path: &PathBuf| matches!(path.try_exists(), Ok(false));
+        beside(path).is_ok_and(|beside| beside.iter().all(is_missing)).then_some(still)
+    }
 }
 
 /// A file, by the name that it was opened under.
@@ -50,10 +71,10 @@ impl OpenFile {
     /// For the database at this path, once a connection has read from it: that is when SQLite makes
     /// the other two, if they are not there, and they stay until the last connection of any process is
     /// closed. A copy that `VACUUM INTO` made has none until its first writer comes.
-    pub(crate) fn at(path: &Path) -> Result<Self, LogError> {
+    pub(crate) fn at(path: &Path, still: Option<Still>) -> Result<Self, LogError> {
         let [write_ahead_log, index] =
             beside(path).map_err(|error| cannot_look_at(path, &error))?;
-        let open = Self { files: [path.to_owned(), write_ahead_log, index].map(Named::at) };
+        let open = Self { files: [path.to_owned(), write_ahead_log, index].map(Named::at), still };
         open.check()?;
         Ok(open)
     }
@@ -62,6 +83,17 @@ impl OpenFile {
     /// use, and before a commit is told of.
     pub(crate) fn check(&self) -> Result<(), LogError> {
         self.files.iter().try_for_each(Named::check)
+    }
+
+    /// For what was just read of it: that nobody wrote the file meanwhile, if it is read as one that
+    /// nobody writes.
+    pub(crate) fn check_still(&self) -> Result<(), LogError> {
+        let (Some(_), [file, ..]) = (self.still, &self.files) else { return Ok(()) };
+        if Still::at(&file.path) == self.still {
+            return Ok(());
+        }
+        let path = file.path.display();
+        Err(LogError::Unavailable(format!("{path} was opened to be written while it was read")))
     }
 
     /// Whether SQLite may close the last connection, for which it moves the write-ahead log that it has

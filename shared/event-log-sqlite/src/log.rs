@@ -16,7 +16,7 @@ use sqlx::{Sqlite, Transaction};
 
 use crate::append::{chunks, send};
 use crate::fault::{append_error, log_error, not_begun};
-use crate::file::OpenFile;
+use crate::file::{OpenFile, Still};
 use crate::growth::Growth;
 use crate::place::Place;
 use crate::read::Chunking;
@@ -68,29 +68,50 @@ impl SqliteLog {
         }
         let is_new = schema::prepare(&writer, &place, beginning).await?;
         let readers = place.readers().await?;
-        Ok((Self::of(&place, Some(writer), readers)?, is_new))
+        Ok((Self::of(&place, Some(writer), readers, None)?, is_new))
     }
 
     /// Opens the log in this file for reading only, beside another process that writes. Makes
     /// nothing: as long as there is no log, the answer is [`LogError::Unavailable`].
     pub async fn open_for_reading(path: &Path) -> Result<Arc<Self>, LogError> {
-        let place = Place::new(path);
-        if !place.may_be_read()? {
-            let place = place.shown();
-            let problem = format!("{place} is not there yet; its writer has to begin it");
-            return Err(LogError::Unavailable(problem));
-        }
+        let place = Self::place_to_read(path)?;
         let readers = place.readers().await?;
         schema::check(&readers, &place).await?;
-        Self::of(&place, None, readers)
+        Self::of(&place, None, readers, None)
+    }
+
+    /// As [`SqliteLog::open_for_reading`], for who reads once what is there and does not wait for more: a
+    /// file that nobody has open is read without the right to make files beside it too. As soon as
+    /// somebody writes it, reads of such a file are [`LogError::Unavailable`].
+    pub async fn open_to_read_once(path: &Path) -> Result<Arc<Self>, LogError> {
+        let place = Self::place_to_read(path)?;
+        let (readers, still) = match place.still_readers().await? {
+            Some((readers, still)) => (readers, Some(still)),
+            None => (place.readers().await.map_err(|error| refused(&place, error))?, None),
+        };
+        schema::check(&readers, &place).await?;
+        let log = Self::of(&place, None, readers, still)?;
+        log.file.check_still()?;
+        Ok(log)
+    }
+
+    fn place_to_read(path: &Path) -> Result<Place, LogError> {
+        let place = Place::new(path);
+        if place.may_be_read()? {
+            return Ok(place);
+        }
+        let place = place.shown();
+        let problem = format!("{place} is not there yet; its writer has to begin it");
+        Err(LogError::Unavailable(problem))
     }
 
     fn of(
         place: &Place,
         writer: Option<SqlitePool>,
         readers: SqlitePool,
+        still: Option<Still>,
     ) -> Result<Arc<Self>, LogError> {
-        let file = Arc::new(place.open_file()?);
+        let file = Arc::new(place.open_file(still)?);
         let growth = Growth::new(readers.clone(), writer.is_some());
         let (recent, chunking) = (Arc::default(), Arc::new(Chunking::new()));
         Ok(Arc::new(Self { writer, readers, file, growth, recent, chunking }))
@@ -99,6 +120,12 @@ impl SqliteLog {
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, LogError> {
         self.file.check()?;
         self.readers.acquire().await.map_err(|error| log_error(&error))
+    }
+
+    /// What was just read, if nobody wrote meanwhile where nobody may: even an error says nothing then.
+    fn still<T>(&self, read: Result<T, LogError>) -> Result<T, LogError> {
+        self.file.check_still()?;
+        read
     }
 
     fn writer(&self) -> Result<&SqlitePool, LogError> {
@@ -130,6 +157,14 @@ impl SqliteLog {
     }
 }
 
+/// For who does not wait until a writer makes what is missing.
+fn refused(place: &Place, error: LogError) -> LogError {
+    match (error, place.missing_to_read()) {
+        (LogError::Unavailable(_), Some(why)) => LogError::Unusable(why),
+        (error, _) => error,
+    }
+}
+
 /// Does what must not stop half-way because a caller went away.
 pub(crate) async fn to_the_end(
     work: impl Future<Output = Result<(), AppendError>> + Send + 'static,
@@ -143,11 +178,13 @@ pub(crate) async fn to_the_end(
 #[async_trait]
 impl EventLog for SqliteLog {
     async fn identity(&self) -> Result<Identity, LogError> {
-        read::identity(&mut *self.reader().await?).await
+        let identity = read::identity(&mut *self.reader().await?).await;
+        self.still(identity)
     }
 
     async fn head(&self) -> Result<Head, LogError> {
-        read::head(&mut *self.reader().await?).await
+        let head = read::head(&mut *self.reader().await?).await;
+        self.still(head)
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
@@ -190,7 +227,8 @@ impl EventLog for SqliteLog {
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
-        read::page(&mut *self.reader().await?, &self.chunking, from, limit).await
+        let page = read::page(&mut *self.reader().await?, &self.chunking, from, limit).await;
+        self.still(page)
     }
 
     fn at_hand(&self, from: Position, hash: Hash, limit: PageLimit) -> Option<Page> {
@@ -198,7 +236,8 @@ impl EventLog for SqliteLog {
     }
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
-        read::newest(&mut *self.reader().await?, streams, limit_bytes).await
+        let newest = read::newest(&mut *self.reader().await?, streams, limit_bytes).await;
+        self.still(newest)
     }
 
     async fn streams_at(
@@ -206,11 +245,13 @@ impl EventLog for SqliteLog {
         wanted: &[(&str, Point)],
         limit_bytes: usize,
     ) -> Result<Vec<Option<StoredEvent>>, LogError> {
-        read::streams_at(&mut *self.reader().await?, wanted, limit_bytes).await
+        let rows = read::streams_at(&mut *self.reader().await?, wanted, limit_bytes).await;
+        self.still(rows)
     }
 
     async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        read::requests(&mut *self.reader().await?, ids).await
+        let rows = read::requests(&mut *self.reader().await?, ids).await;
+        self.still(rows)
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {

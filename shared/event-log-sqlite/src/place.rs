@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use crate::fault::{is_busy, log_error};
-use crate::file::{self, OpenFile};
+use crate::file::{self, OpenFile, Still};
 use crate::rights;
 
 /// How long a connection waits for a lock that another process holds.
@@ -85,8 +85,8 @@ impl Place {
     }
 
     /// For the file, once it was opened.
-    pub(crate) fn open_file(&self) -> Result<OpenFile, LogError> {
-        OpenFile::at(&self.path)
+    pub(crate) fn open_file(&self, still: Option<Still>) -> Result<OpenFile, LogError> {
+        OpenFile::at(&self.path, still)
     }
 
     /// The one connection that writes.
@@ -119,8 +119,36 @@ impl Place {
 
     /// Connections that read, each read in its own snapshot.
     pub(crate) async fn readers(&self) -> Result<SqlitePool, LogError> {
-        let options = self.options().read_only(true);
-        pool(MAX_READERS).connect_with(options).await.map_err(|error| log_error(&error))
+        self.readers_by(self.options().read_only(true)).await.map_err(|error| match error {
+            // Of a right that is missing SQLite says no more than that it cannot open.
+            LogError::Unavailable(why) => {
+                LogError::Unavailable(rights::missing_to_read(&self.path).unwrap_or(why))
+            }
+            other => other,
+        })
+    }
+
+    /// A right that is missing to read the file as long as nobody has it open.
+    pub(crate) fn missing_to_read(&self) -> Option<String> {
+        rights::missing_to_read(&self.path)
+    }
+
+    /// Connections that read a file which nobody has open and beside which we may make none, if it is
+    /// one. SQLite then looks for no writer, so what they read holds only if the file is still the same.
+    pub(crate) async fn still_readers(&self) -> Result<Option<(SqlitePool, Still)>, LogError> {
+        let still = Still::at(&self.path).filter(|_| rights::missing_to_read(&self.path).is_some());
+        let Some(still) = still else { return Ok(None) };
+        let readers = self.readers_by(self.options().read_only(true).immutable(true)).await?;
+        Ok(Some((readers, still)))
+    }
+
+    async fn readers_by(&self, options: SqliteConnectOptions) -> Result<SqlitePool, LogError> {
+        // The file is not looked at before something is read from it.
+        let readers = pool(MAX_READERS).connect_with(options).await;
+        let readers = readers.map_err(|error| log_error(&error))?;
+        let read = sqlx::raw_sql("SELECT count(*) FROM sqlite_schema").execute(&readers).await;
+        read.map_err(|error| log_error(&error))?;
+        Ok(readers)
     }
 
     fn options(&self) -> SqliteConnectOptions {

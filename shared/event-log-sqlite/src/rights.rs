@@ -44,6 +44,18 @@ pub(crate) fn to_read(path: &Path) -> Result<bool, LogError> {
     Ok(true)
 }
 
+/// What keeps SQLite from reading a file that nobody has open, if that is a right of ours: it makes two
+/// files beside it, in which those who have it open tell each other what they do.
+pub(crate) fn missing_to_read(path: &Path) -> Option<String> {
+    let beside = beside(path).ok()?;
+    let missing = beside.iter().find(|file| !matches!(file.try_exists(), Ok(true)))?;
+    let Err(error) = may("make files in", directory_of(missing), MAKE) else { return None };
+    Some(format!(
+        "{error}; SQLite needs that to read a file that nobody has open: run this as the user whose \
+         file it is, or read a copy of it with its -wal, if there is one"
+    ))
+}
+
 fn is_file(path: &Path) -> Result<bool, LogError> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => {

@@ -2,7 +2,7 @@
 
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::Timestamp;
-use configapi_event_log::{AppendError, Beginning, EventLog, LogError};
+use configapi_event_log::{AppendError, Beginning, EventLog, Head, LogError};
 use configapi_event_log_sqlite::SqliteLog;
 
 use crate::suite::{InFile, NOW};
@@ -197,4 +197,63 @@ async fn a_place_that_the_system_refuses_is_told_with_its_reason() {
         }
     }
     set(&directory, 0o700);
+}
+
+/// What somebody finds who may read the file, and make nothing beside it: when it is opened, and after
+/// somebody else wrote it.
+#[cfg(target_os = "linux")]
+async fn found_without_rights(
+    path: std::path::PathBuf,
+    opened: std::sync::mpsc::Sender<Result<Head, LogError>>,
+    written: std::sync::mpsc::Receiver<()>,
+) -> Result<Head, LogError> {
+    let log = SqliteLog::open_to_read_once(&path).await;
+    let head = match &log {
+        Ok(log) => log.head().await,
+        Err(error) => Err(error.clone()),
+    };
+    opened.send(head).unwrap();
+    written.recv().unwrap();
+    log?.head().await
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_is_read_as_one_that_nobody_writes_is_not_believed_once_somebody_does() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::mpsc::channel;
+    let set = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let file = InFile::fresh().await;
+    let path = file.path();
+    let written = SqliteLog::open(&path, NOW).await.unwrap();
+    let head = written.head().await.unwrap();
+    written.close().await;
+    set(file.directory.path(), 0o755);
+    set(path.parent().unwrap(), 0o555);
+    let (opened, is_opened) = channel();
+    let (write, is_written) = channel();
+    let reading = {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            // Nothing is refused to root; this thread, and those that it starts, are somebody else.
+            if rustix::process::geteuid().is_root() {
+                let nobody = rustix::process::Uid::from_raw(65_534);
+                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(found_without_rights(path, opened, is_written))
+        })
+    };
+    assert_eq!(is_opened.recv().unwrap(), Ok(head));
+    set(path.parent().unwrap(), 0o755);
+    let writer = SqliteLog::open(&path, NOW).await.unwrap();
+    writer.append(&head, &events(&head, 1)).await.unwrap();
+    // All of it is in the file, and there is nothing beside it any more.
+    writer.close().await;
+    write.send(()).unwrap();
+    let error = reading.join().unwrap().unwrap_err();
+    let LogError::Unavailable(text) = &error else { panic!("not unavailable: {error}") };
+    assert!(text.ends_with("was opened to be written while it was read"), "{text}");
 }

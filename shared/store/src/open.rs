@@ -20,6 +20,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 pub enum Access {
     /// To follow it. Nothing is made and nothing is changed.
     Read,
+    /// To read once what is there, and to end then. Nothing is made and nothing is changed.
+    ReadOnce,
     /// To append to it. What is missing is made.
     Write,
 }
@@ -35,11 +37,12 @@ pub async fn open(
         StoreUrl::Sqlite(path) => match access {
             Access::Write => SqliteLog::open(path, now).await?,
             Access::Read => SqliteLog::open_for_reading(path).await?,
+            Access::ReadOnce => SqliteLog::open_to_read_once(path).await?,
         },
         StoreUrl::Postgres(url) => {
             let access = match access {
                 Access::Write => configapi_event_log_postgres::Access::ReadWrite,
-                Access::Read => configapi_event_log_postgres::Access::ReadOnly,
+                Access::Read | Access::ReadOnce => configapi_event_log_postgres::Access::ReadOnly,
             };
             Arc::new(PostgresLog::open(url.expose(), access).await?)
         }

@@ -20,6 +20,8 @@ pub const MAX_CONFLICTS: usize = 16_384;
 const MAX_NAMED_BYTES: usize = 512;
 
 const NONE_MADE: &str = "all changes are one: none of them was made";
+const IN_PARTS: &str = "what is recorded of them, the values before included, is too much for one \
+    change: --one-by-one makes each of them by itself; or import a part at a time, with --prefix";
 const RUN_AGAIN: &str = "run the same import again: what was written counts as unchanged";
 const CHANGED_MEANWHILE: &str =
     "somebody changed it meanwhile: run the same import again to see what differs now";
@@ -84,8 +86,16 @@ pub async fn explained(
             Err(Failure::from(ApiError::new(error.reason, message)).with_hint(RUN_AGAIN))
         }
         Reason::DeadlineExceeded | Reason::Internal => Err(failure.with_hint(RUN_AGAIN)),
+        Reason::InvalidArgument if is_too_much(error) => {
+            Err(failure.with_hint(NONE_MADE).with_hint(IN_PARTS))
+        }
         _ => Err(failure.with_hint(NONE_MADE)),
     }
+}
+
+/// Whether what is wrong is all of the changes together, not one of them.
+fn is_too_much(error: &ApiError) -> bool {
+    error.field_violations.iter().any(|violation| violation.field == "commands")
 }
 
 /// What a config is called where something is said of it. Not every text of a file is a name.

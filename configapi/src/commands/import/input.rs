@@ -12,6 +12,8 @@ use crate::commands::source::Source;
 use crate::failure::Failure;
 use crate::transfer::{Entry, FileForm, ReadError, read};
 
+/// The most bytes that a name has.
+const MAX_NAME_BYTES: usize = 256;
 /// Bytes that are read together.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -59,7 +61,9 @@ impl Input {
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(self.named_twice(twice[0])?);
         }
-        Ok(Survey { common_prefix: common.unwrap_or_default() })
+        let mut common_prefix = common.unwrap_or_default();
+        common_prefix.truncate(beginning_of_a_name(&common_prefix));
+        Ok(Survey { common_prefix })
     }
 
     /// Hands over what has to be changed, until no more is wanted.
@@ -111,4 +115,11 @@ impl Input {
         Ok(Failure::refused(format!("{}: {name} is named twice", self.name))
             .with_hint("nothing was written; keep the one that is meant"))
     }
+}
+
+/// How many bytes of this a name may begin with. What is no name is refused as one when it is to be
+/// set; to ask for what begins like it would be refused as a prefix that nobody gave.
+fn beginning_of_a_name(text: &str) -> usize {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./".contains(byte);
+    text.bytes().take(MAX_NAME_BYTES).take_while(is_allowed).count()
 }

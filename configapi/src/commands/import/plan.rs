@@ -12,7 +12,9 @@ use crate::transfer::{Entry, FileForm};
 
 /// The most commands that are one change.
 const MAX_ONE_CHANGE_COMMANDS: usize = 1_000;
-/// The most bytes of values that are one change: the request has to fit the server's limit.
+/// The most bytes of values that are one change: the request has to fit the server's limit. What the
+/// server records of it has a limit too, which only the server knows to be kept: it counts the values
+/// before and how the values are written.
 const MAX_ONE_CHANGE_BYTES: usize = 8 << 20;
 /// The longest part of a value that is kept to be shown, in bytes.
 const MAX_SHOWN_BYTES: usize = 1_024;
@@ -128,8 +130,13 @@ fn digest(digester: Digester, request: &SetRequest) -> Digester {
 
 impl Plan {
     /// Reads the whole file and compares.
-    pub fn make(input: &Input, planner: &Planner, show: usize) -> Result<Self, Failure> {
-        let mut plan = Self { small: Some(Vec::new()), ..Self::default() };
+    pub fn make(
+        input: &Input,
+        planner: &Planner,
+        show: usize,
+        one_by_one: bool,
+    ) -> Result<Self, Failure> {
+        let mut plan = Self { small: (!one_by_one).then(Vec::new), ..Self::default() };
         input.entries(&mut |entry| {
             plan.add(entry, planner, show);
             Ok(())

@@ -1,7 +1,9 @@
 //! Where the records of an audit go: stdout, a file or an HTTP endpoint. One of them, and what was
 //! typed wins over the environment.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -10,7 +12,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use configapi_runtime::settings;
 
 use super::board::Board;
-use super::sink::{FileSink, PostSink, PostUrl, Sink, StandardOutput};
+use super::sink::{FileSink, NotAPostUrl, PostSink, PostUrl, Sink, StandardOutput};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -36,7 +38,7 @@ struct Flags {
 
     /// POST the records to this URL instead, as lines of JSON; a status of 2xx takes them over
     #[arg(long, env = "CONFIGAPI_AUDIT_POST", value_name = "URL", hide_env_values = true)]
-    post: Option<PostUrl>,
+    post: Option<MaybePostUrl>,
 
     /// How long one POST may take
     #[arg(
@@ -57,6 +59,19 @@ struct Flags {
         requires = "post"
     )]
     post_authorization_file: Option<PathBuf>,
+}
+
+/// What is said of an endpoint. Whether it is one is asked once it counts: a variable that is wrong does no
+/// harm to what was typed in its place.
+#[derive(Debug, Clone)]
+struct MaybePostUrl(Result<PostUrl, NotAPostUrl>);
+
+impl FromStr for MaybePostUrl {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.parse()))
+    }
 }
 
 /// The flags after it was decided which of them counts. To clap a variable is as good as a flag, so
@@ -85,6 +100,9 @@ impl FromArgMatches for Destination {
                 (true, true) | (false, false) => return Err(conflict()),
             }
         }
+        if matches!(flags.post, Some(MaybePostUrl(Err(_)))) {
+            return Err(wrong(ErrorKind::ValueValidation, POST));
+        }
         Ok(Self(flags))
     }
 
@@ -94,12 +112,20 @@ impl FromArgMatches for Destination {
     }
 }
 
-/// Says it as clap does, so that both flags and their variables are named.
+/// The flags as clap shows them.
+const FILE: &str = "--file <PATH>";
+const POST: &str = "--post <URL>";
+
+/// Says it as clap does, so that the flag and its variable are named.
+fn wrong(kind: ErrorKind, flag: &str) -> clap::Error {
+    let mut error = clap::Error::new(kind);
+    error.insert(ContextKind::InvalidArg, ContextValue::String(flag.to_owned()));
+    error
+}
+
 fn conflict() -> clap::Error {
-    let mut error = clap::Error::new(ErrorKind::ArgumentConflict);
-    let flag = |shown: &str| ContextValue::String(shown.to_owned());
-    error.insert(ContextKind::InvalidArg, flag("--file <PATH>"));
-    error.insert(ContextKind::PriorArg, flag("--post <URL>"));
+    let mut error = wrong(ErrorKind::ArgumentConflict, FILE);
+    error.insert(ContextKind::PriorArg, ContextValue::String(POST.to_owned()));
     error
 }
 
@@ -117,7 +143,7 @@ impl Destination {
             (Some(path), _) => {
                 Ok(Box::new(FileSink::open(path, flags.rotate_bytes as u64, flags.keep)?))
             }
-            (None, Some(url)) => {
+            (None, Some(MaybePostUrl(Ok(url)))) => {
                 let sink = PostSink::new(
                     url.clone(),
                     flags.post_timeout,
@@ -127,7 +153,8 @@ impl Destination {
                 )?;
                 Ok(Box::new(sink))
             }
-            (None, None) => Ok(Box::new(StandardOutput)),
+            // One that is none was refused when the flags were read.
+            (None, None | Some(MaybePostUrl(Err(_)))) => Ok(Box::new(StandardOutput)),
         }
     }
 }

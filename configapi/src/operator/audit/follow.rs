@@ -4,16 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_event_log::domain::Position;
+use configapi_event_log::domain::{Position, Timestamp};
 use configapi_event_log::{
-    Epoch, EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail,
+    EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, Standing, StoredEvent, Tail,
     TailError, decode, log_id_of,
 };
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
-use super::checkpoint::{Checkpoint, CheckpointFile};
+use super::checkpoint::CheckpointFile;
+use super::place::Place;
 use super::record::Writing;
 use super::sink::{Delivery, Lines, Sink};
 use crate::failure::Failure;
@@ -70,31 +71,6 @@ pub struct Follower {
     sink: Box<dyn Sink>,
     include_values: bool,
     board: Board,
-}
-
-/// Where a follower stands, and whose log it is.
-struct Place {
-    writing: Writing,
-    lineage: Lineage,
-    epoch: Epoch,
-    tail: Tail,
-}
-
-impl Place {
-    fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            log_id: self.writing.log_id.to_string(),
-            epoch: self.epoch,
-            tail: self.tail.clone(),
-        }
-    }
-
-    /// The epoch that the event at this position was recorded in.
-    fn epoch_of(&self, position: Position) -> Epoch {
-        let starts = self.lineage.epochs().iter().rev();
-        let mut begun = starts.filter(|start| start.first_position <= position);
-        begun.next().map_or(Epoch::FIRST, |start| start.epoch)
-    }
 }
 
 impl Follower {
@@ -182,13 +158,23 @@ impl Follower {
         let mut tail = place.tail.clone();
         match tail.advance(page) {
             Ok(rows) if rows.is_empty() => {
-                self.board.complete_until(asked_at);
+                self.reached_end(&tail, asked_at).await?;
                 Ok(Step::Idle)
             }
             Ok(rows) => self.hand_over(place, &rows, stop).await,
             Err(TailError::AnchorGone { .. }) => self.lost_anchor(place, is_beyond_end).await,
             Err(error) => Err(self.fatal(&error.to_string())),
         }
+    }
+
+    /// There was no more to be read when the log was asked, at this time. Only who takes the writes
+    /// knows that there was none: a standby tells what it has replayed, however far behind it is.
+    async fn reached_end(&self, tail: &Tail, asked_at: Timestamp) -> Result<(), Trouble> {
+        let Standing { head, is_standby } = self.ask(self.log.standing()).await?;
+        if head.position == tail.position() && head.hash == tail.hash() {
+            self.board.complete_until(if is_standby { head.recorded_at } else { asked_at });
+        }
+        Ok(())
     }
 
     /// Where to begin: where the checkpoint stands, or before the first event.

@@ -6,6 +6,7 @@ mod board;
 mod checkpoint;
 mod destination;
 mod follow;
+mod place;
 mod record;
 mod sink;
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use self::file::FileSink;
-pub use self::post::{PostSink, PostUrl};
+pub use self::post::{NotAPostUrl, PostSink, PostUrl};
 pub use self::standard_output::StandardOutput;
 use crate::failure::Failure;
 
