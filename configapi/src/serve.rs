@@ -116,7 +116,8 @@ async fn start(
     let admin = arguments.admin.start(&metrics, life).await?;
     let gateway = listeners.gateway.into_std()?;
     let starting = TcpListener::from_std(gateway.try_clone()?)?;
-    let starting = Starting::serve(starting, admin.readiness(), &metrics, life);
+    let limits = arguments.gateway.limits();
+    let starting = Starting::serve(starting, &limits, admin.readiness(), &metrics, life);
     let opening = open_patiently(&arguments.store, Access::Write, || SystemClock.now());
     let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(None) };
     let log = log?;
@@ -140,7 +141,7 @@ async fn start(
         Arc::new(queries.readiness()),
         &edge,
     );
-    let gateway = Gateway::new(upstreams, arguments.gateway.limits(), &metrics, life);
+    let gateway = Gateway::new(upstreams, limits, &metrics, life);
     admin.ready_as(gateway.readiness());
     announce(&listeners, &arguments.store)?;
 

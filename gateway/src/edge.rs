@@ -102,10 +102,7 @@ impl<S> Edge<S> {
         from: &From,
         request: &Request,
     ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
-        if !self.hosts.allow(request.headers(), request.uri()) {
-            let detail = "the gateway is not known by the name that this request was sent to";
-            return Err(Problem::http(Code::HostNotAllowed, detail));
-        }
+        self.hosts.check(request.headers(), request.uri())?;
         if !from.may(request.method()) {
             let detail = "the operator of this gateway has not allowed this web origin";
             return Err(Problem::http(Code::OriginNotAllowed, detail));

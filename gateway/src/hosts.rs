@@ -9,6 +9,7 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Uri};
 
+use crate::problem::{Code, Problem};
 use crate::settings::HostName;
 
 /// The names that a gateway answers to, beside addresses and `localhost`, which nobody can own.
@@ -27,8 +28,16 @@ impl Hosts {
         if any { Self::Any } else { Self::These(named.into()) }
     }
 
-    /// Whether a request that was sent to this name may be handled.
-    pub fn allow(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+    /// Refuses a request that was sent to a name which the gateway does not answer to.
+    pub fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+        if self.allow(headers, uri) {
+            return Ok(());
+        }
+        let detail = "the gateway is not known by the name that this request was sent to";
+        Err(Problem::http(Code::HostNotAllowed, detail))
+    }
+
+    fn allow(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         let Self::These(names) = self else { return true };
         // Browsers always say whom they call.
         let Some(host) = called(headers, uri) else { return true };

@@ -120,6 +120,7 @@ async fn an_address_that_is_taken_stops_the_start_with_one_line_that_names_setti
         (Binary::QueryService, "CONFIGAPI_ADMIN_ADDR"),
         (Binary::Gateway, "CONFIGAPI_GATEWAY_ADDR"),
         (Binary::Gateway, "CONFIGAPI_ADMIN_ADDR"),
+        (Binary::ConfigApi, "CONFIGAPI_ADMIN_ADDR"),
     ];
     for (number, (binary, setting)) in cases.into_iter().enumerate() {
         let arguments: &[&str] = if binary == Binary::ConfigApi { &["serve"] } else { &[] };

@@ -6,7 +6,7 @@ use std::path::Path;
 use configapi_acceptance::chaos::proxy::{Behaviour, Proxy};
 use configapi_acceptance::{AllInOne, Binary, Process, WAIT_LIMIT, eventually};
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, RETRY_AFTER};
+use reqwest::header::{ACCEPT, HOST, RETRY_AFTER};
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -77,6 +77,9 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
         assert_eq!(problem["detail"], "starting: the store is not open yet", "{path}");
         assert_ne!(problem["request_id"], "", "{path}");
     }
+
+    let of_another = client.get(format!("http://{rest}/metrics")).header(HOST, "example.com");
+    assert_eq!(of_another.send().await.unwrap().status(), StatusCode::FORBIDDEN);
 
     proxy.behave(Behaviour::default());
     eventually("ready", || async {

@@ -31,6 +31,7 @@ const REQUIRED: &[&str] = &[
     "configapi_query_snapshot_seconds",
     "configapi_query_tailer_errors_total",
     "configapi_query_watchers",
+    "configapi_ready",
     "grpc_server_handled_total",
     "grpc_server_handling_seconds_bucket",
     "http_server_request_duration_seconds_bucket",
