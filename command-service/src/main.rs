@@ -12,6 +12,7 @@ use configapi_event_log::EventLog;
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::starting::{self, Reserved, refusing_calls};
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{failpoints, memory, process, settings, telemetry};
@@ -76,10 +77,12 @@ async fn run(
     life.watch_signals()?;
     let metrics = Metrics::new("command-service", VERSION);
     trace::init(&settings.trace, "configapi-command-service", VERSION, &metrics)?;
-    let listener = settings.command.command_addr.bind(COMMAND_ADDR).await?;
+    let address = Reserved::new(settings.command.command_addr.bind(COMMAND_ADDR).await?)?;
     let admin = settings.admin.start(&metrics, &life).await?;
     let opening = open_patiently(&settings.store, Access::Write, || SystemClock.now());
-    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(None) };
+    let opening = life.soft().run_until_cancelled(opening);
+    let refusing = || address.stand_in("starting", refusing_calls(admin.readiness()), &life);
+    let Some(log) = starting::until(opening, refusing).await? else { return Ok(None) };
     let log = log?;
     let service = CommandService::start(
         Arc::clone(&log),
@@ -90,6 +93,7 @@ async fn run(
     );
     admin.ready_as(Arc::new(service.readiness()));
     let life_of_server = life.clone();
+    let listener = address.take()?;
     life.spawn_critical("command server", async move {
         service.serve(listener, &metrics, &life_of_server).await
     });

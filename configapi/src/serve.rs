@@ -1,6 +1,7 @@
 //! `configapi serve`: the three servers in one process, on one log. The gateway calls the other two
 //! straight, without a network in between; all three listen as they would by themselves.
 
+use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use configapi_command_service::clock::{Clock as _, SystemClock};
 use configapi_command_service::committer::Limits;
 use configapi_command_service::{COMMAND_ADDR, CommandService, CommandSettings};
 use configapi_event_log::EventLog;
-use configapi_gateway::{GATEWAY_ADDR, Gateway, GatewaySettings, Starting, Upstreams};
+use configapi_gateway::{GATEWAY_ADDR, Gateway, GatewayLimits, GatewaySettings, Upstreams};
 use configapi_proto::FILE_DESCRIPTOR_SET;
 use configapi_proto::v1::command_service_server::SERVICE_NAME as COMMAND_SERVICE;
 use configapi_proto::v1::query_service_server::SERVICE_NAME as QUERY_SERVICE;
@@ -17,15 +18,14 @@ use configapi_query_service::{QUERY_ADDR, QueryService, QuerySettings};
 use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::grpc::{CallLimits, methods};
 use configapi_runtime::http::HttpLimits;
-use configapi_runtime::http::admin::AdminSettings;
-use configapi_runtime::listen::CannotListen;
+use configapi_runtime::http::admin::{AdminSettings, Ready};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::starting::{self, Reserved, StandIn, refusing_calls};
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{failpoints, process, settings};
 use configapi_store::{Access, StoreUrl, close, open_patiently};
-use tokio::net::TcpListener;
 
 const SERVICE: &str = "configapi";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -73,10 +73,10 @@ Examples:
   CONFIGAPI_STORE=postgres://configapi@localhost/configapi configapi serve";
 
 /// The places where the servers listen.
-struct Listeners {
-    command: TcpListener,
-    query: TcpListener,
-    gateway: TcpListener,
+struct Places {
+    command: Reserved,
+    query: Reserved,
+    gateway: Reserved,
 }
 
 /// Runs until the process is asked to end.
@@ -88,41 +88,54 @@ pub async fn run(arguments: ServeArguments) -> ExitCode {
     if let Err(error) = telemetry::init(&arguments.log, SERVICE, VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());
     }
-    let listeners = match bind(&arguments).await {
-        Ok(listeners) => listeners,
-        Err(error) => return process::cannot_start(&error),
-    };
     let life = Lifecycle::default();
-    let started = start(&arguments, listeners, &life).await;
+    let started = start(&arguments, &life).await;
     process::live(life, started, close).await
 }
 
-async fn bind(arguments: &ServeArguments) -> Result<Listeners, CannotListen> {
-    Ok(Listeners {
-        command: arguments.command.command_addr.bind(COMMAND_ADDR).await?,
-        query: arguments.query.query_addr.bind(QUERY_ADDR).await?,
-        gateway: arguments.gateway.gateway_addr.bind(GATEWAY_ADDR).await?,
-    })
+impl Places {
+    async fn of(arguments: &ServeArguments) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Ok(Self {
+            command: Reserved::new(arguments.command.command_addr.bind(COMMAND_ADDR).await?)?,
+            query: Reserved::new(arguments.query.query_addr.bind(QUERY_ADDR).await?)?,
+            gateway: Reserved::new(arguments.gateway.gateway_addr.bind(GATEWAY_ADDR).await?)?,
+        })
+    }
+
+    /// Answers at all of them that nothing can be answered yet, as `ready` says why.
+    fn refuse(
+        &self,
+        limits: &GatewayLimits,
+        ready: &Ready,
+        metrics: &Metrics,
+        life: &Lifecycle,
+    ) -> std::io::Result<[StandIn; 3]> {
+        let calls = || refusing_calls(Arc::clone(ready));
+        let address = self.gateway.address()?;
+        let requests = configapi_gateway::starting(limits, address, ready.clone(), metrics, life);
+        Ok([
+            self.command.stand_in("starting command", calls(), life)?,
+            self.query.stand_in("starting query", calls(), life)?,
+            self.gateway.stand_in("starting gateway", requests, life)?,
+        ])
+    }
 }
 
 async fn start(
     arguments: &ServeArguments,
-    listeners: Listeners,
     life: &Lifecycle,
-) -> Result<Option<Arc<dyn EventLog>>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Option<Arc<dyn EventLog>>, Box<dyn Error + Send + Sync>> {
     life.watch_signals()?;
+    let places = Places::of(arguments).await?;
     let metrics = Metrics::new(SERVICE, VERSION);
     trace::init(&arguments.trace, SERVICE, VERSION, &metrics)?;
     let admin = arguments.admin.start(&metrics, life).await?;
-    let gateway = listeners.gateway.into_std()?;
-    let starting = TcpListener::from_std(gateway.try_clone()?)?;
     let limits = arguments.gateway.limits();
-    let starting = Starting::serve(starting, &limits, admin.readiness(), &metrics, life);
     let opening = open_patiently(&arguments.store, Access::Write, || SystemClock.now());
-    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(None) };
+    let opening = life.soft().run_until_cancelled(opening);
+    let refusing = || places.refuse(&limits, &admin.readiness(), &metrics, life);
+    let Some(log) = starting::until(opening, refusing).await? else { return Ok(None) };
     let log = log?;
-    let listeners = Listeners { gateway: TcpListener::from_std(gateway)?, ..listeners };
-    drop(starting);
 
     let queries = QueryService::start(Arc::clone(&log), &arguments.query, &metrics, life)?;
     let commands = CommandService::start(
@@ -143,27 +156,29 @@ async fn start(
     );
     let gateway = Gateway::new(upstreams, limits, &metrics, life);
     admin.ready_as(gateway.readiness());
-    announce(&listeners, &arguments.store)?;
+    announce(&places, &arguments.store)?;
 
+    let (command, query) = (places.command.take()?, places.query.take()?);
+    let rest = places.gateway.take()?;
     let (of_command, of_query) = ((metrics.clone(), life.clone()), (metrics, life.clone()));
     life.spawn_critical("command server", async move {
-        commands.serve(listeners.command, &of_command.0, &of_command.1).await
+        commands.serve(command, &of_command.0, &of_command.1).await
     });
     life.spawn_critical("query server", async move {
-        queries.serve(listeners.query, &of_query.0, &of_query.1).await
+        queries.serve(query, &of_query.0, &of_query.1).await
     });
     life.spawn_critical("gateway", async move {
-        gateway.serve(listeners.gateway, &HttpLimits::default()).await;
+        gateway.serve(rest, &HttpLimits::default()).await;
         Ok::<_, std::convert::Infallible>(())
     });
     Ok(Some(log))
 }
 
 /// Tells the person who started this where everything is.
-fn announce(listeners: &Listeners, store: &StoreUrl) -> std::io::Result<()> {
-    let gateway = listeners.gateway.local_addr()?;
-    let command = listeners.command.local_addr()?;
-    let query = listeners.query.local_addr()?;
+fn announce(places: &Places, store: &StoreUrl) -> std::io::Result<()> {
+    let gateway = places.gateway.address()?;
+    let command = places.command.address()?;
+    let query = places.query.address()?;
     let text = format!(
         "ConfigApi keeps its log in {store}\n\
          \x20 REST      http://{gateway}   (see http://{gateway}/docs)\n\

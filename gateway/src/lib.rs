@@ -36,5 +36,5 @@ pub use gateway::Gateway;
 pub use settings::{
     GATEWAY_ADDR, GatewayLimits, GatewaySettings, HostName, Origin, UpstreamSettings,
 };
-pub use starting::Starting;
+pub use starting::starting;
 pub use upstream::{Ready, Upstreams};

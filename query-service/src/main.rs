@@ -11,6 +11,7 @@ use configapi_query_service::{FAILPOINTS, QUERY_ADDR, QueryService, QuerySetting
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::starting::{self, Reserved, refusing_calls};
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{failpoints, memory, process, settings, telemetry};
@@ -75,15 +76,18 @@ async fn run(
     life.watch_signals()?;
     let metrics = Metrics::new("query-service", VERSION);
     trace::init(&settings.trace, "configapi-query-service", VERSION, &metrics)?;
-    let listener = settings.query.query_addr.bind(QUERY_ADDR).await?;
+    let address = Reserved::new(settings.query.query_addr.bind(QUERY_ADDR).await?)?;
     let admin = settings.admin.start(&metrics, &life).await?;
     // A reader begins no log, so there is no time at which one would begin.
     let opening = open_patiently(&settings.store, Access::Read, Timestamp::default);
-    let Some(log) = life.soft().run_until_cancelled(opening).await else { return Ok(None) };
+    let opening = life.soft().run_until_cancelled(opening);
+    let refusing = || address.stand_in("starting", refusing_calls(admin.readiness()), &life);
+    let Some(log) = starting::until(opening, refusing).await? else { return Ok(None) };
     let log = log?;
     let service = QueryService::start(Arc::clone(&log), &settings.query, &metrics, &life)?;
     admin.ready_as(Arc::new(service.readiness()));
     let life_of_server = life.clone();
+    let listener = address.take()?;
     life.spawn_critical("query server", async move {
         service.serve(listener, &metrics, &life_of_server).await
     });

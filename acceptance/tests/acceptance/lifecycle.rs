@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use configapi_acceptance::{AllInOne, Binary, Process, WAIT_LIMIT, eventually};
+use configapi_proto::v1::GetStatusRequest;
+use configapi_proto::v1::query_service_client::QueryServiceClient;
 use reqwest::StatusCode;
 
 /// Longer than any drain limit.
@@ -182,6 +184,10 @@ async fn a_server_that_waits_for_its_store_says_so_on_its_admin_address() {
     assert_eq!(why, "starting: the store is not open yet\n");
     let (_, page) = get(&admin, "metrics").await.unwrap();
     assert!(page.contains("configapi_ready 0\n"), "{page}");
+    let query = format!("http://{}", waiting.address_of("starting").await);
+    let query = tonic::transport::Endpoint::from_shared(query).unwrap().connect_lazy();
+    let refused = QueryServiceClient::new(query).get_status(GetStatusRequest::default()).await;
+    assert_eq!(refused.unwrap_err().message(), "starting: the store is not open yet");
 
     let _writer = AllInOne::start(&store, folder.path()).await;
     eventually("ready", || async {

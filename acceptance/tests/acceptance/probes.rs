@@ -5,12 +5,20 @@ use std::path::Path;
 
 use configapi_acceptance::chaos::proxy::{Behaviour, Proxy};
 use configapi_acceptance::{AllInOne, Binary, Process, WAIT_LIMIT, eventually};
+use configapi_proto::v1::SetRequest;
+use configapi_proto::v1::command_service_client::CommandServiceClient;
+use configapi_proto::{ApiError, Reason};
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, HOST, RETRY_AFTER};
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, raw_sql};
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 const PASSWORD: &str = "not-to-be-told";
 
@@ -29,6 +37,25 @@ fn serve(store: &str, folder: &Path) -> Process {
 async fn get(address: SocketAddr, page: &str) -> Option<(StatusCode, String)> {
     let answer = reqwest::get(format!("http://{address}/{page}")).await.ok()?;
     Some((answer.status(), answer.text().await.ok()?))
+}
+
+fn channel(server: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{server}")).unwrap().connect_lazy()
+}
+
+/// What the health service says of all that is served there.
+async fn well(server: SocketAddr) -> Result<(), Status> {
+    let mut health = HealthClient::new(channel(server));
+    let said = health.check(HealthCheckRequest::default()).await?.into_inner().status();
+    assert_eq!(said, ServingStatus::Serving);
+    Ok(())
+}
+
+fn assert_refused(status: &Status) {
+    let error = ApiError::from_command_status(status);
+    assert_eq!(error.reason, Reason::Unavailable, "{status:?}");
+    assert_eq!(error.message, "starting: the store is not open yet");
+    assert!(error.retry_after.is_some(), "{status:?}");
 }
 
 /// A new database on the server that `DATABASE_URL` names.
@@ -57,7 +84,7 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
     let store = format!("postgres://{user}:{PASSWORD}@{database}/{name}");
     let mut process = serve(&store, folder.path());
 
-    let rest = process.address_of("starting").await;
+    let rest = process.address_of("starting gateway").await;
     for address in [rest, process.address_of("admin").await] {
         assert_eq!(get(address, "livez").await.unwrap(), (StatusCode::OK, "ok\n".to_owned()));
         let (status, why) = get(address, "readyz").await.unwrap();
@@ -81,6 +108,15 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
     let of_another = client.get(format!("http://{rest}/metrics")).header(HOST, "example.com");
     assert_eq!(of_another.send().await.unwrap().status(), StatusCode::FORBIDDEN);
 
+    let (commands, queries) =
+        (process.address_of("starting command").await, process.address_of("starting query").await);
+    for server in [commands, queries] {
+        assert_refused(&well(server).await.unwrap_err());
+    }
+    let set = || SetRequest { name: "a".to_owned(), value: "1".to_owned(), ..Default::default() };
+    let mut writer = CommandServiceClient::new(channel(commands));
+    assert_refused(&writer.set(set()).await.unwrap_err());
+
     proxy.behave(Behaviour::default());
     eventually("ready", || async {
         get(rest, "readyz").await.filter(|(status, _)| *status == StatusCode::OK)
@@ -90,6 +126,11 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
     assert_eq!(page.matches("\nconfigapi_ready 1\n").count(), 1, "{page}");
     let (status, configs) = get(rest, "v1/config").await.unwrap();
     assert_eq!((status, &*configs), (StatusCode::OK, "[]"));
+    // On the connection that was refused too, once it has found out that its other end is gone.
+    eventually("a write", || async { writer.clone().set(set()).await.ok() }).await;
+    for server in [commands, queries] {
+        eventually("health", || async { well(server).await.ok() }).await;
+    }
     process.terminate().await;
     assert_eq!(process.wait(WAIT_LIMIT).await, Some(0), "{}", process.said());
     assert!(!process.said().contains(PASSWORD), "{}", process.said());
@@ -102,7 +143,7 @@ async fn what_is_asked_to_end_before_its_store_is_there_ends() {
     let store = format!("postgres://user@{}/none", nobody.local_addr().unwrap());
     drop(nobody);
     let mut process = serve(&store, folder.path());
-    let rest = process.address_of("starting").await;
+    let rest = process.address_of("starting gateway").await;
     assert_eq!(get(rest, "livez").await.unwrap().0, StatusCode::OK);
     process.terminate().await;
     assert_eq!(process.wait(WAIT_LIMIT).await, Some(0), "{}", process.said());

@@ -18,5 +18,6 @@ pub mod process;
 pub mod request_id;
 pub mod settings;
 pub mod shutdown;
+pub mod starting;
 pub mod telemetry;
 pub mod trace;
