@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use configapi_acceptance::{AllInOne, Binary, Process, WAIT_LIMIT, eventually};
+use configapi_acceptance::{AllInOne, Binary, Process, Rest, WAIT_LIMIT, eventually};
 use configapi_proto::v1::GetStatusRequest;
 use configapi_proto::v1::query_service_client::QueryServiceClient;
 use reqwest::StatusCode;
@@ -176,13 +176,13 @@ async fn a_server_that_waits_for_its_store_says_so_on_its_admin_address() {
     ];
     let log = folder.path().join("waiting.log");
     let waiting = Process::start(Binary::QueryService, &[], &settings, log);
-    let admin = waiting.address_of("admin").await;
-    let (status, _) = get(&admin, "livez").await.unwrap();
+    let admin = Rest::new(waiting.address_of("admin").await);
+    let (status, _) = admin.get("/livez").await.unwrap();
     assert_eq!(status, StatusCode::OK);
-    let (status, why) = get(&admin, "readyz").await.unwrap();
+    let (status, why) = admin.get("/readyz").await.unwrap();
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(why, "starting: the store is not open yet\n");
-    let (_, page) = get(&admin, "metrics").await.unwrap();
+    let (_, page) = admin.get("/metrics").await.unwrap();
     assert!(page.contains("configapi_ready 0\n"), "{page}");
     let query = format!("http://{}", waiting.address_of("starting").await);
     let query = tonic::transport::Endpoint::from_shared(query).unwrap().connect_lazy();
@@ -191,16 +191,11 @@ async fn a_server_that_waits_for_its_store_says_so_on_its_admin_address() {
 
     let _writer = AllInOne::start(&store, folder.path()).await;
     eventually("ready", || async {
-        get(&admin, "readyz").await.filter(|(status, _)| *status == StatusCode::OK)
+        admin.get("/readyz").await.filter(|(status, _)| *status == StatusCode::OK)
     })
     .await;
-    let (_, page) = get(&admin, "metrics").await.unwrap();
+    let (_, page) = admin.get("/metrics").await.unwrap();
     assert!(page.contains("configapi_ready 1\n"), "{page}");
-}
-
-async fn get(address: &impl std::fmt::Display, page: &str) -> Option<(StatusCode, String)> {
-    let answer = reqwest::get(format!("http://{address}/{page}")).await.ok()?;
-    Some((answer.status(), answer.text().await.ok()?))
 }
 
 /// Opens a pipe for writing, once somebody has it open for reading.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use configapi_acceptance::chaos::proxy::{Behaviour, Proxy};
-use configapi_acceptance::{AllInOne, Binary, Process, WAIT_LIMIT, eventually};
+use configapi_acceptance::{AllInOne, Binary, Process, Rest, WAIT_LIMIT, eventually};
 use configapi_proto::v1::SetRequest;
 use configapi_proto::v1::command_service_client::CommandServiceClient;
 use configapi_proto::{ApiError, Reason};
@@ -32,11 +32,6 @@ fn serve(store: &str, folder: &Path) -> Process {
         ("CONFIGAPI_ADMIN_ADDR", any()),
     ];
     Process::start(Binary::ConfigApi, &["serve"], &settings, folder.join("serve.log"))
-}
-
-async fn get(address: SocketAddr, page: &str) -> Option<(StatusCode, String)> {
-    let answer = reqwest::get(format!("http://{address}/{page}")).await.ok()?;
-    Some((answer.status(), answer.text().await.ok()?))
 }
 
 fn channel(server: SocketAddr) -> Channel {
@@ -86,11 +81,14 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
 
     let rest = process.address_of("starting gateway").await;
     for address in [rest, process.address_of("admin").await] {
-        assert_eq!(get(address, "livez").await.unwrap(), (StatusCode::OK, "ok\n".to_owned()));
-        let (status, why) = get(address, "readyz").await.unwrap();
+        assert_eq!(
+            Rest::new(address).get("/livez").await.unwrap(),
+            (StatusCode::OK, "ok\n".to_owned())
+        );
+        let (status, why) = Rest::new(address).get("/readyz").await.unwrap();
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(why, "starting: the store is not open yet\n");
-        let (_, page) = get(address, "metrics").await.unwrap();
+        let (_, page) = Rest::new(address).get("/metrics").await.unwrap();
         assert_eq!(page.matches("\nconfigapi_ready 0\n").count(), 1, "{page}");
     }
     let client = reqwest::Client::new();
@@ -119,12 +117,12 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
 
     proxy.behave(Behaviour::default());
     eventually("ready", || async {
-        get(rest, "readyz").await.filter(|(status, _)| *status == StatusCode::OK)
+        Rest::new(rest).get("/readyz").await.filter(|(status, _)| *status == StatusCode::OK)
     })
     .await;
-    let (_, page) = get(rest, "metrics").await.unwrap();
+    let (_, page) = Rest::new(rest).get("/metrics").await.unwrap();
     assert_eq!(page.matches("\nconfigapi_ready 1\n").count(), 1, "{page}");
-    let (status, configs) = get(rest, "v1/config").await.unwrap();
+    let (status, configs) = Rest::new(rest).get("/v1/config").await.unwrap();
     assert_eq!((status, &*configs), (StatusCode::OK, "[]"));
     // On the connection that was refused too, once it has found out that its other end is gone.
     eventually("a write", || async { writer.clone().set(set()).await.ok() }).await;
@@ -144,7 +142,7 @@ async fn what_is_asked_to_end_before_its_store_is_there_ends() {
     drop(nobody);
     let mut process = serve(&store, folder.path());
     let rest = process.address_of("starting gateway").await;
-    assert_eq!(get(rest, "livez").await.unwrap().0, StatusCode::OK);
+    assert_eq!(Rest::new(rest).get("/livez").await.unwrap().0, StatusCode::OK);
     process.terminate().await;
     assert_eq!(process.wait(WAIT_LIMIT).await, Some(0), "{}", process.said());
 }
@@ -167,12 +165,15 @@ async fn what_may_not_serve_its_log_is_not_ready() {
     let process = serve(&store, folder.path());
     let rest = process.address_of("gateway").await;
     let why = eventually("a reason", || async {
-        get(rest, "readyz").await.filter(|(_, why)| why.contains("hash chain"))
+        Rest::new(rest).get("/readyz").await.filter(|(_, why)| why.contains("hash chain"))
     });
     let (status, why) = why.await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{why}");
-    let (_, page) = get(rest, "metrics").await.unwrap();
+    let (_, page) = Rest::new(rest).get("/metrics").await.unwrap();
     assert!(page.contains("\nconfigapi_ready 0\n"), "{page}");
-    assert_eq!(get(rest, "v1/config/a").await.unwrap().0, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(get(rest, "livez").await.unwrap().0, StatusCode::OK);
+    assert_eq!(
+        Rest::new(rest).get("/v1/config/a").await.unwrap().0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(Rest::new(rest).get("/livez").await.unwrap().0, StatusCode::OK);
 }
