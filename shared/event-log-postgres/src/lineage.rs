@@ -17,6 +17,9 @@ macro_rules! lock_key {
 }
 pub(crate) use lock_key;
 
+/// The same, for statements that are put together at run time.
+pub(crate) const LOCK_KEY: &str = lock_key!();
+
 /// The epoch that the log is in, as a part of a statement. An aggregate would take a step more, and
 /// be planned in another way.
 macro_rules! newest_epoch {
@@ -25,9 +28,6 @@ macro_rules! newest_epoch {
     };
 }
 pub(crate) use newest_epoch;
-
-/// The same, for statements that are put together at run time.
-pub(crate) const LOCK_KEY: &str = lock_key!();
 
 /// How a commit of ours waits: as the server says, but never for less than its own disk.
 macro_rules! durable {

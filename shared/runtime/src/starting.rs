@@ -3,7 +3,7 @@
 
 use std::{error::Error, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 
-use axum::{Router, body::Body, response::Response};
+use axum::{Router, body::Body};
 use configapi_proto::{ApiError, Reason};
 use tokio::{net::TcpListener, time::timeout};
 use tonic::Status;
@@ -109,8 +109,8 @@ pub async fn until<T, S>(
 /// Refuses every gRPC call, health checks included, for the reason that `ready` tells.
 pub fn refusing_calls(ready: Ready) -> Router {
     Router::new().fallback(move || {
-        let refusal = Status::from(refusal(&ready));
-        async move { Response::from(refusal.into_http::<Body>()) }
+        let status = Status::from(refusal(&ready));
+        async move { status.into_http::<Body>() }
     })
 }
 
