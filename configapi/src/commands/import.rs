@@ -42,8 +42,9 @@ const CHANGES_AHEAD: usize = 256;
 ///
 /// Shows first what differs, then sets what differs and nothing else; configs that the file does
 /// not name are left alone. Up to 1,000 changes and 8 MiB of values are one change, all or none;
-/// more are set one by one, each only if nobody changed it meanwhile. An import that was interrupted is repeated by
-/// running it again: nothing is set twice. Deleted configs are refused: restore them first.
+/// more are set one by one, each only if nobody changed it meanwhile. An import that was interrupted
+/// is repeated by running it again: nothing is set twice. Deleted configs are refused: restore them
+/// first.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
