@@ -1,25 +1,28 @@
 //! What the gateway's address answers while there is nothing behind it yet: probes and metrics. All
-//! else is told to come again.
+//! else is told to come again, in a way that web pages which may use the gateway can read.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use configapi_runtime::http::admin;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::request_id::RequestId;
 use configapi_runtime::shutdown::Lifecycle;
 use configapi_runtime::starting::refusal;
+use http::StatusCode;
 use http::request::Parts;
 
 use crate::accepts::Format;
+use crate::cors::{self, From};
 use crate::hosts::Hosts;
 use crate::problem::Problem;
-use crate::settings::GatewayLimits;
+use crate::settings::{GatewayLimits, Origin};
 
 /// The routes of a gateway on this address that can answer nothing yet, as `ready` says why.
 pub fn starting(
@@ -29,25 +32,36 @@ pub fn starting(
     metrics: &Metrics,
     life: &Lifecycle,
 ) -> Router {
-    let hosts = Hosts::of(&limits.hosts, Some(address));
+    let door = Door {
+        hosts: Hosts::of(&limits.hosts, Some(address)),
+        cors_origins: limits.cors_origins.clone().into(),
+    };
     admin::router(metrics, life, ready.clone())
         .fallback(move |asker: Asker| {
             let problem = Problem::from(refusal(&ready));
             async move { asker.told(&problem) }
         })
-        .layer(from_fn_with_state(hosts, only_for_known_hosts))
+        .layer(from_fn_with_state(door, pass))
 }
 
-async fn only_for_known_hosts(
-    State(hosts): State<Hosts>,
-    asker: Asker,
-    request: Request,
-    next: Next,
-) -> Response {
-    match hosts.check(request.headers(), request.uri()) {
-        Ok(()) => next.run(request).await,
+/// Who is let in: those whom the gateway itself will let in.
+#[derive(Clone)]
+struct Door {
+    hosts: Hosts,
+    cors_origins: Arc<[Origin]>,
+}
+
+async fn pass(State(door): State<Door>, asker: Asker, request: Request, next: Next) -> Response {
+    let from = From::of(request.headers(), request.uri(), &door.cors_origins);
+    let asked_before = cors::is_preflight(request.method(), request.headers());
+    let mut response = match door.hosts.check(request.headers(), request.uri()) {
         Err(problem) => asker.told(&problem),
-    }
+        // A browser that is refused here would not let its page see why.
+        Ok(()) if asked_before => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) => next.run(request).await,
+    };
+    from.tell(asked_before, &mut response);
+    response
 }
 
 /// Who asked, as far as a refusal depends on it.

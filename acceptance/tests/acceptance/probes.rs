@@ -8,8 +8,11 @@ use configapi_acceptance::{AllInOne, Binary, Process, Rest, WAIT_LIMIT, eventual
 use configapi_proto::v1::SetRequest;
 use configapi_proto::v1::command_service_client::CommandServiceClient;
 use configapi_proto::{ApiError, Reason};
-use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, HOST, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, RETRY_AFTER,
+};
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -102,6 +105,17 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
         assert_eq!(problem["detail"], "starting: the store is not open yet", "{path}");
         assert_ne!(problem["request_id"], "", "{path}");
     }
+
+    let page = "http://localhost:8080";
+    let preflight = client.request(Method::OPTIONS, format!("http://{rest}/v1/config/a"));
+    let preflight = preflight.header(ACCESS_CONTROL_REQUEST_METHOD, "PUT").header(ORIGIN, page);
+    let answer = preflight.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    assert!(answer.headers()[ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap().contains("PUT"));
+    let asked = client.get(format!("http://{rest}/v1/config/a"));
+    let answer = asked.header(ORIGIN, page).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], page);
 
     let of_another = client.get(format!("http://{rest}/metrics")).header(HOST, "example.com");
     assert_eq!(of_another.send().await.unwrap().status(), StatusCode::FORBIDDEN);
