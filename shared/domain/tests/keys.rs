@@ -93,7 +93,8 @@ fn keys_are_ordered_by_namespace_then_name_byte_for_byte() {
 
 #[test]
 fn a_prefix_is_any_beginning_of_a_name() {
-    for prefix in ["", "a", "a/", "a//", "."] {
+    let longest = "p".repeat(MAX_NAME_BYTES);
+    for prefix in ["", "a", "a/", "a//", ".", &longest] {
         assert_eq!(NamePrefix::parse(prefix).unwrap().as_str(), prefix);
     }
     assert_eq!(NamePrefix::default(), NamePrefix::parse("").unwrap());

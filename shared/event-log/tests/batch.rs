@@ -55,3 +55,26 @@ fn only_the_first_event_of_a_command_bears_the_request_id() {
     let text = refusal(|rows| rows[2].request_id = Some("id".into()));
     assert_eq!(text, format!("{rule} (at position 4)"));
 }
+
+#[test]
+fn lengths_and_versions_are_what_a_row_may_hold() {
+    let rule = "a version or a length is not what a row may hold (at position 3)";
+    let changes: [fn(&mut StoredEvent); 8] = [
+        |row| row.version.0 = 0,
+        |row| row.schema_version = 0,
+        |row| row.stream = "".into(),
+        |row| row.stream = "s".repeat(513).into(),
+        |row| row.event_type = "".into(),
+        |row| row.event_type = "t".repeat(65).into(),
+        |row| row.request_id = Some("".into()),
+        |row| row.request_id = Some("i".repeat(129).into()),
+    ];
+    for change in changes {
+        assert_eq!(refusal(|rows| change(&mut rows[1])), rule);
+    }
+    let mut rows = log(&[1, 1, 1]);
+    rows[2].stream = "s".repeat(512).into();
+    rows[2].event_type = "t".repeat(64).into();
+    rows[2].request_id = Some("i".repeat(128).into());
+    assert_eq!(check_batch(&head(&rows[..2]), &rows[2..]), Ok(()));
+}
