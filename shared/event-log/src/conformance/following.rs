@@ -39,6 +39,20 @@ pub async fn waiting_ends_when_patience_does(factory: &impl Factory) {
     }
 }
 
+/// Who has all of the log waits for more, wait after wait, and is not kept busy. A wait may end
+/// early for no reason, but not every one.
+pub async fn waiting_at_the_end_of_the_log_is_no_work(factory: &impl Factory) {
+    const WAITS: u32 = 10;
+    let patience = Duration::from_millis(20);
+    let log = factory.open().await;
+    let journal = written(&*log, |batch| batch.set("a", "1")).await;
+    let begun = Instant::now();
+    for _ in 0..WAITS {
+        log.grown(journal.position(), patience).await;
+    }
+    assert!(begun.elapsed() >= patience * (WAITS / 2), "waits that nobody ended were over early");
+}
+
 /// One wait after the other, until the log is known to have grown.
 async fn until_grown(log: Arc<dyn EventLog>, beyond: Position) {
     while log.head().await.expect("the head").position <= beyond {

@@ -94,6 +94,7 @@ macro_rules! conformance_tests {
 
             waiting_ends_at_once_if_the_log_has_grown_already
             waiting_ends_when_patience_does
+            waiting_at_the_end_of_the_log_is_no_work
             waiting_ends_soon_after_another_instance_appends
             a_wait_that_is_dropped_harms_no_other_wait
             a_follower_beside_busy_writers_misses_nothing
