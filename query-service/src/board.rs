@@ -143,9 +143,9 @@ impl Board {
         self.looked.subscribe()
     }
 
-    /// The log was asked at this time, and the newest view is all that there was.
-    pub fn saw_end(&self, view: &View, asked_at: Timestamp) {
-        view.whole_until.note(asked_at);
+    /// The log was asked, and the newest view is all that was recorded by this time.
+    pub fn saw_end(&self, view: &View, whole_until: Timestamp) {
+        view.whole_until.note(whole_until);
         self.looked.send_replace(());
     }
 

@@ -43,14 +43,14 @@ impl From<Identity> for LogFacts {
 pub(crate) struct WholeUntil(Arc<AtomicI64>);
 
 impl WholeUntil {
-    /// Since the log was asked at this time, if it was.
-    pub fn asked_at(asked_at: Option<Timestamp>) -> Self {
-        Self(Arc::new(AtomicI64::new(asked_at.map_or(i64::MIN, |at| at.0))))
+    /// Until this time, if any is known.
+    pub fn at(until: Option<Timestamp>) -> Self {
+        Self(Arc::new(AtomicI64::new(until.map_or(i64::MIN, |until| until.0))))
     }
 
-    /// The log was asked at this time and held no more.
-    pub fn note(&self, asked_at: Timestamp) {
-        self.0.fetch_max(asked_at.0, Ordering::AcqRel);
+    /// The log was asked again, and held no more by this time.
+    pub fn note(&self, until: Timestamp) {
+        self.0.fetch_max(until.0, Ordering::AcqRel);
     }
 
     fn get(&self) -> Timestamp {
@@ -82,7 +82,7 @@ impl View {
             state: State::empty(nowhere),
             log: Arc::new(log),
             condition: Condition::NotReady("the log has not been reached yet".into()),
-            whole_until: WholeUntil::asked_at(None),
+            whole_until: WholeUntil::at(None),
             generation: 0,
         }
     }

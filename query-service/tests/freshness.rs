@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use configapi_domain::Timestamp;
+use configapi_event_log::{EventLog, Reach};
 use configapi_proto::v1::{
     AtTimeRequest, DiffRequest, GetRequest, ListRequest, PointInTime, at_time_request,
     point_in_time,
@@ -231,6 +232,83 @@ async fn a_time_that_the_log_was_not_read_up_to_is_never_answered_with_less() {
         Err(_) => false,
     })
     .await;
+}
+
+/// A log that ends after its first event, as a standby has it that has come to this time.
+fn standby_at(log: Arc<dyn EventLog>, replayed: Timestamp) -> Arc<FaultyLog> {
+    let faulty = FaultyLog::around(log);
+    faulty.is_standby.store(true, Ordering::SeqCst);
+    faulty.tamper(|rows| rows.retain(|row| row.position.0 <= 1));
+    faulty.reach(Reach::Replayed(replayed));
+    faulty
+}
+
+#[tokio::test]
+async fn a_standby_answers_about_no_time_that_it_has_not_come_to() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    writer.set("default/a", "old").await;
+    let old = writer.head.recorded_at;
+    let standby = standby_at(log, old);
+    let server = Server::start(standby.clone(), &impatient());
+    server.until_ready().await;
+    assert_eq!(value_at(&server, old).await.unwrap(), "old");
+
+    writer.head.recorded_at = now();
+    writer.set("default/a", "new").await;
+    let written_at = writer.head.recorded_at;
+    eventually("that time is in the past", async || now() > written_at).await;
+    let before = Timestamp(written_at.0 - 1);
+    for reach in [Reach::Replayed(Timestamp(old.0 + 1)), Reach::Unknown, Reach::Replayed(before)] {
+        standby.reach(reach);
+        let status = value_at(&server, written_at).await.unwrap_err();
+        assert_eq!(reason_of(&status), Reason::Unavailable);
+        assert!(status.message().contains("has been read up to "), "{status}");
+    }
+    assert_eq!(value_at(&server, before).await.unwrap(), "old");
+    standby.mend();
+    standby.reach(Reach::Replayed(written_at));
+    eventually("it is answered", async || match value_at(&server, written_at).await {
+        Ok(value) => value == "new" || panic!("answered {value:?}"),
+        Err(_) => false,
+    })
+    .await;
+}
+
+/// A clock that is ahead on the other side says nothing of what is yet to come.
+#[tokio::test]
+async fn a_standby_that_has_come_further_than_now_answers_about_now() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    writer.set("default/a", "old").await;
+    let standby = standby_at(log, Timestamp(now().0 + 3_600_000_000));
+    let server = Server::start(standby.clone(), &impatient());
+    server.until_ready().await;
+    assert_eq!(value_at(&server, now()).await.unwrap(), "old");
+    standby.cut_off(true);
+    let after_it_was_asked = now();
+    eventually("that time is in the past", async || now() > after_it_was_asked).await;
+    let status = value_at(&server, after_it_was_asked).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_standby_does_not_make_it_be_asked_without_a_pause() {
+    const WAITS: u64 = 5;
+    let log = memory_log(1);
+    Writer::new(log.clone()).await.set("default/a", "1").await;
+    let standby = standby_at(log, Timestamp(0));
+    let server = Server::start(standby.clone(), &impatient());
+    server.until_ready().await;
+    let (begun, before) = (std::time::Instant::now(), standby.reads.load(Ordering::SeqCst));
+    for _ in 0..WAITS {
+        let status = value_at(&server, now()).await.unwrap_err();
+        assert_eq!(reason_of(&status), Reason::Unavailable);
+    }
+    let reads = standby.reads.load(Ordering::SeqCst) - before;
+    let pauses = begun.elapsed().as_micros() / quick().limits.poll_min.as_micros();
+    // Each wait asks once at once, and the rest is what an idle store is asked anyway.
+    assert!(u128::from(reads) <= pauses + u128::from(2 * WAITS), "{reads} reads, {pauses} pauses");
 }
 
 #[tokio::test]

@@ -129,6 +129,10 @@ fn a_worker_does_not_take_what_a_standby_has_for_all_there_is() {
         std::thread::sleep(PAUSE);
     }
     assert_eq!(ready(&admin, "ready"), 200);
+    // It had all that was written by now, and no more is known since.
+    database.has_replayed_all();
+    until(&admin, "configapi_audit_lag_seconds", |it| it < 1.0);
+    until(&admin, "configapi_audit_lag_seconds", |it| it > 1.5);
     // Who takes the writes knows that there are no more.
     database.stands_by(false);
     until(&admin, "configapi_audit_lag_seconds", |it| it < 0.4);

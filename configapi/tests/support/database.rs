@@ -40,9 +40,11 @@ impl Database {
     pub fn plays_roles(&self) {
         self.execute_within(
             "CREATE SCHEMA played;
-             CREATE TABLE played.role AS SELECT false AS is_standby;
+             CREATE TABLE played.role AS SELECT false AS is_standby, NULL::timestamptz AS replayed;
              CREATE FUNCTION played.pg_is_in_recovery() RETURNS boolean LANGUAGE sql
-                 AS 'SELECT is_standby FROM played.role'",
+                 AS 'SELECT is_standby FROM played.role';
+             CREATE FUNCTION played.pg_last_xact_replay_timestamp() RETURNS timestamptz
+                 LANGUAGE sql AS 'SELECT replayed FROM played.role'",
         );
         let name = &self.name;
         self.execute(&format!("ALTER DATABASE {name} SET search_path = played, pg_catalog"));
@@ -51,6 +53,11 @@ impl Database {
     /// What a server that plays roles says from now on.
     pub fn stands_by(&self, is_standby: bool) {
         self.execute_within(&format!("UPDATE played.role SET is_standby = {is_standby}"));
+    }
+
+    /// As a standby it has come to the present; before, it had replayed nothing.
+    pub fn has_replayed_all(&self) {
+        self.execute_within("UPDATE played.role SET replayed = clock_timestamp()");
     }
 
     fn execute(&self, sql: &str) {

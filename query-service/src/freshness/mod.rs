@@ -78,6 +78,7 @@ impl Freshness {
                 Wish::Any | Wish::Time(_) | Wish::Position(_) | Wish::Head(_) => {}
             }
         }
+        let mut is_look_wanted = true;
         loop {
             let view = self.board.view();
             if is_fulfilled(&view, &wishes)? {
@@ -86,13 +87,16 @@ impl Freshness {
             if self.board.is_ending() {
                 return Err(view.unavailable("the server is shutting down"));
             }
-            self.board.poke();
-            // The board lives as long as this, so its signs do not end.
-            tokio::select! {
-                _ = changes.changed() => {}
-                // Who waits for nothing else must not make the tailer look without a pause.
-                _ = looks.changed(), if is_time_awaited(&view, &wishes) => {}
+            if is_look_wanted {
+                self.board.poke();
             }
+            // The board lives as long as this, so its signs do not end. After a look that told of too
+            // little, as one at a standby may, the next one comes without asking.
+            is_look_wanted = tokio::select! {
+                _ = changes.changed() => true,
+                // Who waits for nothing else must not make the tailer look without a pause.
+                _ = looks.changed(), if is_time_awaited(&view, &wishes) => false,
+            };
         }
     }
 

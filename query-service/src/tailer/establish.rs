@@ -67,7 +67,7 @@ impl Tailer {
             state: State::empty(state.genesis()),
             log: Arc::clone(facts),
             condition,
-            whole_until: WholeUntil::asked_at(None),
+            whole_until: WholeUntil::at(None),
             generation: self.generation,
         });
         self.board.applied(anchor, state.counts());
@@ -183,7 +183,7 @@ impl Tailer {
             state: nothing,
             log: Arc::clone(facts),
             condition: Condition::NotReady(why.into()),
-            whole_until: WholeUntil::asked_at(None),
+            whole_until: WholeUntil::at(None),
             generation: self.generation,
         });
         if let Some(projector) = self.projector.take() {

@@ -159,22 +159,24 @@ impl Tailer {
         let tail = Tail::after(anchor.position, anchor.hash);
         let Anchor { position, hash, .. } = anchor;
         // What is at hand says nothing of what others have appended.
-        let mut asked_at = None;
+        let mut whole_until = None;
         let page = if let Some(page) = self.log.at_hand(position, hash, PageLimit::TAIL) {
             page
         } else {
-            asked_at = Some(clock::now());
+            let asked_at = clock::now();
             let read = self.log.read(position, PageLimit::TAIL);
-            ask(self.limits.question_max, read).await?
+            let page = ask(self.limits.question_max, read).await?;
+            whole_until = page.reach.until(asked_at);
+            page
         };
         let (batch, _) = understand(tail, page, &mut self.texts)?;
-        let asked_at = asked_at.filter(|_| !batch.is_cut);
+        let whole_until = whole_until.filter(|_| !batch.is_cut);
         if batch.is_cut {
             self.catch_up(&facts, batch).await?;
         } else {
             self.take(&facts, batch).await?;
         }
-        self.settle(&facts, asked_at);
+        self.settle(&facts, whole_until);
         let is_new = self.anchor().is_some_and(|now| now.position > anchor.position);
         Ok(if is_new { Step::Forward } else { Step::Idle })
     }
@@ -247,9 +249,9 @@ impl Tailer {
         Ok(())
     }
 
-    /// Puts up what was read, if it may be served and is not up already. It is all of the log that
-    /// there was at the time that it was asked, if it was read to the end.
-    fn settle(&mut self, facts: &Arc<LogFacts>, asked_at: Option<Timestamp>) {
+    /// Puts up what was read, if it may be served and is not up already. It holds all that was
+    /// recorded by this time, if it was read to the end.
+    fn settle(&mut self, facts: &Arc<LogFacts>, whole_until: Option<Timestamp>) {
         self.all_is_well();
         let Some(projector) = &self.projector else { return };
         let state = projector.state();
@@ -264,8 +266,8 @@ impl Tailer {
             let (position, seconds) = (state.position().0, took.as_secs_f64());
             tracing::info!(position, seconds, "caught up with the log; serving reads");
         } else if view.position() == state.position() && view.log == *facts {
-            if let Some(asked_at) = asked_at {
-                self.board.saw_end(&view, asked_at);
+            if let Some(whole_until) = whole_until {
+                self.board.saw_end(&view, whole_until);
             }
             return;
         }
@@ -274,7 +276,7 @@ impl Tailer {
             state: state.clone(),
             log: Arc::clone(facts),
             condition: Condition::Serving,
-            whole_until: WholeUntil::asked_at(asked_at),
+            whole_until: WholeUntil::at(whole_until),
             generation: self.generation,
         });
     }

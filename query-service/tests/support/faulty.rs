@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Standing,
-    StoredEvent, Turn,
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Reach,
+    Standing, StoredEvent, Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -19,6 +19,7 @@ type Tamper = Box<dyn Fn(&mut Vec<StoredEvent>) + Send>;
 pub struct FaultyLog {
     inner: Mutex<Arc<dyn EventLog>>,
     tamper: Mutex<Option<Tamper>>,
+    reach: Mutex<Reach>,
     is_cut_off: AtomicBool,
     is_mute: AtomicBool,
     pub is_standby: AtomicBool,
@@ -33,6 +34,8 @@ pub struct FaultyLog {
     pub is_restless: AtomicBool,
     /// How often somebody waited for more.
     pub waits: AtomicU64,
+    /// How often it was read.
+    pub reads: AtomicU64,
 }
 
 impl fmt::Debug for FaultyLog {
@@ -46,6 +49,7 @@ impl FaultyLog {
         Arc::new(Self {
             inner: Mutex::new(inner),
             tamper: Mutex::new(None),
+            reach: Mutex::new(Reach::Asked),
             is_cut_off: AtomicBool::new(false),
             is_mute: AtomicBool::new(false),
             is_standby: AtomicBool::new(false),
@@ -55,6 +59,7 @@ impl FaultyLog {
             is_gated: AtomicBool::new(false),
             is_restless: AtomicBool::new(false),
             waits: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
         })
     }
 
@@ -68,6 +73,11 @@ impl FaultyLog {
 
     pub fn mend(&self) {
         *self.tamper.lock().unwrap() = None;
+    }
+
+    /// What it says from now on of how far it has come.
+    pub fn reach(&self, reach: Reach) {
+        *self.reach.lock().unwrap() = reach;
     }
 
     pub fn cut_off(&self, is_cut_off: bool) {
@@ -131,14 +141,17 @@ impl EventLog for FaultyLog {
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         if self.is_mute.load(Ordering::SeqCst) {
             return std::future::pending().await;
         }
+        // Before the rows, as a standby does.
+        let reach = *self.reach.lock().unwrap();
         let mut page = self.inner()?.read(from, limit).await?;
         if let Some(tamper) = &*self.tamper.lock().unwrap() {
             tamper(&mut page.events);
         }
-        Ok(page)
+        Ok(Page { reach, ..page })
     }
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {

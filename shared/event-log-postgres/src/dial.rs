@@ -20,6 +20,15 @@ pub(crate) enum Purpose {
     Write,
 }
 
+/// A connection that was made.
+#[derive(Debug)]
+pub(crate) struct Dialed {
+    pub(crate) connection: PgConnection,
+    /// Whether it was made to a standby. That may be promoted under it; a primary never becomes a
+    /// standby under its connections.
+    pub(crate) was_standby: bool,
+}
+
 /// Makes connections to one log.
 #[derive(Debug)]
 pub(crate) struct Dialer {
@@ -56,7 +65,7 @@ impl Dialer {
 
     /// A connection that is ready to be used. One that may write is never made to a standby: it
     /// would outlive the standby's promotion, and nobody would have recorded the new epoch.
-    pub(crate) async fn dial(&self, purpose: Purpose) -> Result<PgConnection, Trouble> {
+    pub(crate) async fn dial(&self, purpose: Purpose) -> Result<Dialed, Trouble> {
         let mut connection = self.connect().await?;
         if self.is_schema_checked.load(Ordering::Acquire) {
             schema::ensure_unchanged(&mut connection).await?;
@@ -82,7 +91,7 @@ impl Dialer {
         if purpose == Purpose::Write && !self.is_pooled() {
             pin_durability(&mut connection).await?;
         }
-        Ok(connection)
+        Ok(Dialed { connection, was_standby: standing.is_standby })
     }
 
     async fn connect(&self) -> Result<PgConnection, Trouble> {

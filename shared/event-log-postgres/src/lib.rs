@@ -10,6 +10,7 @@
 //! keep what belongs to its session is noticed, and used without session state from then on.
 
 mod append;
+mod beat;
 mod copy;
 mod dial;
 mod hint;

@@ -50,3 +50,8 @@ pub(crate) const DEAF_FOR: Duration = Duration::from_secs(2);
 pub(crate) const LISTEN_BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// How long the watch on the log outlives the last one who waited.
 pub(crate) const LINGER: Duration = Duration::from_secs(10);
+
+/// How often a standby learns that it has all, while nobody writes.
+pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// How often a writer looks whether there are standbys, as long as there are none.
+pub(crate) const STANDBY_SOUGHT_EVERY: Duration = Duration::from_secs(5);

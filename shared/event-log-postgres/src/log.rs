@@ -14,6 +14,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use tokio::time::timeout;
 
 use crate::append::append;
+use crate::beat::Beats;
 use crate::dial::{Dialer, Purpose};
 use crate::hint::Hints;
 use crate::limits::{APPEND_BOUND, READER_CONNECTIONS, WRITER_CONNECTIONS};
@@ -49,6 +50,8 @@ pub struct PostgresLog {
     pages: Arc<Pages>,
     hints: Arc<Hints>,
     watch: Watch,
+    /// Kept for as long as the log is, by one that writes.
+    _beats: Option<Beats>,
 }
 
 impl PostgresLog {
@@ -66,14 +69,17 @@ impl PostgresLog {
             readers,
             pages: Arc::new(Pages::new()),
             hints,
+            _beats: None,
         })
     }
 
-    /// As [`PostgresLog::new`], and makes sure that there is a log that can be used.
+    /// As [`PostgresLog::new`], and makes sure that there is a log that can be used. A standby is told
+    /// from now on that all is quiet, by one that may write.
     pub async fn open(url: &str, access: Access) -> Result<Self, LogError> {
         let log = Self::new(url, access)?;
         log.head().await?;
-        Ok(log)
+        let beats = (access == Access::ReadWrite).then(|| Beats::begin(log.readers.clone()));
+        Ok(Self { _beats: beats, ..log })
     }
 
     /// Where a writer looks up what it decides on. Not where all read: that may be a standby, which

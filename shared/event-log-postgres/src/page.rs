@@ -4,9 +4,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use configapi_event_log::domain::Position;
-use configapi_event_log::{Epoch, Page, PageBuilder, PageLimit};
+use configapi_event_log::domain::{Position, Timestamp};
+use configapi_event_log::{Epoch, Page, PageBuilder, PageLimit, Reach};
 use futures_util::TryStreamExt;
+use sqlx::Row;
 use sqlx::postgres::PgArguments;
 
 use crate::copy::CopiedRows;
@@ -33,6 +34,11 @@ macro_rules! rows_from {
 const PAGE: &str = concat!(rows_from!(), "$1 ORDER BY position LIMIT $2");
 
 const EPOCH: &str = "SELECT max(epoch) FROM configapi.epochs";
+
+/// How far a standby has come: when the last transaction ended that it has replayed. Those that ended
+/// before are there already, so what is read after this holds what was recorded by then.
+const REPLAYED: &str = "SELECT pg_is_in_recovery(), \
+    (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000000)::bigint";
 
 /// A COPY takes no arguments. What stands in it are two numbers of ours, and nothing else.
 fn copy(from: Position, wanted: usize) -> String {
@@ -86,15 +92,36 @@ impl Pages {
         Self { row_bytes: AtomicUsize::new(FIRST_GUESS_BYTES), copies: AtomicBool::new(true) }
     }
 
-    /// Reads a page in as few statements as its bytes allow. The epoch is the last one's: all rows
-    /// of the page were in the log then.
+    /// Reads a page, and from a standby how far that has come.
     pub(crate) async fn read(
         &self,
         lease: &mut Lease,
         from: Position,
         limit: PageLimit,
     ) -> Result<Page, Trouble> {
-        let mut page = PageBuilder::new(limit);
+        let page = PageBuilder::new(limit);
+        if !lease.may_lag() {
+            return self.read_rows(lease, page, from, limit).await;
+        }
+        if limit.is_bulk() {
+            return self.read_rows(lease, page.reaching(Reach::Unknown), from, limit).await;
+        }
+        lease.begin_reads().await?;
+        let page = page.reaching(reach(lease).await?);
+        let page = self.read_rows(lease, page, from, limit).await?;
+        lease.end_reads().await?;
+        Ok(page)
+    }
+
+    /// Reads a page in as few statements as its bytes allow. The epoch is the last one's: all rows
+    /// of the page were in the log then.
+    async fn read_rows(
+        &self,
+        lease: &mut Lease,
+        mut page: PageBuilder,
+        from: Position,
+        limit: PageLimit,
+    ) -> Result<Page, Trouble> {
         let (mut next, mut rows_left, mut bytes_left) = (from, limit.events(), limit.bytes());
         // A COPY that is refused would end a transaction.
         let is_bulk = limit.is_bulk() && !lease.is_in_transaction();
@@ -205,6 +232,16 @@ async fn select_chunk(
     drop(rows);
     lease.end_read().await?;
     Ok(chunk)
+}
+
+async fn reach(lease: &mut Lease) -> Result<Reach, Trouble> {
+    let rows = lease.fetch(REPLAYED, PgArguments::default()).await?;
+    let Some(row) = rows.first() else { return Ok(Reach::Unknown) };
+    if !row.try_get_unchecked(0)? {
+        return Ok(Reach::Asked);
+    }
+    let until: Option<i64> = row.try_get_unchecked(1)?;
+    Ok(until.map_or(Reach::Unknown, |until| Reach::Replayed(Timestamp(until))))
 }
 
 async fn newest_epoch(lease: &mut Lease) -> Result<Epoch, Trouble> {

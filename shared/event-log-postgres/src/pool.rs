@@ -11,7 +11,7 @@ use sqlx::{Connection, raw_sql};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::dial::{Dialer, Purpose};
+use crate::dial::{Dialed, Dialer, Purpose};
 use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, CONNECT_BOUND, LEASE_BOUND, PING_AFTER, PING_BOUND, READ_BOUND,
 };
@@ -31,7 +31,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    idle: Vec<(PgConnection, Instant)>,
+    idle: Vec<(Dialed, Instant)>,
     pause: Duration,
     not_before: Option<Instant>,
 }
@@ -55,33 +55,33 @@ impl Pool {
         };
         let idle = self.idle().await;
         let is_reused = idle.is_some();
-        let connection = match idle {
-            Some(connection) => connection,
+        let dialed = match idle {
+            Some(dialed) => dialed,
             None => self.dial().await?,
         };
         Ok(Lease {
-            connection: Some(connection),
+            connection: Some(dialed),
             is_reused,
             is_pooled: self.0.dialer.is_pooled(),
-            in_transaction: false,
+            kept: Kept::Nothing,
             pool: self.clone(),
             _permit: permit,
         })
     }
 
-    async fn idle(&self) -> Option<PgConnection> {
+    async fn idle(&self) -> Option<Dialed> {
         loop {
-            let (mut connection, since) = self.state().idle.pop()?;
+            let (mut dialed, since) = self.state().idle.pop()?;
             if since.elapsed() < PING_AFTER {
-                return Some(connection);
+                return Some(dialed);
             }
-            if let Ok(Ok(())) = timeout(PING_BOUND, connection.ping()).await {
-                return Some(connection);
+            if let Ok(Ok(())) = timeout(PING_BOUND, dialed.connection.ping()).await {
+                return Some(dialed);
             }
         }
     }
 
-    async fn dial(&self) -> Result<PgConnection, Trouble> {
+    async fn dial(&self) -> Result<Dialed, Trouble> {
         let not_before = self.state().not_before;
         if let Some(instant) = not_before {
             tokio::time::sleep_until(instant.into()).await;
@@ -144,13 +144,23 @@ impl Pool {
     }
 }
 
+/// Which statements of a connection are kept together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    /// Some that read.
+    Reads,
+    /// Those of a transaction that the caller began.
+    Transaction,
+}
+
 /// A borrowed connection. Unless it is given back it is cut, with all that was under way.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    connection: Option<PgConnection>,
+    connection: Option<Dialed>,
     is_reused: bool,
     is_pooled: bool,
-    in_transaction: bool,
+    kept: Kept,
     pool: Pool,
     _permit: OwnedSemaphorePermit,
 }
@@ -159,7 +169,14 @@ impl Lease {
     /// The connection itself.
     pub(crate) fn connection(&mut self) -> Result<&mut PgConnection, Trouble> {
         // Only the end of the lease takes it.
-        self.connection.as_mut().ok_or_else(|| Trouble::NotNow("the connection is gone".to_owned()))
+        let dialed = self.connection.as_mut().map(|dialed| &mut dialed.connection);
+        dialed.ok_or_else(|| Trouble::NotNow("the connection is gone".to_owned()))
+    }
+
+    /// Whether a standby may answer: one that lags behind what was acknowledged.
+    pub(crate) fn may_lag(&self) -> bool {
+        let was_standby = self.connection.as_ref().is_some_and(|dialed| dialed.was_standby);
+        !self.is_in_transaction() && (self.is_pooled || was_standby)
     }
 
     /// Where it comes from.
@@ -174,14 +191,14 @@ impl Lease {
 
     /// From here on the connection is in a transaction that the caller began.
     pub(crate) fn enter_transaction(&mut self) {
-        self.in_transaction = true;
+        self.kept = Kept::Transaction;
     }
 
     /// Makes sure that the statements up to [`Lease::end_read`] reach the same server: a pooler
     /// may part them otherwise, and each statement is two messages. Where appends are made no standby
     /// may answer; behind a pooler it could, but for it to refuse a transaction that may write.
     pub(crate) async fn begin_read(&mut self) -> Result<(), Trouble> {
-        if self.is_pooled && !self.in_transaction {
+        if self.is_pooled && self.kept == Kept::Nothing {
             let begin = match self.pool.0.purpose {
                 Purpose::Read => "BEGIN READ ONLY",
                 Purpose::Write => "BEGIN READ WRITE",
@@ -193,10 +210,27 @@ impl Lease {
 
     /// See [`Lease::begin_read`].
     pub(crate) async fn end_read(&mut self) -> Result<(), Trouble> {
-        if self.is_pooled && !self.in_transaction {
+        if self.is_pooled && self.kept == Kept::Nothing {
             raw_sql("COMMIT").execute(self.connection()?).await?;
         }
         Ok(())
+    }
+
+    /// As [`Lease::begin_read`], for all statements up to [`Lease::end_reads`]. Each sees what was
+    /// there when it began itself.
+    pub(crate) async fn begin_reads(&mut self) -> Result<(), Trouble> {
+        if self.is_pooled {
+            let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+            raw_sql(begin).execute(self.connection()?).await?;
+        }
+        self.kept = Kept::Reads;
+        Ok(())
+    }
+
+    /// See [`Lease::begin_reads`]. A connection that was cut has nothing to end.
+    pub(crate) async fn end_reads(&mut self) -> Result<(), Trouble> {
+        self.kept = Kept::Nothing;
+        if self.connection.is_some() { self.end_read().await } else { Ok(()) }
     }
 
     /// Runs one statement that writes nothing.
@@ -214,7 +248,7 @@ impl Lease {
 
     /// Whether the caller began a transaction.
     pub(crate) fn is_in_transaction(&self) -> bool {
-        self.in_transaction
+        self.kept == Kept::Transaction
     }
 
     /// Cuts the connection, with all that is still on its way.
@@ -224,8 +258,8 @@ impl Lease {
 
     /// The connection is as it was: others may use it.
     pub(crate) fn give_back(mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.pool.state().idle.push((connection, Instant::now()));
+        if let Some(dialed) = self.connection.take() {
+            self.pool.state().idle.push((dialed, Instant::now()));
         }
     }
 
@@ -241,7 +275,7 @@ impl Lease {
             Trouble::Lost(_) => self.pool.state().idle.clear(),
             _ => {}
         }
-        let is_open = self.is_pooled || self.in_transaction;
+        let is_open = self.is_pooled || self.is_in_transaction();
         if trouble.leaves_connection_sound() && !is_open {
             self.give_back();
         }

@@ -19,14 +19,14 @@ use crate::writing::{append, batch, open, verify, write_keyed};
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A server that a test may crash.
-struct Cluster {
+pub(crate) struct Cluster {
     directory: tempfile::TempDir,
     port: u16,
 }
 
 impl Cluster {
     /// A new primary.
-    fn create() -> Self {
+    pub(crate) fn create() -> Self {
         let cluster = Self { directory: directory(), port: free_port() };
         let arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"];
         run(program("initdb").arg("--pgdata").arg(cluster.data()).args(arguments).arg("--no-sync"));
@@ -35,7 +35,7 @@ impl Cluster {
     }
 
     /// A standby that follows `primary`, not started yet.
-    fn standby_of(primary: &Self) -> Self {
+    pub(crate) fn standby_of(primary: &Self) -> Self {
         let cluster = Self { directory: directory(), port: free_port() };
         let source = format!("host=127.0.0.1 port={} user=postgres", primary.port);
         let mut backup = program("pg_basebackup");
@@ -48,18 +48,18 @@ impl Cluster {
         self.directory.path().join("data")
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    fn control(&self, action: &str, arguments: &[&str]) {
+    pub(crate) fn control(&self, action: &str, arguments: &[&str]) {
         let log = self.directory.path().join("log");
         let mut control = program("pg_ctl");
         let control = control.arg(action).arg("--wait").arg("--pgdata").arg(self.data());
         run(control.arg("--log").arg(log).args(arguments).stdout(std::process::Stdio::null()));
     }
 
-    fn start(&self) {
+    pub(crate) fn start(&self) {
         let sockets = self.directory.path().display();
         let settings = format!(
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={sockets} -c fsync=off",
@@ -68,7 +68,7 @@ impl Cluster {
         self.control("start", &["--options", &settings]);
     }
 
-    fn stop(&self, mode: &str) {
+    pub(crate) fn stop(&self, mode: &str) {
         self.control("stop", &["--mode", mode]);
     }
 }
@@ -139,7 +139,7 @@ async fn a_server_that_crashes_under_load_loses_nothing_acknowledged() {
 }
 
 /// Waits until a log holds a position.
-async fn until_at(log: &dyn EventLog, position: Position) {
+pub(crate) async fn until_at(log: &dyn EventLog, position: Position) {
     for _ in 0..1_000 {
         if log.head().await.is_ok_and(|head| head.position >= position) {
             return;

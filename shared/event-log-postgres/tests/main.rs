@@ -19,4 +19,5 @@ mod pooler;
 mod process;
 mod races;
 mod roles;
+mod standby;
 mod writing;

@@ -25,7 +25,7 @@ pub use error::{AppendError, LogError};
 pub use lineage::{Beginning, Epoch, EpochStart, Identity, Lineage, LogId};
 pub use memory::MemoryLog;
 pub use newest::Newest;
-pub use page::{MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit};
+pub use page::{MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit, Reach};
 pub use port::{EventLog, Head, Standing, Turn};
 pub use recorded::{CommandPart, Fingerprint, Recorded, RequestKey};
 pub use stored::{

@@ -1,6 +1,6 @@
 //! A run of consecutive rows of the log, cut so that no command is torn.
 
-use configapi_domain::Position;
+use configapi_domain::{Position, Timestamp};
 
 use crate::{Epoch, LogError, StoredEvent};
 
@@ -52,6 +52,31 @@ pub struct Page {
     pub epoch: Epoch,
     /// Whether the page ends because a limit was reached, not because the log ends there.
     pub is_cut: bool,
+    /// How much the end of the log says, if the page holds it.
+    pub reach: Reach,
+}
+
+/// Until when everything that was recorded is in an answer that holds the end of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Until the store was asked: it takes the writes.
+    Asked,
+    /// Until this time, which is as far as a standby has come.
+    Replayed(Timestamp),
+    /// Not known: from a standby that cannot tell.
+    Unknown,
+}
+
+impl Reach {
+    /// Until when that is, of a store that was asked at this time. What its clock says of later counts
+    /// for nothing.
+    pub fn until(self, asked_at: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Asked => Some(asked_at),
+            Self::Replayed(until) => Some(until.min(asked_at)),
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// Collects rows into a page, row by row, so that an adapter can stop reading in time.
@@ -61,12 +86,19 @@ pub struct PageBuilder {
     events: Vec<StoredEvent>,
     bytes: usize,
     is_full: bool,
+    reach: Reach,
 }
 
 impl PageBuilder {
     /// An empty page.
     pub fn new(limit: PageLimit) -> Self {
-        Self { limit, events: Vec::new(), bytes: 0, is_full: false }
+        Self { limit, events: Vec::new(), bytes: 0, is_full: false, reach: Reach::Asked }
+    }
+
+    /// From a store that says so, before any row was read.
+    #[must_use]
+    pub fn reaching(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     /// Takes a row. Answers whether the page has room for more; it is never full within a command
@@ -97,6 +129,6 @@ impl PageBuilder {
             return Err(LogError::Corrupt { position, problem: problem.to_owned() });
         }
         self.events.truncate(whole);
-        Ok(Page { events: self.events, epoch, is_cut })
+        Ok(Page { events: self.events, epoch, is_cut, reach: self.reach })
     }
 }

@@ -2,7 +2,8 @@
 
 use configapi_event_log::domain::Position;
 use configapi_event_log::{
-    CommandPart, Epoch, LogError, MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit, StoredEvent,
+    CommandPart, Epoch, LogError, MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit, Reach,
+    StoredEvent,
 };
 
 use crate::rows::log;
@@ -21,7 +22,7 @@ fn built(rows: &[StoredEvent], limit: PageLimit) -> Result<Page, LogError> {
 fn a_short_log_is_one_page() {
     let rows = log(&[1, 5, 1]);
     let page = built(&rows, PageLimit::TAIL).unwrap();
-    assert_eq!(page, Page { events: rows, epoch: Epoch(3), is_cut: false });
+    assert_eq!(page, Page { events: rows, epoch: Epoch(3), is_cut: false, reach: Reach::Asked });
     assert_eq!(built(&[], PageLimit::TAIL).unwrap().events, vec![]);
 }
 

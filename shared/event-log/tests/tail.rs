@@ -1,12 +1,12 @@
 //! A reader takes no step that the rules do not allow, and stays where it was.
 
 use configapi_event_log::domain::{Position, Timestamp};
-use configapi_event_log::{Epoch, Hash, Page, StoredEvent, Tail, TailError, seal};
+use configapi_event_log::{Epoch, Hash, Page, Reach, StoredEvent, Tail, TailError, seal};
 
 use crate::rows::log;
 
 fn page(events: &[StoredEvent]) -> Page {
-    Page { events: events.to_vec(), epoch: Epoch::FIRST, is_cut: false }
+    Page { events: events.to_vec(), epoch: Epoch::FIRST, is_cut: false, reach: Reach::Asked }
 }
 
 fn refused(tail: &mut Tail, events: &[StoredEvent]) -> TailError {

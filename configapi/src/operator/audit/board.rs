@@ -32,7 +32,7 @@ pub struct Board {
 #[derive(Debug)]
 struct Trail {
     /// Whatever was recorded in the log before this time has its audit record, in microseconds. Never
-    /// later than what is known: of a log on a standby that is when its last event was recorded.
+    /// later than what is known: of a log on a standby that is how far it has come.
     complete_until: AtomicI64,
     /// Why it does not grow at the moment.
     obstacle: Mutex<Option<String>>,

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_event_log::domain::{Position, Timestamp};
+use configapi_event_log::domain::Position;
 use configapi_event_log::{
-    EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, Standing, StoredEvent, Tail,
-    TailError, decode, log_id_of,
+    EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail, TailError,
+    decode, log_id_of,
 };
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -154,27 +154,19 @@ impl Follower {
             self.learn(place, identity)?;
             return Ok(Step::Forward);
         }
-        let is_beyond_end = page.events.is_empty();
+        let (is_beyond_end, whole_until) = (page.events.is_empty(), page.reach.until(asked_at));
         let mut tail = place.tail.clone();
         match tail.advance(page) {
             Ok(rows) if rows.is_empty() => {
-                self.reached_end(&tail, asked_at).await?;
+                if let Some(until) = whole_until {
+                    self.board.complete_until(until);
+                }
                 Ok(Step::Idle)
             }
             Ok(rows) => self.hand_over(place, &rows, stop).await,
             Err(TailError::AnchorGone { .. }) => self.lost_anchor(place, is_beyond_end).await,
             Err(error) => Err(self.fatal(&error.to_string())),
         }
-    }
-
-    /// There was no more to be read when the log was asked, at this time. Only who takes the writes
-    /// knows that there was none: a standby tells what it has replayed, however far behind it is.
-    async fn reached_end(&self, tail: &Tail, asked_at: Timestamp) -> Result<(), Trouble> {
-        let Standing { head, is_standby } = self.ask(self.log.standing()).await?;
-        if head.position == tail.position() && head.hash == tail.hash() {
-            self.board.complete_until(if is_standby { head.recorded_at } else { asked_at });
-        }
-        Ok(())
     }
 
     /// Where to begin: where the checkpoint stands, or before the first event.
