@@ -12,7 +12,7 @@ use crate::harness::is_slow_wanted;
 use crate::writing::{append, open};
 
 /// Longer than a standby of a primary at rest may take to learn that all is quiet.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn now() -> Timestamp {
