@@ -10,7 +10,7 @@ use configapi_proto::v1::SetRequest;
 use configapi_proto::{Reason, key};
 
 use crate::faulty_log::{Fault, FaultyLog};
-use crate::support::{TestServer, memory_log, set_request, start_on};
+use crate::support::{TestServer, copy_of, memory_log, set_request, start_on};
 
 async fn start_faulty(limits: Limits) -> (TestServer, Arc<FaultyLog>) {
     let log = FaultyLog::new(memory_log());
@@ -102,4 +102,19 @@ async fn a_log_that_lost_its_tail_is_not_written_until_a_new_epoch_says_so() {
     let head = before.head().await.unwrap();
     before.begin_epoch(&head).await.unwrap();
     assert_eq!(server.set("a", "1").await.unwrap().token, "2-1");
+}
+
+#[tokio::test]
+async fn what_was_known_of_a_lost_tail_is_not_decided_on() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    server.set("a", "1").await.unwrap();
+    let before = copy_of(&*log).await;
+    server.set("a", "2").await.unwrap();
+    assert_eq!(server.set("a", "3").await.unwrap().version, 3);
+    log.replace_by(before.clone());
+    assert_eq!(server.set("b", "1").await.unwrap_err().reason, Reason::LogChanged);
+    let head = before.head().await.unwrap();
+    before.begin_epoch(&head).await.unwrap();
+    let next = SetRequest { expected_version: Some(1), ..set_request("a", "2 again") };
+    assert_eq!(server.set_with(next).await.unwrap().version, 2);
 }

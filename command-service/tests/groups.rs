@@ -32,8 +32,12 @@ async fn send_together(
 }
 
 async fn start_gated() -> (TestServer, Arc<FaultyLog>) {
+    start_gated_with(Limits::default()).await
+}
+
+async fn start_gated_with(limits: Limits) -> (TestServer, Arc<FaultyLog>) {
     let log = FaultyLog::new(memory_log());
-    let server = start_on(log.clone(), Limits::default()).await;
+    let server = start_on(log.clone(), limits).await;
     server.set("warm-up", "1").await.unwrap();
     (server, log)
 }
@@ -50,6 +54,25 @@ async fn many_commands_on_one_hot_config_share_commits() {
     assert_eq!(versions, (1..=200).collect::<Vec<_>>());
     server.events().await;
     assert!(log.appended().len() < 100, "{:?}", log.appended());
+}
+
+#[tokio::test]
+async fn a_group_has_bounds_however_many_wait() {
+    const VALUE_BYTES: usize = 1_000;
+    let by_submissions = Limits { batch_submissions: 4, ..Limits::default() };
+    let by_commands = Limits { batch_commands: 4, ..Limits::default() };
+    let by_bytes = Limits { batch_bytes: 4 * VALUE_BYTES, ..Limits::default() };
+    for limits in [by_submissions, by_commands, by_bytes] {
+        let (server, log) = start_gated_with(limits).await;
+        let value = "v".repeat(VALUE_BYTES);
+        let requests = (0..200).map(|i| set_request(&format!("k{i}"), &value)).collect();
+        for call in send_together(&server, &log, requests).await {
+            call.await.unwrap().unwrap();
+        }
+        let groups = log.appended();
+        assert_eq!(groups.iter().sum::<usize>(), 201);
+        assert!(groups.iter().all(|rows| *rows <= 4), "{groups:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! Several command servers on one log: correct under any interleaving, and none starves.
 
 use configapi_command_service::committer::Limits;
+use configapi_event_log::{EventLog as _, seal};
 use configapi_proto::v1::{DeleteRequest, SetRequest};
 use configapi_proto::{ApiError, Reason, key};
 
 use crate::faulty_log::FaultyLog;
-use crate::support::{copy_of, memory_log, set_request, start_on};
+use crate::support::{copy_of, memory_log, rows, set_request, start_on};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_servers_write_side_by_side_and_all_get_through() {
@@ -81,6 +82,28 @@ async fn a_refusal_through_one_server_knows_what_the_other_wrote() {
     let stale = SetRequest { expected_version: Some(2), ..set_request("a", "4") };
     let error = two.set_with(stale).await.unwrap_err();
     assert_eq!(error.metadata[key::ACTUAL_VERSION], "3");
+}
+
+/// A newer program may have written what this one does not know.
+#[tokio::test]
+async fn nothing_is_written_over_an_event_that_cannot_be_read() {
+    let log = memory_log();
+    let server = start_on(log.clone(), Limits::default()).await;
+    server.set("a", "1").await.unwrap();
+    let head = log.head().await.unwrap();
+    let mut row = rows(&*log).await.pop().unwrap();
+    (row.position, row.version) = (row.position.next(), row.version.next());
+    row.event_type = "ConfigForeseen".into();
+    seal(head.hash, &mut row);
+    log.append(&head, std::slice::from_ref(&row)).await.unwrap();
+
+    for _ in 0..2 {
+        let error = server.set("a", "2").await.unwrap_err();
+        assert_eq!(error.reason, Reason::Internal, "{error}");
+    }
+    assert_eq!(server.set("b", "1").await.unwrap().version, 1);
+    let streams: Vec<_> = rows(&*log).await.iter().map(|row| row.stream.to_string()).collect();
+    assert_eq!(streams, ["default/a", "default/a", "default/b"]);
 }
 
 /// A standby may not have what another server wrote. What is refused by what it has, or found to be
