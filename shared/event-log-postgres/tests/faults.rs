@@ -106,6 +106,44 @@ async fn what_no_row_may_hold_is_refused_and_leaves_nothing() {
     append(&*log, 1).await;
 }
 
+/// Only what certainly happened to an append may be told of it.
+#[tokio::test]
+async fn what_becomes_of_an_append_follows_from_what_the_database_says() {
+    let database = Database::create().await;
+    let log = open(&database.url).await;
+    let head = append(&*log, 1).await;
+    let mut owner = database.connect().await;
+    execute(
+        &mut owner,
+        "CREATE TABLE told (code text); INSERT INTO told VALUES (''); \
+         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         RAISE EXCEPTION 'as told' USING ERRCODE = (SELECT code FROM told); END $$; \
+         CREATE TRIGGER tell BEFORE INSERT ON configapi.events EXECUTE FUNCTION tell()",
+    )
+    .await;
+    let (rows, _) = batch(&head, 1, None);
+    let faster = ["40001", "40P01"];
+    let refused = ["22003", "23514", "54000"];
+    let not_now = ["53100", "55P03", "57014", "42P01", "42501"];
+    let unknown = ["08006", "58030", "XX000"];
+    let cases = faster.iter().chain(&refused).chain(&not_now).chain(&unknown);
+    for code in cases {
+        execute(&mut owner, &format!("UPDATE told SET code = '{code}'")).await;
+        let outcome = log.append(&head, &rows).await;
+        let is_right = match &outcome {
+            Err(AppendError::HeadMoved) => faster.contains(code),
+            Err(AppendError::Refused(why)) => refused.contains(code) && why.contains(code),
+            Err(AppendError::Unavailable(why)) => not_now.contains(code) && why.contains(code),
+            Err(AppendError::Unknown(why)) => unknown.contains(code) && why.contains(code),
+            _ => false,
+        };
+        assert!(is_right, "{code}: {outcome:?}");
+        assert_eq!(log.head().await.expect("the head"), head);
+    }
+    execute(&mut owner, "DROP TRIGGER tell ON configapi.events").await;
+    log.append(&head, &rows).await.expect("nothing was in the way any more");
+}
+
 #[tokio::test]
 async fn a_cancelled_or_read_only_append_wrote_nothing_and_says_so() {
     let database = Database::create().await;
