@@ -124,6 +124,26 @@ fn a_table_is_one_line_for_each_event() {
 }
 
 #[test]
+fn a_watch_begins_so_long_ago() {
+    let servers = Servers::start();
+    for value in ["1", "2"] {
+        servers.configapi(["set", "a", value]).ends().succeeded();
+    }
+    let watch = |count, from| {
+        servers.configapi(["watch", "-o", "raw", "--count", count, "--from", from]).ends()
+    };
+    let ended = watch("2", "1h").succeeded();
+    assert_eq!(ended.stdout.lines().count(), 2, "{ended:#?}");
+    assert!(ended.stderr.contains("watching, from 1-0 on"), "{ended:#?}");
+    let history = servers.configapi(["history", "a", "-o", "json"]).ends().succeeded().json();
+    let time = history[0]["recorded_at"].as_str().unwrap();
+    let ended = watch("1", time).succeeded();
+    assert!(ended.stderr.contains("watching, from 1-1 on"), "{ended:#?}");
+    let ended = watch("1", "yesterday").failed_with(2);
+    assert!(ended.stderr.contains("a time ago (15m)"), "{ended:#?}");
+}
+
+#[test]
 fn a_reader_that_stands_still_does_not_keep_a_watch_from_ending() {
     let servers = Servers::start();
     servers.configapi(["set", "large", "-"]).stdin("x".repeat(500_000)).ends().succeeded();

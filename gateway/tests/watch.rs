@@ -74,6 +74,17 @@ async fn all_of_history_can_be_watched() {
 }
 
 #[tokio::test]
+async fn a_watch_begins_after_a_time() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let history = app.get("/v1/config/a/history").got_json().await.json();
+    let time = history[0]["created_at"].as_str().unwrap().to_owned();
+    app.set("a", "2").await;
+    let mut events = Events::of(app.get(&format!("/v1/watch?name=a&after={time}"))).await;
+    assert_eq!(events.named("change").await.data["data"]["value"], "2");
+}
+
+#[tokio::test]
 async fn an_idle_watch_shows_life() {
     let limits =
         GatewayLimits { heartbeat: Duration::from_millis(100), ..GatewayLimits::default() };

@@ -21,7 +21,7 @@ use crate::support::{
     token_of,
 };
 
-fn impatient() -> QuerySettings {
+pub fn impatient() -> QuerySettings {
     let limits = Limits { wait_max: Duration::from_millis(50), ..quick().limits };
     QuerySettings { limits, ..quick() }
 }
@@ -172,7 +172,7 @@ async fn a_store_that_became_a_standby_gives_no_linearizable_read() {
     assert!(server.get("default/a", Some(linearizable())).await.is_ok());
 }
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Timestamp(since.as_micros().try_into().unwrap())
 }

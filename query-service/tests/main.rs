@@ -21,4 +21,5 @@ mod support;
 mod watch_ends;
 mod watch_fleet;
 mod watch_marks;
+mod watch_since;
 mod watching;

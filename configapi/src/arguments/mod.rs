@@ -10,7 +10,7 @@ mod write;
 use clap::Args;
 
 pub use self::freshness::{FreshnessArguments, linearizable};
-pub use self::moment::{Moment, NotAMoment, Place};
+pub use self::moment::{Moment, NotAMoment};
 pub use self::servers::{CommandServer, Patience, QueryServer, Servers};
 pub use self::url::{Url, has_user};
 pub use self::write::{ProvenanceArguments, WriteArguments};

@@ -37,11 +37,11 @@ impl FromStr for Moment {
     type Err = NotAMoment;
 
     fn from_str(text: &str) -> Result<Self, NotAMoment> {
-        if let Ok(place) = text.parse() {
-            return Ok(match place {
-                Place::Position(position) => Self::Position(position),
-                Place::Token(token) => Self::Token(token),
-            });
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().map(Self::Position).map_err(|_| NotAMoment::Unknown);
+        }
+        if let Ok(token) = text.parse() {
+            return Ok(Self::Token(token));
         }
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
             return Ok(Self::Time(time.as_microsecond()));
@@ -79,31 +79,6 @@ impl From<Moment> for PointInTime {
             Moment::Token(token) => point_in_time::Moment::Token(token.to_string()),
         };
         Self { moment: Some(moment) }
-    }
-}
-
-/// A place in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// A position.
-    Position(u64),
-    /// A position whose epoch is known.
-    Token(Token),
-}
-
-/// A text that names no place in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a token (1-1042) or a position (1042)")]
-pub struct NotAPlace;
-
-impl FromStr for Place {
-    type Err = NotAPlace;
-
-    fn from_str(text: &str) -> Result<Self, NotAPlace> {
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return text.parse().map(Self::Position).map_err(|_| NotAPlace);
-        }
-        text.parse().map(Self::Token).map_err(|_| NotAPlace)
     }
 }
 

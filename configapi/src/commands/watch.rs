@@ -10,7 +10,7 @@ use clap::Args;
 use configapi_proto::v1::watch_request::{InitialState, Selection, Start};
 use configapi_proto::v1::watch_response::Frame;
 use configapi_proto::v1::{Consistency, Event, WatchRequest, WatchResponse};
-use configapi_proto::{ApiError, Reason};
+use configapi_proto::{ApiError, Reason, timestamp_from_micros};
 use configapi_runtime::settings;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
@@ -18,7 +18,7 @@ use tonic::{Request, Status, Streaming};
 
 use super::records::{self, EVENT_RAW};
 use crate::arguments::{
-    FreshnessArguments, OutputArguments, Patience, Place, QueryServer, ScopeArguments,
+    FreshnessArguments, Moment, OutputArguments, Patience, QueryServer, ScopeArguments,
 };
 use crate::client::{Backoff, Queries};
 use crate::failure::Failure;
@@ -43,6 +43,7 @@ Examples:
   configapi watch billing/ --output json
   configapi watch --name billing/retry-limit --initial
   configapi watch --all-namespaces --from 1-1042
+  configapi watch billing/ --from 1h
   configapi watch --from 0 --count 100 --output json")]
 pub struct WatchArguments {
     /// Only configs whose names begin with this
@@ -52,9 +53,10 @@ pub struct WatchArguments {
     #[arg(long, conflicts_with_all = ["prefix", "all_namespaces"])]
     name: Option<String>,
 
-    /// Begin after this token (1-1042) or position (1042; 0 is all of history) [default: now]
-    #[arg(long, value_name = "PLACE")]
-    from: Option<Place>,
+    /// Begin after this token (1-1042), position (1042; 0 is all of history) or time
+    /// (2024-01-15T10:30:00Z), or so long ago (1h) [default: now]
+    #[arg(long, value_name = "MOMENT")]
+    from: Option<Moment>,
 
     /// Begin with the configs as they are
     #[arg(long, conflicts_with = "from")]
@@ -145,8 +147,9 @@ impl Watch {
         let WatchArguments { prefix, name, from, initial, count, scope, freshness, output, .. } =
             arguments;
         let start = match from {
-            Some(Place::Position(position)) => Some(Start::AfterPosition(position)),
-            Some(Place::Token(token)) => Some(Start::AfterToken(token.to_string())),
+            Some(Moment::Position(position)) => Some(Start::AfterPosition(position)),
+            Some(Moment::Token(token)) => Some(Start::AfterToken(token.to_string())),
+            Some(Moment::Time(micros)) => Some(Start::AfterTime(timestamp_from_micros(micros))),
             None => initial.then_some(Start::InitialState(InitialState {})),
         };
         let request = WatchRequest {

@@ -4,7 +4,7 @@
 #![expect(dead_code, reason = "describes what is read elsewhere")]
 
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 /// Parts of a name: anything that is not empty, `.` or `..`.
@@ -39,8 +39,6 @@ described! {
     ValueText = text("^[^\\u0000]*$").max_length(Some(1_000_000));
     /// An epoch and a position.
     TokenText = text(TOKEN);
-    /// A token or a position.
-    TokenOrPosition = AnyOfBuilder::new().item(text(TOKEN)).item(text(POSITION));
     /// A time, a position, or a token. No pattern says that better than words.
     Moment = ObjectBuilder::new()
         .schema_type(Type::String)

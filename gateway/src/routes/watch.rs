@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
 use configapi_proto::v1::WatchRequest;
+use configapi_proto::v1::point_in_time::Moment as WireMoment;
 use configapi_proto::v1::watch_request::{InitialState, Selection, Start};
 use configapi_proto::{ApiError, Reason};
 use configapi_runtime::http::Endless;
@@ -14,10 +15,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::params::{FreshnessHeaders, FreshnessParams, Name, TokenOrPosition, TokenText};
+use super::params::{FreshnessHeaders, FreshnessParams, Moment, Name, TokenText};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag, invalid_header, only};
 use crate::json::with_type;
+use crate::moment::point;
 use crate::problem::Problem;
 use crate::query::Parameters;
 use crate::routes::Flag;
@@ -41,8 +43,8 @@ pub(crate) struct WatchParams {
     /// Only configs whose names begin with this text. Does not go with `name`.
     #[param(max_length = 256, pattern = "^[A-Za-z0-9_./-]*$")]
     prefix: Option<String>,
-    /// Begin after this token or position; 0 means all of history. Without it, now.
-    #[param(value_type = Option<TokenOrPosition>, inline)]
+    /// Begin after this token, position or time; 0 means all of history. Without it, now.
+    #[param(value_type = Option<Moment>, inline)]
     after: Option<String>,
     /// Begin with the configs as they are. Does not go with `after`.
     #[serde(default, deserialize_with = "flag")]
@@ -180,14 +182,22 @@ fn start(headers: &HeaderMap, params: &WatchParams) -> Result<Option<Start>, Pro
         (Some(_), true) => Err(ApiError::invalid("initial", "does not go with after").into()),
         (None, true) => Ok(Some(Start::InitialState(InitialState {}))),
         (None, false) => Ok(None),
-        (Some(text), false) => {
-            let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            let position = digits.and_then(|text| text.parse().ok()).map(Start::AfterPosition);
-            position.or_else(|| after_token(text)).map(Some).ok_or_else(|| {
-                ApiError::invalid("after", "must be a token such as 1-1042, or a position").into()
-            })
-        }
+        (Some(text), false) => after(text).map(Some).ok_or_else(|| {
+            ApiError::invalid(
+                "after",
+                "must be a token such as 1-1042, a position, or a time such as 2024-01-15T10:30:00Z",
+            )
+            .into()
+        }),
     }
+}
+
+fn after(text: &str) -> Option<Start> {
+    Some(match point(text)?.moment? {
+        WireMoment::Token(token) => Start::AfterToken(token),
+        WireMoment::Position(position) => Start::AfterPosition(position),
+        WireMoment::Time(time) => Start::AfterTime(time),
+    })
 }
 
 fn after_token(text: &str) -> Option<Start> {

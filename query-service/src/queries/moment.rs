@@ -36,16 +36,19 @@ impl Moment {
         let inner = |name: &str| format!("{field}.{name}");
         match &point.moment {
             None => Err(ApiError::invalid(field, "must have one of time, position and token")),
-            Some(point_in_time::Moment::Time(time)) => {
-                let micros = micros_from_timestamp(time)
-                    .map_err(|error| ApiError::invalid(inner("time"), error.to_string()))?;
-                Ok(Self::Time(Timestamp(micros)))
-            }
+            Some(point_in_time::Moment::Time(time)) => Self::at_time(&inner("time"), time),
             Some(point_in_time::Moment::Position(at)) => Ok(Self::Position(Position(*at))),
             Some(point_in_time::Moment::Token(text)) => {
                 Ok(Self::Token(parse_token(&inner("token"), text)?))
             }
         }
+    }
+
+    /// The moment after all events of this time or before.
+    pub fn at_time(field: &str, time: &prost_types::Timestamp) -> Result<Self, ApiError> {
+        let micros = micros_from_timestamp(time)
+            .map_err(|error| ApiError::invalid(field, error.to_string()))?;
+        Ok(Self::Time(Timestamp(micros)))
     }
 
     /// What a view needs so that this moment can be looked at.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::Position;
-use configapi_proto::ApiError;
 use configapi_proto::v1::{WatchRequest, watch_request};
+use configapi_proto::{ApiError, Token};
 use tokio::time::Instant;
 
 use super::scan::Cursor;
@@ -13,7 +13,8 @@ use super::seat::Seat;
 use super::watcher::{FrameStream, Start, Watcher};
 use crate::core::Core;
 use crate::freshness::{Wish, parse_token};
-use crate::queries::Selection;
+use crate::queries::{Moment, Selection};
+use crate::view::View;
 
 /// The longest that a stream is silent, and how often it speaks if nobody says otherwise.
 const PROGRESS_MAX: Duration = Duration::from_secs(10);
@@ -30,26 +31,58 @@ impl Core {
         let selection = selection(&request)?;
         let interval = interval(request.progress_interval.as_ref())?;
         let wish = Wish::parse(request.consistency.as_ref())?;
-        let after = match &request.start {
-            Some(watch_request::Start::AfterToken(text)) => Some(parse_token("after_token", text)?),
-            _ => None,
-        };
-        // What a token stands for has been seen by somebody: a log without it lost it, or is another.
-        let resumed = after.map_or(Wish::Any, Wish::Token);
-        let view = self.freshness.view(&[wish, resumed], deadline).await?;
+        let begin = Begin::parse(request.start.as_ref())?;
+        let view = self.freshness.view(&[wish, begin.wish()], deadline).await?;
         let seat = Seat::take(self)?;
-        let start = match (&request.start, after) {
-            (_, Some(token)) => Start::After(Cursor::after(Position(token.position))),
-            (Some(watch_request::Start::AfterPosition(position)), _) => {
-                Start::After(Cursor::after(Position(*position)))
-            }
-            (Some(watch_request::Start::InitialState(_)), _) => Start::Initial,
-            (Some(watch_request::Start::AfterToken(_)) | None, _) => {
-                Start::After(Cursor::after(view.position()))
-            }
-        };
+        let start = begin.start(&view);
         let watcher = Watcher::new(Arc::clone(self), seat, selection, interval, view, start);
         Ok(watcher.into_stream())
+    }
+}
+
+/// Where a watch is to begin.
+enum Begin {
+    Initial,
+    /// It may be yet to come.
+    AfterPosition(Position),
+    AfterToken(Token),
+    After(Moment),
+}
+
+impl Begin {
+    fn parse(start: Option<&watch_request::Start>) -> Result<Self, ApiError> {
+        Ok(match start {
+            Some(watch_request::Start::InitialState(_)) => Self::Initial,
+            Some(watch_request::Start::AfterPosition(at)) => Self::AfterPosition(Position(*at)),
+            Some(watch_request::Start::AfterToken(text)) => {
+                Self::AfterToken(parse_token("after_token", text)?)
+            }
+            Some(watch_request::Start::AfterTime(time)) => {
+                Self::After(Moment::at_time("after_time", time)?)
+            }
+            None => Self::After(Moment::Now),
+        })
+    }
+
+    /// What a view needs. What a token stands for has been seen by somebody: a log without it lost it,
+    /// or is another.
+    fn wish(&self) -> Wish {
+        match self {
+            Self::Initial | Self::AfterPosition(_) => Wish::Any,
+            Self::AfterToken(token) => Wish::Token(*token),
+            Self::After(moment) => moment.wish(),
+        }
+    }
+
+    /// The place in a view that has what it needs.
+    fn start(&self, view: &View) -> Start {
+        let after = match self {
+            Self::Initial => return Start::Initial,
+            Self::AfterPosition(position) => *position,
+            Self::AfterToken(token) => Position(token.position),
+            Self::After(moment) => moment.resolve(view),
+        };
+        Start::After(Cursor::after(after))
     }
 }
 
