@@ -1,6 +1,5 @@
 //! Watches that begin after a time: with exactly what was recorded later.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -67,7 +66,7 @@ async fn a_watch_waits_until_all_of_its_time_is_known() {
     standby.is_standby.store(true, Ordering::SeqCst);
     let asked_for = now();
     standby.reach(Reach::Replayed(Timestamp(asked_for.0 - 1)));
-    let server = Arc::new(Server::start(standby.clone(), &impatient()));
+    let server = Server::start(standby.clone(), &impatient());
     server.until_ready().await;
     eventually("that time is in the past", async || now() > asked_for).await;
     let Err(status) = server.watch(since(asked_for)).await else { panic!("it began") };
