@@ -8,7 +8,8 @@ MAKEFLAGS += --no-print-directory
 # Most tests wait for servers, disks and clocks, so more of them run at once than there are cores.
 test_threads = $(or $(RUST_TEST_THREADS),$(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))))
 target_dir := $(or $(CARGO_TARGET_DIR),target)
-scripts := scripts/with-postgres scripts/test scripts/demo scripts/fuzz-rest scripts/coverage $(wildcard scripts/bench scripts/chaos scripts/lib/*.sh) .ci/run
+scripts := scripts/with-postgres scripts/test scripts/demo scripts/fuzz-rest scripts/coverage $(wildcard scripts/bench scripts/chaos scripts/profile scripts/lib/*.sh) .ci/run \
+	.cargo/rustc-with-profile
 
 .PHONY: help
 help: ## List the commands
@@ -69,6 +70,10 @@ examples: toolchain ## Run the clients in examples/ against a fresh server
 .PHONY: bench
 bench: toolchain ## Measure, beside an echo server and etcd; writes bench/results (BENCH_FLAGS="--only get,set")
 	scripts/bench $(BENCH_FLAGS)
+
+.PHONY: profile
+profile: toolchain ## Make anew what a release is compiled with: what of it runs often
+	scripts/profile
 
 .PHONY: fuzz-rest
 fuzz-rest: toolchain ## Fuzz the REST API against its own description (FUZZ_MINUTES=5)

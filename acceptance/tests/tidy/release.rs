@@ -1,0 +1,62 @@
+//! What a release is compiled with, and that nothing else is.
+
+use std::process::Command;
+
+use crate::tree::root;
+
+/// What a compiler called in this way would be told.
+fn arguments_for(arguments: &[&str], profile_into: Option<&str>) -> String {
+    let config = std::fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
+    let line = config.lines().find_map(|line| line.strip_prefix("rustc-wrapper = ")).unwrap();
+    let mut command = Command::new(root().join(line.trim_matches('"')));
+    command.arg("echo").args(arguments).env_remove("CONFIGAPI_PROFILE_INTO");
+    if let Some(directory) = profile_into {
+        command.env("CONFIGAPI_PROFILE_INTO", directory);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn a_release_is_compiled_with_what_is_known_to_run_often() {
+    let profile = format!("-Cprofile-use={}", root().join(".cargo/release.profdata").display());
+    for of_a_release in [["-C", "linker-plugin-lto"], ["-C", "lto=fat"]] {
+        let told = arguments_for(&of_a_release, None);
+        assert!(told.starts_with(&of_a_release.join(" ")), "{told}");
+        assert!(told.contains(&profile), "{told}");
+    }
+}
+
+#[test]
+fn what_is_built_to_count_does_not_use_what_was_counted() {
+    let told = arguments_for(&["-C", "lto=fat"], Some("counts"));
+    assert_eq!(told, "-C lto=fat -Cprofile-generate=counts");
+}
+
+#[test]
+fn tests_and_tools_are_compiled_as_ever() {
+    for into in [None, Some("counts")] {
+        assert_eq!(arguments_for(&["-C", "opt-level=1"], into), "-C opt-level=1");
+    }
+}
+
+#[test]
+fn the_compiler_can_read_the_profile() {
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("lib.rs");
+    let function = "#[inline(never)] pub fn double(number: u32) -> u32 { number.wrapping_mul(2) }";
+    std::fs::write(&source, function).unwrap();
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args(["--crate-type=lib", "--emit=obj", "-O"])
+        .arg(format!("-Cprofile-use={}", root().join(".cargo/release.profdata").display()))
+        .arg("-o")
+        .arg(work.path().join("lib.o"))
+        .arg(source)
+        .output()
+        .unwrap();
+    // One that it cannot make sense of is only worth a warning to it.
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success());
+}
