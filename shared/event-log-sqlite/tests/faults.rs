@@ -55,6 +55,58 @@ async fn a_transaction_that_sqlite_ended_by_itself_keeps_nobody_from_writing() {
     assert_eq!(log.begin_epoch(&head).await, Ok(Epoch(2)));
 }
 
+/// Only what certainly happened to an append may be told of it, and in the words of who knows.
+#[tokio::test]
+async fn what_becomes_of_an_append_follows_from_what_sqlite_says() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let head = log.head().await.unwrap();
+    let rows = events(&head, 1);
+    let mut console = console(&file.path()).await;
+    for (refused, does, told) in [
+        (true, "RAISE(ABORT, 'as told')", "as told"),
+        (true, "zeroblob(2147483647)", "string or blob too big"),
+        (false, "json('{')", "malformed JSON"),
+    ] {
+        let trigger =
+            format!("CREATE TRIGGER tell BEFORE INSERT ON events BEGIN SELECT {does}; END");
+        run(&mut console, &trigger).await.unwrap();
+        let outcome = log.append(&head, &rows).await;
+        let is_right = match &outcome {
+            Err(AppendError::Refused(why)) => refused && why.contains(told),
+            Err(AppendError::Unknown(why)) => !refused && why.contains(told),
+            _ => false,
+        };
+        assert!(is_right, "{does}: {outcome:?}");
+        assert_eq!(log.head().await, Ok(head));
+        run(&mut console, "DROP TRIGGER tell").await.unwrap();
+    }
+    let trigger = "CREATE TRIGGER tell BEFORE INSERT ON epochs \
+                   BEGIN SELECT RAISE(ABORT, 'no epoch now'); END";
+    run(&mut console, trigger).await.unwrap();
+    let error = log.begin_epoch(&head).await.unwrap_err();
+    assert!(
+        matches!(&error, LogError::Unavailable(why) if why.contains("no epoch now")),
+        "{error}"
+    );
+    log.append(&head, &rows).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_append_that_had_no_turn_is_known_not_to_be_done() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let head = log.head().await.unwrap();
+    let rows = events(&head, 1);
+    let mut console = console(&file.path()).await;
+    run(&mut console, "BEGIN IMMEDIATE").await.unwrap();
+    let outcome = log.append(&head, &rows).await;
+    let is_right = matches!(&outcome, Err(AppendError::Unavailable(why)) if why.contains("locked"));
+    assert!(is_right, "{outcome:?}");
+    run(&mut console, "ROLLBACK").await.unwrap();
+    log.append(&head, &rows).await.unwrap();
+}
+
 /// What everybody is told whose file is not there any more.
 async fn assert_refused(log: &Arc<SqliteLog>, is_writer: bool) {
     const TOLD: &str = "was removed or replaced while it was open; restart the server";

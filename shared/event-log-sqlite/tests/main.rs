@@ -10,4 +10,5 @@ mod immutability;
 mod memory;
 mod recent;
 mod suite;
+mod waiting;
 mod writing;
