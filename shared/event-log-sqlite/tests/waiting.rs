@@ -12,7 +12,7 @@ use crate::suite::{InFile, NOW};
 use crate::writing::events;
 
 /// Longer than any test may take.
-const VERY_PATIENT: Duration = Duration::from_secs(600);
+const VERY_PATIENT: Duration = Duration::from_mins(10);
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
