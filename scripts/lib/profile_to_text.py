@@ -23,8 +23,8 @@ LARGEST_COUNT = 1 << 62
 UNKNOWN_TARGET = b"** External Symbol **"
 
 
-def padded(offset, to=8):
-    return offset + -offset % to
+def padded(offset):
+    return offset + -offset % 8
 
 
 def read_varint(data, at):
