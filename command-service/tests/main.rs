@@ -13,6 +13,7 @@ mod commands;
 mod faulty_log;
 mod groups;
 mod idempotency;
+mod memory;
 mod overload;
 mod restore;
 mod set_many;
