@@ -187,3 +187,42 @@ async fn a_client_that_reads_no_answers_keeps_no_room_from_others() {
     sending.abort();
     drop(unread);
 }
+
+#[tokio::test]
+async fn large_items_wait_in_the_client_while_those_before_them_are_under_way() {
+    const MANY: usize = 200;
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), Limits::default()).await;
+    log.close_gate().await;
+    let large = "x".repeat(500_000);
+    let (items, receiver) = tokio::sync::mpsc::channel(1);
+    let outbound = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let answers = server.client.clone().set_many(outbound).await.unwrap().into_inner();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let sending = tokio::spawn({
+        let sent = Arc::clone(&sent);
+        async move {
+            for i in 0..MANY {
+                items.send(item(set_request(&format!("k{i}"), &large))).await.unwrap();
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let nothing_more_is_taken = async {
+        let (mut seen, mut rounds) = (0, 0);
+        while seen == 0 || rounds < 50 {
+            // Refused without a look at the log.
+            server.client.clone().set(set_request("..", "1")).await.unwrap_err();
+            let before = std::mem::replace(&mut seen, sent.load(Ordering::Relaxed));
+            rounds = if seen == before { rounds + 1 } else { 0 };
+        }
+        seen
+    };
+    let taken = tokio::time::timeout(Duration::from_mins(1), nothing_more_is_taken).await.unwrap();
+    assert!(taken < 24, "{taken} of {MANY} items of half a megabyte were taken");
+    log.open_gate();
+    sending.await.unwrap();
+    let answers: Vec<_> = answers.collect().await;
+    let last = answers.into_iter().map(Result::unwrap).last().unwrap();
+    assert_eq!((last.durable_items, last.failures.len()), (MANY as u64, 0));
+}
