@@ -38,6 +38,14 @@ pub(crate) fn api_error(
              nothing will be until an operator brings the log back or begins a new epoch",
         )
         .with_precondition("log", "must hold everything that this server wrote"),
+        Refusal::AnotherLog { .. } => ApiError::new(
+            Reason::LogChanged,
+            format!(
+                "{message}; nothing was written, and nothing will be until an operator brings that \
+                 one back or, if this one is right, starts the server anew"
+            ),
+        )
+        .with_precondition("log", "must be the one that this server wrote"),
         Refusal::Broken(why) => {
             tracing::error!(reason = %why, "a command cannot be recorded");
             Reason::Internal.into()

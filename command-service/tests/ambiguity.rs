@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_command_service::committer::Limits;
-use configapi_event_log::EventLog;
+use configapi_domain::Timestamp;
+use configapi_event_log::{EventLog, LogId, MemoryLog};
 use configapi_proto::v1::SetRequest;
 use configapi_proto::{Reason, key};
 
 use crate::faulty_log::{Fault, FaultyLog};
-use crate::support::{TestServer, copy_of, memory_log, set_request, start_on};
+use crate::support::{BEGINNING, TestServer, copy_of, memory_log, set_request, start_on};
 
 async fn start_faulty(limits: Limits) -> (TestServer, Arc<FaultyLog>) {
     let log = FaultyLog::new(memory_log());
@@ -102,6 +103,46 @@ async fn a_log_that_lost_its_tail_is_not_written_until_a_new_epoch_says_so() {
     let head = before.head().await.unwrap();
     before.begin_epoch(&head).await.unwrap();
     assert_eq!(server.set("a", "1").await.unwrap().token, "2-1");
+}
+
+#[tokio::test]
+async fn a_log_that_is_brought_back_is_written_again() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    let whole = log.inner();
+    let before = copy_of(&*whole).await;
+    server.set("a", "1").await.unwrap();
+    log.replace_by(before.clone());
+    assert_eq!(server.set("a", "2").await.unwrap_err().reason, Reason::LogChanged);
+    // What somebody else writes in the place of what was lost does not bring it back.
+    let other = start_on(before, Limits::default()).await;
+    other.set("a", "other").await.unwrap();
+    assert_eq!(server.set("a", "2").await.unwrap_err().reason, Reason::LogChanged);
+    log.replace_by(whole);
+    assert_eq!(server.set("a", "2").await.unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn another_log_is_not_written_whatever_it_holds() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    let ours = log.inner();
+    server.set("a", "1").await.unwrap();
+    let id = LogId(uuid::Uuid::from_u128(7));
+    let others = Arc::new(MemoryLog::new(id, Timestamp(BEGINNING)));
+    let other = start_on(others.clone(), Limits::default()).await;
+    for _ in 0..3 {
+        other.set("a", "other").await.unwrap();
+    }
+    others.begin_epoch(&others.head().await.unwrap()).await.unwrap();
+    log.replace_by(others);
+    for _ in 0..2 {
+        let error = server.set("a", "2").await.unwrap_err();
+        assert_eq!(error.reason, Reason::LogChanged);
+        assert!(error.message.contains(&id.to_string()), "{error}");
+        assert!(!error.message.contains("epoch"), "{error}");
+    }
+    assert_eq!(crate::support::rows(&*log).await.len(), 3);
+    log.replace_by(ours);
+    assert_eq!(server.set("a", "2").await.unwrap().version, 2);
 }
 
 #[tokio::test]

@@ -46,8 +46,9 @@ struct KindLabel {
 }
 
 /// All kinds of trouble that a tailer has.
-const TROUBLE_KINDS: [&str; 12] = [
+const TROUBLE_KINDS: [&str; 13] = [
     "anchor_gone",
+    "another_log",
     "broken_chain",
     "corrupt",
     "gap",

@@ -269,18 +269,37 @@ async fn a_lost_tail_is_refused_until_a_new_epoch_says_so() {
 }
 
 #[tokio::test]
-async fn another_log_under_the_same_address_is_never_mixed_with_the_first() {
-    let (_, faulty, _, server) = running().await;
-    let other = memory_log(2);
-    let mut writer = Writer::new(other.clone()).await;
-    writer.commit(vec![(key("default/other"), Op::Set("1".to_owned()))]).await;
-    faulty.replace(other);
-    eventually("the other log is served", async || {
-        server.service.readiness()().is_ok() && server.status().await.state.unwrap().position == 1
-    })
-    .await;
-    let status = server.get("default/a", None).await.unwrap_err();
-    assert_eq!(reason_of(&status), Reason::ConfigNotFound);
+async fn another_log_under_the_same_address_is_refused_until_the_first_is_back() {
+    // Shorter than the first one, and longer.
+    for events in [1, 5] {
+        let (log, faulty, mut writer, server) = running().await;
+        let other = memory_log(2);
+        let mut others_writer = Writer::new(other.clone()).await;
+        for _ in 0..events {
+            others_writer.commit(vec![(key("default/a"), Op::Set("other".to_owned()))]).await;
+        }
+        faulty.replace(other);
+        eventually("the reason is told", async || {
+            server.service.readiness()().is_err_and(|why| {
+                why.contains(&log_id(1)) && why.contains(&log_id(2)) && why.contains("start")
+            })
+        })
+        .await;
+        for freshness in [None, Some(at_least("1-1"))] {
+            let status = server.get("default/a", freshness).await.unwrap_err();
+            assert_eq!(reason_of(&status), Reason::Unavailable, "{events} events");
+        }
+
+        faulty.replace(log);
+        server.until_ready().await;
+        let token = writer.set("default/a", "3").await;
+        assert_eq!(server.value("default/a", &token).await, "3");
+    }
+}
+
+/// The id of such a log, as it is told.
+fn log_id(number: u128) -> String {
+    uuid::Uuid::from_u128(number).to_string()
 }
 
 #[tokio::test]

@@ -21,16 +21,20 @@ impl Worker {
         }
         let identity = self.log.identity().await.map_err(unavailable)?;
         self.check_store(&identity)?;
+        let known = *self.log_id.get_or_insert(identity.log_id);
+        if known != identity.log_id {
+            return Err(Refusal::AnotherLog { known, found: identity.log_id });
+        }
         let newest = self.newest_head().await?;
         if self.head.is_some() {
             self.catch_up(&mut None).await?;
         }
         // What was lost without a new epoch would give positions a second meaning.
         let is_short = identity.lineage.lost_by(newest.position).is_some();
-        if is_short || self.lost_in.is_some_and(|lost_in| newest.epoch <= lost_in) {
+        if is_short || self.is_lost_still(newest).await? {
             return Err(Refusal::LogChanged);
         }
-        self.lost_in = None;
+        self.lost = None;
         // Without a place to follow from, what is remembered is worth nothing.
         let head = self.head.unwrap_or_else(|| {
             self.aggregates.clear();
@@ -43,6 +47,15 @@ impl Worker {
         self.is_confirmed = true;
         tracing::info!(position = head.position.0, epoch = head.epoch.0, "writing after the head");
         Ok(head)
+    }
+
+    /// Whether the log that ends here lacks a head that was known, and no new epoch says so.
+    async fn is_lost_still(&self, newest: Head) -> Result<bool, Refusal> {
+        let Some(lost) = self.lost.filter(|lost| newest.epoch <= lost.epoch) else {
+            return Ok(false);
+        };
+        let page = self.log.read(lost.position, PageLimit::new(1, 1)).await.map_err(unavailable)?;
+        Ok(page.events.first().is_none_or(|row| row.hash != lost.hash))
     }
 
     fn check_store(&self, identity: &Identity) -> Result<(), Refusal> {
@@ -106,7 +119,7 @@ impl Worker {
             Ok(fresh) => fresh,
             Err(TailError::AnchorGone { position }) => {
                 tracing::warn!(position = position.0, "the log lost the head that was known");
-                self.lost_in = Some(head.epoch);
+                self.lost = Some(head);
                 self.forget_head();
                 return Ok(());
             }

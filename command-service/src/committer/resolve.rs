@@ -51,7 +51,7 @@ impl Worker {
         let Ok(page) = turn.read(head.position, limit).await else { return Look::NoAnswer };
         let Ok(fresh) = Tail::after(head.position, head.hash).advance(page) else {
             // The head itself is gone: a tail was lost, perhaps with our batch in it.
-            self.lost_in = Some(head.epoch);
+            self.lost = Some(head);
             self.forget_head();
             return Look::Settled(Resolution::Unknown);
         };

@@ -6,7 +6,7 @@ use std::time::Instant;
 use configapi_domain::{
     BrokenRule, ConfigEvent, ConfigKey, Content, Point, Position, Provenance, Timestamp, Version,
 };
-use configapi_event_log::{Epoch, Hash, Recorded, RequestKey};
+use configapi_event_log::{Epoch, Hash, LogId, Recorded, RequestKey};
 
 /// One request: its commands happen together or not at all.
 #[derive(Debug, Clone)]
@@ -168,10 +168,17 @@ pub enum Refusal {
     /// The store cannot be reached.
     #[error("the log cannot be written: {0}")]
     Unavailable(String),
-    /// The log is not the one that this server wrote: it was replaced, or lost its tail, and no new
-    /// epoch was begun.
+    /// The log lost what this server knows of it, and no new epoch was begun.
     #[error("the log was restored or lost its tail under this server")]
     LogChanged,
+    /// The log is not the one that this server wrote.
+    #[error("the store holds log {found}, and this server has written log {known}")]
+    AnotherLog {
+        /// The one that this server wrote.
+        known: LogId,
+        /// The one that there is now.
+        found: LogId,
+    },
     /// The store refuses this very submission, or the log is broken.
     #[error("the command cannot be recorded: {0}")]
     Broken(String),

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use configapi_event_log::{Epoch, EventLog, Head, Lineage};
+use configapi_event_log::{EventLog, Head, Lineage, LogId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -69,8 +69,9 @@ impl Committer {
             is_confirmed: false,
             clock_check: ClockCheck::default(),
             broken: None,
-            lost_in: None,
+            lost: None,
             lineage: Lineage::unbroken(),
+            log_id: None,
             aggregates: Aggregates::new(limits.cache_bytes),
             owed: None,
             patient_batches: 0,
@@ -101,9 +102,12 @@ pub struct Worker {
     pub(super) clock_check: ClockCheck,
     /// Why this log must not be written any more.
     pub(super) broken: Option<String>,
-    /// The epoch in which the head that was known got lost. Only a later one may be written.
-    pub(super) lost_in: Option<Epoch>,
+    /// The head that was known and got lost. Only a log that holds it, or is in a later epoch, may be
+    /// written.
+    pub(super) lost: Option<Head>,
     pub(super) lineage: Lineage,
+    /// Which log this is, once it was reached.
+    pub(super) log_id: Option<LogId>,
     pub(super) aggregates: Aggregates,
     /// What is in the log and not answered yet.
     pub(super) owed: Option<Settled>,

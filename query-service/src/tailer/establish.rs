@@ -30,14 +30,12 @@ impl Tailer {
         if head.epoch != facts.lineage.current() {
             return Err(Trouble::EpochChanged);
         }
+        if let Some(trouble) = self.another_log(&facts) {
+            return Err(trouble);
+        }
         if let Some(position) = facts.lineage.lost_by(head.position) {
             let why = format!("{}; {WAYS_OUT}", lost(position));
             return Err(Trouble::Broken { kind: "anchor_gone", why });
-        }
-        let known = self.board.view().log.log_id;
-        if self.projector.is_some() && known.is_some() && known != facts.log_id {
-            tracing::error!("the store holds another log than before; reading it from its start");
-            self.forget(&facts, "the log was replaced by another one and is being read anew");
         }
         self.target = head.position;
         make_room_for(head.position);
@@ -48,6 +46,17 @@ impl Tailer {
         self.board.heard_of(head.epoch, head.position);
         self.facts = Some(Arc::clone(&facts));
         Ok((facts, anchor))
+    }
+
+    /// That this is not the log that was read before. Its positions and tokens would mean something else
+    /// to whoever has some of the first one.
+    fn another_log(&self, facts: &LogFacts) -> Option<Trouble> {
+        let (known, found) = (self.board.view().log.log_id?, facts.log_id?);
+        let why = format!(
+            "the store holds log {found}, and this server has read log {known}; an operator has to \
+             bring that one back or, if this one is right, start the server anew"
+        );
+        (known != found).then_some(Trouble::Broken { kind: "another_log", why })
     }
 
     /// Begins with a snapshot that the log confirms, or with nothing.
@@ -156,9 +165,10 @@ impl Tailer {
             Err(Trouble::Silent { kind, why }) => return self.is_silent(kind, &why),
             Err(_) => return,
         };
-        let is_declared = facts.log_id != known.log.log_id
-            || facts.lineage.current() > known.log.lineage.current();
-        if is_declared {
+        if let Some(Trouble::Broken { kind, why }) = self.another_log(&facts) {
+            return self.is_broken(kind, &why);
+        }
+        if facts.lineage.current() > known.log.lineage.current() {
             self.metrics.trouble("anchor_gone");
             tracing::error!(position = position.0, "the log lost its tail; reading it anew");
             return self.forget(&Arc::new(facts), why);
