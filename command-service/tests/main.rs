@@ -18,5 +18,6 @@ mod overload;
 mod restore;
 mod set_many;
 mod support;
+mod tiny_frames;
 mod weights;
 mod writers;

@@ -1,5 +1,6 @@
 //! A command server of one's own for each test.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -69,6 +70,7 @@ fn configapi_event_log_id() -> uuid::Uuid {
 
 /// A command server and a client to it.
 pub struct TestServer {
+    pub address: SocketAddr,
     pub client: CommandServiceClient<Channel>,
     pub log: Arc<dyn EventLog>,
     pub clock: Arc<TestClock>,
@@ -94,7 +96,7 @@ pub async fn start_on(log: Arc<dyn EventLog>, limits: Limits) -> TestServer {
     let client = CommandServiceClient::new(endpoint.connect_lazy())
         .max_decoding_message_size(16 << 20)
         .max_encoding_message_size(32 << 20);
-    TestServer { client, log, clock, life }
+    TestServer { address, client, log, clock, life }
 }
 
 impl TestServer {

@@ -23,7 +23,9 @@ pub struct GrpcLimits {
 pub struct Http2Limits {
     /// Streams open at once on one connection.
     pub max_concurrent_streams: u32,
-    /// Bytes a client may send on one stream before they are read.
+    /// Bytes a client may send on one stream before they are read. So little that a client who waits here
+    /// is not taken for one who floods: what arrived and was not read yet is also counted by its frames, at
+    /// 256 bytes each, and a connection that comes to half of its window in this way is closed.
     pub stream_window: u32,
     /// Bytes a client may send on one connection before they are read.
     pub connection_window: u32,
@@ -47,8 +49,8 @@ impl Default for Http2Limits {
     fn default() -> Self {
         Self {
             max_concurrent_streams: 1_000,
-            stream_window: 1024 * 1024,
-            connection_window: 4 * 1024 * 1024,
+            stream_window: 64 * 1024,
+            connection_window: 8 * 1024 * 1024,
             max_frame_size: 64 * 1024,
             max_header_list_size: 16 * 1024,
             max_send_buffer: 512 * 1024,

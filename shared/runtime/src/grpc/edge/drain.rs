@@ -14,8 +14,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How much is read before the refusal is sent all the same: what a client may have sent without
-/// being asked to go on, by `Http2Limits::stream_window`.
+/// How much is read before the refusal is sent all the same: more than a client may have sent without
+/// being asked to go on (`Http2Limits::stream_window`).
 const MAX_BYTES: usize = 1024 * 1024;
 /// How long a client may take until the first of it is there, and for all of it. On a machine that is
 /// busy with an overload, what was sent together with the headers is not read together with them.
