@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::asked::Asked;
 use crate::freshness::{Level, Needed, Wish, at_least, linearizable};
-use crate::upstream::{Along, Held, Query};
+use crate::upstream::{Along, Held, Query, reached};
 
 impl App {
     /// Asks a query server.
@@ -148,7 +148,7 @@ fn may_be_lost(error: &ApiError, token: Token) -> bool {
 
 /// Whether a read may have failed because the log ends before a token.
 fn may_be_short(error: &ApiError, token: Token) -> bool {
-    let reached = error.metadata.get(key::TOKEN).and_then(|reached| reached.parse::<Token>().ok());
+    let reached = reached(error).and_then(|reached| reached.parse::<Token>().ok());
     error.reason == Reason::Unavailable && reached.is_some_and(|reached| reached < token)
 }
 

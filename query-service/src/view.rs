@@ -134,7 +134,9 @@ impl View {
 
     /// An error that tells how far this server is.
     pub fn unavailable(&self, message: impl Into<String>) -> ApiError {
+        let reached = self.token(self.position());
         ApiError::new(Reason::Unavailable, message)
-            .with_metadata(key::TOKEN, self.token(self.position()))
+            .with_metadata(key::TOKEN, reached)
+            .with_metadata(key::REACHED_TOKEN, reached)
     }
 }

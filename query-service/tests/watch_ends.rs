@@ -157,6 +157,27 @@ async fn a_watch_from_an_epoch_that_never_was_is_told_its_own_token() {
     }
 }
 
+/// What the server has reached would be a place too far on, or too far back.
+#[tokio::test]
+async fn a_watch_that_does_not_begin_is_told_where_it_can_begin_the_next_time() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    for value in ["1", "2", "3"] {
+        writer.set("default/a", value).await;
+    }
+    let server = Server::ready(log).await;
+    for (begin, token) in [(after_token("1-2"), Some("1-2")), (after_position(2), None)] {
+        let mut request =
+            Request::new(WatchRequest { consistency: Some(at_least("1-9")), ..begin });
+        request.set_timeout(Duration::from_secs(1));
+        let Err(status) = server.client.clone().watch(request).await else { panic!("it began") };
+        let told = ApiError::from_status(&status);
+        assert_eq!(told.reason, Reason::Unavailable);
+        let metadata = |key: &str| told.metadata.get(key).map(String::as_str);
+        assert_eq!((metadata("token"), metadata("reached_token")), (token, Some("1-3")));
+    }
+}
+
 /// A log that does not hold what a token stands for may have lost it. What comes next under those
 /// positions is something else than the client thinks it has.
 #[tokio::test]
@@ -171,7 +192,8 @@ async fn a_watch_from_a_token_that_the_log_has_not_reached_does_not_begin() {
         let Err(status) = server.client.clone().watch(request).await else { panic!("it began") };
         let told = ApiError::from_status(&status);
         assert_eq!(told.reason, Reason::Unavailable);
-        assert_eq!(told.metadata.get("token").map(String::as_str), Some("1-1"));
+        let metadata = |key: &str| told.metadata.get(key).map(String::as_str);
+        assert_eq!((metadata("token"), metadata("reached_token")), (Some(token), Some("1-1")));
     }
     writer.set("default/a", "2").await;
     let token = writer.set("default/a", "3").await;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use configapi_proto::v1::WatchRequest;
 use configapi_proto::v1::point_in_time::Moment as WireMoment;
 use configapi_proto::v1::watch_request::{InitialState, Selection, Start};
-use configapi_proto::{ApiError, Reason};
+use configapi_proto::{ApiError, Reason, key};
 use configapi_runtime::http::Endless;
 use configapi_runtime::metrics::prometheus_client::metrics::gauge::Gauge;
 use futures_util::StreamExt as _;
@@ -156,7 +156,11 @@ fn selection(
 
 /// A server elsewhere is told no deadline of the stream, which would end all of it, and may not have begun
 /// at ours.
-fn not_begun(error: ApiError) -> ApiError {
+fn not_begun(mut error: ApiError) -> ApiError {
+    // How far a server is that was asked for it is no place to go on from.
+    if error.metadata.get(key::TOKEN) == error.metadata.get(key::REACHED_TOKEN) {
+        error.metadata.remove(key::TOKEN);
+    }
     match error.reason {
         Reason::DeadlineExceeded => ApiError::new(
             Reason::Unavailable,

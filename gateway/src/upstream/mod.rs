@@ -27,7 +27,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
 pub(crate) use self::commands::{Command, Commands};
-pub(crate) use self::pool::{Held, Pool};
+pub(crate) use self::pool::{Held, Pool, reached};
 pub(crate) use self::queries::Query;
 use self::transport::Transport;
 pub(crate) use self::way::Frames;

@@ -223,10 +223,16 @@ impl Member {
     }
 }
 
+/// How far a server is that refuses with this error; older ones say it as their only token.
+pub(crate) fn reached(error: &ApiError) -> Option<&str> {
+    let reached = error.metadata.get(key::REACHED_TOKEN);
+    reached.or_else(|| error.metadata.get(key::TOKEN)).map(String::as_str)
+}
+
 /// Whether a server cannot be reached, and counts as down. One that is not as fresh as wished, or does
 /// not serve, says how fresh it is.
 fn is_away(error: &ApiError) -> bool {
-    error.reason == Reason::Unavailable && !error.metadata.contains_key(key::TOKEN)
+    error.reason == Reason::Unavailable && reached(error).is_none()
 }
 
 /// Whether a server did not become as fresh as wished in the half of the time that it had, or did not

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use configapi_domain::Position;
 use configapi_proto::v1::{WatchRequest, watch_request};
-use configapi_proto::{ApiError, Token};
+use configapi_proto::{ApiError, Reason, Token, key};
 use tokio::time::Instant;
 
 use super::scan::Cursor;
@@ -32,7 +32,8 @@ impl Core {
         let interval = interval(request.progress_interval.as_ref())?;
         let wish = Wish::parse(request.consistency.as_ref())?;
         let begin = Begin::parse(request.start.as_ref())?;
-        let view = self.freshness.view(&[wish, begin.wish()], deadline).await?;
+        let view = self.freshness.view(&[wish, begin.wish()], deadline).await;
+        let view = view.map_err(|error| begin.refused(error))?;
         let seat = Seat::take(self)?;
         let start = begin.start(&view);
         let watcher = Watcher::new(Arc::clone(self), seat, selection, interval, view, start);
@@ -71,6 +72,19 @@ impl Begin {
             Self::Initial | Self::AfterPosition(_) => Wish::Any,
             Self::AfterToken(token) => Wish::Token(*token),
             Self::After(moment) => moment.wish(),
+        }
+    }
+
+    /// The refusal of a watch that did not begin. What the server has reached is not where the client can
+    /// go on: that is still where it was.
+    fn refused(&self, mut error: ApiError) -> ApiError {
+        if error.reason != Reason::Unavailable {
+            return error;
+        }
+        error.metadata.remove(key::TOKEN);
+        match self {
+            Self::AfterToken(token) => error.with_metadata(key::TOKEN, token),
+            Self::Initial | Self::AfterPosition(_) | Self::After(_) => error,
         }
     }
 

@@ -40,6 +40,9 @@ pub mod key {
     /// The token that the server has reached, that a watch can be resumed from, or that a
     /// `CONFIG_NOT_FOUND` is about.
     pub const TOKEN: &str = "token";
+    /// The token that the server has reached, of `UNAVAILABLE`; of watches as well, whose `token` is
+    /// another.
+    pub const REACHED_TOKEN: &str = "reached_token";
     /// The token that the log does not hold any more, of `LOG_CHANGED`.
     pub const LOST_TOKEN: &str = "lost_token";
     /// The id to repeat a command with.
