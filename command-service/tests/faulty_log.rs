@@ -44,6 +44,8 @@ struct Faults {
     passes_singly: Mutex<bool>,
     waiting: Semaphore,
     look_ups: LookUps,
+    /// How often it was asked where the log ends.
+    looks: AtomicUsize,
     /// What was handed out of the pasts of configs.
     past_bytes: AtomicUsize,
     past_questions: AtomicUsize,
@@ -78,6 +80,7 @@ impl FaultyLog {
                 gate: Semaphore::new(1_000),
                 waiting: Semaphore::new(0),
             },
+            looks: AtomicUsize::new(0),
             past_bytes: AtomicUsize::new(0),
             past_questions: AtomicUsize::new(0),
             most_recalled_bytes: AtomicUsize::new(0),
@@ -183,6 +186,11 @@ impl FaultyLog {
         self.faults.look_ups.asked.lock().unwrap().clone()
     }
 
+    /// How often it was asked where the log ends.
+    pub fn looks(&self) -> usize {
+        self.faults.looks.load(Ordering::Relaxed)
+    }
+
     /// How many bytes of the pasts of configs were asked for.
     pub fn past_bytes(&self) -> usize {
         self.faults.past_bytes.load(Ordering::Relaxed)
@@ -259,6 +267,7 @@ impl EventLog for FaultyLog {
     }
 
     async fn head(&self) -> Result<Head, LogError> {
+        self.faults.looks.fetch_add(1, Ordering::Relaxed);
         self.faults.check_up()?;
         self.reader().head().await
     }

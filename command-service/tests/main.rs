@@ -12,6 +12,7 @@ mod clocks;
 mod commands;
 mod faulty_log;
 mod groups;
+mod health;
 mod idempotency;
 mod memory;
 mod overload;

@@ -100,6 +100,7 @@ impl Worker {
             return self.after_refusal(batch, verdicts.len(), error).await;
         }
         self.metrics.committed(rows.len(), began.elapsed());
+        self.refused_at = None;
         self.stand_at(head_after(head, &rows));
         for stream in &changed {
             if let Some(config) = knowledge.configs.get(stream) {
@@ -180,6 +181,7 @@ impl Worker {
                 Ok(Step::Forward)
             }
             AppendError::Unavailable(why) | AppendError::Unknown(why) => {
+                self.refused_at = Some(Instant::now());
                 Err(Refusal::Unavailable(why))
             }
         }

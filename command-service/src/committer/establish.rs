@@ -45,7 +45,11 @@ impl Worker {
         self.stand_at(head);
         self.clock_check.found_right(self.clock.now());
         self.is_confirmed = true;
-        tracing::info!(position = head.position.0, epoch = head.epoch.0, "writing after the head");
+        // While nothing can be written, each command comes by here.
+        if self.told_head.replace(head) != Some(head) {
+            let (position, epoch) = (head.position.0, head.epoch.0);
+            tracing::info!(position, epoch, "writing after the head");
+        }
         Ok(head)
     }
 

@@ -37,6 +37,8 @@ pub struct Limits {
     pub backoff_max: Duration,
     /// How often an idle committer looks after the store.
     pub probe_every: Duration,
+    /// How long a store that can be read and refused an append is taken to refuse the next one too.
+    pub refused_for: Duration,
     /// How far our clock and the store's may be apart.
     pub clock_skew_max: Duration,
 }
@@ -59,6 +61,7 @@ impl Default for Limits {
             backoff_min: Duration::from_millis(10),
             backoff_max: Duration::from_millis(500),
             probe_every: Duration::from_secs(1),
+            refused_for: Duration::from_mins(2),
             clock_skew_max: Duration::from_secs(1),
         }
     }

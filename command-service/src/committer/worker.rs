@@ -71,6 +71,8 @@ impl Committer {
             broken: None,
             lost: None,
             lineage: Lineage::unbroken(),
+            told_head: None,
+            refused_at: None,
             log_id: None,
             aggregates: Aggregates::new(limits.cache_bytes),
             owed: None,
@@ -106,6 +108,10 @@ pub struct Worker {
     /// written.
     pub(super) lost: Option<Head>,
     pub(super) lineage: Lineage,
+    /// The head that was told of last, as what is written after.
+    pub(super) told_head: Option<Head>,
+    /// When the store refused an append; none once it took one.
+    pub(super) refused_at: Option<Instant>,
     /// Which log this is, once it was reached.
     pub(super) log_id: Option<LogId>,
     pub(super) aggregates: Aggregates,
@@ -140,7 +146,7 @@ impl Worker {
                         // What was written since tells as much as a look would.
                         if !(std::mem::take(&mut is_busy) && self.is_confirmed) {
                             let outcome = self.look_after_store().await;
-                            self.report(outcome.err());
+                            self.report_look(outcome.err());
                         }
                         pause = self.next_probe(pause);
                         probe.as_mut().reset(tokio::time::Instant::now() + pause);
@@ -229,9 +235,24 @@ impl Worker {
                 }
             }
         }
-        if self.is_confirmed {
+        if self.is_confirmed && !self.is_refused() {
             self.report(None);
         }
+    }
+
+    /// What a look at the store says of whether it can be written. That it can be read says nothing if it
+    /// refused an append lately while it could be read; if it was away, it was refused for that.
+    fn report_look(&mut self, trouble: Option<Refusal>) {
+        if trouble.is_some() {
+            self.refused_at = None;
+        }
+        if !self.is_refused() {
+            self.report(trouble);
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.refused_at.is_some_and(|at| at.elapsed() < self.limits.refused_for)
     }
 
     /// Tries once. Who is owed an answer from before gets it as soon as the try waits for something:

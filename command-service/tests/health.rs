@@ -1,0 +1,104 @@
+//! What a committer says of its store: that it can be read does not mean that it can be written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use configapi_command_service::committer::{
+    CommitQueue, Committer, CommitterMetrics, Limits, Refusal, StoreHealth, Submission, Wish,
+    WishedAction,
+};
+use configapi_domain::{ConfigKey, Content, Provenance, Value};
+use tokio::sync::watch;
+use tokio::task::yield_now;
+
+use crate::faulty_log::{Fault, FaultyLog};
+use crate::support::{TestClock, memory_log};
+
+struct Stage {
+    log: Arc<FaultyLog>,
+    queue: CommitQueue,
+    health: watch::Receiver<StoreHealth>,
+}
+
+impl Stage {
+    /// A committer that looks around as often as it can, on a log that was written once and then
+    /// refused an append.
+    async fn refused(limits: Limits) -> Self {
+        let log = FaultyLog::new(memory_log());
+        let limits = Limits { probe_every: Duration::from_millis(1), ..limits };
+        let clock = Arc::<TestClock>::default();
+        let committer =
+            Committer::new(log.clone(), clock, limits, CommitterMetrics::unregistered());
+        tokio::spawn(committer.worker.run());
+        let mut stage = Self { log, queue: committer.queue, health: committer.health };
+        stage.set().await.unwrap();
+        stage.until(|health| *health == StoreHealth::Up).await;
+        stage.log.fail_next([Fault::Unavailable]);
+        stage.set().await.unwrap_err();
+        stage
+    }
+
+    async fn set(&self) -> Result<(), Refusal> {
+        let wish = Wish {
+            key: ConfigKey::parse("", "a").unwrap(),
+            expected_version: None,
+            action: WishedAction::Set(Content::untyped(Value::parse("1").unwrap())),
+        };
+        let submission = Submission {
+            wishes: vec![wish],
+            provenance: Provenance::default(),
+            request: None,
+            validate_only: false,
+            deadline: None,
+        };
+        self.queue.submit(submission).await.map(|_| ())
+    }
+
+    async fn until(&mut self, is_it: impl FnMut(&StoreHealth) -> bool) {
+        let said = self.health.wait_for(is_it);
+        drop(tokio::time::timeout(Duration::from_secs(10), said).await.unwrap().unwrap());
+    }
+
+    /// Returns when the store was looked at a few times more.
+    async fn looked_at(&self) {
+        let seen = self.log.looks();
+        let looked_at = async {
+            while self.log.looks() < seen + 10 {
+                yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), looked_at).await.unwrap();
+    }
+}
+
+fn is_down(health: &StoreHealth) -> bool {
+    matches!(health, StoreHealth::Down(why) if why.contains("unreachable"))
+}
+
+#[tokio::test]
+async fn a_store_that_reads_and_refused_an_append_is_down_until_it_takes_one() {
+    let mut stage = Stage::refused(Limits::default()).await;
+    stage.until(is_down).await;
+    stage.health.mark_unchanged();
+    stage.looked_at().await;
+    assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
+    stage.set().await.unwrap();
+    stage.until(|health| *health == StoreHealth::Up).await;
+}
+
+#[tokio::test]
+async fn a_store_that_was_away_is_up_once_it_is_seen_again() {
+    let mut stage = Stage::refused(Limits::default()).await;
+    stage.log.set_down(true);
+    stage.until(|health| matches!(health, StoreHealth::Down(why) if why.contains("is down"))).await;
+    stage.log.set_down(false);
+    stage.until(|health| *health == StoreHealth::Up).await;
+}
+
+#[tokio::test]
+async fn what_a_store_refused_long_ago_is_forgotten() {
+    let limits = Limits { refused_for: Duration::ZERO, ..Limits::default() };
+    let mut stage = Stage::refused(limits).await;
+    stage.looked_at().await;
+    stage.until(|health| *health == StoreHealth::Up).await;
+}
