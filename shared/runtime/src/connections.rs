@@ -23,7 +23,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_stream::StreamExt as _;
 use tokio_util::task::TaskTracker;
@@ -40,6 +40,11 @@ use crate::{
 
 /// After a failed accept (no descriptor left, say) the next one waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is told that connections cannot be accepted, for as long as they cannot.
+const COMPLAINT_EVERY: Duration = Duration::from_mins(1);
+/// What the system says if this process has no descriptor left.
+const TOO_MANY_FILES: i32 = 24;
 
 /// A client that has not sent this much has not even said which protocol it speaks (HTTP/2's
 /// preface is 24 bytes).
@@ -97,12 +102,13 @@ pub(crate) async fn serve<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let mut complaints = Complaints::new();
     let open = TaskTracker::new();
     let mut incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .with_keepalive(Some(limits.tcp_keepalive));
     while let Some(accepted) = life.soft().run_until_cancelled(incoming.next()).await.flatten() {
-        let Some((stream, peer)) = checked(accepted, life).await else {
+        let Some((stream, peer)) = checked(accepted, life, &meter, &mut complaints).await else {
             continue;
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
@@ -130,9 +136,51 @@ struct Ticket {
     _counted: Counted,
 }
 
+/// What is told of connections that cannot be accepted. They are tried for again and again.
+struct Complaints {
+    told_at: Option<Instant>,
+    untold: u64,
+    /// How many files this process may have open, if that is known. Asked for in time: to ask takes one.
+    max_files: Option<u64>,
+}
+
+impl Complaints {
+    fn new() -> Self {
+        Self { told_at: None, untold: 0, max_files: max_files() }
+    }
+
+    fn hear(&mut self, error: &io::Error) {
+        self.untold += 1;
+        if self.told_at.is_some_and(|at| at.elapsed() < COMPLAINT_EVERY) {
+            return;
+        }
+        self.told_at = Some(Instant::now());
+        let tries = std::mem::take(&mut self.untold);
+        let is_full = error.raw_os_error() == Some(TOO_MANY_FILES);
+        if let Some(max_files) = self.max_files.filter(|_| is_full) {
+            tracing::warn!(
+                %error, tries, max_files,
+                "connections cannot be accepted; each takes a file, and this process may have so many \
+                 (ulimit -n, LimitNOFILE)"
+            );
+        } else {
+            tracing::warn!(%error, tries, "connections cannot be accepted");
+        }
+    }
+}
+
+/// How many files this process may have open, where the system tells.
+fn max_files() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 async fn checked(
     accepted: io::Result<TcpStream>,
     life: &Lifecycle,
+    meter: &ConnectionMeter,
+    complaints: &mut Complaints,
 ) -> Option<(TcpStream, SocketAddr)> {
     match accepted {
         Ok(stream) => {
@@ -140,7 +188,8 @@ async fn checked(
             Some((stream, peer))
         }
         Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
+            meter.failed.inc();
+            complaints.hear(&error);
             life.soft().run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
             None
         }

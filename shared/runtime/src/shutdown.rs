@@ -107,7 +107,7 @@ impl Lifecycle {
         }
     }
 
-    /// The first SIGTERM or SIGINT begins the end, the second cuts off what is still in flight.
+    /// The first SIGTERM, SIGINT or SIGHUP begins the end, the second cuts off what is still in flight.
     pub fn watch_signals(&self) -> io::Result<()> {
         let mut signals = Signals::new()?;
         let life = self.clone();
@@ -186,6 +186,8 @@ fn millis(duration: Duration) -> u64 {
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    /// None if it is to be ignored.
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -195,6 +197,9 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: (!is_ignored(SignalKind::hangup()))
+                .then(|| signal(SignalKind::hangup()))
+                .transpose()?,
         })
     }
 
@@ -202,8 +207,27 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            () = arrival(&mut self.hang_up) => "SIGHUP",
         }
     }
+}
+
+#[cfg(unix)]
+async fn arrival(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started us ignores a signal, as `nohup` does when a terminal is closed: it is to stay
+/// so. Where nothing tells, that is not known to be otherwise.
+#[cfg(unix)]
+fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_none_or(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 #[cfg(not(unix))]

@@ -31,6 +31,18 @@ fn command(name: &str, environment: &[(&str, &str)]) -> Command {
     command
 }
 
+/// The same, started by `env` with this option.
+#[cfg(target_os = "linux")]
+fn command_by_env(option: &str, name: &str) -> Command {
+    let program = command(name, &[("CONFIGAPI_TEST_STORE", "memory:")]);
+    let mut command = Command::new("env");
+    command.arg(option).arg(program.get_program()).args(program.get_args());
+    command.env_remove("CONFIGAPI_LOG");
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
 fn program(name: &str, environment: &[(&str, &str)]) -> Child {
     command(name, environment).spawn().expect("starts")
 }
@@ -98,7 +110,10 @@ struct Running {
 
 impl Running {
     fn start(name: &str) -> Self {
-        let mut child = program(name, &[("CONFIGAPI_TEST_STORE", "memory:")]);
+        Self::of(program(name, &[("CONFIGAPI_TEST_STORE", "memory:")]))
+    }
+
+    fn of(mut child: Child) -> Self {
         let lines = BufReader::new(child.stderr.take().expect("piped"));
         Self { child, lines }
     }
@@ -140,6 +155,32 @@ fn the_first_signal_drains_and_the_second_cuts_off() {
         running.line_with("cutting off");
         assert_eq!(running.ended().code(), Some(42));
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_is_closed_drains_a_server_unless_that_is_to_be_ignored() {
+    let start = |option| {
+        let started = command_by_env(option, "process::program_that_hangs").spawn();
+        let mut running = Running::of(started.expect("env runs"));
+        running.line_with("signals are watched");
+        running
+    };
+    let mut running = start("--default-signal=HUP");
+    running.signal("HUP");
+    let line = running.line_with("shutting down");
+    assert!(line.contains(r#""why":"SIGHUP""#), "{line}");
+    running.signal("HUP");
+    running.line_with("cutting off");
+    assert_eq!(running.ended().code(), Some(42));
+
+    let mut running = start("--ignore-signal=HUP");
+    running.signal("HUP");
+    running.signal("TERM");
+    let line = running.line_with("shutting down");
+    assert!(line.contains(r#""why":"SIGTERM""#), "{line}");
+    running.signal("TERM");
+    running.ended();
 }
 
 #[test]
@@ -195,6 +236,74 @@ fn program_that_serves() {
         life.finish().await
     });
     std::process::exit(i32::from(exit != Exit::Clean) * 42);
+}
+
+/// The metrics, over a connection that is kept.
+#[cfg(target_os = "linux")]
+fn page_of(stream: &mut std::net::TcpStream) -> String {
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").expect("written");
+    let mut lines = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("text");
+        if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
+            length = bytes.trim().parse().expect("a number");
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut page = vec![0; length];
+    lines.read_exact(&mut page).expect("all of it");
+    String::from_utf8(page).expect("text")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_without_descriptors_names_their_limit_once_and_goes_on() {
+    let program = command("process::program_that_serves", &[("CONFIGAPI_TEST_STORE", "memory:")]);
+    let mut child = Command::new("sh")
+        .args(["-c", r#"ulimit -n 32 && exec "$0" "$@""#])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("sh runs");
+    let said = BufReader::new(child.stdout.take().expect("piped"));
+    let mut said = said.lines().map(|line| line.expect("text"));
+    let serving = said.find_map(|line| line.strip_prefix("serves at ").map(ToOwned::to_owned));
+    let address = serving.expect("it serves");
+    let connect = || std::net::TcpStream::connect(&address).expect("a connection");
+    let mut idle: Vec<_> = (0..40).map(|_| connect()).collect();
+    let lines = BufReader::new(child.stderr.take().expect("piped"));
+    let mut running = Running { child, lines };
+    let line = running.line_with("cannot be accepted");
+    assert!(line.contains(r#""max_files":32"#) && line.contains("LimitNOFILE"), "{line}");
+
+    // Who was accepted before is served as ever.
+    let failed = r#"configapi_connections_failed_total{server="admin"}"#;
+    let mut tries = 0;
+    while tries < 3 {
+        let page = page_of(&mut idle[0]);
+        let line = page.lines().find_map(|line| line.strip_prefix(failed));
+        tries = line.and_then(|number| number.trim().parse().ok()).expect("it is counted");
+    }
+    drop(idle);
+    let mut stream = connect();
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    running.signal("TERM");
+    let mut rest = String::new();
+    running.lines.read_to_string(&mut rest).expect("text");
+    assert!(!rest.contains("cannot be accepted"), "{rest}");
+    assert_eq!(running.child.wait().expect("ends").code(), Some(0));
 }
 
 /// A process that logs to there lives, serves and ends as it should.
