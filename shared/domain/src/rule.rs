@@ -40,7 +40,10 @@ pub enum RestoreRefusal {
     #[error("the config is not deleted; name the version, time or position to roll back to")]
     NotDeleted,
     /// The config was deleted at the point named.
-    #[error("version {version} was a delete; name a version that has a value")]
+    #[error(
+        "the config was deleted there, at version {version}; name a version, time or position at \
+         which it has a value"
+    )]
     WasDelete {
         /// The version of that delete.
         version: Version,

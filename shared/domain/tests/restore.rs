@@ -63,7 +63,8 @@ fn a_version_that_was_a_delete_has_nothing_to_restore() {
         let version = Version(3);
         given(events).when(restore_to(3, None)).then_refused(
             &BrokenRule::RestoreRefused(RestoreRefusal::WasDelete { version }),
-            "version 3 was a delete; name a version that has a value",
+            "the config was deleted there, at version 3; name a version, time or position at which it \
+             has a value",
         );
     }
 }
