@@ -72,6 +72,10 @@ fn by_code(refusal: &PgDatabaseError, text: String) -> Trouble {
         ("08P01", _) if refusal.routine().is_some() => Trouble::StatementsMixedUp(text),
         ("42P01" | "3F000", _) => Trouble::NoSchema(text),
         ("42501", _) => Trouble::Unusable(text),
+        // Names are taken, or columns are not there: whoever made the schema made another one.
+        ("42P07" | "42710" | "42723" | "42703" | "42883", _) => Trouble::Unusable(format!(
+            "the schema `configapi` holds something else than a log: {text}"
+        )),
         (code, _) => match code.get(..2) {
             Some("22" | "23" | "54") => Trouble::Refused(text),
             Some("08" | "58" | "XX") => Trouble::Lost(text),

@@ -93,6 +93,25 @@ async fn without_a_log_whoever_may_not_make_one_is_told_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_schema_of_that_name_that_holds_something_else_is_named_and_left_alone() {
+    for theirs in ["events (a int)", "schema_versions (a int)"] {
+        let database = Database::create().await;
+        let mut owner = database.connect().await;
+        execute(&mut owner, "CREATE SCHEMA configapi").await;
+        execute(&mut owner, &format!("CREATE TABLE configapi.{theirs}")).await;
+        let opened = PostgresLog::open(&database.url, Access::ReadWrite).await.map(|_| ());
+        let migrated = migrate(&database.url).await;
+        for outcome in [opened, migrated] {
+            let Err(LogError::Unusable(why)) = outcome else { panic!("{theirs}: {outcome:?}") };
+            assert!(why.contains("something else than a log"), "{why}");
+        }
+        let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'configapi'";
+        let count: i64 = sqlx::query_scalar(tables).fetch_one(&mut owner).await.expect("a count");
+        assert_eq!(count, 1, "nothing was made beside it");
+    }
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_not_touched() {
     let database = Database::create().await;
     migrate(&database.url).await.expect("migrated");
