@@ -1,12 +1,16 @@
 //! Entity tags and the requests that depend on them. A config's tag is its version; a list's is the
 //! state of the log that it was read at.
 
-use configapi_proto::{ApiError, Reason};
+use configapi_proto::{ApiError, Reason, key};
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::asked::invalid_header;
 use crate::problem::Problem;
+
+/// A version that no config ever has: no log has so many events. A command that expects it is checked
+/// like any other, and not done.
+pub(crate) const NO_VERSION: u64 = 1 << 63;
 
 /// What must hold for a write to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub(crate) enum Precondition {
     Version(u64),
     /// The config exists, at whatever version.
     Exists,
+    /// Something that never holds, and why it does not.
+    Never(&'static str),
 }
 
 impl Precondition {
@@ -31,22 +37,33 @@ impl Precondition {
                 Some(version) => Ok(Self::Version(version)),
                 // No version of any config ever had this tag.
                 None if is_tag(tag) => {
-                    Err(failed("If-Match names no version that a config can have"))
+                    Ok(Self::Never("If-Match names no version that a config can have"))
                 }
                 None => Err(invalid_header(&IF_MATCH, "must be an entity tag such as \"3\", or *")),
             },
             (None, Some("*")) => Ok(Self::Version(0)),
             (Some(_), Some("*")) => {
-                Err(failed("If-Match and If-None-Match: * cannot hold at the same time"))
+                Ok(Self::Never("If-Match and If-None-Match: * cannot hold at the same time"))
             }
             (_, Some(_)) => Err(invalid_header(&IF_NONE_MATCH, "must be * on a write")),
         }
     }
 }
 
-/// A precondition that does not hold.
-pub(crate) fn failed(detail: &str) -> Problem {
-    Problem::of_conditional(ApiError::new(Reason::VersionConflict, detail))
+/// A precondition that does not hold, as the command server found when it refused the command. What was
+/// expected is told in the client's words, if they name a version.
+pub(crate) fn failed(detail: &str, expected: Option<&str>, refused: ApiError) -> Problem {
+    let mut metadata = refused.metadata;
+    // A config that is deleted is at the version of its delete; the others that are refused never were.
+    let deleted = metadata.remove(key::DELETED_VERSION);
+    metadata
+        .entry(key::ACTUAL_VERSION.into())
+        .or_insert_with(|| deleted.unwrap_or_else(|| "0".to_owned()));
+    metadata.remove(key::EXPECTED_VERSION);
+    if let Some(expected) = expected {
+        metadata.insert(key::EXPECTED_VERSION.into(), expected.to_owned());
+    }
+    Problem::of_conditional(ApiError { metadata, ..ApiError::new(Reason::VersionConflict, detail) })
 }
 
 /// Whether `If-None-Match` of a read names this tag.
@@ -119,7 +136,7 @@ mod tests {
         assert_eq!(of("\"3\"").unwrap(), Precondition::Version(3));
         assert_eq!(of("*").unwrap(), Precondition::Exists);
         for value in ["\"0\"", "\"03\"", "\"abc\"", "W/\"3\"", "\"\"", "\"-1\"", ""] {
-            assert_eq!(of(value).unwrap_err().status(), 412, "{value}");
+            assert!(matches!(of(value).unwrap(), Precondition::Never(_)), "{value}");
         }
         for value in ["3", "\"", "{}", "\"3\", \"4\"", "\"3\"x"] {
             assert_eq!(of(value).unwrap_err().status(), 400, "{value}");

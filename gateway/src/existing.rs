@@ -7,7 +7,7 @@ use configapi_proto::{ApiError, Reason, key};
 
 use crate::app::App;
 use crate::asked::Asked;
-use crate::conditional;
+use crate::conditional::{self, NO_VERSION};
 use crate::freshness::linearizable;
 use crate::problem::Problem;
 use crate::writes::OneConfig;
@@ -47,22 +47,28 @@ pub(crate) async fn send<C: OneConfig>(
         IfMissing::BringsBack => restore(app, asked, command).await,
     };
     sent.map_err(|error| match error.reason {
-        Reason::ConfigNotFound | Reason::ConfigDeleted | Reason::ConfigAlreadyDeleted => {
-            conditional::failed("If-Match wants the config to exist")
+        Reason::ConfigNotFound
+        | Reason::ConfigDeleted
+        | Reason::ConfigAlreadyDeleted
+        | Reason::VersionConflict => {
+            conditional::failed("If-Match wants the config to exist", Some("*"), error)
         }
         _ => Problem::of_conditional(error),
     })
 }
 
 /// A config that there was once stays one that there was, so nothing can come between the look and
-/// the command. A key cannot have been used for a config that there never was.
-async fn change<C: OneConfig>(app: &App, asked: &Asked, command: C) -> Result<C::Answer, ApiError> {
-    match look(app, asked, &command).await? {
-        Found::Never => Err(Reason::ConfigNotFound.into()),
-        Found::Live { .. } | Found::Deleted => {
-            app.upstreams.commands.send(&asked.along, command).await
-        }
+/// the command. One that there never was is not made, but the command server says first what else is
+/// wrong with the command, and that its key is another command's.
+async fn change<C: OneConfig>(
+    app: &App,
+    asked: &Asked,
+    mut command: C,
+) -> Result<C::Answer, ApiError> {
+    if let Found::Never = look(app, asked, &command).await? {
+        command.expect(Some(NO_VERSION));
     }
+    app.upstreams.commands.send(&asked.along, command).await
 }
 
 /// A restore that comes just after a delete would undo it, so it expects the version that was found.
@@ -75,19 +81,16 @@ async fn restore<C: OneConfig>(
     for _ in 0..MAX_LOOKS {
         let version = match look(app, asked, &command).await? {
             Found::Live { version } => version,
-            Found::Deleted | Found::Never if command.request_id().is_empty() => {
-                return Err(Reason::ConfigNotFound.into());
-            }
-            // A first attempt may have been written. If not, this writes nothing: no config that
-            // can be restored is at this version.
-            Found::Deleted | Found::Never => 0,
+            // This writes nothing, but the command server says what else is wrong with it, or that
+            // its key was used: a first attempt may have been written.
+            Found::Deleted | Found::Never => NO_VERSION,
         };
         command.expect(Some(version));
         match app.upstreams.commands.send(&asked.along, command.clone()).await {
             Err(error) if error.reason == Reason::RequestIdReused => {
                 return repeat(app, asked, command, error).await;
             }
-            Err(error) if error.reason == Reason::VersionConflict && version > 0 => {}
+            Err(error) if error.reason == Reason::VersionConflict && version != NO_VERSION => {}
             other => return other,
         }
     }

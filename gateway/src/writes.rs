@@ -14,7 +14,7 @@ use crate::accepts::Format;
 use crate::answers::ReceiptView;
 use crate::app::{Answer, App};
 use crate::asked::{ACTOR, Asked, REASON, flag};
-use crate::conditional::{self, Precondition};
+use crate::conditional::{self, NO_VERSION, Precondition};
 use crate::existing::{self, IfMissing};
 use crate::json;
 use crate::problem::Problem;
@@ -112,6 +112,14 @@ pub(crate) async fn commit<C: OneConfig>(
             command.expect(Some(version));
             let sent = commands.send(&asked.along, command).await;
             sent.map_err(Problem::of_conditional)?
+        }
+        Precondition::Never(why) => {
+            command.expect(Some(NO_VERSION));
+            let sent = commands.send(&asked.along, command).await;
+            sent.map_err(|error| match error.reason {
+                Reason::VersionConflict => conditional::failed(why, None, error),
+                _ => Problem::of_conditional(error),
+            })?
         }
         // Rare: kept apart from what all writes hold.
         Precondition::Exists => Box::pin(existing::send(app, &asked, command)).await?,

@@ -200,3 +200,67 @@ async fn a_restore_that_wants_the_config_to_exist_does_not_undo_a_delete() {
     assert_eq!(racing(app.delete("/v1/config/a")).await.status, 412);
     assert_eq!(app.get("/v1/config/a").got().await.status, 404);
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_write_is_told_before_its_precondition_fails() {
+    let app = TestApp::start().await;
+    app.set("other", "1").await;
+    app.put("/v1/config/other")
+        .header("idempotency-key", "k")
+        .json(&json!({"value": "2"}))
+        .got()
+        .await;
+    let too_long = "a".repeat(257);
+    let conditions =
+        [("if-match", "*"), ("if-match", "\"7\""), ("if-match", "\"abc\""), ("if-none-match", "*")];
+    for (name, value) in conditions {
+        // One that never was, and one that the last condition does not hold for.
+        let config = if name == "if-match" { "/v1/config/never" } else { "/v1/config/other" };
+        let restore = format!("{config}/restore");
+        let put = |body| app.put(config).header(name, value).json(&body);
+        let wrong = [
+            (put(json!({"value": "a\0"})), "value"),
+            (put(json!({"value": "a", "content_type": "\n"})), "content_type"),
+            (
+                app.delete(config).header(name, value).header("configapi-actor", &too_long),
+                "configapi-actor",
+            ),
+            (app.post(&restore).header(name, value).json(&json!({"version": 0})), "version"),
+        ];
+        for (request, field) in wrong {
+            let got = request.got_json().await;
+            assert_eq!(got.status, 400, "{name}: {value}: {field}: {}", got.body);
+            assert_eq!(got.json()["errors"][0]["field"], field, "{name}: {value}");
+        }
+        let reused = put(json!({"value": "a"})).header("idempotency-key", "k").got_json().await;
+        assert_eq!(reused.status, 422, "{name}: {value}: {}", reused.body);
+        let failed = put(json!({"value": "a"})).header("idempotency-key", "fresh").got().await;
+        assert_eq!(failed.status, 412, "{name}: {value}");
+    }
+    assert_eq!(app.get("/v1/config/never").got().await.status, 404);
+    assert_eq!(app.get("/v1/config/never/history").got().await.body, "[]");
+}
+
+#[tokio::test]
+async fn a_precondition_that_fails_tells_both_versions() {
+    let app = TestApp::start().await;
+    app.set("gone", "1").await;
+    assert_eq!(app.delete("/v1/config/gone").got().await.status, 200);
+    for (config, actual) in [("/v1/config/never", "0"), ("/v1/config/gone", "2")] {
+        for (tag, expected) in [("*", json!("*")), ("\"7\"", json!("7")), ("\"abc\"", json!(null))]
+        {
+            for request in [
+                app.put(config).json(&json!({"value": "a"})),
+                app.delete(config),
+                app.post(&format!("{config}/restore")).json(&json!({"version": 1})),
+            ] {
+                let got = request.header("if-match", tag).got_json().await;
+                let problem = got.json();
+                assert_eq!((got.status, &problem["code"]), (412, &json!("VERSION_CONFLICT")));
+                assert_eq!(problem["metadata"]["actual_version"], actual, "{tag}: {}", got.body);
+                assert_eq!(problem["metadata"]["expected_version"], expected, "{tag}");
+                assert!(problem["metadata"].get("deleted_version").is_none(), "{}", got.body);
+            }
+        }
+    }
+}
