@@ -4,7 +4,7 @@ use configapi_proto::v1::PointInTime;
 use configapi_proto::v1::point_in_time::Moment as WireMoment;
 use configapi_proto::{Token, micros_from_timestamp, timestamp_from_micros};
 use jiff::fmt::temporal::Pieces;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use prost_types::Timestamp;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -15,6 +15,7 @@ pub(crate) const INVALID_TIME: &str =
 
 const NANOS_PER_MICRO: i128 = 1_000;
 const MICROS_PER_SECOND: i64 = 1_000_000;
+const SECONDS_PER_DAY: i32 = 86_400;
 
 /// A time in an answer: RFC 3339 in UTC with microseconds.
 #[derive(Debug, Clone, Copy, ToSchema)]
@@ -48,17 +49,23 @@ impl Serialize for Time {
 /// Reads an ISO 8601 time with an offset; what is finer than a microsecond is cut off, towards the
 /// past.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
-    let time: jiff::Timestamp = text.parse().ok().or_else(|| end_of_time(text))?;
+    let pieces = Pieces::parse(text).ok().filter(has_offset_within_a_day)?;
+    let time: jiff::Timestamp = text.parse().ok().or_else(|| end_of_time(&pieces))?;
     let micros = time.as_nanosecond().div_euclid(NANOS_PER_MICRO);
     let timestamp = timestamp_from_micros(i64::try_from(micros).ok()?);
     // The wire begins with the year 1.
     micros_from_timestamp(&timestamp).ok().map(|_| timestamp)
 }
 
+/// Whether a time's offset is one, as ISO 8601 has it. The library takes a little more than a day.
+fn has_offset_within_a_day(pieces: &Pieces<'_>) -> bool {
+    let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
+    offset.seconds().abs() < SECONDS_PER_DAY
+}
+
 /// Reads a time of the last hours of the year 9999, which many write for the end of time, as the last
 /// one that can be reckoned with: the one is as far in the future as the other.
-fn end_of_time(text: &str) -> Option<jiff::Timestamp> {
-    let pieces = Pieces::parse(text).ok()?;
+fn end_of_time(pieces: &Pieces<'_>) -> Option<jiff::Timestamp> {
     let is_last = pieces.date() >= jiff::Timestamp::MAX.to_zoned(TimeZone::UTC).date();
     let is_whole = pieces.time().is_some() && pieces.offset().is_some();
     (is_last && is_whole).then_some(jiff::Timestamp::MAX)
@@ -70,6 +77,10 @@ pub(crate) fn point(text: &str) -> Option<PointInTime> {
     let moment = if let Ok(token) = text.parse::<Token>() {
         WireMoment::Token(token.to_string())
     } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Written in one way only, as in a token: `01` may have been meant for a day or an hour.
+        if text.len() > 1 && text.starts_with('0') {
+            return None;
+        }
         WireMoment::Position(text.parse().ok()?)
     } else {
         let date_and_time = text.find('T');
@@ -140,7 +151,8 @@ mod tests {
         let time = time("2024-01-15T10:30:00Z").map(WireMoment::Time);
         assert_eq!(moment("2024-01-15T10:30:00Z"), time);
         assert_eq!(moment("2024-01-15T12:30:00 02:00"), time);
-        for text in ["", "-1", "1-", "01-5", "99999999999999999999", "now"] {
+        assert_eq!(moment("0"), Some(WireMoment::Position(0)));
+        for text in ["", "-1", "01", "00", "1-", "01-5", "1-05", "99999999999999999999", "now"] {
             assert_eq!(moment(text), None, "{text}");
         }
     }

@@ -76,3 +76,36 @@ async fn the_end_of_time_is_a_time() {
         assert_eq!(app.get(&format!("/v1/config/a?at={time}")).got().await.status, 400, "{time}");
     }
 }
+
+#[tokio::test]
+async fn what_is_no_moment_is_refused_wherever_one_is_said() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let wants =
+        "must be a time such as 2024-01-15T10:30:00Z, a position, or a token such as 1-1042";
+    let no_times = ["2024-01-15T10:30:00%2B25:00", "2024-01-15T10:30:00-24:00"];
+    for text in no_times.into_iter().chain(["01", "00", "1-01"]) {
+        for (path, field) in [
+            ("/v1/config?at=", "at"),
+            ("/v1/config/a?at=", "at"),
+            ("/v1/diff?from=", "from"),
+            ("/v1/diff?from=0&to=", "to"),
+        ] {
+            let got = app.get(&format!("{path}{text}")).got_json().await;
+            assert_eq!(got.status, 400, "{path}{text}: {}", got.body);
+            let wrong = json!([{"field": field, "detail": wants}]);
+            assert_eq!(got.json()["errors"], wrong, "{path}{text}");
+        }
+        assert_eq!(app.get(&format!("/v1/watch?after={text}")).got().await.status, 400, "{text}");
+        assert_eq!(app.get(&format!("/v1/config/a/at/{text}")).got().await.status, 400, "{text}");
+    }
+    for text in no_times {
+        let text = text.replace("%2B", "+");
+        let restore = app.post("/v1/config/a/restore").json(&json!({"at": text})).got_json().await;
+        assert_eq!((restore.status, &restore.json()["errors"][0]["field"]), (400, &json!("at")));
+    }
+    // The farthest that there are.
+    for text in ["2024-01-15T10:30:00%2B23:59", "2024-01-15T10:30:00-23:59", "0", "1"] {
+        assert_eq!(app.get(&format!("/v1/config?at={text}")).got().await.status, 200, "{text}");
+    }
+}

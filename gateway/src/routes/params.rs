@@ -11,7 +11,6 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 const NAME: &str = "^([A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*|[.]{3,})\
     (/([A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*|[.]{3,}))*$";
 const TOKEN: &str = "^(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})$";
-const POSITION: &str = "^[0-9]{1,19}$";
 
 fn text(pattern: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))
