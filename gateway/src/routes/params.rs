@@ -122,6 +122,9 @@ pub(crate) struct WriteHeaders {
     /// Why, for the record: up to 1,024 bytes.
     #[param(rename = "ConfigApi-Reason", pattern = "^([!-~]([ -~]*[!-~])?)?$", max_length = 1024)]
     reason: Option<String>,
+    /// `wait=N`: wait at most N seconds.
+    #[param(rename = "Prefer", example = "wait=5")]
+    prefer: Option<String>,
 }
 
 /// What must hold for a write to happen.
