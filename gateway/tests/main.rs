@@ -21,6 +21,7 @@ mod limits;
 mod names;
 mod paging;
 mod problems;
+mod slow_servers;
 mod support;
 mod time_travel;
 mod upstreams;

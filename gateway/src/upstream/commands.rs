@@ -73,9 +73,16 @@ impl Commands {
     pub async fn check(&self, limit: Duration) -> Result<(), String> {
         match &self.health {
             Health::Known(ready) => ready(),
-            Health::Asked(transport) => timeout(limit, monitor::is_serving(transport.clone()))
-                .await
-                .unwrap_or_else(|_elapsed| Err("the command server does not answer".to_owned())),
+            Health::Asked(transport) => {
+                let asked = timeout(limit, monitor::is_serving(transport.clone())).await;
+                asked.map_or_else(
+                    |_elapsed| {
+                        let seconds = limit.as_secs();
+                        Err(format!("the command server does not answer within {seconds} s"))
+                    },
+                    |answer| answer.map_err(|state| format!("the command server {state}")),
+                )
+            }
         }
     }
 }

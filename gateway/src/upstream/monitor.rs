@@ -1,6 +1,9 @@
 //! The probe of one server elsewhere, by gRPC health: steady while it is up, with growing pauses
-//! while it is down, at once when a call gave reason to doubt.
+//! while it is down, at once when a call gave reason to doubt. A server that answers late is asked
+//! only if no other is quick, but it is there: a long way to it is no reason to serve nothing.
 
+use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +20,60 @@ use super::transport::Transport;
 const STEADY_PAUSE: Duration = Duration::from_secs(1);
 /// The first and the longest pause between probes of a server that is down.
 const DOWN_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
-/// How long a probe may take.
-const PROBE_LIMIT: Duration = Duration::from_secs(1);
+/// A server that takes longer than this for a probe comes after those that do not. The sentences about
+/// states name this limit, and this and the next one together.
+const QUICK_LIMIT: Duration = Duration::from_secs(1);
+/// How much longer a probe may take before its server is down.
+const SLOW_LIMIT: Duration = Duration::from_secs(2);
+
+/// How a server is, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum State {
+    /// It answers quickly.
+    Up,
+    /// It answers, but late.
+    Slow,
+    /// It does not answer.
+    Silent,
+    /// It says that it does not serve.
+    NotServing,
+    /// There is no way to it.
+    Away,
+}
+
+impl State {
+    /// All of them, in their order.
+    pub const ALL: [Self; 5] = [Self::Up, Self::Slow, Self::Silent, Self::NotServing, Self::Away];
+
+    /// Whether it answers.
+    pub fn is_there(self) -> bool {
+        self <= Self::Slow
+    }
+
+    /// What there is to say of query servers if the best of them is so.
+    pub const fn of_the_best(self) -> &'static str {
+        match self {
+            Self::Up => "a query server is up",
+            Self::Slow => "a query server is slow",
+            Self::Silent => "no query server answers within 3 s",
+            Self::NotServing => "no query server serves",
+            Self::Away => "no query server can be reached",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "is up",
+            Self::Slow => "does not answer within 1 s",
+            Self::Silent => "does not answer within 3 s",
+            Self::NotServing => "says that it does not serve",
+            Self::Away => "cannot be reached",
+        })
+    }
+}
 
 pub(super) async fn watch_over(member: Arc<Member>, transport: Transport, end: CancellationToken) {
     end.run_until_cancelled(probe_for_ever(&member, transport)).await;
@@ -27,9 +82,9 @@ pub(super) async fn watch_over(member: Arc<Member>, transport: Transport, end: C
 async fn probe_for_ever(member: &Member, transport: Transport) {
     let mut down_pause = DOWN_PAUSES.0;
     loop {
-        let probed = timeout(PROBE_LIMIT, is_serving(transport.clone())).await;
-        if matches!(probed, Ok(Ok(()))) {
-            member.set_up(true);
+        let state = probe(member, transport.clone()).await;
+        member.is_now(state);
+        if state.is_there() {
             down_pause = DOWN_PAUSES.0;
             // A doubt is looked into soon, but not in a busy loop.
             tokio::select! {
@@ -37,19 +92,33 @@ async fn probe_for_ever(member: &Member, transport: Transport) {
                 () = member.doubt.notified() => sleep(DOWN_PAUSES.0).await,
             }
         } else {
-            member.set_up(false);
             sleep(down_pause).await;
             down_pause = (down_pause * 2).min(DOWN_PAUSES.1);
         }
     }
 }
 
-/// Asks a server whether it serves; says why if it does not.
-pub(super) async fn is_serving(transport: Transport) -> Result<(), String> {
+/// Asks a server how it is. Others are asked rather as soon as it is late.
+async fn probe(member: &Member, transport: Transport) -> State {
+    let mut asking = pin!(is_serving(transport));
+    if let Ok(answer) = timeout(QUICK_LIMIT, &mut asking).await {
+        return answer.err().unwrap_or(State::Up);
+    }
+    if member.state().is_there() {
+        member.is_now(State::Slow);
+    }
+    match timeout(SLOW_LIMIT, asking).await {
+        Ok(answer) => answer.err().unwrap_or(State::Slow),
+        Err(_elapsed) => State::Silent,
+    }
+}
+
+/// Asks a server whether it serves; says how it is if it does not.
+pub(super) async fn is_serving(transport: Transport) -> Result<(), State> {
     let request = HealthCheckRequest { service: String::new() };
     match HealthClient::new(transport).check(request).await {
         Ok(response) if response.get_ref().status() == ServingStatus::Serving => Ok(()),
-        Ok(_) => Err("the server says that it does not serve".to_owned()),
-        Err(_) => Err("the server cannot be reached".to_owned()),
+        Ok(_) => Err(State::NotServing),
+        Err(_) => Err(State::Away),
     }
 }

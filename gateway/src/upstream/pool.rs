@@ -1,10 +1,11 @@
-//! The query servers: reads go to the less busy of two that are up. One that fails is left out
-//! until a probe finds it well again; if none is up, one is tried all the same. One that could not
-//! become as fresh as was wished, for it is cut off from its store, comes last for a while.
+//! The query servers: reads go to the less busy of two that are up, or else of two that are slow. One
+//! that fails is left out until a probe finds it well again; if none is there, one is tried all the
+//! same. One that could not become as fresh as was wished, for it is cut off from its store, comes
+//! last for a while.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use configapi_proto::v1::query_service_client::QueryServiceClient;
@@ -14,6 +15,7 @@ use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::sync::Notify;
 
+use super::monitor::State;
 use super::queries::{Query, QueryMethods, QueryWay};
 use super::transport::Transport;
 use super::way::{Local, Way};
@@ -38,7 +40,8 @@ pub(crate) struct Pool {
 /// One query server.
 pub(super) struct Member {
     way: QueryWay,
-    up: AtomicBool,
+    /// The `State` that it is in.
+    state: AtomicU8,
     /// Until when it comes last, in milliseconds since `born`; 0 if it does not.
     last_until: AtomicU64,
     born: Instant,
@@ -98,12 +101,15 @@ impl Pool {
         }
     }
 
-    /// Whether at least one server is thought to be up, or why the one that is here cannot serve.
+    /// Whether at least one server is thought to be there, or why none is: the one that is here says
+    /// so itself.
     pub fn readiness(&self) -> Result<(), String> {
         match &self.known {
             Some(ready) => ready(),
-            None if self.members.iter().any(|member| member.is_up()) => Ok(()),
-            None => Err("no query server can be reached".to_owned()),
+            None => match self.members.iter().map(|member| member.state()).min() {
+                Some(state) if state.is_there() => Ok(()),
+                best => Err(best.unwrap_or(State::Away).of_the_best().to_owned()),
+            },
         }
     }
 
@@ -137,18 +143,22 @@ impl Pool {
         self.pick(Q::LASTING, tried.as_ref())?.ask(along, query).await
     }
 
-    /// The less busy of the next two that are up and not behind, or else the next one that is up, or
-    /// else just the next one. `not` is only picked if there is no other.
+    /// The less busy of the next two that are up and not behind, or else the next one that is up; or
+    /// else the same of those that are slow; or else just the next one. `not` is only picked if there
+    /// is no other.
     fn pick(&self, lasting: bool, not: Option<&Arc<Member>>) -> Result<Arc<Member>, ApiError> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let count = self.members.len();
         let in_turn = || (0..count).map(|step| &self.members[start.wrapping_add(step) % count]);
         let other = |member: &&Arc<Member>| not.is_none_or(|not| !Arc::ptr_eq(not, member));
         let busyness = |member: &&Arc<Member>| member.load(lasting).load(Ordering::Relaxed);
-        let is_up = |member: &&Arc<Member>| member.is_up();
-        let best = in_turn().filter(is_up).filter(|member| !member.is_last()).filter(other).take(2);
-        best.min_by_key(busyness)
-            .or_else(|| in_turn().filter(is_up).find(other))
+        let best = |worst: State| {
+            let are_well = || in_turn().filter(move |member| member.state() <= worst).filter(other);
+            let two = are_well().filter(|member| !member.is_last()).take(2);
+            two.min_by_key(busyness).or_else(|| are_well().next())
+        };
+        best(State::Up)
+            .or_else(|| best(State::Slow))
             .or_else(|| in_turn().find(other))
             .or_else(|| in_turn().next())
             .cloned()
@@ -160,7 +170,7 @@ impl Member {
     fn new(way: QueryWay) -> Self {
         Self {
             way,
-            up: AtomicBool::new(true),
+            state: AtomicU8::new(State::Up as u8),
             last_until: AtomicU64::new(0),
             born: Instant::now(),
             calls: AtomicUsize::new(0),
@@ -182,7 +192,7 @@ impl Member {
             && self.way.is_remote()
         {
             if is_away(error) {
-                self.set_up(false);
+                self.is_now(State::Away);
                 self.doubt.notify_one();
             } else if error.reason == Reason::DeadlineExceeded {
                 self.doubt.notify_one();
@@ -195,8 +205,8 @@ impl Member {
         if lasting { &self.streams } else { &self.calls }
     }
 
-    pub fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+    pub fn state(&self) -> State {
+        State::ALL[usize::from(self.state.load(Ordering::Relaxed))]
     }
 
     /// Whether others are to be asked rather.
@@ -216,9 +226,9 @@ impl Member {
         self.last_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub fn set_up(&self, up: bool) {
-        if self.up.swap(up, Ordering::Relaxed) != up {
-            tracing::info!(up, "a query server's state changed");
+    pub fn is_now(&self, state: State) {
+        if self.state.swap(state as u8, Ordering::Relaxed) != state as u8 {
+            tracing::info!(up = state.is_there(), %state, "a query server's state changed");
         }
     }
 }
@@ -256,7 +266,7 @@ impl Drop for Busy {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let up = self.members.iter().filter(|member| member.is_up()).count();
+        let up = self.members.iter().filter(|member| member.state().is_there()).count();
         f.debug_struct("Pool")
             .field("members", &self.members.len())
             .field("up", &up)

@@ -5,6 +5,7 @@ mod got;
 mod raw;
 mod recorded;
 mod servers;
+mod slow_way;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +31,10 @@ pub use self::events::{Event, Events};
 pub use self::got::{Ask, Got};
 pub use self::raw::{Raw, raw};
 pub use self::recorded::{Wishes, token_wished};
-pub use self::servers::{CommandServer, QueryServer, gateway_at, gateway_to, gateway_with};
+pub use self::servers::{
+    CommandServer, QueryServer, gateway_at, gateway_to, gateway_with, patient_gateway_at,
+};
+pub use self::slow_way::slow_way_to;
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

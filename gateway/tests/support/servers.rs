@@ -120,9 +120,18 @@ pub async fn gateway_with(
 
 /// A gateway to whatever is at these addresses.
 pub async fn gateway_at(settings: &UpstreamSettings, http: HttpLimits) -> TestApp {
+    patient_gateway_at(settings, http, Duration::from_secs(1)).await
+}
+
+/// A gateway to whatever is at these addresses, which waits so long for it.
+pub async fn patient_gateway_at(
+    settings: &UpstreamSettings,
+    http: HttpLimits,
+    timeout: Duration,
+) -> TestApp {
     let life = Lifecycle::default();
     let upstreams = Upstreams::remote(settings);
-    let limits = GatewayLimits { timeout: Duration::from_secs(1), ..GatewayLimits::default() };
+    let limits = GatewayLimits { timeout, ..GatewayLimits::default() };
     let metrics = Metrics::new("test", "0");
     TestApp::before(upstreams, limits, http, metrics, life).await
 }
