@@ -88,7 +88,8 @@ struct Metadata<'a> {
     actor: &'a str,
     /// Why, in their own words.
     reason: &'a str,
-    /// The id of the request; all changes of one Apply have the same.
+    /// The `Idempotency-Key` of the command, or else the id of the request, as in `x-request-id`. It
+    /// names one command only if it was a key. All changes of one Apply have the same.
     request_id: &'a str,
     /// The W3C trace context of the request. Empty if there was none.
     traceparent: &'a str,

@@ -26,7 +26,7 @@ pub(crate) struct ReceiptView<'a> {
     recorded_at: Option<Time>,
     /// What happened: `ConfigValueSet`, `ConfigValueDeleted` or `ConfigValueRestored`.
     event_type: &'static str,
-    /// The id of the request, as the client gave it or else as the server assigned it.
+    /// The `Idempotency-Key` of the command, or else the id of the request, as in `x-request-id`.
     request_id: &'a str,
     /// The event's link in the hash chain, in hexadecimal.
     hash: String,

@@ -88,8 +88,8 @@ pub(crate) struct ResumeHeader {
         (status = 200, description = "The events", body = String,
             content_type = "text/event-stream"),
         (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
-        (status = 503, description = "No server can be reached, or none becomes as fresh as wished before the \
-            time is over: `UNAVAILABLE`"),
+        (status = 503, description = "No server can be reached, or none becomes as fresh as wished \
+            before the time is over: `UNAVAILABLE`"),
     ),
 )]
 pub(crate) async fn watch(
