@@ -1,5 +1,7 @@
 //! The form of the metrics, and that none is missing.
 
+use std::collections::BTreeSet;
+
 use openmetrics_parser::OpenMetricsType;
 
 use super::{Page, scraped, scraped_from_audit};
@@ -127,6 +129,24 @@ async fn an_audit_worker_tells_all_that_an_operator_must_see() {
     let missing: Vec<_> = REQUIRED_OF_AUDIT.iter().filter(|it| !series.contains(**it)).collect();
     assert!(missing.is_empty(), "{missing:?} of {series:?}");
     assert!(page.text.contains("configapi_audit_delivery_failures_total 0\n"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn the_runbook_lists_exactly_the_metrics_that_there_are() {
+    // Only servers that send traces have these.
+    let mut told: BTreeSet<_> = ["configapi_trace_spans_exported", "configapi_trace_spans_dropped"]
+        .map(str::to_owned)
+        .into();
+    for page in [scraped().await, scraped_from_audit().await] {
+        told.extend(page.parsed.families.into_keys());
+    }
+    let runbook = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/runbook.md");
+    let runbook = std::fs::read_to_string(runbook).unwrap();
+    let section = runbook.split_once("\n## Metrics\n").unwrap().1;
+    let section = section.split_once("\n## ").unwrap().0;
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let listed: BTreeSet<_> = rows.map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(listed, told, "left: in docs/runbook.md, right: told");
 }
 
 #[tokio::test]
