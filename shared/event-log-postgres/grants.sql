@@ -1,5 +1,5 @@
--- What the servers need at run time, and no more. Run once, after `configapi migrate`, by the role
--- that migrated. Replace the two names: a command server writes, a query server only reads.
+-- What the servers need at run time, and no more. Run once, after `configapi migrate` or `configapi
+-- restore-backup`, by the role that made the tables. Replace the two names: a command server writes, a query server only reads.
 --
 -- A command server that may also create the schema in its database needs none of this; in
 -- production let `configapi migrate` run under a role of its own instead.
