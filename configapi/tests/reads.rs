@@ -125,6 +125,14 @@ fn a_time_without_an_offset_is_refused_and_not_taken_for_its_day() {
 }
 
 #[test]
+fn what_is_no_moment_is_refused_with_what_one_is() {
+    for text in ["01", "00", "2024-01-15T10:30:00+25:00", "2024-01-15T10:30:00-24:00", "soon"] {
+        let ended = configapi(["get", "a", "--at", text]).ends().failed_with(2);
+        assert!(ended.stderr.contains("a position (1042)"), "{text}: {ended:#?}");
+    }
+}
+
+#[test]
 fn a_history_has_all_events_in_either_order() {
     let servers = furnished();
     let history = |arguments: &[&str]| {

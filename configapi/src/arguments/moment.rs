@@ -11,6 +11,8 @@ use configapi_runtime::settings;
 pub const FORMS: &str = "a time (2024-01-15T10:30:00Z), a day (2024-01-15, from midnight UTC), a \
                          time ago (15m), a position (1042) or a token (1-1042)";
 
+const SECONDS_PER_DAY: i32 = 86_400;
+
 /// A moment in the life of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -38,13 +40,17 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, NotAMoment> {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return text.parse().map(Self::Position).map_err(|_| NotAMoment::Unknown);
+            // Written in one way only, as in a token: `01` may have been meant for a day or an hour.
+            let is_padded = text.len() > 1 && text.starts_with('0');
+            let position = text.parse().ok().filter(|_| !is_padded);
+            return position.map(Self::Position).ok_or(NotAMoment::Unknown);
         }
         if let Ok(token) = text.parse() {
             return Ok(Self::Token(token));
         }
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
-            return Ok(Self::Time(time.as_microsecond()));
+            let time = Self::Time(time.as_microsecond());
+            return has_offset_within_a_day(text).then_some(time).ok_or(NotAMoment::Unknown);
         }
         if let Some(midnight) = midnight_of(text) {
             return Ok(Self::Time(midnight));
@@ -56,6 +62,13 @@ impl FromStr for Moment {
         let ago = i64::try_from(ago.as_micros()).map_err(|_| NotAMoment::Unknown)?;
         Ok(Self::Time(now_micros().saturating_sub(ago)))
     }
+}
+
+/// Whether a time's offset is one, as ISO 8601 has it. The library takes a little more than a day.
+fn has_offset_within_a_day(time: &str) -> bool {
+    let pieces = jiff::fmt::temporal::Pieces::parse(time).ok();
+    let offset = pieces.and_then(|pieces| pieces.to_numeric_offset());
+    offset.is_none_or(|offset| offset.seconds().abs() < SECONDS_PER_DAY)
 }
 
 /// When a day begins in UTC, in microseconds since 1970. The form is looked at first: a whole time
