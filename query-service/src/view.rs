@@ -11,6 +11,10 @@ use configapi_proto::{ApiError, Reason, Token, key, timestamp_from_micros, v1};
 use crate::clock;
 use crate::projection::{Anchor, State};
 
+/// How long after the time that it bears an event may become durable, at the longest: a store that hangs
+/// for as long as an append may take, and then is asked what became of it.
+const SETTLED_AFTER_MICROS: i64 = 30_000_000;
+
 /// Whether the state may be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
@@ -98,13 +102,20 @@ impl View {
         self.state.anchor().recorded_at.max(self.whole_until.get())
     }
 
-    /// Whether the state holds all that was recorded at a time or before, as far as that can be known:
-    /// later events are recorded no earlier than the last one, and what was recorded by the time that
-    /// the log was asked was in the answer. The future is the present.
+    /// Whether the state holds all that was recorded at a time or before, for good: later events are
+    /// recorded no earlier than the last one, and what was not durable long after its time never is. The
+    /// future is the present.
     pub fn is_whole_at(&self, time: Timestamp) -> bool {
         time < self.state.anchor().recorded_at
-            || time <= self.whole_until.get()
+            || time.0.saturating_add(SETTLED_AFTER_MICROS) <= self.whole_until.get().0
             || time > clock::now()
+    }
+
+    /// The same to one who asked at a moment: what is in the log by then counts. An event bears the time at
+    /// which it was decided on, so a look at the log before then may have come before one that was on its
+    /// way, though its time was over.
+    pub fn is_whole_at_to(&self, time: Timestamp, asked_at: Timestamp) -> bool {
+        self.is_whole_at(time) || time.max(asked_at) <= self.whole_until.get()
     }
 
     /// The token of a position, in the epoch that the log is in now.

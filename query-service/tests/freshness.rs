@@ -234,6 +234,34 @@ async fn a_time_that_the_log_was_not_read_up_to_is_never_answered_with_less() {
     .await;
 }
 
+/// An event bears the time at which it was decided on, and may be on its way when the log is looked at.
+#[tokio::test]
+async fn a_look_from_before_the_question_says_nothing_of_the_last_moments() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    writer.set("default/a", "old").await;
+    let old = writer.head.recorded_at;
+    let server = Server::start(faulty.clone(), &impatient());
+    server.until_ready().await;
+
+    faulty.tamper(|rows| rows.retain(|row| row.position.0 <= 1));
+    writer.head.recorded_at = now();
+    writer.set("default/a", "new").await;
+    let written_at = writer.head.recorded_at;
+    eventually("that time is in the past", async || now() > written_at).await;
+    assert_eq!(value_at(&server, written_at).await.unwrap(), "old", "as far as can be known");
+
+    // By now it is in the log, and nobody has looked since.
+    faulty.cut_off(true);
+    faulty.mend();
+    let status = value_at(&server, written_at).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+    assert_eq!(value_at(&server, old).await.unwrap(), "old", "that was settled long ago");
+    faulty.cut_off(false);
+    assert_eq!(value_at(&server, written_at).await.unwrap(), "new");
+}
+
 /// A log that ends after its first event, as a standby has it that has come to this time.
 fn standby_at(log: Arc<dyn EventLog>, replayed: Timestamp) -> Arc<FaultyLog> {
     let faulty = FaultyLog::around(log);
@@ -249,7 +277,8 @@ async fn a_standby_answers_about_no_time_that_it_has_not_come_to() {
     let mut writer = Writer::new(log.clone()).await;
     writer.set("default/a", "old").await;
     let old = writer.head.recorded_at;
-    let standby = standby_at(log, old);
+    let long_after = Timestamp(old.0 + 60_000_000);
+    let standby = standby_at(log, long_after);
     let server = Server::start(standby.clone(), &impatient());
     server.until_ready().await;
     assert_eq!(value_at(&server, old).await.unwrap(), "old");
@@ -259,15 +288,17 @@ async fn a_standby_answers_about_no_time_that_it_has_not_come_to() {
     let written_at = writer.head.recorded_at;
     eventually("that time is in the past", async || now() > written_at).await;
     let before = Timestamp(written_at.0 - 1);
-    for reach in [Reach::Replayed(Timestamp(old.0 + 1)), Reach::Unknown, Reach::Replayed(before)] {
+    for reach in [Reach::Replayed(long_after), Reach::Unknown, Reach::Replayed(before)] {
         standby.reach(reach);
-        let status = value_at(&server, written_at).await.unwrap_err();
-        assert_eq!(reason_of(&status), Reason::Unavailable);
-        assert!(status.message().contains("has been read up to "), "{status}");
+        for time in [before, written_at] {
+            let status = value_at(&server, time).await.unwrap_err();
+            assert_eq!(reason_of(&status), Reason::Unavailable);
+            assert!(status.message().contains("has been read up to "), "{status}");
+        }
     }
-    assert_eq!(value_at(&server, before).await.unwrap(), "old");
+    assert_eq!(value_at(&server, old).await.unwrap(), "old");
     standby.mend();
-    standby.reach(Reach::Replayed(written_at));
+    standby.reach(Reach::Replayed(Timestamp(now().0 + 3_600_000_000)));
     eventually("it is answered", async || match value_at(&server, written_at).await {
         Ok(value) => value == "new" || panic!("answered {value:?}"),
         Err(_) => false,

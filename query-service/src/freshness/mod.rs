@@ -15,6 +15,7 @@ use self::heads::HeadRounds;
 use self::wish::log_changed;
 pub(crate) use self::wish::{Wish, parse_token};
 use crate::board::Board;
+use crate::clock;
 use crate::limits::Limits;
 use crate::view::View;
 
@@ -75,7 +76,8 @@ impl Freshness {
             match *wish {
                 Wish::Linearizable => *wish = Wish::Head(self.head().await?),
                 Wish::Token(token) => self.refuse_unknown_epoch(token).await?,
-                Wish::Any | Wish::Time(_) | Wish::Position(_) | Wish::Head(_) => {}
+                Wish::Time(time) => *wish = Wish::TimeTo(time, clock::now()),
+                Wish::Any | Wish::TimeTo(..) | Wish::Position(_) | Wish::Head(_) => {}
             }
         }
         let mut is_look_wanted = true;
@@ -132,7 +134,11 @@ impl Freshness {
 
 /// Whether it matters that the log is read once more, even if it holds no more.
 fn is_time_awaited(view: &View, wishes: &[Wish]) -> bool {
-    wishes.iter().any(|wish| matches!(wish, Wish::Time(time) if !view.is_whole_at(*time)))
+    wishes.iter().any(|wish| match wish {
+        Wish::Time(time) => !view.is_whole_at(*time),
+        Wish::TimeTo(time, asked_at) => !view.is_whole_at_to(*time, *asked_at),
+        _ => false,
+    })
 }
 
 fn not_in_time(view: &View, wishes: &[Wish]) -> ApiError {
