@@ -23,6 +23,7 @@ mod output;
 mod reads;
 mod rights;
 mod settings;
+mod strangers;
 mod targets;
 mod tracing;
 mod transfer;

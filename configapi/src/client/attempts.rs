@@ -1,12 +1,12 @@
 //! How often a call is repeated, and how long between.
 
-use std::error::Error;
-use std::iter;
 use std::time::Duration;
 
 use configapi_proto::{ApiError, Reason};
 use tokio::time::{Instant, sleep};
-use tonic::{ConnectError, Request, Status};
+use tonic::{Request, Status};
+
+use super::place::{is_connect_error, speaks_otherwise};
 
 /// The most attempts at one call.
 const MAX_ATTEMPTS: usize = 6;
@@ -50,7 +50,10 @@ impl Attempts {
             return false;
         }
         let wait = self.backoff.next_wait(error.retry_after);
-        let most = if is_connect_error(status) {
+        let most = if speaks_otherwise(status) {
+            // It will not learn it; but another one may be what was meant.
+            self.servers
+        } else if is_connect_error(status) {
             MAX_ATTEMPTS_TO_CONNECT.max(self.servers)
         } else {
             MAX_ATTEMPTS
@@ -88,9 +91,4 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.failures = 0;
     }
-}
-
-/// Whether there was no connection to begin with.
-pub(super) fn is_connect_error(status: &Status) -> bool {
-    iter::successors(status.source(), |&error| error.source()).any(<dyn Error>::is::<ConnectError>)
 }

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod pages;
+mod place;
 
 use std::time::Duration;
 
@@ -11,11 +12,13 @@ use configapi_proto::v1::query_service_client::QueryServiceClient;
 use configapi_proto::{ApiError, Reason, key};
 use configapi_runtime::clients::{ClientLimits, lazy_channel};
 use tonic::transport::{Channel, Uri};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
+use self::attempts::Attempts;
 pub use self::attempts::Backoff;
-use self::attempts::{Attempts, is_connect_error};
 pub use self::pages::{Pager, list_pages};
+use self::place::Place;
+pub use self::place::speaks_otherwise;
 use crate::arguments::{CommandServer, Patience, QueryServer, Servers};
 use crate::failure::Failure;
 
@@ -35,16 +38,16 @@ pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<
 #[derive(Debug, Clone)]
 pub struct Queries {
     clients: Vec<QueryServiceClient<Channel>>,
-    servers: Servers,
+    place: Place,
     timeout: Duration,
 }
 
 impl Queries {
     /// Connects when it is first used.
     pub fn new(server: &QueryServer, patience: Patience) -> Self {
-        let servers = server.query_url.clone();
-        let clients = channels(&servers).map(QueryServiceClient::new).collect();
-        Self { clients, servers, timeout: patience.timeout }
+        let place = Place::new(&server.query_url, "query");
+        let clients = channels(&server.query_url).map(QueryServiceClient::new).collect();
+        Self { clients, place, timeout: patience.timeout }
     }
 
     /// One of the servers, whichever attempt this is.
@@ -63,26 +66,27 @@ impl Queries {
         query: Q,
         method: impl AsyncFn(QueryServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
-        let mut attempts = Attempts::new(self.timeout, self.clients.len());
+        let mut attempts = Attempts::new(self.timeout, self.place.servers());
         loop {
-            let client = self.client(attempts.count()).ok_or_else(no_servers)?;
+            let attempt = attempts.count();
+            let client = self.client(attempt).ok_or_else(no_servers)?;
             let status = match method(client, attempts.request(query.clone())).await {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) => status,
             };
-            if let Some(failure) = self.other_server(&status) {
+            if let Some(failure) = self.place.other_server(&status, attempt) {
                 return Err(failure);
             }
             let error = ApiError::from_status(&status);
             if !attempts.again_after(&error, &status).await {
-                return Err(told(error, &status, &self.servers, "query"));
+                return Err(self.place.failure(error, &status, attempt));
             }
         }
     }
 
     /// What to say if another server answers where a query server should.
-    pub fn other_server(&self, status: &Status) -> Option<Failure> {
-        other_server(status, &self.servers, "query")
+    pub fn other_server(&self, status: &Status, attempt: usize) -> Option<Failure> {
+        self.place.other_server(status, attempt)
     }
 }
 
@@ -90,16 +94,16 @@ impl Queries {
 #[derive(Debug, Clone)]
 pub struct Commands {
     clients: Vec<CommandServiceClient<Channel>>,
-    servers: Servers,
+    place: Place,
     timeout: Duration,
 }
 
 impl Commands {
     /// Connects when it is first used.
     pub fn new(server: &CommandServer, patience: Patience) -> Self {
-        let servers = server.command_url.clone();
-        let clients = channels(&servers).map(CommandServiceClient::new).collect();
-        Self { clients, servers, timeout: patience.timeout }
+        let place = Place::new(&server.command_url, "command");
+        let clients = channels(&server.command_url).map(CommandServiceClient::new).collect();
+        Self { clients, place, timeout: patience.timeout }
     }
 
     /// One of the servers, whichever attempt this is.
@@ -120,15 +124,16 @@ impl Commands {
         request_id: &str,
         method: impl AsyncFn(CommandServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
-        let mut attempts = Attempts::new(self.timeout, self.clients.len());
+        let mut attempts = Attempts::new(self.timeout, self.place.servers());
         let mut is_unknown = false;
         loop {
-            let client = self.client(attempts.count()).ok_or_else(no_servers)?;
+            let attempt = attempts.count();
+            let client = self.client(attempt).ok_or_else(no_servers)?;
             let status = match method(client, attempts.request(command.clone())).await {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) => status,
             };
-            if !is_unknown && let Some(failure) = other_server(&status, &self.servers, "command") {
+            if !is_unknown && let Some(failure) = self.place.other_server(&status, attempt) {
                 return Err(failure);
             }
             let mut error = ApiError::from_command_status(&status);
@@ -139,15 +144,15 @@ impl Commands {
                     error = Reason::OutcomeUnknown.into();
                 }
                 let error = error.with_metadata(key::REQUEST_ID, request_id);
-                return Err(told(error, &status, &self.servers, "command"));
+                return Err(self.place.failure(error, &status, attempt));
             }
         }
     }
 
-    /// A failure of a stream, told like that of a call.
-    pub fn failure_of(&self, status: &Status) -> Failure {
-        other_server(status, &self.servers, "command").unwrap_or_else(|| {
-            told(ApiError::from_command_status(status), status, &self.servers, "command")
+    /// A failure of a stream at the server of this attempt, told like that of a call.
+    pub fn failure_of(&self, status: &Status, attempt: usize) -> Failure {
+        self.place.other_server(status, attempt).unwrap_or_else(|| {
+            self.place.failure(ApiError::from_command_status(status), status, attempt)
         })
     }
 }
@@ -163,39 +168,4 @@ fn channels(servers: &Servers) -> impl Iterator<Item = Channel> {
 
 fn no_servers() -> Failure {
     Failure::usage("no server is named")
-}
-
-/// Says where the server should have been, if there was none.
-fn told(error: ApiError, status: &Status, servers: &Servers, which: &str) -> Failure {
-    if !is_connect_error(status) || error.reason != Reason::Unavailable {
-        return error.into();
-    }
-    let message = format!("there is no {which} server at {} ({})", urls(servers), error.reason);
-    Failure::try_again(message)
-        .with_hint(format!("`configapi serve` starts one; {}", where_it_is(which)))
-}
-
-/// Says so if what answers is not the server that was meant.
-fn other_server(status: &Status, servers: &Servers, which: &str) -> Option<Failure> {
-    let message = format!("what answers at {} is no {which} server", urls(servers));
-    has_other_methods(status).then(|| Failure::usage(message).with_hint(where_it_is(which)))
-}
-
-/// Whether somebody answered who knows no such method and so has done nothing: a gRPC server says
-/// that, and a web server that it has no such page, which tonic tells in words only.
-fn has_other_methods(status: &Status) -> bool {
-    let message = status.message();
-    status.code() == Code::Unimplemented
-        || (status.code() == Code::Internal
-            && message.contains("invalid compression flag")
-            && message.ends_with("status: 404 Not Found"))
-}
-
-fn urls(servers: &Servers) -> String {
-    let url = |uri: &Uri| uri.to_string().trim_end_matches('/').to_owned();
-    servers.uris().iter().map(url).collect::<Vec<_>>().join(", ")
-}
-
-fn where_it_is(which: &str) -> String {
-    format!("--{which}-url or CONFIGAPI_{}_URL says where it is", which.to_uppercase())
 }

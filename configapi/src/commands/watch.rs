@@ -203,7 +203,8 @@ impl Watch {
         if self.left == Some(0) {
             return Ok(Ended::Enough);
         }
-        let Some(mut client) = queries.client(self.backoff.failures()) else {
+        let attempt = self.backoff.failures();
+        let Some(mut client) = queries.client(attempt) else {
             return Err(Failure::usage("no server is named"));
         };
         let mut request = WatchRequest { ..self.request.clone() };
@@ -211,13 +212,13 @@ impl Watch {
         let opened = timeout(queries.timeout(), client.watch(Request::new(request))).await;
         let mut stream = match opened {
             Ok(Ok(answer)) => answer.into_inner(),
-            Ok(Err(status)) => return broken(queries, &status),
+            Ok(Err(status)) => return broken(queries, &status, attempt),
             Err(_) => return Ok(Ended::Broken(silent())),
         };
         loop {
             let frame = match next_frame(&mut stream).await {
                 Ok(frame) => frame,
-                Err(status) => return broken(queries, &status),
+                Err(status) => return broken(queries, &status, attempt),
             };
             self.heard_at = Instant::now();
             self.backoff.reset();
@@ -325,8 +326,8 @@ impl Watch {
 }
 
 /// A stream that broke may be made again, but not at a server of another kind.
-fn broken(queries: &Queries, status: &Status) -> Result<Ended, Failure> {
-    match queries.other_server(status) {
+fn broken(queries: &Queries, status: &Status, attempt: usize) -> Result<Ended, Failure> {
+    match queries.other_server(status, attempt) {
         Some(failure) => Err(failure),
         None => Ok(Ended::Broken(ApiError::from_status(status))),
     }

@@ -171,17 +171,17 @@ impl ApiError {
     /// What a query's status says. A status from somebody who does not speak this contract, such as
     /// a proxy or the transport, is understood by its code.
     pub fn from_status(status: &Status) -> Self {
-        Self::told(status).unwrap_or_else(|| foreign::query_error(status))
+        Self::of_our_server(status).unwrap_or_else(|| foreign::query_error(status))
     }
 
     /// What a command's status says. A status from somebody who does not speak this contract leaves
     /// it open whether the command was written, unless there was no connection to begin with.
     pub fn from_command_status(status: &Status) -> Self {
-        Self::told(status).unwrap_or_else(|| foreign::command_error(status))
+        Self::of_our_server(status).unwrap_or_else(|| foreign::command_error(status))
     }
 
-    /// What the status says if one of our servers wrote it.
-    fn told(status: &Status) -> Option<Self> {
+    /// What the status says if one of our servers wrote it, whichever kind of server that is.
+    pub fn of_our_server(status: &Status) -> Option<Self> {
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == ERROR_DOMAIN)?;
         let mut error = Self::new(info.reason.parse().ok()?, status.message());

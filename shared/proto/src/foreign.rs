@@ -8,16 +8,25 @@ use tonic::{Code, ConnectError, Status, TimeoutExpired};
 
 use crate::{ApiError, Reason};
 
+/// The sentence of a query that nobody could answer. That of the reason tells what became of a
+/// command, and a query writes nothing.
+const UNAVAILABLE_TO_QUERIES: &str = "the server cannot serve this now";
+
 /// A foreign answer to a query.
 pub(crate) fn query_error(status: &Status) -> ApiError {
-    if caused_by::<TimeoutExpired>(status) {
-        return error(Reason::DeadlineExceeded, status);
-    }
-    // The transport broke, whatever code it made up for that; another connection may do better.
-    if status.source().is_some() {
-        return error(Reason::Unavailable, status);
-    }
-    error(reason(status.code()), status)
+    let reason = if caused_by::<TimeoutExpired>(status) {
+        Reason::DeadlineExceeded
+    } else if status.source().is_some() {
+        // The transport broke, whatever code it made up for that; another connection may do better.
+        Reason::Unavailable
+    } else {
+        reason(status.code())
+    };
+    let sentence = match reason {
+        Reason::Unavailable => UNAVAILABLE_TO_QUERIES,
+        other => other.sentence(),
+    };
+    error(reason, sentence, status)
 }
 
 /// A foreign answer to a command. Who wrote it may not know what became of the command.
@@ -29,13 +38,13 @@ pub(crate) fn command_error(status: &Status) -> ApiError {
     } else {
         reason(status.code())
     };
-    error(reason, status)
+    error(reason, reason.sentence(), status)
 }
 
-fn error(reason: Reason, status: &Status) -> ApiError {
+fn error(reason: Reason, sentence: &str, status: &Status) -> ApiError {
     match status.message() {
-        "" => reason.into(),
-        message => ApiError::new(reason, format!("{}: {message}", reason.sentence())),
+        "" => ApiError::new(reason, sentence),
+        message => ApiError::new(reason, format!("{sentence}: {message}")),
     }
 }
 

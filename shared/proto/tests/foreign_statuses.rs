@@ -81,3 +81,13 @@ async fn a_command_that_found_no_server_has_written_nothing() {
     let status = CommandServiceClient::new(channel).set(SetRequest::default()).await.unwrap_err();
     assert_eq!(ApiError::from_command_status(&status).reason, Reason::Unavailable);
 }
+
+#[test]
+fn a_query_that_nobody_answered_is_not_told_that_nothing_was_written() {
+    let status = Status::unavailable("upstream is gone");
+    let error = ApiError::from_status(&status);
+    assert_eq!(error.message, "the server cannot serve this now: upstream is gone");
+    assert_eq!(ApiError::of_our_server(&status), None);
+    let ours = Status::from(ApiError::from(Reason::Unavailable));
+    assert_eq!(ApiError::of_our_server(&ours), Some(Reason::Unavailable.into()));
+}

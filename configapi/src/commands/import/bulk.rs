@@ -14,7 +14,7 @@ use tonic::{Request, Status, Streaming};
 
 use super::conflicts::{Conflict, MAX_CONFLICTS};
 use super::report::{Outcome, Refusal};
-use crate::client::{Backoff, Commands};
+use crate::client::{Backoff, Commands, speaks_otherwise};
 use crate::failure::Failure;
 
 /// Changes that may be sent and not acknowledged: more than the server has in work at once.
@@ -87,7 +87,7 @@ impl<'a> Bulk<'a> {
         mut changes: mpsc::Receiver<SetRequest>,
     ) -> Result<(Outcome, Vec<Conflict>), Failure> {
         loop {
-            let settled = self.settled();
+            let (settled, attempt) = (self.settled(), self.backoff.failures());
             let status = match self.stream(&mut changes).await? {
                 Ended::Done => break,
                 Ended::Broken(status) => status,
@@ -97,11 +97,16 @@ impl<'a> Bulk<'a> {
             }
             let error = ApiError::from_command_status(&status);
             let wait = self.backoff.next_wait(error.retry_after);
-            if !error.reason.worth_repeating() || self.backoff.failures() > MAX_FRUITLESS_STREAMS {
+            let is_fruitless =
+                speaks_otherwise(&status) || self.backoff.failures() > MAX_FRUITLESS_STREAMS;
+            if is_fruitless || !error.reason.worth_repeating() {
                 self.progress.abandon();
-                let failure = match error.reason {
-                    Reason::OutcomeUnknown => unacknowledged().into(),
-                    _ => self.commands.failure_of(&status),
+                let failure = match ApiError::of_our_server(&status) {
+                    // Its advice is about one command.
+                    Some(error) if error.reason == Reason::OutcomeUnknown => {
+                        unacknowledged().into()
+                    }
+                    _ => self.commands.failure_of(&status, attempt),
                 };
                 return Err(failure.with_hint(format!(
                     "{} changes are known to be made; run the same import again to go on: what was \
