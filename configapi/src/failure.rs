@@ -113,6 +113,14 @@ impl Failure {
         self
     }
 
+    /// What there is to say.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Told(told) => &told.message,
+            Self::OutputClosed => "",
+        }
+    }
+
     /// What a server answered, if that is why.
     pub fn error(&self) -> Option<&ApiError> {
         match self {

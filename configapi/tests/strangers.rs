@@ -41,6 +41,13 @@ impl Stranger {
         })
     }
 
+    /// Listens to the beginning, and closes the connection.
+    fn who_closes() -> Self {
+        Self::who(|mut stream| {
+            let _ = stream.read(&mut [0; 1_024]);
+        })
+    }
+
     /// Takes connections, and says nothing.
     fn who_is_silent() -> Self {
         Self::who(|mut stream| {
@@ -129,9 +136,9 @@ fn what_does_not_speak_grpc_is_told_at_once_with_the_setting_that_leads_there() 
 
 #[test]
 fn a_connection_that_is_closed_or_silent_is_told_with_where_it_led() {
-    let closes = Stranger::who(drop).url();
-    let closed = get(&closes, "10s").failed_with(3);
-    assert!(closed.stderr.contains(&format!("the connection to {closes} broke: ")), "{closed:#?}");
+    let url = Stranger::who_closes().url();
+    let closed = get(&url, "10s").failed_with(3);
+    assert!(closed.stderr.contains(&format!("the connection to {url} broke: ")), "{closed:#?}");
     let silent = Stranger::who_is_silent().url();
     let late = get(&silent, "300ms").failed_with(3);
     let expected = format!("error: no answer from {silent} in time (DEADLINE_EXCEEDED)\n");
@@ -169,4 +176,39 @@ fn an_answer_that_none_of_our_servers_gave_is_told_with_where_it_came_from() {
     assert_eq!(get(&url, "10s").failed_with(1).stderr, expected("query"));
     let write = configapi(["delete", "a", "--command-url", &url]).ends().failed_with(1);
     assert_eq!(write.stderr, expected("command"));
+}
+
+#[test]
+fn a_watch_of_what_is_no_server_fails_as_any_read_does() {
+    for (stranger, connections) in [
+        (Stranger::who_says(HTTP_1), 1),
+        (Stranger::who_is_silent(), 1),
+        (Stranger::who_closes(), 6),
+    ] {
+        let url = stranger.url();
+        let told = |command: &str, more: &[&str]| {
+            let arguments = [command, "a", "--query-url", &url, "--timeout", "3s"];
+            configapi(arguments.iter().chain(more).copied()).ends().failed_with(3)
+        };
+        let watch = told("watch", &["--give-up-after", "20s"]);
+        assert_eq!(stranger.connections(), connections, "{watch:#?}");
+        let error = |ended: &Ended| {
+            let line = ended.stderr.lines().find(|line| line.starts_with("error: "));
+            // What the system says of a broken connection differs from time to time.
+            line.unwrap().split(" broke: ").next().unwrap().to_owned()
+        };
+        assert!(error(&watch).contains(&url), "{watch:#?}");
+        assert_eq!(error(&watch), error(&told("get", &[])));
+    }
+}
+
+#[test]
+fn a_watch_waits_for_a_server_that_is_away_and_says_where() {
+    let servers = Servers::start();
+    servers.set("a", "1");
+    let urls = format!("http://127.0.0.1:1,http://{}", servers.query);
+    let watch = ["watch", "--from", "0", "--count", "1", "--query-url", &urls];
+    let ended = servers.configapi(watch).ends().succeeded();
+    let expected = "not watching yet, trying again: there is no query server at http://127.0.0.1:1";
+    assert!(ended.stderr.starts_with(expected), "{ended:#?}");
 }

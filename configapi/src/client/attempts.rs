@@ -6,7 +6,7 @@ use configapi_proto::{ApiError, Reason};
 use tokio::time::{Instant, sleep};
 use tonic::{Request, Status};
 
-use super::place::{is_connect_error, speaks_otherwise};
+use super::place::{is_connect_error, is_timeout, speaks_otherwise};
 
 /// The most attempts at one call.
 const MAX_ATTEMPTS: usize = 6;
@@ -50,19 +50,25 @@ impl Attempts {
             return false;
         }
         let wait = self.backoff.next_wait(error.retry_after);
-        let most = if speaks_otherwise(status) {
-            // It will not learn it; but another one may be what was meant.
-            self.servers
-        } else if is_connect_error(status) {
-            MAX_ATTEMPTS_TO_CONNECT.max(self.servers)
-        } else {
-            MAX_ATTEMPTS
-        };
+        let most = most_attempts(status, self.servers);
         if self.count() >= most || Instant::now() + wait >= self.deadline {
             return false;
         }
         sleep(wait).await;
         true
+    }
+}
+
+/// How many attempts there may be at something that ended like this, at so many servers.
+pub(super) fn most_attempts(status: &Status, servers: usize) -> usize {
+    if speaks_otherwise(status) || is_timeout(status) {
+        // It will not learn it, and was given all the time there was; but another one may be what was
+        // meant.
+        servers
+    } else if is_connect_error(status) {
+        MAX_ATTEMPTS_TO_CONNECT.max(servers)
+    } else {
+        MAX_ATTEMPTS
     }
 }
 

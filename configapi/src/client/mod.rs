@@ -14,11 +14,11 @@ use configapi_runtime::clients::{ClientLimits, lazy_channel};
 use tonic::transport::{Channel, Uri};
 use tonic::{Request, Response, Status};
 
-use self::attempts::Attempts;
 pub use self::attempts::Backoff;
+use self::attempts::{Attempts, most_attempts};
 pub use self::pages::{Pager, list_pages};
-use self::place::Place;
 pub use self::place::speaks_otherwise;
+use self::place::{Place, is_connect_error};
 use crate::arguments::{CommandServer, Patience, QueryServer, Servers};
 use crate::failure::Failure;
 
@@ -84,9 +84,19 @@ impl Queries {
         }
     }
 
-    /// What to say if another server answers where a query server should.
-    pub fn other_server(&self, status: &Status, attempt: usize) -> Option<Failure> {
-        self.place.other_server(status, attempt)
+    /// A failure of a stream at the server of this attempt, told like that of a call.
+    pub fn failure_of(&self, status: &Status, attempt: usize) -> Failure {
+        self.place
+            .other_server(status, attempt)
+            .unwrap_or_else(|| self.place.failure(ApiError::from_status(status), status, attempt))
+    }
+
+    /// Whether after so many failures at the beginning there is no point in waiting for a server,
+    /// because what is there does not answer as one. One that is away may come, and one that says
+    /// that it cannot serve may be able to later.
+    pub fn is_hopeless(&self, status: &Status, failures: usize) -> bool {
+        let is_waited_for = is_connect_error(status) || ApiError::of_our_server(status).is_some();
+        !is_waited_for && failures >= most_attempts(status, self.place.servers())
     }
 }
 

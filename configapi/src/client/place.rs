@@ -49,7 +49,7 @@ impl Place {
                 "what listens at {url} does not speak gRPC in plaintext: is it TLS, HTTP/1 or \
                  another service?"
             )
-        } else if causes(status).any(<dyn Error>::is::<TimeoutExpired>) {
+        } else if is_timeout(status) {
             format!("no answer from {url} in time")
         } else if let Some(cause) = causes(status).last() {
             format!("the connection to {url} broke: {cause}")
@@ -87,6 +87,11 @@ impl Place {
 /// Whether there was no connection to begin with.
 pub(super) fn is_connect_error(status: &Status) -> bool {
     causes(status).any(<dyn Error>::is::<ConnectError>)
+}
+
+/// Whether the time of the call was over before there was an answer.
+pub(super) fn is_timeout(status: &Status) -> bool {
+    causes(status).any(<dyn Error>::is::<TimeoutExpired>)
 }
 
 /// Whether what came back is no HTTP/2 at all. A server that speaks it may break off a call, and says

@@ -14,7 +14,7 @@ use configapi_proto::{ApiError, Reason, timestamp_from_micros};
 use configapi_runtime::settings;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Status, Streaming, TimeoutExpired};
 
 use super::records::{self, EVENT_RAW};
 use crate::arguments::{
@@ -35,7 +35,7 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// Show changes as they happen
 ///
 /// Goes on until it is interrupted. If the connection is lost it goes on by itself from where it
-/// was; on Ctrl-C it says how to go on later.
+/// was; on Ctrl-C it says how to go on later. A server that is away at the beginning is waited for.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -125,7 +125,7 @@ enum Ended {
     /// There were as many events as were asked for.
     Enough,
     /// The connection is gone, or the server does not want to go on.
-    Broken(ApiError),
+    Broken(Status),
 }
 
 struct Watch {
@@ -140,6 +140,8 @@ struct Watch {
     left: Option<u64>,
     backoff: Backoff,
     heard_at: Instant,
+    /// Whether any server has ever told anything.
+    has_begun: bool,
 }
 
 impl Watch {
@@ -172,38 +174,47 @@ impl Watch {
             left: count,
             backoff: Backoff::default(),
             heard_at: Instant::now(),
+            has_begun: false,
         }
     }
 
     /// Watches until there were enough events, over as many streams as it takes.
     async fn follow(&mut self, queries: &Queries, give_up_after: Duration) -> Result<(), Failure> {
         loop {
-            let error = match self.stream(queries).await? {
+            let attempt = self.backoff.failures();
+            let status = match self.stream(queries, attempt).await? {
                 Ended::Enough => return Ok(()),
-                Ended::Broken(error) => error,
+                Ended::Broken(status) => status,
             };
-            let is_over = self.heard_at.elapsed() >= give_up_after;
+            let error = ApiError::from_status(&status);
+            let failure = queries.failure_of(&status, attempt);
+            let wait = self.backoff.next_wait(error.retry_after);
+            let is_over = self.heard_at.elapsed() >= give_up_after
+                || !self.has_begun && queries.is_hopeless(&status, self.backoff.failures());
             if is_over || !error.reason.worth_repeating() {
-                return Err(error.into());
+                return Err(failure);
             }
             self.held.clear();
             if let Some(token) = &self.resume_from {
                 self.request.start = Some(Start::AfterToken(token.clone()));
             }
-            let wait = self.backoff.next_wait(error.retry_after);
             if self.backoff.failures() == 1 {
-                say(&format!("connection lost, trying to go on: {}", printable(&error.message)));
+                let what = if self.has_begun {
+                    "connection lost, trying to go on"
+                } else {
+                    "not watching yet, trying again"
+                };
+                say(&format!("{what}: {}", printable(failure.message())));
             }
             sleep(wait).await;
         }
     }
 
     /// Watches over one stream.
-    async fn stream(&mut self, queries: &Queries) -> Result<Ended, Failure> {
+    async fn stream(&mut self, queries: &Queries, attempt: usize) -> Result<Ended, Failure> {
         if self.left == Some(0) {
             return Ok(Ended::Enough);
         }
-        let attempt = self.backoff.failures();
         let Some(mut client) = queries.client(attempt) else {
             return Err(Failure::usage("no server is named"));
         };
@@ -212,15 +223,16 @@ impl Watch {
         let opened = timeout(queries.timeout(), client.watch(Request::new(request))).await;
         let mut stream = match opened {
             Ok(Ok(answer)) => answer.into_inner(),
-            Ok(Err(status)) => return broken(queries, &status, attempt),
+            Ok(Err(status)) => return Ok(Ended::Broken(status)),
             Err(_) => return Ok(Ended::Broken(silent())),
         };
         loop {
             let frame = match next_frame(&mut stream).await {
                 Ok(frame) => frame,
-                Err(status) => return broken(queries, &status, attempt),
+                Err(status) => return Ok(Ended::Broken(status)),
             };
             self.heard_at = Instant::now();
+            self.has_begun = true;
             self.backoff.reset();
             let token = self.handle(frame)?;
             self.print().await?;
@@ -325,24 +337,16 @@ impl Watch {
     }
 }
 
-/// A stream that broke may be made again, but not at a server of another kind.
-fn broken(queries: &Queries, status: &Status, attempt: usize) -> Result<Ended, Failure> {
-    match queries.other_server(status, attempt) {
-        Some(failure) => Err(failure),
-        None => Ok(Ended::Broken(ApiError::from_status(status))),
-    }
-}
-
 async fn next_frame(stream: &mut Streaming<WatchResponse>) -> Result<WatchResponse, Status> {
     let ended = || ApiError::new(Reason::Unavailable, "the server has ended the watch");
     match timeout(MAX_SILENCE, stream.message()).await {
         Ok(Ok(Some(frame))) => Ok(frame),
         Ok(Ok(None)) => Err(ended().into()),
         Ok(Err(status)) => Err(status),
-        Err(_) => Err(silent().into()),
+        Err(_) => Err(silent()),
     }
 }
 
-fn silent() -> ApiError {
-    ApiError::new(Reason::Unavailable, "the server is silent")
+fn silent() -> Status {
+    Status::from_error(Box::new(TimeoutExpired(())))
 }
