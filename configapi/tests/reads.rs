@@ -193,7 +193,8 @@ fn the_status_tells_of_both_servers() {
         .configapi(["status", "--command-url", "http://127.0.0.1:1", "-o", "json"])
         .ends()
         .failed_with(3);
-    assert_eq!(away.json()["command_server"], "away (UNAVAILABLE)");
+    let why = "away: there is no command server at http://127.0.0.1:1 (UNAVAILABLE)";
+    assert_eq!(away.json()["command_server"], why);
     let unread = servers.configapi(["status", "--command-url", "http://127.0.0.1:1"]);
     unread.nobody_reads_stdout().ends().failed_with(3);
     servers.configapi(["status"]).nobody_reads_stdout().ends().succeeded();

@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -211,4 +212,31 @@ fn a_watch_waits_for_a_server_that_is_away_and_says_where() {
     let ended = servers.configapi(watch).ends().succeeded();
     let expected = "not watching yet, trying again: there is no query server at http://127.0.0.1:1";
     assert!(ended.stderr.starts_with(expected), "{ended:#?}");
+}
+
+#[test]
+fn the_status_tells_of_one_server_what_it_can_though_the_other_is_silent() {
+    let servers = Servers::start();
+    let (silent, other) = (Stranger::who_is_silent(), Stranger::who_is_silent());
+    let status = |more: &[&str]| {
+        let arguments = ["status", "-o", "json", "--timeout", "2s"];
+        servers.configapi(arguments.iter().chain(more).copied()).ends().failed_with(3)
+    };
+    let away = format!("away: no answer from {} in time (DEADLINE_EXCEEDED)", silent.url());
+    let query = status(&["--query-url", &silent.url()]);
+    assert_eq!(query.json()["command_server"], "serving", "{query:#?}");
+    assert_eq!(query.json()["query_server"], away);
+    assert!(query.stderr.contains("--query-url or CONFIGAPI_QUERY_URL"), "{query:#?}");
+    let command = status(&["--command-url", &silent.url()]);
+    assert_eq!(command.json()["query_server"], "serving", "{command:#?}");
+    assert_eq!(command.json()["command_server"], away);
+    // Both are asked before the time of either is over.
+    let asked = Instant::now();
+    status(&[
+        "--query-url",
+        &silent.url(),
+        "--command-url",
+        &format!("{},{}", silent.url(), other.url()),
+    ]);
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 }

@@ -17,8 +17,8 @@ use tonic::{Request, Response, Status};
 pub use self::attempts::Backoff;
 use self::attempts::{Attempts, most_attempts};
 pub use self::pages::{Pager, list_pages};
-pub use self::place::speaks_otherwise;
 use self::place::{Place, is_connect_error};
+pub use self::place::{no_answer_in_time, speaks_otherwise};
 use crate::arguments::{CommandServer, Patience, QueryServer, Servers};
 use crate::failure::Failure;
 
@@ -157,6 +157,13 @@ impl Commands {
                 return Err(self.place.failure(error, &status, attempt));
             }
         }
+    }
+
+    /// A failure of what writes nothing, such as to be asked for its health, told like that of a call.
+    pub fn failure_of_question(&self, status: &Status, attempt: usize) -> Failure {
+        self.place
+            .other_server(status, attempt)
+            .unwrap_or_else(|| self.place.failure(ApiError::from_status(status), status, attempt))
     }
 
     /// A failure of a stream at the server of this attempt, told like that of a call.

@@ -89,6 +89,11 @@ pub(super) fn is_connect_error(status: &Status) -> bool {
     causes(status).any(<dyn Error>::is::<ConnectError>)
 }
 
+/// How a call ends that had no answer in time, if nobody else says so.
+pub fn no_answer_in_time() -> Status {
+    Status::from_error(Box::new(TimeoutExpired(())))
+}
+
 /// Whether the time of the call was over before there was an answer.
 pub(super) fn is_timeout(status: &Status) -> bool {
     causes(status).any(<dyn Error>::is::<TimeoutExpired>)

@@ -3,30 +3,32 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use configapi_proto::ApiError;
 use configapi_proto::v1::{GetStatusRequest, GetStatusResponse};
 use prost_types::Duration;
-use tonic::Request;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tonic::transport::Uri;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::records;
-use crate::arguments::{CommandServer, ReadArguments};
-use crate::client::{Queries, channel};
+use crate::arguments::{CommandServer, Patience, ReadArguments};
+use crate::client::{Commands, Queries, channel, no_answer_in_time};
 use crate::failure::{EXIT_TRY_AGAIN, Failure};
 use crate::output::{Printer, Record};
 
 /// What a server is called that does what it is for.
 const SERVING: &str = "serving";
+/// What a server is called that answers, and does not do it.
+const NOT_SERVING: &str = "not serving";
 
 const RAW: &[&str] = &["query_server", "command_server", "token", "lag_events"];
 
 /// Show how the servers are doing
 ///
 /// What the query server holds and how far it has read the log, and whether the command server
-/// takes commands. Exits with 3 if one of them does not serve.
+/// takes commands. Exits with 3 if one of them does not serve, and tells what is known of the other.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -49,42 +51,68 @@ pub async fn run(arguments: StatusArguments) -> Result<ExitCode, Failure> {
     let StatusArguments { state_hash, command_server, read } = arguments;
     let request =
         GetStatusRequest { with_state_hash: state_hash, consistency: read.freshness.consistency() };
-    let command = command_health(&command_server, &read).await;
     let queries = Queries::new(&read.server, read.patience);
-    let status =
-        queries.ask(request, async |mut client, query| client.get_status(query).await).await?;
-    let is_serving = status.ready && command == SERVING;
-    let printed = Printer::new(read.output.format()).one(&record(status, command), RAW);
+    // At once: one that is silent must not take the time of the other.
+    let (command, status) = tokio::join!(
+        command_health(&command_server, read.patience),
+        queries.ask(request, async |mut client, query| client.get_status(query).await),
+    );
+    let is_serving = status.as_ref().is_ok_and(|status| status.ready) && command == SERVING;
+    let (record, failure) = match status {
+        Ok(status) => (record(status, command), None),
+        Err(failure) => (record_without_answer(&failure, command), Some(failure)),
+    };
+    let printed = Printer::new(read.output.format()).one(&record, RAW);
     Failure::unless_closed(printed.map_err(Failure::from))?;
-    Ok(if is_serving { ExitCode::SUCCESS } else { ExitCode::from(EXIT_TRY_AGAIN) })
+    match failure {
+        Some(failure) => Err(failure),
+        None if is_serving => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::from(EXIT_TRY_AGAIN)),
+    }
 }
 
 /// What the command servers say of themselves: that one serves, as one is enough for a command; else,
 /// in a few words, why the last of them does not.
-async fn command_health(server: &CommandServer, read: &ReadArguments) -> String {
-    let mut said = "not named".to_owned();
-    for uri in server.command_url.uris() {
-        said = health(uri, read.patience.timeout).await;
-        if said == SERVING {
-            break;
+async fn command_health(server: &CommandServer, patience: Patience) -> String {
+    let commands = Commands::new(server, patience);
+    let mut asked = JoinSet::new();
+    for (index, uri) in server.command_url.uris().iter().enumerate() {
+        asked.spawn(health(uri.clone(), index, commands.clone()));
+    }
+    let mut last = (0, "not named".to_owned());
+    while let Some(said) = asked.join_next().await {
+        match said {
+            Ok((_, said)) if said == SERVING => return said,
+            Ok(said) if said.0 >= last.0 => last = said,
+            Ok(_) | Err(_) => {}
         }
     }
-    said
+    last.1
 }
 
-async fn health(uri: &Uri, timeout: std::time::Duration) -> String {
-    let mut request = Request::new(HealthCheckRequest::default());
-    request.set_timeout(timeout);
-    match HealthClient::new(channel(uri)).check(request).await {
+async fn health(uri: Uri, index: usize, commands: Commands) -> (usize, String) {
+    let mut client = HealthClient::new(channel(&uri));
+    let asked = timeout(commands.timeout(), client.check(HealthCheckRequest::default()));
+    let said = match asked.await.unwrap_or_else(|_| Err(no_answer_in_time())) {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => SERVING.to_owned(),
-        Ok(_) => "not serving".to_owned(),
-        Err(status) => format!("away ({})", ApiError::from_status(&status).reason),
-    }
+        Ok(_) => NOT_SERVING.to_owned(),
+        Err(status) => why_not(&commands.failure_of_question(&status, index)),
+    };
+    (index, said)
+}
+
+/// What a server is called that gave no answer, or refused one.
+fn why_not(failure: &Failure) -> String {
+    format!("away: {}", failure.message())
+}
+
+fn record_without_answer(failure: &Failure, command: String) -> Record {
+    Record::new().with("query_server", why_not(failure)).with("command_server", command)
 }
 
 fn record(status: GetStatusResponse, command: String) -> Record {
     let state = status.state.unwrap_or_default();
-    let query = if status.ready { SERVING } else { "not serving" };
+    let query = if status.ready { SERVING } else { NOT_SERVING };
     Record::new()
         .with("query_server", query)
         .text("query_server_reason", status.not_ready_reason)

@@ -14,13 +14,13 @@ use configapi_proto::{ApiError, Reason, timestamp_from_micros};
 use configapi_runtime::settings;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Request, Status, Streaming, TimeoutExpired};
+use tonic::{Request, Status, Streaming};
 
 use super::records::{self, EVENT_RAW};
 use crate::arguments::{
     FreshnessArguments, Moment, OutputArguments, Patience, QueryServer, ScopeArguments,
 };
-use crate::client::{Backoff, Queries};
+use crate::client::{Backoff, Queries, no_answer_in_time};
 use crate::failure::Failure;
 use crate::output::terminal::{Paint, cut, printable, say};
 use crate::output::{Printer, Record};
@@ -224,7 +224,7 @@ impl Watch {
         let mut stream = match opened {
             Ok(Ok(answer)) => answer.into_inner(),
             Ok(Err(status)) => return Ok(Ended::Broken(status)),
-            Err(_) => return Ok(Ended::Broken(silent())),
+            Err(_) => return Ok(Ended::Broken(no_answer_in_time())),
         };
         loop {
             let frame = match next_frame(&mut stream).await {
@@ -343,10 +343,6 @@ async fn next_frame(stream: &mut Streaming<WatchResponse>) -> Result<WatchRespon
         Ok(Ok(Some(frame))) => Ok(frame),
         Ok(Ok(None)) => Err(ended().into()),
         Ok(Err(status)) => Err(status),
-        Err(_) => Err(silent()),
+        Err(_) => Err(no_answer_in_time()),
     }
-}
-
-fn silent() -> Status {
-    Status::from_error(Box::new(TimeoutExpired(())))
 }
