@@ -54,6 +54,35 @@ fn a_variable_that_is_empty_is_none_for_a_server_too() {
 }
 
 #[test]
+fn a_wrong_store_url_is_named_with_what_is_wrong_and_without_its_password() {
+    let wrong = [
+        ("postgres://me:s3cret@db/d?nope=1", r#"has the unknown parameter "nope""#),
+        ("postgres://me:s3cret@db:99999/d", "has a port that is no number up to 65535"),
+        ("postgres://me:s3cret@db/d?sslmode=zz", r#"has a wrong value for "sslmode""#),
+        ("mysql://me:s3cret@db/d", "is none of postgres://user@host/database, sqlite:path"),
+    ];
+    for command in [
+        &["serve", "--command-addr", NOWHERE][..],
+        &["verify"],
+        &["backup", "-"],
+        &["restore-backup", "-"],
+        &["migrate"],
+        &["begin-epoch"],
+        &["audit", "--checkpoint", "c"],
+    ] {
+        for (url, what) in wrong {
+            let typed: Vec<_> = command.iter().copied().chain(["--store", url]).collect();
+            for refused in [refusal(&typed, &[]), refusal(command, &[("CONFIGAPI_STORE", url)])] {
+                let expected = format!("configapi: --store (CONFIGAPI_STORE): {what}");
+                assert!(refused.starts_with(&expected), "{refused}");
+                assert!(refused.contains("it wants <URL>: "), "{refused}");
+                assert!(!refused.contains("s3cret"), "{refused}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_variable_says_yes_and_no_in_the_usual_words() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());

@@ -28,5 +28,5 @@ mod turn;
 mod wake;
 
 pub use log::PostgresLog;
-pub use options::Access;
+pub use options::{Access, WrongUrl, check_url};
 pub use schema::{begin, migrate};

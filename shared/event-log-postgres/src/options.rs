@@ -1,6 +1,7 @@
 //! Which database, and what for. The password stays in here: nothing of a URL but the names of
 //! wrong parameters ever reaches an error, a log or a `Debug`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use configapi_event_log::LogError;
@@ -57,17 +58,33 @@ const KNOWN_PARAMETERS: [&str; 18] = [
     "options",
 ];
 
+/// Why a URL cannot be used: what is said after "the URL" or the name of a setting. It shows nothing
+/// of the URL but the names of parameters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUrl(Cow<'static, str>);
+
+impl WrongUrl {
+    fn new(why: impl Into<Cow<'static, str>>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl From<WrongUrl> for LogError {
+    fn from(wrong: WrongUrl) -> Self {
+        Self::Unusable(format!("its URL {wrong}"))
+    }
+}
+
+/// Says what is wrong with a URL, as far as that shows without the database.
+pub fn check_url(url: &str) -> Result<(), WrongUrl> {
+    parse(url).map(|_| ())
+}
+
 impl Target {
     /// Reads a `postgres://` URL.
     pub(crate) fn parse(url: &str, access: Access) -> Result<Self, LogError> {
-        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(unusable("its URL must begin with postgres://"));
-        }
-        check_parameters(url)?;
-        // The driver's own text may quote the URL, and with it the password.
-        let options: PgConnectOptions = url.parse().map_err(|_| {
-            unusable("its URL must look like postgres://user:password@host:5432/database")
-        })?;
+        let options = parse(url)?;
         let options = match options.get_application_name() {
             Some(_) => options,
             None => options.application_name("configapi"),
@@ -78,10 +95,24 @@ impl Target {
     }
 }
 
-fn check_parameters(url: &str) -> Result<(), LogError> {
+fn parse(url: &str) -> Result<PgConnectOptions, WrongUrl> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(WrongUrl::new("must begin with postgres://"));
+    }
+    check_parameters(url)?;
+    // The driver's own text may quote the URL, and with it the password.
+    url.parse().map_err(|error| wrong_parameter(url).unwrap_or_else(|| wrong_place(&error)))
+}
+
+/// The parameters behind the `?`.
+fn parameters(url: &str) -> impl Iterator<Item = &str> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    let mut may_be_secret = query.contains('@');
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+    query.split('&').filter(|pair| !pair.is_empty())
+}
+
+fn check_parameters(url: &str) -> Result<(), WrongUrl> {
+    let mut may_be_secret = url.split_once('?').is_some_and(|(_, query)| query.contains('@'));
+    for pair in parameters(url) {
         let name = pair.split_once('=').map(|(name, _)| name);
         if name
             .is_none_or(|name| !KNOWN_PARAMETERS.contains(&name) && !name.starts_with("options["))
@@ -96,20 +127,48 @@ fn check_parameters(url: &str) -> Result<(), LogError> {
 
 /// What looks like a parameter may be a part of a password that has a `?` or a `&`. That is certain
 /// not to be so for a plain word with a value, unless an `@` or a password comes around it.
-fn unknown_parameter(name: Option<&str>) -> LogError {
+fn unknown_parameter(name: Option<&str>) -> WrongUrl {
     match name {
-        Some(name) => unusable(&format!("its URL has the unknown parameter {name:?}")),
-        None => unusable(
-            "its URL has an unknown parameter; percent-encode a password that has a `?`, a `&` or \
-             another special character",
+        Some(name) => WrongUrl::new(format!("has the unknown parameter {name:?}")),
+        None => WrongUrl::new(
+            "has an unknown parameter; percent-encode a password that has a `?`, a `&` or another \
+             special character",
         ),
     }
 }
 
-fn is_plain(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(&byte))
+/// The first parameter with a value that the driver does not take, if that is what is wrong: each is
+/// tried by itself. All of them are known, so that their names are no secret.
+fn wrong_parameter(url: &str) -> Option<WrongUrl> {
+    let is_wrong = |pair: &&str| {
+        let alone: Result<PgConnectOptions, _> = format!("postgres://localhost?{pair}").parse();
+        alone.is_err()
+    };
+    let (name, _) = parameters(url).find(is_wrong)?.split_once('=')?;
+    let wants = match name {
+        "sslmode" | "ssl-mode" => "disable, allow, prefer, require, verify-ca or verify-full",
+        "port" => "a number up to 65535",
+        "hostaddr" => "an IP address",
+        "statement-cache-capacity" => "a number",
+        _ => return Some(WrongUrl::new(format!("has a wrong value for {name:?}"))),
+    };
+    Some(WrongUrl::new(format!("has a wrong value for {name:?}, which wants {wants}")))
 }
 
-fn unusable(why: &str) -> LogError {
-    LogError::Unusable(why.to_owned())
+/// What is wrong before the `?`, as far as it can be told without repeating it.
+fn wrong_place(error: &sqlx::Error) -> WrongUrl {
+    let is_of_the_port = match error {
+        sqlx::Error::Configuration(why) => why.to_string() == "invalid port number",
+        _ => false,
+    };
+    WrongUrl::new(if is_of_the_port {
+        "has a port that is no number up to 65535, or a password that is not percent-encoded"
+    } else {
+        "must look like postgres://user:password@host:5432/database, with what is special in the \
+         user and the password percent-encoded"
+    })
+}
+
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(&byte))
 }

@@ -20,7 +20,8 @@ use clap::{
 /// What a process that was started with a wrong setting exits with.
 pub const EXIT_WRONG_SETTING: u8 = 2;
 
-/// The one variable that is not left out by being empty.
+/// The one variable that is not left out by being empty. What is wrong with it is told though it is
+/// hidden: a store's URL has much in it that can be wrong, and its errors never repeat a password.
 const STORE: &str = "CONFIGAPI_STORE";
 
 /// Why there are no settings to start with.
@@ -165,7 +166,7 @@ fn name_of(argument: &Arg) -> String {
 fn what_is_wrong(argument: &Arg, others: &[String], error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::MissingRequiredArgument => "is not set".to_owned(),
-        ErrorKind::ValueValidation if !argument.is_hide_env_values_set() => match error.source() {
+        ErrorKind::ValueValidation if may_be_told(argument) => match error.source() {
             Some(source) => source.to_string(),
             None => "is wrong".to_owned(),
         },
@@ -176,6 +177,11 @@ fn what_is_wrong(argument: &Arg, others: &[String], error: &clap::Error) -> Stri
         ErrorKind::InvalidValue if is_empty(error) => "is empty".to_owned(),
         _ => "is wrong".to_owned(),
     }
+}
+
+/// Whether the errors of a setting's values can be trusted not to repeat what is secret.
+fn may_be_told(argument: &Arg) -> bool {
+    !argument.is_hide_env_values_set() || argument.get_env().is_some_and(|it| it == STORE)
 }
 
 fn is_empty(error: &clap::Error) -> bool {

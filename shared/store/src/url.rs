@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use configapi_event_log_postgres::{WrongUrl, check_url};
+
 /// Where a log is kept. Its texts never show a password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
@@ -26,10 +28,17 @@ impl PostgresUrl {
     }
 }
 
-/// A text that names no store.
+/// A text that names no store. What it says is said after the name of a setting, and never repeats
+/// what may be secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("wants postgres://user@host/database, sqlite:path (no URI, no :name:) or memory:")]
-pub struct WrongStoreUrl;
+pub enum WrongStoreUrl {
+    /// It is a URL of no kind of store.
+    #[error("is none of postgres://user@host/database, sqlite:path (no URI, no :name:) or memory:")]
+    NoStore,
+    /// It is meant for PostgreSQL, and no connection could be made with it.
+    #[error(transparent)]
+    Postgres(#[from] WrongUrl),
+}
 
 impl FromStr for StoreUrl {
     type Err = WrongStoreUrl;
@@ -39,15 +48,16 @@ impl FromStr for StoreUrl {
             return Ok(Self::Memory);
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            check_url(text)?;
             return Ok(Self::Postgres(PostgresUrl(text.to_owned())));
         }
-        let path = text.strip_prefix("sqlite:").ok_or(WrongStoreUrl)?;
+        let path = text.strip_prefix("sqlite:").ok_or(WrongStoreUrl::NoStore)?;
         // `sqlite:///var/lib/x.db` is the same as `sqlite:/var/lib/x.db`.
         let path = path.strip_prefix("//").unwrap_or(path);
         // To SQLite these are no paths: a database without a file, or a URI with settings of its own.
         let is_special = path.starts_with(':') || path.starts_with("file:");
         if path.is_empty() || path.contains(['?', '\0']) || is_special {
-            return Err(WrongStoreUrl);
+            return Err(WrongStoreUrl::NoStore);
         }
         Ok(Self::Sqlite(Path::new(path).to_owned()))
     }
