@@ -94,9 +94,15 @@ impl Dialer {
         Ok(Dialed { connection, was_standby: standing.is_standby })
     }
 
+    /// Where the server is, as errors may name it.
+    pub(crate) fn place(&self) -> &str {
+        &self.target.place
+    }
+
     async fn connect(&self) -> Result<PgConnection, Trouble> {
+        let failed = |error| Trouble::of_connecting(error, self.place());
         if self.is_pooled() {
-            return Ok(self.target.options.connect().await?);
+            return self.target.options.connect().await.map_err(failed);
         }
         match self.session_options().connect().await {
             Ok(mut connection) => {
@@ -108,9 +114,9 @@ impl Dialer {
             }
             Err(error) if refuses_settings(&error) => {
                 self.distrust_sessions();
-                Ok(self.target.options.connect().await?)
+                self.target.options.connect().await.map_err(failed)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(failed(error)),
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Access {
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) options: PgConnectOptions,
+    /// Where the server is, as errors may name it.
+    pub(crate) place: String,
     pub(crate) access: Access,
 }
 
@@ -91,7 +93,8 @@ impl Target {
         };
         // Poolers refuse the driver's extra_float_digits; no float is ever read.
         let options = options.extra_float_digits(None).disable_statement_logging();
-        Ok(Self { options, access })
+        let place = place(url, &options);
+        Ok(Self { options, place, access })
     }
 }
 
@@ -102,6 +105,25 @@ fn parse(url: &str) -> Result<PgConnectOptions, WrongUrl> {
     check_parameters(url)?;
     // The driver's own text may quote the URL, and with it the password.
     url.parse().map_err(|error| wrong_parameter(url).unwrap_or_else(|| wrong_place(&error)))
+}
+
+/// Host and port, or the socket, if there can be no doubt about what of the URL they are: a stray `@`,
+/// `/` or `?` may be part of a password, and what stands before it the user.
+fn place(url: &str, options: &PgConnectOptions) -> String {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let is_certain = rest
+        .split_once('@')
+        .is_none_or(|(user, place)| !user.contains(['/', '?', '#']) && !place.contains('@'));
+    if !is_certain {
+        return "the host of the URL".to_owned();
+    }
+    let port = options.get_port();
+    let directory = match options.get_socket() {
+        Some(directory) => directory.display().to_string(),
+        None if options.get_host().starts_with('/') => options.get_host().to_owned(),
+        None => return format!("{}:{port}", options.get_host()),
+    };
+    format!("the socket {directory}/.s.PGSQL.{port}")
 }
 
 /// The parameters behind the `?`.

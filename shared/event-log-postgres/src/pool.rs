@@ -87,7 +87,8 @@ impl Pool {
             tokio::time::sleep_until(instant.into()).await;
         }
         let dialed = timeout(CONNECT_BOUND, self.0.dialer.dial(self.0.purpose)).await;
-        let dialed = dialed.unwrap_or_else(|_| Err(Trouble::timed_out("connecting")));
+        let dialed =
+            dialed.unwrap_or_else(|_| Err(Trouble::timed_out_connecting(self.0.dialer.place())));
         let mut state = self.state();
         if dialed.is_ok() {
             state.pause = Duration::ZERO;

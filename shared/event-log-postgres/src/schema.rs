@@ -41,8 +41,10 @@ pub async fn begin(url: &str, beginning: &Beginning) -> Result<(), LogError> {
 async fn prepare(url: &str, beginning: Option<Beginning>) -> Result<(), LogError> {
     let target = Target::parse(url, Access::ReadWrite)?;
     let connect = timeout(CONNECT_BOUND, target.options.connect());
-    let mut connection =
-        connect.await.map_err(|_| Trouble::timed_out("connecting"))?.map_err(Trouble::from)?;
+    let mut connection = connect
+        .await
+        .map_err(|_| Trouble::timed_out_connecting(&target.place))?
+        .map_err(|error| Trouble::of_connecting(error, &target.place))?;
     let outcome = bring_up_to_date(&mut connection, beginning).await;
     // It was only needed for this; the server cleans up if it does not hear the farewell.
     let _ = connection.close().await;

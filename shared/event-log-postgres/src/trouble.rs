@@ -105,9 +105,30 @@ pub(crate) fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 }
 
 impl Trouble {
+    /// What it means that no connection came about to a server at this place.
+    pub(crate) fn of_connecting(error: sqlx::Error, place: &str) -> Self {
+        match &error {
+            sqlx::Error::Io(problem) => Self::Lost(format!("cannot connect to {place}: {problem}")),
+            sqlx::Error::Protocol(problem) => {
+                // Behind it the driver names a place in its own source.
+                let problem = problem.split(" (sqlx").next().unwrap_or_default();
+                Self::Lost(format!(
+                    "what answers at {place} is no PostgreSQL, or wants what this program does not \
+                     know: {problem}"
+                ))
+            }
+            _ => error.into(),
+        }
+    }
+
     /// That a bound was reached.
     pub(crate) fn timed_out(what: &str) -> Self {
         Self::Lost(format!("no answer in time: {what}"))
+    }
+
+    /// The same of making a connection.
+    pub(crate) fn timed_out_connecting(place: &str) -> Self {
+        Self::timed_out(&format!("connecting to {place}"))
     }
 
     /// What it means that a COPY was not begun. A database that does not know it says that it is not

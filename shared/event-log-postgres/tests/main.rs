@@ -15,6 +15,7 @@ mod harness;
 mod hints;
 mod immutable;
 mod mutant;
+mod places;
 mod pooler;
 mod process;
 mod races;
