@@ -37,10 +37,12 @@ Examples:
 
 Exit codes:
   0   done
-  1   refused: it will be refused again as it stands
+  1   refused: it will be refused again as it stands; healthcheck: not healthy, or away
   2   the command line or a setting is wrong
   3   not now: the servers are away, full or too slow; a repeat may help
-  70  a fault in the software";
+      (after LOG_CHANGED without the old token)
+  70  a fault in the software
+  130 watch was interrupted";
 
 /// The commands that are told a store.
 const OPENS_STORE: [&str; 7] =
