@@ -45,7 +45,7 @@ pub(crate) fn api_error(
                  one back or, if this one is right, starts the server anew"
             ),
         )
-        .with_precondition("log", "must be the one that this server wrote"),
+        .with_precondition("store", "must hold the log that this server wrote"),
         Refusal::Broken(why) => {
             tracing::error!(reason = %why, "a command cannot be recorded");
             Reason::Internal.into()

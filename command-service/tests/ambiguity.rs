@@ -139,6 +139,7 @@ async fn another_log_is_not_written_whatever_it_holds() {
         assert_eq!(error.reason, Reason::LogChanged);
         assert!(error.message.contains(&id.to_string()), "{error}");
         assert!(!error.message.contains("epoch"), "{error}");
+        assert_eq!(error.precondition_violations[0].subject, "store");
     }
     assert_eq!(crate::support::rows(&*log).await.len(), 3);
     log.replace_by(ours);

@@ -229,6 +229,13 @@ fn hint(error: &ApiError) -> Option<String> {
             let id = detail(key::REQUEST_ID)?;
             format!("repeat the same command with --request-id {id} to learn what became of it")
         }
+        Reason::LogChanged
+            if error.precondition_violations.iter().any(|it| it.subject == "store") =>
+        {
+            "an operator leads the server back to its log; if the other one is right, start the \
+             server anew"
+                .to_owned()
+        }
         // Of a write, which stands on no token.
         Reason::LogChanged if !error.precondition_violations.is_empty() => {
             "an operator brings the log back, or announces its loss with `configapi begin-epoch`; \
