@@ -65,18 +65,12 @@ async fn fifty_watchers_of_eight_writers_each_get_exactly_their_slice_over_all_c
             tokio::spawn(async move { follow(&server, &writer, &begun, number).await })
         })
         .collect();
-    let writers: Vec<_> = (1..=WRITERS)
-        .map(|number| {
-            let writer = Arc::clone(&writer);
-            tokio::spawn(async move { write(&writer, Chance(number), COMMANDS).await })
-        })
-        .collect();
-    for one in writers {
-        one.await.unwrap();
-    }
+    write_side_by_side(&writer, 1).await;
     // Whoever begins after the end would wait for it for ever.
     let all_begun = begun.acquire_many(u32::try_from(WATCHERS).unwrap());
     let _ = tokio::time::timeout(PATIENCE, all_begun).await.expect("a watch never began").unwrap();
+    // However late they began, all of them watch this.
+    write_side_by_side(&writer, 1 + WRITERS).await;
     let written = end(&writer).await;
 
     let filters = filters();
@@ -97,6 +91,19 @@ async fn fifty_watchers_of_eight_writers_each_get_exactly_their_slice_over_all_c
 fn slice(written: &[Recorded], (_, matches): &Filter, after: u64) -> Vec<Event> {
     let matching = written.iter().filter(|it| it.position.0 > after && matches(&it.key));
     matching.map(oracle::event).collect()
+}
+
+/// What all writers write at once, with chances from this one on.
+async fn write_side_by_side(writer: &Arc<Mutex<Writer>>, first_chance: u64) {
+    let writers: Vec<_> = (first_chance..first_chance + WRITERS)
+        .map(|number| {
+            let writer = Arc::clone(writer);
+            tokio::spawn(async move { write(&writer, Chance(number), COMMANDS).await })
+        })
+        .collect();
+    for one in writers {
+        one.await.unwrap();
+    }
 }
 
 /// Commits commands of one to five configs, one after the other, between those of others.
