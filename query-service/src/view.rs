@@ -11,9 +11,10 @@ use configapi_proto::{ApiError, Reason, Token, key, timestamp_from_micros, v1};
 use crate::clock;
 use crate::projection::{Anchor, State};
 
-/// How long after the time that it bears an event may become durable, at the longest: a store that hangs
-/// for as long as an append may take, and then is asked what became of it.
-const SETTLED_AFTER_MICROS: i64 = 30_000_000;
+/// How long after the time that it bears an event may become durable, at the longest: a store may hang for
+/// as long as an append may take (15 s), be followed up (10 s), and hang in the last look of that for as long
+/// as a turn, a page and an append may take (65 s).
+const SETTLED_AFTER_MICROS: i64 = 120_000_000;
 
 /// Whether the state may be served.
 #[derive(Debug, Clone, PartialEq, Eq)]

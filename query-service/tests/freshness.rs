@@ -277,7 +277,7 @@ async fn a_standby_answers_about_no_time_that_it_has_not_come_to() {
     let mut writer = Writer::new(log.clone()).await;
     writer.set("default/a", "old").await;
     let old = writer.head.recorded_at;
-    let long_after = Timestamp(old.0 + 60_000_000);
+    let long_after = Timestamp(old.0 + 300_000_000);
     let standby = standby_at(log, long_after);
     let server = Server::start(standby.clone(), &impatient());
     server.until_ready().await;
