@@ -4,10 +4,9 @@
 use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -39,6 +38,17 @@ impl Stranger {
                 // Until the other side is done: a reset could overtake the words.
                 while stream.read(&mut heard).is_ok_and(|bytes| bytes > 0) {}
             }
+        })
+    }
+
+    /// Says this, once all others who wait for it were asked too.
+    fn who_says_with_others(all: &Arc<Barrier>, words: &'static [u8]) -> Self {
+        let all = Arc::clone(all);
+        Self::who(move |mut stream| {
+            all.wait();
+            let _ = stream.write_all(words);
+            let _ = stream.shutdown(Shutdown::Write);
+            while stream.read(&mut [0; 1_024]).is_ok_and(|bytes| bytes > 0) {}
         })
     }
 
@@ -217,7 +227,7 @@ fn a_watch_waits_for_a_server_that_is_away_and_says_where() {
 #[test]
 fn the_status_tells_of_one_server_what_it_can_though_the_other_is_silent() {
     let servers = Servers::start();
-    let (silent, other) = (Stranger::who_is_silent(), Stranger::who_is_silent());
+    let silent = Stranger::who_is_silent();
     let status = |more: &[&str]| {
         let arguments = ["status", "-o", "json", "--timeout", "2s"];
         servers.configapi(arguments.iter().chain(more).copied()).ends().failed_with(3)
@@ -230,13 +240,28 @@ fn the_status_tells_of_one_server_what_it_can_though_the_other_is_silent() {
     let command = status(&["--command-url", &silent.url()]);
     assert_eq!(command.json()["query_server"], "serving", "{command:#?}");
     assert_eq!(command.json()["command_server"], away);
-    // Both are asked before the time of either is over.
-    let asked = Instant::now();
-    status(&[
+}
+
+#[test]
+fn the_status_asks_all_servers_at_once() {
+    // Each of them says nothing before all were asked.
+    let all = Arc::new(Barrier::new(3));
+    let [query, one, two] = [(); 3].map(|()| Stranger::who_says_with_others(&all, HTTP_1));
+    let commands = format!("{},{}", one.url(), two.url());
+    let status = configapi([
+        "status",
+        "-o",
+        "json",
+        "--timeout",
+        "30s",
         "--query-url",
-        &silent.url(),
+        &query.url(),
         "--command-url",
-        &format!("{},{}", silent.url(), other.url()),
+        &commands,
     ]);
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    let said = status.ends().failed_with(3).json();
+    for server in ["query_server", "command_server"] {
+        let said = said[server].as_str().unwrap();
+        assert!(said.contains("does not speak gRPC in plaintext"), "{server}: {said}");
+    }
 }
