@@ -86,9 +86,7 @@ impl Queries {
 
     /// A failure of a stream at the server of this attempt, told like that of a call.
     pub fn failure_of(&self, status: &Status, attempt: usize) -> Failure {
-        self.place
-            .other_server(status, attempt)
-            .unwrap_or_else(|| self.place.failure(ApiError::from_status(status), status, attempt))
+        self.place.failure_or_other(ApiError::from_status(status), status, attempt)
     }
 
     /// Whether after so many failures at the beginning there is no point in waiting for a server,
@@ -161,16 +159,12 @@ impl Commands {
 
     /// A failure of what writes nothing, such as to be asked for its health, told like that of a call.
     pub fn failure_of_question(&self, status: &Status, attempt: usize) -> Failure {
-        self.place
-            .other_server(status, attempt)
-            .unwrap_or_else(|| self.place.failure(ApiError::from_status(status), status, attempt))
+        self.place.failure_or_other(ApiError::from_status(status), status, attempt)
     }
 
     /// A failure of a stream at the server of this attempt, told like that of a call.
     pub fn failure_of(&self, status: &Status, attempt: usize) -> Failure {
-        self.place.other_server(status, attempt).unwrap_or_else(|| {
-            self.place.failure(ApiError::from_command_status(status), status, attempt)
-        })
+        self.place.failure_or_other(ApiError::from_command_status(status), status, attempt)
     }
 }
 

@@ -73,6 +73,11 @@ impl Place {
             .then(|| Failure::usage(message).with_hint(where_it_is(self.which)))
     }
 
+    /// As `failure`, unless what answers is not the server that was meant.
+    pub fn failure_or_other(&self, error: ApiError, status: &Status, attempt: usize) -> Failure {
+        self.other_server(status, attempt).unwrap_or_else(|| self.failure(error, status, attempt))
+    }
+
     /// Where an attempt goes: the servers are asked in turn.
     fn url(&self, attempt: usize) -> String {
         let uris = self.servers.uris();

@@ -31,12 +31,12 @@ fn command(name: &str, environment: &[(&str, &str)]) -> Command {
     command
 }
 
-/// The same, started by `env` with this option.
+/// The same, started by another program that is told so.
 #[cfg(target_os = "linux")]
-fn command_by_env(option: &str, name: &str) -> Command {
+fn command_by(starter: &str, told: &[&str], name: &str) -> Command {
     let program = command(name, &[("CONFIGAPI_TEST_STORE", "memory:")]);
-    let mut command = Command::new("env");
-    command.arg(option).arg(program.get_program()).args(program.get_args());
+    let mut command = Command::new(starter);
+    command.args(told).arg(program.get_program()).args(program.get_args());
     command.env_remove("CONFIGAPI_LOG");
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -161,7 +161,7 @@ fn the_first_signal_drains_and_the_second_cuts_off() {
 #[test]
 fn a_terminal_that_is_closed_drains_a_server_unless_that_is_to_be_ignored() {
     let start = |option| {
-        let started = command_by_env(option, "process::program_that_hangs").spawn();
+        let started = command_by("env", &[option], "process::program_that_hangs").spawn();
         let mut running = Running::of(started.expect("env runs"));
         running.line_with("signals are watched");
         running
@@ -238,6 +238,24 @@ fn program_that_serves() {
     std::process::exit(i32::from(exit != Exit::Clean) * 42);
 }
 
+/// Where a program says that it serves.
+fn address_of(child: &mut Child) -> String {
+    let said = BufReader::new(child.stdout.take().expect("piped"));
+    let mut said = said.lines().map(|line| line.expect("text"));
+    let serving = said.find_map(|line| line.strip_prefix("serves at ").map(ToOwned::to_owned));
+    serving.expect("it serves")
+}
+
+fn assert_lives(address: &str) {
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
 /// The metrics, over a connection that is kept.
 #[cfg(target_os = "linux")]
 fn page_of(stream: &mut std::net::TcpStream) -> String {
@@ -262,20 +280,12 @@ fn page_of(stream: &mut std::net::TcpStream) -> String {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_without_descriptors_names_their_limit_once_and_goes_on() {
-    let program = command("process::program_that_serves", &[("CONFIGAPI_TEST_STORE", "memory:")]);
-    let mut child = Command::new("sh")
-        .args(["-c", r#"ulimit -n 32 && exec "$0" "$@""#])
-        .arg(program.get_program())
-        .args(program.get_args())
-        .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+    let told = ["-c", r#"ulimit -n 32 && exec "$0" "$@""#];
+    let mut child = command_by("sh", &told, "process::program_that_serves")
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .spawn()
         .expect("sh runs");
-    let said = BufReader::new(child.stdout.take().expect("piped"));
-    let mut said = said.lines().map(|line| line.expect("text"));
-    let serving = said.find_map(|line| line.strip_prefix("serves at ").map(ToOwned::to_owned));
-    let address = serving.expect("it serves");
+    let address = address_of(&mut child);
     let connect = || std::net::TcpStream::connect(&address).expect("a connection");
     let mut idle: Vec<_> = (0..40).map(|_| connect()).collect();
     let lines = BufReader::new(child.stderr.take().expect("piped"));
@@ -292,13 +302,7 @@ fn a_server_without_descriptors_names_their_limit_once_and_goes_on() {
         tries = line.and_then(|number| number.trim().parse().ok()).expect("it is counted");
     }
     drop(idle);
-    let mut stream = connect();
-    stream
-        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_lives(&address);
     running.signal("TERM");
     let mut rest = String::new();
     running.lines.read_to_string(&mut rest).expect("text");
@@ -313,17 +317,7 @@ fn assert_serves_without_a_log(log: Stdio) {
         .stderr(log)
         .spawn()
         .expect("starts");
-    let said = BufReader::new(child.stdout.take().expect("piped"));
-    let mut said = said.lines().map(|line| line.expect("text"));
-    let serving = said.find_map(|line| line.strip_prefix("serves at ").map(ToOwned::to_owned));
-    let address = serving.expect("it serves");
-    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
-    stream
-        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_lives(&address_of(&mut child));
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill runs").success());
     assert_eq!(child.wait().expect("ends").code(), Some(0));
