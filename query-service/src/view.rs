@@ -112,10 +112,10 @@ impl View {
             || time > clock::now()
     }
 
-    /// The same to one who asked at a moment: what is in the log by then counts. An event bears the time at
+    /// The same for one who asked at a moment: what is in the log by then counts. An event bears the time at
     /// which it was decided on, so a look at the log before then may have come before one that was on its
     /// way, though its time was over.
-    pub fn is_whole_at_to(&self, time: Timestamp, asked_at: Timestamp) -> bool {
+    pub fn is_whole_for(&self, time: Timestamp, asked_at: Timestamp) -> bool {
         self.is_whole_at(time) || time.max(asked_at) <= self.whole_until.get()
     }
 

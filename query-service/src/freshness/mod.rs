@@ -76,8 +76,8 @@ impl Freshness {
             match *wish {
                 Wish::Linearizable => *wish = Wish::Head(self.head().await?),
                 Wish::Token(token) => self.refuse_unknown_epoch(token).await?,
-                Wish::Time(time) => *wish = Wish::TimeTo(time, clock::now()),
-                Wish::Any | Wish::TimeTo(..) | Wish::Position(_) | Wish::Head(_) => {}
+                Wish::Time(time) => *wish = Wish::TimeAsked { time, asked_at: clock::now() },
+                Wish::Any | Wish::TimeAsked { .. } | Wish::Position(_) | Wish::Head(_) => {}
             }
         }
         let mut is_look_wanted = true;
@@ -136,7 +136,7 @@ impl Freshness {
 fn is_time_awaited(view: &View, wishes: &[Wish]) -> bool {
     wishes.iter().any(|wish| match wish {
         Wish::Time(time) => !view.is_whole_at(*time),
-        Wish::TimeTo(time, asked_at) => !view.is_whole_at_to(*time, *asked_at),
+        Wish::TimeAsked { time, asked_at } => !view.is_whole_for(*time, *asked_at),
         _ => false,
     })
 }

@@ -17,7 +17,7 @@ pub(crate) enum Wish {
     /// With all that was recorded at this time or before.
     Time(Timestamp),
     /// The same, for one who asked at this moment.
-    TimeTo(Timestamp, Timestamp),
+    TimeAsked { time: Timestamp, asked_at: Timestamp },
     /// At least at this token, on a log that still holds it.
     Token(Token),
     /// At least at what the store's head will be when it is asked.
@@ -46,7 +46,7 @@ impl Wish {
             Self::Any => true,
             Self::Linearizable => false,
             Self::Time(time) => view.is_whole_at(*time),
-            Self::TimeTo(time, asked_at) => view.is_whole_at_to(*time, *asked_at),
+            Self::TimeAsked { time, asked_at } => view.is_whole_for(*time, *asked_at),
             Self::Position(position) => view.position() >= *position,
             Self::Token(token) => {
                 check_holds(lineage, *token)?;
