@@ -12,7 +12,7 @@ use configapi_proto::v1::watch_response::Frame;
 use configapi_proto::v1::{Consistency, Event, WatchRequest, WatchResponse};
 use configapi_proto::{ApiError, Reason, timestamp_from_micros};
 use configapi_runtime::settings;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Request, Status, Streaming};
 
@@ -27,6 +27,9 @@ use crate::output::{Printer, Record};
 
 /// A server says something at least every 10 seconds; one that is silent for so long is gone.
 const MAX_SILENCE: Duration = Duration::from_secs(35);
+/// How long an interrupted watch waits for what it is printing: long enough for a reader that
+/// reads, and not felt where one stands still.
+const LAST_PRINT: Duration = Duration::from_millis(200);
 /// The widest that a value is shown on a terminal, in characters.
 const MAX_VALUE_CHARS: usize = 60;
 /// What a process that was interrupted exits with.
@@ -108,6 +111,8 @@ pub async fn run(arguments: WatchArguments) -> Result<ExitCode, Failure> {
             None => failure,
         }),
         None => {
+            // What somebody has seen is not shown again to whoever goes on from the token.
+            let _ = timeout(LAST_PRINT, watch.printed()).await;
             if let Some(token) = &watch.resume_from {
                 say(&format!("interrupted; go on later with --from {token}"));
             }
@@ -128,11 +133,19 @@ enum Ended {
     Broken(Status),
 }
 
+struct Printing {
+    task: JoinHandle<io::Result<()>>,
+    /// The token after what is printed; empty where the log goes on in the midst of it.
+    token: String,
+}
+
 struct Watch {
     request: WatchRequest,
     consistency: Option<Consistency>,
     printer: Printer,
     paint: Paint,
+    /// What is being printed, if anything is.
+    printing: Option<Printing>,
     /// All that was printed is before this.
     resume_from: Option<String>,
     /// Events of an Apply that is not complete yet: at most the 1,000 of one.
@@ -169,6 +182,7 @@ impl Watch {
             consistency: freshness.consistency(),
             printer,
             paint,
+            printing: None,
             resume_from: None,
             held: VecDeque::new(),
             left: count,
@@ -235,30 +249,38 @@ impl Watch {
             self.has_begun = true;
             self.backoff.reset();
             let token = self.handle(frame)?;
-            self.print().await?;
-            // Only now: whoever goes on from here has had all that is before it.
-            if !token.is_empty() {
-                self.resume_from = Some(token);
-            }
+            self.print(token);
+            self.printed().await?;
             if self.left == Some(0) {
                 return Ok(Ended::Enough);
             }
         }
     }
 
-    /// Prints what was held. A reader that stands still must not keep this process from hearing
-    /// Ctrl-C.
-    async fn print(&mut self) -> Result<(), Failure> {
+    /// Begins to print what was held. A reader that stands still must not keep this process from
+    /// hearing Ctrl-C.
+    fn print(&mut self, token: String) {
         let bytes = self.printer.take();
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let printed = spawn_blocking(move || {
+        let task = spawn_blocking(move || {
             let mut out = io::stdout().lock();
             out.write_all(&bytes)?;
             out.flush()
         });
-        Ok(printed.await.map_err(|_| Failure::fault("the printing panicked"))??)
+        self.printing = Some(Printing { task, token });
+    }
+
+    /// Waits until all is printed. Only then is the token noted: whoever goes on from there has
+    /// had all that is before it. To stop waiting loses nothing.
+    async fn printed(&mut self) -> Result<(), Failure> {
+        let Some(printing) = &mut self.printing else { return Ok(()) };
+        let printed = (&mut printing.task).await;
+        if let Some(Printing { token, .. }) = self.printing.take() {
+            printed.map_err(|_| Failure::fault("the printing panicked"))??;
+            if !token.is_empty() {
+                self.resume_from = Some(token);
+            }
+        }
+        Ok(())
     }
 
     /// Prints what a frame tells; answers the token after it, if it has one.
