@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Row, raw_sql};
 
 use crate::hint::Hints;
-use crate::lineage::{enter_timeline, pin_durability, standing};
+use crate::lineage::{Standing, enter_timeline, pin_durability, standing};
 use crate::options::{Access, Target};
 use crate::schema;
 use crate::trouble::{Trouble, database_error};
@@ -67,15 +67,28 @@ impl Dialer {
     /// would outlive the standby's promotion, and nobody would have recorded the new epoch.
     pub(crate) async fn dial(&self, purpose: Purpose) -> Result<Dialed, Trouble> {
         let mut connection = self.connect().await?;
+        let standing = self.admit(&mut connection).await?;
+        if purpose == Purpose::Write && standing.is_standby {
+            return Err(Trouble::read_only_standby());
+        }
+        if purpose == Purpose::Write && !self.is_pooled() {
+            pin_durability(&mut connection).await?;
+        }
+        Ok(Dialed { connection, was_standby: standing.is_standby })
+    }
+
+    /// Makes sure that what a connection leads to is a log that we know, in an epoch no earlier than
+    /// the newest we have seen.
+    pub(crate) async fn admit(&self, connection: &mut PgConnection) -> Result<Standing, Trouble> {
         if self.is_schema_checked.load(Ordering::Acquire) {
-            schema::ensure_unchanged(&mut connection).await?;
+            schema::ensure_unchanged(connection).await?;
         } else {
-            schema::ensure(&mut connection, self.target.access).await?;
+            schema::ensure(connection, self.target.access).await?;
             self.is_schema_checked.store(true, Ordering::Release);
         }
         let standing = match self.target.access {
-            Access::ReadWrite => enter_timeline(&mut connection).await?,
-            Access::ReadOnly => standing(&mut connection).await?,
+            Access::ReadWrite => enter_timeline(connection).await?,
+            Access::ReadOnly => standing(connection).await?,
         };
         if self.hints.is_behind(standing.epoch) {
             return Err(Trouble::NotNow(format!(
@@ -84,14 +97,8 @@ impl Dialer {
                 standing.epoch
             )));
         }
-        if purpose == Purpose::Write && standing.is_standby {
-            return Err(Trouble::read_only_standby());
-        }
         self.hints.enter(standing.epoch);
-        if purpose == Purpose::Write && !self.is_pooled() {
-            pin_durability(&mut connection).await?;
-        }
-        Ok(Dialed { connection, was_standby: standing.is_standby })
+        Ok(standing)
     }
 
     /// Where the server is, as errors may name it.

@@ -9,6 +9,7 @@
 //! PgBouncer and its like may stand between, in transaction mode too: a connection that does not
 //! keep what belongs to its session is noticed, and used without session state from then on.
 
+mod ahead;
 mod append;
 mod beat;
 mod copy;

@@ -38,6 +38,14 @@ pub(crate) const MIN_CHUNK_ROWS: usize = 16;
 /// What is on its way beyond a full page is let in up to here; beyond, the connection is cut.
 pub(crate) const MAX_SURPLUS_BYTES: usize = 4 << 20;
 
+/// Rows that are read ahead at most, the one where the reader stands among them. What is more is
+/// better read in one go.
+pub(crate) const AHEAD_ROWS: usize = 64;
+/// Their bytes.
+pub(crate) const AHEAD_BYTES: usize = 256 << 10;
+/// How long that may take before the connection is given up. Who waits is woken by a look meanwhile.
+pub(crate) const AHEAD_BOUND: Duration = Duration::from_secs(5);
+
 /// The pause between two looks at the head while the log grows.
 pub(crate) const POLL_MIN: Duration = Duration::from_millis(2);
 /// The longest pause while somebody waits and nothing but polling tells.

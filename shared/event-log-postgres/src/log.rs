@@ -62,12 +62,13 @@ impl PostgresLog {
         let hints = Arc::new(Hints::new());
         let dialer = Arc::new(Dialer::new(target, Arc::clone(&hints)));
         let readers = Pool::new(Arc::clone(&dialer), Purpose::Read, READER_CONNECTIONS);
+        let pages = Arc::new(Pages::new());
         Ok(Self {
             access,
             writers: Pool::new(Arc::clone(&dialer), Purpose::Write, WRITER_CONNECTIONS),
-            watch: Watch::new(Arc::clone(&hints), readers.clone(), dialer),
+            watch: Watch::new(Arc::clone(&hints), readers.clone(), dialer, Arc::clone(&pages)),
             readers,
-            pages: Arc::new(Pages::new()),
+            pages,
             hints,
             _beats: None,
         })
@@ -178,6 +179,16 @@ impl EventLog for PostgresLog {
         let end = page.events.last().map_or(Position::GENESIS, |row| row.position);
         self.hints.saw_in(page.epoch, end);
         Ok(page)
+    }
+
+    fn at_hand(&self, from: Position, hash: Hash, limit: PageLimit) -> Option<Page> {
+        let page = self.watch.at_hand(from, hash, limit)?;
+        if self.hints.is_behind(page.epoch) {
+            return None;
+        }
+        let end = page.events.last().map_or(Position::GENESIS, |row| row.position);
+        self.hints.saw_in(page.epoch, end);
+        Some(page)
     }
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {

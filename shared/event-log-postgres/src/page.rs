@@ -31,7 +31,8 @@ macro_rules! rows_from {
     };
 }
 
-const PAGE: &str = concat!(rows_from!(), "$1 ORDER BY position LIMIT $2");
+/// A page by a prepared statement: from where, and how many rows.
+pub(crate) const PAGE: &str = concat!(rows_from!(), "$1 ORDER BY position LIMIT $2");
 
 const EPOCH: &str = "SELECT max(epoch) FROM configapi.epochs";
 
@@ -92,6 +93,11 @@ impl Pages {
         Self { row_bytes: AtomicUsize::new(FIRST_GUESS_BYTES), copies: AtomicBool::new(true) }
     }
 
+    /// What a row weighs, going by those that were read last.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.row_bytes.load(Ordering::Relaxed)
+    }
+
     /// Reads a page, and from a standby how far that has come.
     pub(crate) async fn read(
         &self,
@@ -126,7 +132,7 @@ impl Pages {
         // A COPY that is refused would end a transaction.
         let is_bulk = limit.is_bulk() && !lease.is_in_transaction();
         loop {
-            let affordable = bytes_left / self.row_bytes.load(Ordering::Relaxed).max(1);
+            let affordable = bytes_left / self.row_bytes().max(1);
             let wanted = affordable.max(MIN_CHUNK_ROWS).min(rows_left);
             let chunk = if is_bulk && self.copies.load(Ordering::Relaxed) {
                 self.copy_chunk(lease, &mut page, next, wanted).await?

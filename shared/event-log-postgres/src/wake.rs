@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use configapi_event_log::domain::Position;
-use sqlx::Row;
+use configapi_event_log::{Hash, Page, PageLimit};
 use sqlx::postgres::{PgArguments, PgListener, PgPoolOptions};
+use sqlx::{Acquire, Row};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::ahead::Ahead;
 use crate::append::CHANNEL;
 use crate::dial::Dialer;
 use crate::hint::Hints;
@@ -18,7 +20,9 @@ use crate::limits::{
     BACKOFF_MIN, CONNECT_BOUND, DEAF_FOR, LINGER, LISTEN_BACKOFF_MAX, POLL_BESIDE_NOTIFICATIONS,
     POLL_MAX, POLL_MIN,
 };
+use crate::page::Pages;
 use crate::pool::Pool;
+use crate::trouble::Trouble;
 
 const HEAD_POSITION: &str = "SELECT position FROM configapi.events ORDER BY position DESC LIMIT 1";
 
@@ -35,6 +39,8 @@ struct Shared {
     hints: Arc<Hints>,
     readers: Pool,
     dialer: Arc<Dialer>,
+    pages: Arc<Pages>,
+    ahead: Ahead,
     /// Asks for a look at the head now.
     look: Notify,
     /// Whether the log's last growth was heard of before a look found it.
@@ -43,11 +49,18 @@ struct Shared {
 }
 
 impl Watch {
-    pub(crate) fn new(hints: Arc<Hints>, readers: Pool, dialer: Arc<Dialer>) -> Self {
+    pub(crate) fn new(
+        hints: Arc<Hints>,
+        readers: Pool,
+        dialer: Arc<Dialer>,
+        pages: Arc<Pages>,
+    ) -> Self {
         let shared = Shared {
             hints,
             readers,
             dialer,
+            pages,
+            ahead: Ahead::default(),
             look: Notify::new(),
             was_heard: AtomicBool::new(false),
             is_running: Mutex::new(false),
@@ -58,6 +71,7 @@ impl Watch {
     /// Returns when the log may have grown beyond a position, or patience ends.
     pub(crate) async fn grown(&self, beyond: Position, patience: Duration) {
         let is_first = !self.shared.hints.has_waiters();
+        self.shared.ahead.stands_at(beyond);
         let mut end = self.shared.hints.subscribe();
         if !end.borrow_and_update().may_be_beyond(beyond) {
             self.run();
@@ -71,6 +85,11 @@ impl Watch {
         if is_woken {
             self.shared.hints.act_on(beyond);
         }
+    }
+
+    /// What was read ahead beyond a row.
+    pub(crate) fn at_hand(&self, from: Position, hash: Hash, limit: PageLimit) -> Option<Page> {
+        self.shared.ahead.take(from, hash, limit)
     }
 
     fn run(&self) {
@@ -179,6 +198,7 @@ async fn listen(shared: Arc<Shared>) {
         if let Err(error) = listen_once(&shared).await {
             tracing::debug!(%error, "notifications of appends do not come; the log is polled");
         }
+        shared.ahead.forget();
         shared.was_heard.store(false, Ordering::Release);
         shared.look.notify_one();
         if began.elapsed() > LISTEN_BACKOFF_MAX {
@@ -190,7 +210,7 @@ async fn listen(shared: Arc<Shared>) {
 }
 
 /// Listens until the connection ends.
-async fn listen_once(shared: &Shared) -> Result<(), sqlx::Error> {
+async fn listen_once(shared: &Shared) -> Result<(), Trouble> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(CONNECT_BOUND)
@@ -200,13 +220,18 @@ async fn listen_once(shared: &Shared) -> Result<(), sqlx::Error> {
         .connect_lazy_with(shared.dialer.session_options());
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
+    shared.dialer.admit(listener.acquire().await?).await?;
     listener.listen(CHANNEL).await?;
     // What was appended before we listened is found by a look.
     shared.look.notify_one();
     while let Some(notification) = listener.try_recv().await? {
         shared.was_heard.store(true, Ordering::Release);
         if let Ok(position) = notification.payload().parse() {
-            shared.hints.hear(Position(position));
+            let told = Position(position);
+            if shared.hints.has_waiters() {
+                shared.ahead.read(&mut listener, told, shared.pages.row_bytes()).await?;
+            }
+            shared.hints.hear(told);
         }
     }
     Ok(())

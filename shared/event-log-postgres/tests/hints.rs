@@ -14,7 +14,7 @@ const FOREVER: Duration = Duration::from_mins(10);
 /// A wake-up is prompt if it comes within this time on the slowest machine.
 const PROMPT: Duration = Duration::from_secs(5);
 
-async fn until_listening(owner: &mut PgConnection) {
+pub(crate) async fn until_listening(owner: &mut PgConnection) {
     let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
                AND state = 'idle' AND query LIKE 'LISTEN %'";
     while raw_sql(sql).fetch_all(&mut *owner).await.expect("an answer").is_empty() {

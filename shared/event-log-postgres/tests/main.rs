@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so by panicking, and what is left out is said aloud"
 )]
 
+mod ahead;
 mod cluster;
 mod conformance;
 mod copying;

@@ -24,15 +24,16 @@ pub(crate) fn batch(
     request_id: Option<&str>,
 ) -> (Vec<StoredEvent>, Head) {
     let mut end = *head;
-    let rows = (0..size).map(|index| next(&mut end, request_id.filter(|_| index == 0))).collect();
+    let rows =
+        (0..size).map(|index| next(&mut end, request_id.filter(|_| index == 0), "")).collect();
     (rows, end)
 }
 
-fn next(end: &mut Head, request_id: Option<&str>) -> StoredEvent {
+fn next(end: &mut Head, request_id: Option<&str>, more: &str) -> StoredEvent {
     let position = end.position.next();
     let name = request_id.map_or(format!("event/{position}"), |id| format!("request/{id}"));
     let key = ConfigKey::parse("", &name).expect("a name");
-    let value = Value::parse(format!("value of {name}")).expect("a value");
+    let value = Value::parse(format!("value of {name}{more}")).expect("a value");
     let request = request_id.map(|id| RequestKey {
         id: RequestId::parse(id).expect("a request id"),
         fingerprint: Fingerprint([7; 16]),
@@ -56,6 +57,15 @@ fn next(end: &mut Head, request_id: Option<&str>) -> StoredEvent {
 pub(crate) async fn append(log: &dyn EventLog, size: usize) -> Head {
     let head = log.head().await.expect("the head");
     let (rows, end) = batch(&head, size, None);
+    log.append(&head, &rows).await.expect("the only writer is not refused");
+    end
+}
+
+/// As [`append`], with values of so many bytes and a few more.
+pub(crate) async fn append_large(log: &dyn EventLog, size: usize, bytes: usize) -> Head {
+    let mut end = log.head().await.expect("the head");
+    let (head, more) = (end, "x".repeat(bytes));
+    let rows: Vec<_> = (0..size).map(|_| next(&mut end, None, &more)).collect();
     log.append(&head, &rows).await.expect("the only writer is not refused");
     end
 }

@@ -62,9 +62,10 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     /// Rows from `from` on, `from` included, in one snapshot: whole commands only.
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError>;
 
-    /// As `read`, of what was appended through this very instance lately, if that is at hand, goes
-    /// beyond `from`, and the row there has this hash. It is in the log, but others may have appended
-    /// since: the page says as much as one that was read a moment ago. None says nothing.
+    /// As `read`, of what this very instance has at hand, because it appended it lately or read it
+    /// ahead, if that goes beyond `from` and the row there has this hash. It is in the log, but others
+    /// may have appended since: the page says as much as one that was read a moment ago. None says
+    /// nothing.
     fn at_hand(&self, _from: Position, _hash: Hash, _limit: PageLimit) -> Option<Page> {
         None
     }
