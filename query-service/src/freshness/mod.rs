@@ -112,8 +112,9 @@ impl Freshness {
         })?;
         if standing.is_standby {
             return Err(self.board.view().unavailable(
-                "this server reads from a standby, which cannot know what was acknowledged last; \
-                 ask for a token instead of a linearizable read",
+                "this server reads from a standby, or from one that was promoted and where no command \
+                 server has begun an epoch yet; it cannot know what was acknowledged last; ask for a \
+                 token instead of a linearizable read",
             ));
         }
         Ok(standing.head)

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Row, raw_sql};
 
 use crate::hint::Hints;
-use crate::lineage::{Standing, enter_timeline, pin_durability, standing};
+use crate::lineage::{Standing, compare_timeline, enter_timeline, pin_durability};
 use crate::options::{Access, Target};
 use crate::schema;
 use crate::trouble::{Trouble, database_error};
@@ -24,9 +24,10 @@ pub(crate) enum Purpose {
 #[derive(Debug)]
 pub(crate) struct Dialed {
     pub(crate) connection: PgConnection,
-    /// Whether it was made to a standby. That may be promoted under it; a primary never becomes a
-    /// standby under its connections.
-    pub(crate) was_standby: bool,
+    /// Whether the server may hold less than was acknowledged, as far as is known: it was a standby
+    /// when it was asked last, or one that had been promoted without an epoch. That may change under
+    /// the connection; a primary never becomes a standby under its connections.
+    pub(crate) may_lag: bool,
 }
 
 /// Makes connections to one log.
@@ -74,7 +75,7 @@ impl Dialer {
         if purpose == Purpose::Write && !self.is_pooled() {
             pin_durability(&mut connection).await?;
         }
-        Ok(Dialed { connection, was_standby: standing.is_standby })
+        Ok(Dialed { connection, may_lag: standing.may_lag() })
     }
 
     /// Makes sure that what a connection leads to is a log that we know, in an epoch no earlier than
@@ -86,10 +87,7 @@ impl Dialer {
             schema::ensure(connection, self.target.access).await?;
             self.is_schema_checked.store(true, Ordering::Release);
         }
-        let standing = match self.target.access {
-            Access::ReadWrite => enter_timeline(connection).await?,
-            Access::ReadOnly => standing(connection).await?,
-        };
+        let standing = self.standing(connection).await?;
         if self.hints.is_behind(standing.epoch) {
             return Err(Trouble::NotNow(format!(
                 "this server is in epoch {}, but the log has been seen in a later one; if that \
@@ -99,6 +97,17 @@ impl Dialer {
         }
         self.hints.enter(standing.epoch);
         Ok(standing)
+    }
+
+    /// Where the server at the other end stands; whoever may write begins an epoch if need be.
+    pub(crate) async fn standing(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Standing, Trouble> {
+        match self.target.access {
+            Access::ReadWrite => enter_timeline(connection).await,
+            Access::ReadOnly => compare_timeline(connection).await,
+        }
     }
 
     /// Where the server is, as errors may name it.

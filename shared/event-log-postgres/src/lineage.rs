@@ -75,6 +75,9 @@ pub(crate) struct Standing {
     /// The timeline that the newest epoch was recorded on.
     recorded_timeline: String,
     pub(crate) is_standby: bool,
+    /// Whether the server is on another timeline: it was promoted or restored, and may have lost what
+    /// others were told of, but no epoch says so yet.
+    is_unannounced: bool,
     head: Position,
     head_hash: String,
 }
@@ -89,9 +92,15 @@ impl Standing {
             epoch: Epoch(number(0)?),
             recorded_timeline: text(1)?,
             is_standby: text(2)? == "true",
+            is_unannounced: false,
             head: Position(number(3)?),
             head_hash: text(4)?,
         })
+    }
+
+    /// Whether the server may hold less of the log than was acknowledged in its epoch.
+    pub(crate) fn may_lag(&self) -> bool {
+        self.is_standby || self.is_unannounced
     }
 
     fn is_at(&self, head: &Head) -> bool {
@@ -137,6 +146,16 @@ pub(crate) async fn begin_turn(connection: &mut PgConnection) -> Result<Standing
     };
     let standing = tokio::time::timeout(TURN_BOUND, begin).await;
     standing.map_err(|_| Trouble::timed_out("waiting for the turn"))?
+}
+
+/// Where the server stands, for those who may not begin an epoch. A role that may not ask for the
+/// timeline, as on engines without any, takes the newest epoch for the server's.
+pub(crate) async fn compare_timeline(connection: &mut PgConnection) -> Result<Standing, Trouble> {
+    let timeline = timeline(connection).await?;
+    let known = standing(connection).await?;
+    let is_unannounced =
+        !known.is_standby && timeline != NO_TIMELINE && timeline != known.recorded_timeline;
+    Ok(Standing { is_unannounced, ..known })
 }
 
 /// Makes sure that the log's newest epoch is the server's: a server on a timeline that the log

@@ -92,6 +92,18 @@ impl PostgresLog {
         }
     }
 
+    /// Asks something of which it matters whether the one who answers may lag behind.
+    async fn ask(&self, sql: &'static str) -> Result<(Vec<PgRow>, bool), LogError> {
+        self.readers
+            .reading(|lease| {
+                Box::pin(async move {
+                    let lags = lease.lags().await?;
+                    Ok((lease.fetch(sql, PgArguments::default()).await?, lags))
+                })
+            })
+            .await
+    }
+
     fn check_writable(&self) -> Result<(), String> {
         match self.access {
             Access::ReadWrite => Ok(()),
@@ -115,7 +127,7 @@ fn no_log() -> LogError {
 #[async_trait]
 impl EventLog for PostgresLog {
     async fn identity(&self) -> Result<Identity, LogError> {
-        let rows = self.readers.fetch(IDENTITY, PgArguments::default()).await?;
+        let (rows, lags) = self.ask(IDENTITY).await?;
         let mut epochs = Vec::with_capacity(rows.len());
         for row in &rows {
             let first_position = Position(count(row, 1)?);
@@ -130,7 +142,7 @@ impl EventLog for PostgresLog {
             log_id: LogId(log_id),
             lineage,
             store_time: Some(Timestamp(get(newest, 2)?)),
-            is_standby: get(newest, 3)?,
+            is_standby: lags || get(newest, 3)?,
         })
     }
 
@@ -139,7 +151,7 @@ impl EventLog for PostgresLog {
     }
 
     async fn standing(&self) -> Result<Standing, LogError> {
-        let rows = self.readers.fetch(HEAD, PgArguments::default()).await?;
+        let (rows, lags) = self.ask(HEAD).await?;
         let row = rows.first().ok_or_else(no_log)?;
         let hash = Hash::from_slice(get(row, 1)?).ok_or_else(no_log)?;
         let head = Head {
@@ -149,7 +161,7 @@ impl EventLog for PostgresLog {
             recorded_at: Timestamp(get(row, 2)?),
         };
         self.hints.saw_in(head.epoch, head.position);
-        Ok(Standing { head, is_standby: get(row, 4)? })
+        Ok(Standing { head, is_standby: lags || get(row, 4)? })
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {

@@ -112,8 +112,9 @@ impl Pages {
         if limit.is_bulk() {
             return self.read_rows(lease, page.reaching(Reach::Unknown), from, limit).await;
         }
+        let lags = lease.lags().await?;
         lease.begin_reads().await?;
-        let page = page.reaching(reach(lease).await?);
+        let page = page.reaching(reach(lease, lags).await?);
         let page = self.read_rows(lease, page, from, limit).await?;
         lease.end_reads().await?;
         Ok(page)
@@ -240,11 +241,11 @@ async fn select_chunk(
     Ok(chunk)
 }
 
-async fn reach(lease: &mut Lease) -> Result<Reach, Trouble> {
+async fn reach(lease: &mut Lease, lags: bool) -> Result<Reach, Trouble> {
     let rows = lease.fetch(REPLAYED, PgArguments::default()).await?;
     let Some(row) = rows.first() else { return Ok(Reach::Unknown) };
     if !row.try_get_unchecked(0)? {
-        return Ok(Reach::Asked);
+        return Ok(if lags { Reach::Unknown } else { Reach::Asked });
     }
     let until: Option<i64> = row.try_get_unchecked(1)?;
     Ok(until.map_or(Reach::Unknown, |until| Reach::Replayed(Timestamp(until))))

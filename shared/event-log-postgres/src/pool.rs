@@ -174,10 +174,24 @@ impl Lease {
         dialed.ok_or_else(|| Trouble::NotNow("the connection is gone".to_owned()))
     }
 
-    /// Whether a standby may answer: one that lags behind what was acknowledged.
+    /// Whether one may answer that holds less than was acknowledged, as far as is known.
     pub(crate) fn may_lag(&self) -> bool {
-        let was_standby = self.connection.as_ref().is_some_and(|dialed| dialed.was_standby);
-        !self.is_in_transaction() && (self.is_pooled || was_standby)
+        let may_lag = self.connection.as_ref().is_some_and(|dialed| dialed.may_lag);
+        !self.is_in_transaction() && (self.is_pooled || may_lag)
+    }
+
+    /// Whether one answers that may hold less than was acknowledged. Costs nothing once it is known
+    /// that it does not.
+    pub(crate) async fn lags(&mut self) -> Result<bool, Trouble> {
+        if !self.may_lag() {
+            return Ok(false);
+        }
+        let dialer = Arc::clone(&self.pool.0.dialer);
+        let may_lag = dialer.standing(self.connection()?).await?.may_lag();
+        if let Some(dialed) = &mut self.connection {
+            dialed.may_lag = may_lag;
+        }
+        Ok(may_lag)
     }
 
     /// Where it comes from.

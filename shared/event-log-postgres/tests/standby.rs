@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use configapi_event_log::domain::{Position, Timestamp};
-use configapi_event_log::{EventLog, Page, PageLimit, Reach};
+use configapi_event_log::{Epoch, EventLog, Head, Page, PageLimit, Reach, Standing};
 use configapi_event_log_postgres::{Access, PostgresLog};
 use sqlx::{ConnectOptions, Row, raw_sql};
 
@@ -89,5 +89,40 @@ async fn a_standby_says_how_far_it_has_come() {
     primary.stop("fast");
     standby.control("promote", &[]);
     let page = read(&reader).await;
-    assert_eq!((page.events.len(), page.reach), (1 + 6, Reach::Asked), "it takes the writes now");
+    assert_eq!((page.events.len(), page.reach), (1 + 6, Reach::Unknown), "no epoch says so");
+    let writer = open(&standby.url()).await;
+    let page = read(&reader).await;
+    assert_eq!((page.epoch, page.reach), (Epoch(2), Reach::Asked), "it takes the writes now");
+    assert_eq!(read(&*writer).await, page);
+}
+
+/// Others were told of what it lacks, in the epoch that it is in as long as nobody begins another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promoted_standby_knows_nothing_of_the_end_until_an_epoch_begins() {
+    if !is_slow_wanted("a promoted standby before an epoch") {
+        return;
+    }
+    let primary = Cluster::create();
+    let kept = append(&*open(&primary.url()).await, 5).await;
+    let standby = Cluster::standby_of(&primary);
+    append(&*open(&primary.url()).await, 5).await;
+    primary.stop("immediate");
+    standby.start();
+    let earlier = PostgresLog::open(&standby.url(), Access::ReadOnly).await.expect("opened");
+    assert_eq!(earlier.head().await, Ok(kept), "the tail is lost");
+    standby.control("promote", &[]);
+
+    let later = PostgresLog::open(&standby.url(), Access::ReadOnly).await.expect("opened");
+    for reader in [&earlier, &later] {
+        assert_eq!(reader.standing().await, Ok(Standing { head: kept, is_standby: true }));
+        assert!(reader.identity().await.expect("an identity").is_standby);
+        assert_eq!(read(reader).await.reach, Reach::Unknown);
+    }
+    let writer = open(&standby.url()).await;
+    let head = Head { epoch: Epoch(2), ..kept };
+    for reader in [&earlier, &later, &*writer] {
+        assert_eq!(reader.standing().await, Ok(Standing { head, is_standby: false }));
+        assert!(!reader.identity().await.expect("an identity").is_standby);
+        assert_eq!(read(reader).await.reach, Reach::Asked);
+    }
 }

@@ -131,6 +131,6 @@ pub struct Identity {
     pub lineage: Lineage,
     /// The store's own clock, where it has one apart from ours.
     pub store_time: Option<Timestamp>,
-    /// Whether the store may lag behind another that takes the writes (a hot standby).
+    /// Whether the store may lag behind another that takes the writes, as [`crate::Standing`] has it.
     pub is_standby: bool,
 }

@@ -26,7 +26,9 @@ pub struct Head {
 pub struct Standing {
     /// Where the log ends, as far as the one who answered has it.
     pub head: Head,
-    /// Whether the one who answered may lag behind another that takes the writes (a hot standby).
+    /// Whether the one who answered may lag behind another that takes the writes: a hot standby, or
+    /// one that was promoted, as long as no epoch says so. What it lacks others were told of, and
+    /// nothing in its epoch says that it is lost.
     pub is_standby: bool,
 }
 
