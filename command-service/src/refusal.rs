@@ -38,6 +38,10 @@ pub(crate) fn api_error(
              nothing will be until an operator brings the log back or begins a new epoch",
         )
         .with_precondition("log", "must hold everything that this server wrote"),
+        Refusal::LogRefused(_) => {
+            ApiError::new(Reason::LogChanged, format!("{message}; nothing was written"))
+                .with_precondition("log", "must hold everything that this server has read")
+        }
         Refusal::AnotherLog { .. } => ApiError::new(
             Reason::LogChanged,
             format!(

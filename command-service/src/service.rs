@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use configapi_event_log::EventLog;
+use configapi_event_log::{EventLog, Verdict};
 use configapi_proto::FILE_DESCRIPTOR_SET;
 use configapi_runtime::grpc::{self, CallLimits, GrpcLimits, GrpcServer, Health, ServeError};
 use configapi_runtime::metrics::Metrics;
@@ -35,9 +35,28 @@ impl CommandService {
         life: &Lifecycle,
     ) -> Self {
         let committer_metrics = metrics.register(CommitterMetrics::register);
+        let committer = Committer::new(log, clock, limits, committer_metrics);
+        Self::on(committer, &limits, metrics, life)
+    }
+
+    /// As [`CommandService::start`], beside one who reads the log in this process: what that one
+    /// refuses is not written.
+    pub fn start_beside(
+        verdict: watch::Receiver<Verdict>,
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        metrics: &Metrics,
+        life: &Lifecycle,
+    ) -> Self {
+        let committer_metrics = metrics.register(CommitterMetrics::register);
+        let committer = Committer::new(log, clock, limits, committer_metrics).heeding(verdict);
+        Self::on(committer, &limits, metrics, life)
+    }
+
+    fn on(committer: Committer, limits: &Limits, metrics: &Metrics, life: &Lifecycle) -> Self {
         let bus_metrics = metrics.register(BusMetrics::register);
-        let Committer { queue, worker, health: store_health } =
-            Committer::new(log, clock, limits, committer_metrics);
+        let Committer { queue, worker, health: store_health } = committer;
         life.spawn_critical("committer", async move {
             worker.run().await;
             Ok::<_, std::convert::Infallible>(())
@@ -50,11 +69,7 @@ impl CommandService {
             .build();
         let health = Health::default();
         life.spawn(follow_store(store_health.clone(), health.clone(), life.clone()));
-        Self {
-            rpc: CommandRpc::new(bus, SetMany::new(life.clone(), &limits)),
-            health,
-            store_health,
-        }
+        Self { rpc: CommandRpc::new(bus, SetMany::new(life.clone(), limits)), health, store_health }
     }
 
     /// The service, to be called within this process.

@@ -7,7 +7,8 @@ use configapi_command_service::committer::{
     CommitQueue, Committer, CommitterMetrics, Limits, Refusal, StoreHealth, Submission, Wish,
     WishedAction,
 };
-use configapi_domain::{ConfigKey, Content, Provenance, Value};
+use configapi_domain::{ConfigKey, Content, Position, Provenance, Value};
+use configapi_event_log::{EventLog as _, Verdict};
 use tokio::sync::watch;
 use tokio::task::yield_now;
 
@@ -69,6 +70,30 @@ impl Stage {
         };
         tokio::time::timeout(Duration::from_secs(10), looked_at).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_a_reader_in_the_process_refuses_is_not_written() {
+    let log = FaultyLog::new(memory_log());
+    let limits = Limits { probe_every: Duration::from_millis(1), ..Limits::default() };
+    let clock = Arc::<TestClock>::default();
+    let (sender, verdict) = watch::channel(Verdict::Open);
+    let committer = Committer::new(log.clone(), clock, limits, CommitterMetrics::unregistered());
+    let committer = committer.heeding(verdict);
+    tokio::spawn(committer.worker.run());
+    let mut stage = Stage { log: log.clone(), queue: committer.queue, health: committer.health };
+    assert!(matches!(stage.set().await, Err(Refusal::Unavailable(_))));
+    sender.send_replace(Verdict::Sound);
+    stage.set().await.unwrap();
+    stage.until(|health| *health == StoreHealth::Up).await;
+
+    sender.send_replace(Verdict::Refused("the log lost its tail".into()));
+    assert_eq!(stage.set().await, Err(Refusal::LogRefused("the log lost its tail".into())));
+    stage.until(|health| *health == StoreHealth::Down("the log lost its tail".to_owned())).await;
+    assert_eq!(log.head().await.unwrap().position, Position(1));
+    sender.send_replace(Verdict::Sound);
+    stage.set().await.unwrap();
+    assert_eq!(log.head().await.unwrap().position, Position(2));
 }
 
 fn is_down(health: &StoreHealth) -> bool {

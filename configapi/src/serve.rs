@@ -138,7 +138,8 @@ async fn start(
     let log = log?;
 
     let queries = QueryService::start(Arc::clone(&log), &arguments.query, &metrics, life)?;
-    let commands = CommandService::start(
+    let commands = CommandService::start_beside(
+        queries.verdict(),
         Arc::clone(&log),
         Arc::new(SystemClock),
         Limits::default(),

@@ -62,6 +62,48 @@ fn after_a_restore_by_hand_tokens_of_the_lost_tail_are_refused_and_the_others_ho
     assert!(serving.configapi(watch).ends().failed_with(3).stderr.contains("LOG_CHANGED"));
 }
 
+/// Its snapshots are all that knows of the tail: what is written would give its positions another
+/// meaning, and no epoch could say so any more.
+#[test]
+fn what_a_snapshot_proves_to_be_lost_is_not_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let copy = copy_of(&store, directory.path());
+    let snapshots = directory.path().join("snapshots");
+    let keeps = ["--snapshot-dir", snapshots.to_str().unwrap(), "--snapshot-events", "1"];
+    let keeps = [&keeps[..], &["--snapshot-interval", "100ms"]].concat();
+    {
+        let serving = Serving::start_with(&store, &keeps);
+        serving.configapi(["set", "late", "lost"]).ends().succeeded();
+        let inspect = ["snapshot", "inspect", snapshots.to_str().unwrap(), "-o", "raw"];
+        while !configapi(inspect).ends().stdout.contains("\t8\t") {}
+    }
+    let serving = Serving::start_on(&copy, &keeps, &[]);
+    serving.log_with("no new epoch says so");
+    let ended = serving.configapi(["set", "late", "new"]).ends().failed_with(3);
+    assert!(ended.stderr.contains("LOG_CHANGED"), "{ended:#?}");
+    assert!(ended.stderr.contains("the event at position 8, and no new epoch"), "{ended:#?}");
+    assert_eq!(serving.ends(), Some(0));
+    assert_eq!(on_store("verify", &copy, &[]).succeeded().json()["head_position"], 7);
+
+    on_store("begin-epoch", &copy, &["--yes"]).succeeded();
+    let serving = Serving::start_with(&copy, &keeps);
+    let token = serving.configapi(["set", "late", "new", "-o", "raw"]).ends().succeeded().stdout;
+    assert_eq!(token.trim(), "2-8");
+}
+
+#[test]
+fn an_edited_log_is_neither_read_nor_written_by_one_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    tamper(&store, "UPDATE events SET payload = replace(payload, '1', '2') WHERE position = 1");
+    let serving = Serving::start_on(&store, &[], &[]);
+    serving.log_with("the hash chain breaks");
+    let ended = serving.configapi(["set", "a", "new"]).ends().failed_with(3);
+    assert!(ended.stderr.contains("LOG_CHANGED"), "{ended:#?}");
+    assert!(ended.stderr.contains("the hash chain breaks"), "{ended:#?}");
+}
+
 #[test]
 fn each_run_begins_an_epoch_and_says_which() {
     let directory = tempfile::tempdir().unwrap();

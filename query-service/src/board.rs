@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::{Epoch, Head, Standing};
+use configapi_event_log::{Epoch, Head, Standing, Verdict};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -31,6 +31,8 @@ pub(crate) struct Board {
     /// Somebody heard something else of the store than the tailer.
     doubted: AtomicBool,
     ending: AtomicBool,
+    /// What is found of the log itself, for those who write it.
+    verdict: watch::Sender<Verdict>,
     progress: Arc<Mutex<Progress>>,
     metrics: QueryMetrics,
 }
@@ -96,6 +98,7 @@ impl Board {
             poke: Notify::new(),
             doubted: AtomicBool::new(false),
             ending: AtomicBool::new(false),
+            verdict: watch::Sender::new(Verdict::Open),
             progress: Arc::new(Mutex::new(progress)),
             metrics,
         }
@@ -118,6 +121,20 @@ impl Board {
         if position >= self.milestone.load(Ordering::SeqCst) {
             self.passed_milestone.notify_one();
         }
+    }
+
+    /// Says what is found of the log.
+    pub fn judge(&self, verdict: Verdict) {
+        self.verdict.send_if_modified(|known| {
+            let is_new = *known != verdict;
+            *known = verdict;
+            is_new
+        });
+    }
+
+    /// What is found of the log, from now on.
+    pub fn verdict(&self) -> watch::Receiver<Verdict> {
+        self.verdict.subscribe()
     }
 
     /// The same state under another condition.

@@ -6,12 +6,13 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use configapi_event_log::EventLog;
+use configapi_event_log::{EventLog, Verdict};
 use configapi_proto::FILE_DESCRIPTOR_SET;
 use configapi_runtime::grpc::{self, ENCODINGS, GrpcLimits, GrpcServer, Health, ServeError};
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::board::Board;
 use crate::core::Core;
@@ -105,6 +106,12 @@ impl QueryService {
             Condition::Serving => Ok(()),
             Condition::NotReady(why) => Err(why.to_string()),
         }
+    }
+
+    /// What is found of the log, for one who writes it in this process. It is open until the log was
+    /// compared with what the newest snapshot holds.
+    pub fn verdict(&self) -> watch::Receiver<Verdict> {
+        self.core.board.verdict()
     }
 
     /// Serves gRPC until the life ends.

@@ -235,6 +235,16 @@ async fn a_log_that_went_another_way_than_a_snapshot_is_refused_until_that_is_go
     let (other, survivor) = other_history(100).await;
     let server = Server::start(other.clone(), &settings(&dir));
     is_refused_start(&server, writer.head.position).await;
+    // What was written over the lost events has no epoch of its own any more.
+    other.begin_epoch(&survivor.head).await.unwrap();
+    eventually("told why that does not help", async || {
+        let late = "epoch 2, which began at 101, is too late to say so";
+        server.service.readiness()().is_err_and(|why| why.contains(late))
+    })
+    .await;
+    let told = server.service.readiness()().unwrap_err();
+    assert!(!told.contains("begin a new epoch") && told.contains("delete the snapshots"), "{told}");
+    let survivor = Writer::new(other.clone()).await;
     for path in files(&dir) {
         fs::remove_file(path).unwrap();
     }

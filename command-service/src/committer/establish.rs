@@ -1,9 +1,11 @@
 //! Where the committer stands in the log: finding the head, following what other writers appended,
 //! and refusing a log that it must not write.
 
+use std::sync::Arc;
+
 use configapi_domain::{ConfigValue, Timestamp};
 use configapi_event_log::{
-    Head, Identity, LogError, Page, PageLimit, StoredEvent, Tail, TailError, Turn, decode,
+    Head, Identity, LogError, Page, PageLimit, StoredEvent, Tail, TailError, Turn, Verdict, decode,
 };
 
 use super::Refusal;
@@ -15,7 +17,8 @@ impl Worker {
         if let Some(why) = &self.broken {
             return Err(Refusal::Broken(why.clone()));
         }
-        self.is_confirmed &= !self.is_clock_in_doubt();
+        let verdict = self.heed_verdict();
+        self.is_confirmed &= verdict.is_ok() && !self.is_clock_in_doubt();
         if let (Some(head), true) = (self.head, self.is_confirmed) {
             return Ok(head);
         }
@@ -34,6 +37,7 @@ impl Worker {
         if is_short || self.is_lost_still(newest).await? {
             return Err(Refusal::LogChanged);
         }
+        verdict?;
         self.lost = None;
         // Without a place to follow from, what is remembered is worth nothing.
         let head = self.head.unwrap_or_else(|| {
@@ -51,6 +55,18 @@ impl Worker {
             tracing::info!(position, epoch, "writing after the head");
         }
         Ok(head)
+    }
+
+    /// What is known in this process of what the log held before is not written over.
+    fn heed_verdict(&self) -> Result<(), Refusal> {
+        let Some(verdict) = &self.verdict else { return Ok(()) };
+        match &*verdict.borrow() {
+            Verdict::Sound => Ok(()),
+            Verdict::Open => Err(Refusal::Unavailable(
+                "the log has not been compared yet with what is known of it".to_owned(),
+            )),
+            Verdict::Refused(why) => Err(Refusal::LogRefused(Arc::clone(why))),
+        }
     }
 
     /// Whether the log that ends here lacks a head that was known, and no new epoch says so.

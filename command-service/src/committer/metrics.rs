@@ -100,7 +100,12 @@ impl CommitterMetrics {
     pub(super) fn health(&self, trouble: Option<&Refusal>) {
         let is_refused = matches!(
             trouble,
-            Some(Refusal::LogChanged | Refusal::AnotherLog { .. } | Refusal::Broken(_))
+            Some(
+                Refusal::LogChanged
+                    | Refusal::LogRefused(_)
+                    | Refusal::AnotherLog { .. }
+                    | Refusal::Broken(_)
+            )
         );
         self.serving.set(i64::from(trouble.is_none()));
         self.log_refused.set(i64::from(is_refused));

@@ -179,6 +179,9 @@ pub enum Refusal {
         /// The one that there is now.
         found: LogId,
     },
+    /// One who reads the log in this process refuses it.
+    #[error("{0}")]
+    LogRefused(Arc<str>),
     /// The store refuses this very submission, or the log is broken.
     #[error("the command cannot be recorded: {0}")]
     Broken(String),

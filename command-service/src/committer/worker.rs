@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use configapi_event_log::{EventLog, Head, Lineage, LogId};
+use configapi_event_log::{EventLog, Head, Lineage, LogId, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -76,10 +76,19 @@ impl Committer {
             log_id: None,
             aggregates: Aggregates::new(limits.cache_bytes),
             owed: None,
+            verdict: None,
             patient_batches: 0,
             batch_was: 0,
         };
         Self { queue, worker, health }
+    }
+
+    /// The same, which writes nothing unless one who reads the log in this process says that it is
+    /// sound.
+    #[must_use]
+    pub fn heeding(mut self, verdict: watch::Receiver<Verdict>) -> Self {
+        self.worker.verdict = Some(verdict);
+        self
     }
 }
 
@@ -117,6 +126,8 @@ pub struct Worker {
     pub(super) aggregates: Aggregates,
     /// What is in the log and not answered yet.
     pub(super) owed: Option<Settled>,
+    /// What a reader in this process says of the log, if there is one.
+    pub(super) verdict: Option<watch::Receiver<Verdict>>,
     /// How many batches still go the patient way, because others write too.
     pub(super) patient_batches: usize,
     /// How many submissions the last batch held.

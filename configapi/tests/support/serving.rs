@@ -26,6 +26,18 @@ impl Serving {
 
     /// The same with more of an environment.
     pub fn start_within(store: &str, more: &[&str], environment: &[(&str, &str)]) -> Self {
+        let serving = Self::start_on(store, more, environment);
+        for address in [&serving.command, &serving.query] {
+            let url = format!("grpc://{address}");
+            let is_ready =
+                (0..50).any(|_| configapi(["healthcheck", "--url", &url]).ends().code == 0);
+            assert!(is_ready, "{address} does not serve");
+        }
+        serving
+    }
+
+    /// The same, whether they come to serve or not.
+    pub fn start_on(store: &str, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let any = "127.0.0.1:0";
         let arguments = [
             "serve",
@@ -56,12 +68,6 @@ impl Serving {
                 (None, _) => panic!("serve has ended: {:#?}", running.ends()),
                 _ => {}
             }
-        }
-        for address in [&command, &query] {
-            let url = format!("grpc://{address}");
-            let is_ready =
-                (0..50).any(|_| configapi(["healthcheck", "--url", &url]).ends().code == 0);
-            assert!(is_ready, "{address} does not serve");
         }
         Self { running, command, query, gateway }
     }

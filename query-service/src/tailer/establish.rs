@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use configapi_domain::Position;
 use configapi_event_log::{
-    Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, StoredEvent, verify_link,
+    Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, StoredEvent, Verdict, verify_link,
 };
 
 use super::pipeline::ask;
@@ -65,6 +65,7 @@ impl Tailer {
             Some(projector) => projector,
             None => Projector::new(self.genesis().await?),
         };
+        self.board.judge(Verdict::Sound);
         let state = projector.state();
         let anchor = state.anchor();
         let condition = match self.generation {
@@ -110,12 +111,14 @@ impl Tailer {
             let is_there = row.is_some_and(|row| row.hash == candidate.anchor.hash);
             if !is_there || facts.log_id != Some(candidate.log_id) {
                 if self.is_proof_of_loss(&candidate, facts).await {
-                    return Err(lost_before_the_start(position));
+                    return Err(lost_before_the_start(&candidate, facts));
                 }
                 let (path, position) = (candidate.path.display(), position.0);
                 tracing::warn!(%path, position, "the log does not confirm a snapshot; discarded");
                 continue;
             }
+            // To load it may take long, and those who write need not wait for that.
+            self.board.judge(Verdict::Sound);
             if let Some(projector) = load(&candidate).await {
                 dir.cover(self.generation, position);
                 tracing::info!(position = position.0, "going on from a snapshot");
@@ -210,11 +213,21 @@ fn lost(position: Position) -> String {
 }
 
 /// As for a server that has read further than the log goes; this one did in an earlier life.
-fn lost_before_the_start(position: Position) -> Trouble {
+fn lost_before_the_start(candidate: &Candidate, facts: &LogFacts) -> Trouble {
+    let position = candidate.anchor.position;
+    let late = facts.lineage.epochs().iter().find(|start| start.epoch > candidate.epoch);
+    let what = match late {
+        // What was appended after the loss was read by nobody who holds the snapshot.
+        Some(start) => format!(
+            "the log no longer holds the event at position {position} that a snapshot holds, and \
+             epoch {}, which began at {}, is too late to say so: what lies before it has had two \
+             meanings; an operator has to bring the lost events back",
+            start.epoch, start.first_position,
+        ),
+        None => format!("{}; a snapshot holds it: {WAYS_OUT}", lost(position)),
+    };
     let why = format!(
-        "{}; a snapshot holds it: {WAYS_OUT}, or, if the log is right as it is, delete the snapshots \
-         (CONFIGAPI_SNAPSHOT_DIR)",
-        lost(position)
+        "{what}, or, if the log is right as it is, delete the snapshots (CONFIGAPI_SNAPSHOT_DIR)"
     );
     Trouble::Broken { kind: "anchor_gone", why }
 }

@@ -1,7 +1,7 @@
 //! What can keep the tailer from following the log, and what becomes of the readers then.
 
 use configapi_domain::Position;
-use configapi_event_log::{DecodeError, Epoch, LogError, TailError};
+use configapi_event_log::{DecodeError, Epoch, LogError, TailError, Verdict};
 use configapi_runtime::failpoints::Injected;
 
 use super::Tailer;
@@ -103,6 +103,7 @@ impl Tailer {
         }
         self.is_serving = false;
         self.facts = None;
+        self.board.judge(Verdict::Refused(why.into()));
         self.board.set_condition(Condition::NotReady(why.into()));
     }
 
@@ -114,6 +115,7 @@ impl Tailer {
 
     /// After a step that went well.
     pub(super) fn all_is_well(&mut self) {
+        self.board.judge(Verdict::Sound);
         if self.trouble.take().is_some() {
             tracing::info!("the log can be followed again");
         }

@@ -16,6 +16,7 @@ mod port;
 mod recorded;
 mod stored;
 mod tail;
+mod verdict;
 mod weight;
 
 pub use batch::check_batch;
@@ -32,6 +33,7 @@ pub use stored::{
     GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, event_type_named, genesis, log_id_of,
 };
 pub use tail::{Tail, TailError};
+pub use verdict::Verdict;
 pub use weight::encoded_bytes;
 
 pub use configapi_domain as domain;
