@@ -314,6 +314,17 @@ async fn an_epoch_that_loses_nothing_goes_unnoticed_but_for_the_tokens() {
 }
 
 #[tokio::test]
+async fn a_server_that_never_reached_its_log_says_what_is_in_its_way() {
+    let faulty = FaultyLog::around(memory_log(1));
+    faulty.cut_off(true);
+    let server = Server::start(faulty.clone(), &quick());
+    let told = Err("the log cannot be read: cut off".to_owned());
+    eventually("the reason is told", async || server.service.readiness()() == told).await;
+    faulty.cut_off(false);
+    server.until_ready().await;
+}
+
+#[tokio::test]
 async fn a_standby_that_is_behind_what_was_read_is_waited_for() {
     let log = memory_log(1);
     let faulty = FaultyLog::around(log.clone());

@@ -103,6 +103,8 @@ impl SnapshotDir {
                 // Where directories cannot be locked, there is none to be had.
                 Ok(()) | Err(TryLockError::Error(_)) => *lock = Some(directory),
             }
+            // Of a process that was killed.
+            drop(Unfinished(self.path.join(UNFINISHED)));
         }
         Ok(())
     }
@@ -131,19 +133,19 @@ impl SnapshotDir {
         let log_id = log.log_id.ok_or(SnapshotError::Damaged("the log is not known"))?;
         let epoch = log.lineage.current();
         self.take_lock()?;
-        let unfinished = self.path.join(UNFINISHED);
+        let unfinished = Unfinished(self.path.join(UNFINISHED));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&unfinished)?;
+        let file = options.open(&unfinished.0)?;
         let bytes = write(&file, log_id, epoch, state)?;
         file.sync_all()?;
         let position = state.position();
         let name = format!("{PREFIX}{:06}-{:020}{SUFFIX}", epoch.0, position.0);
         let path = self.path.join(name);
         BEFORE_RENAME.pass_blocking().map_err(io::Error::other)?;
-        fs::rename(&unfinished, &path)?;
+        fs::rename(&unfinished.0, &path)?;
         File::open(&self.path)?.sync_all()?;
         self.cover(view.generation, position);
         self.let_go(&path)?;
@@ -174,19 +176,52 @@ impl SnapshotDir {
     }
 }
 
+/// A file that is no snapshot yet. Unless it becomes one it takes no room from those who have more need
+/// of it.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Nothing depends on it: the next one is written over what is there.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::view::LogFacts;
 
+    fn view() -> View {
+        let log_id = Some(LogId(uuid::Uuid::nil()));
+        let view = View::initial();
+        let facts = LogFacts { log_id, ..(*view.log).clone() };
+        View { log: Arc::new(facts), ..view }
+    }
+
+    #[test]
+    fn what_is_no_snapshot_yet_takes_no_room_once_nobody_writes_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let unfinished = directory.path().join(UNFINISHED);
+        fs::write(&unfinished, "of a process that was killed").unwrap();
+        let dir = SnapshotDir::open(directory.path()).unwrap();
+        assert!(!unfinished.exists());
+
+        let name = format!("{PREFIX}{:06}-{:020}{SUFFIX}", 1, 0);
+        let in_its_place = directory.path().join(name);
+        fs::create_dir(&in_its_place).unwrap();
+        dir.write(&view()).unwrap_err();
+        assert!(!unfinished.exists());
+        fs::remove_dir(&in_its_place).unwrap();
+        dir.write(&view()).unwrap();
+        assert!(in_its_place.is_file());
+    }
+
     #[test]
     fn a_snapshot_that_was_under_way_when_its_state_was_dropped_covers_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let dir = SnapshotDir::open(directory.path()).unwrap();
-        let log_id = Some(LogId(uuid::Uuid::nil()));
-        let view = View::initial();
-        let facts = LogFacts { log_id, ..(*view.log).clone() };
-        let view = View { log: Arc::new(facts), ..view };
+        let view = view();
         dir.cover(view.generation, Position(9));
         assert_eq!(dir.covered(), Position(9));
 

@@ -93,6 +93,11 @@ impl Tailer {
         if self.is_news(why) {
             tracing::warn!(kind, reason = %why, "the log cannot be read");
         }
+        // Who has never read anything has no other reason for not serving.
+        if self.projector.is_none() && self.generation == 0 {
+            let why = format!("the log cannot be read: {why}");
+            self.board.set_condition(Condition::NotReady(why.into()));
+        }
     }
 
     /// Nothing is served any more until the log is right again. What was read is kept until then.
