@@ -221,10 +221,16 @@ fn hint(error: &ApiError) -> Option<String> {
             "somebody was faster: read it again, and decide anew with its new version".to_owned()
         }
         Reason::RequestIdReused => "leave out --request-id to get a new one".to_owned(),
-        Reason::LimitExceeded | Reason::Unavailable => match error.retry_after {
-            Some(wait) => format!("try again in {} s", wait.as_secs().max(1)),
-            None => "try again".to_owned(),
-        },
+        Reason::LimitExceeded | Reason::Unavailable => {
+            let again = match error.retry_after {
+                Some(wait) => format!("try again in {} s", wait.as_secs().max(1)),
+                None => "try again".to_owned(),
+            };
+            match detail(key::REACHED_TOKEN) {
+                Some(reached) => format!("the server has read up to {reached}; {again}"),
+                None => again,
+            }
+        }
         Reason::OutcomeUnknown => {
             let id = detail(key::REQUEST_ID)?;
             format!("repeat the same command with --request-id {id} to learn what became of it")

@@ -176,6 +176,21 @@ fn a_log_that_ends_before_its_newest_epoch_began_is_neither_read_nor_written() {
 }
 
 #[test]
+fn a_log_without_its_table_of_epochs_is_no_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = SqliteConnectOptions::new().filename(store.strip_prefix("sqlite:").unwrap());
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query("DROP TABLE epochs").execute(&mut connection).await.unwrap();
+    });
+    let ended = on_store("verify", &store, &[]).failed_with(1);
+    assert!(ended.stderr.contains("no such table: epochs"), "{ended:#?}");
+    on_store("begin-epoch", &store, &["--yes"]).failed_with(1);
+}
+
+#[test]
 fn a_log_without_an_epoch_is_no_log() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());

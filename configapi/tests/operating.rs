@@ -269,6 +269,18 @@ fn a_restore_that_was_interrupted_is_refused_until_it_went_on() {
         let ended = configapi(command.iter().copied()).ends().failed_with(1);
         assert!(ended.stderr.contains("begin-epoch"), "{ended:#?}");
     }
+    Serving::start(&store).configapi(["set", "late", "1"]).ends().succeeded();
+    let later = directory.path().join("later.jsonl");
+    let later = later.to_str().unwrap();
+    configapi(["backup", "--store", &store, later]).ends().succeeded();
+    for (backup, above, why) in [
+        (later, "0", "another backup of this log, which ends at position 7; this one ends at 8"),
+        (backup, "5", "the restore has begun epoch 2 already"),
+    ] {
+        let more = [backup, "--resume", "--above", above];
+        let ended = on_store("restore-backup", &partial, &more).failed_with(1);
+        assert!(ended.stderr.contains(why), "{ended:#?}");
+    }
     let restored = on_store("restore-backup", &partial, &[backup, "--resume"]).succeeded().json();
     assert_eq!((&restored["head_position"], &restored["epoch"]), (&7.into(), &2.into()));
     on_store("verify", &partial, &[]).succeeded();

@@ -1,6 +1,6 @@
 //! set, delete and restore.
 
-use crate::support::{Limit, Servers};
+use crate::support::{Limit, Servers, configapi};
 
 #[test]
 fn what_is_set_is_there_exactly_as_it_was_given() {
@@ -104,6 +104,13 @@ fn what_is_deleted_comes_back_only_on_purpose() {
     assert_eq!(servers.read(["get", "a"]).stdout, "2");
     servers.configapi(["restore", "a", "--version", "3"]).ends().failed_with(1);
     servers.configapi(["restore", "a", "--at", "1-2"]).ends().failed_with(2);
+}
+
+/// A variable that is empty by mistake must not make each try a command of its own.
+#[test]
+fn an_empty_request_id_is_none() {
+    let ended = configapi(["set", "a", "1", "--request-id", ""]).ends().failed_with(2);
+    assert!(ended.stderr.contains("--request-id"), "{ended:#?}");
 }
 
 #[test]

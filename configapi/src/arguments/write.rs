@@ -3,6 +3,7 @@
 use std::env;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use configapi_runtime::request_id::RequestId;
 
 use super::OutputArguments;
@@ -42,7 +43,7 @@ pub struct WriteArguments {
     pub provenance: ProvenanceArguments,
 
     /// Makes the command repeatable: the same id has the same outcome, once [default: a new one]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     request_id: Option<String>,
 
     /// Check everything, write nothing, and print what would happen

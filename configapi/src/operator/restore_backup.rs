@@ -74,6 +74,12 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     let beginning = beginning(&reader, above)?;
     let log_id = beginning.log_id;
     let begun = if resume { begun(&store, &reader).await? } else { None };
+    if let Some(head) = begun.filter(|head| head.epoch.0 <= above) {
+        let message = format!("the restore has begun epoch {} already", head.epoch);
+        let hint =
+            "finish it with --resume alone; then `configapi begin-epoch --above` comes above";
+        return Err(Failure::refused(message).with_hint(format!("{hint} {above}")));
+    }
     if let Some(head) = begun.filter(|head| is_finished(head, &reader)) {
         if head.hash.to_string() != reader.header().head_hash() {
             return Err(another(&store));
@@ -157,13 +163,27 @@ async fn established(
 ) -> Result<Head, Failure> {
     let found = async { Ok::<_, LogError>((log.identity().await?, log.head().await?)) };
     let (identity, head) = found.await.map_err(|error| store.failure(&error))?;
-    // The last epoch is the restore's own.
-    let begun = identity.lineage.epochs().split_last().map(|(_, begun)| begun);
-    let is_this = begun == Some(reader.header().lineage().epochs());
-    if identity.log_id != reader.beginning().0 || !is_this {
-        return Err(another(store));
+    // The last epoch is the restore's own, and began after the last event of its backup.
+    let known = identity.lineage.epochs().split_last();
+    let header = reader.header();
+    match known {
+        Some((own, begun))
+            if identity.log_id == reader.beginning().0 && begun == header.lineage().epochs() =>
+        {
+            if own.first_position == header.head_position().next() {
+                return Ok(head);
+            }
+            let last = own.first_position.0.saturating_sub(1);
+            let its_last = header.head_position();
+            Err(Failure::refused(format!(
+                "{} holds a restore of another backup of this log, which ends at position {last}; \
+                 this one ends at {its_last}",
+                store.store
+            ))
+            .with_hint("nothing was written; go on with that backup, or choose an empty store"))
+        }
+        _ => Err(another(store)),
     }
-    Ok(head)
 }
 
 fn another(store: &StoreArguments) -> Failure {

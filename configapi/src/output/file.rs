@@ -18,6 +18,11 @@ const DATABASE: &[u8] = b"SQLite format 3\0";
 /// What the log beside one begins with, which holds its newest changes.
 const WRITE_AHEAD_LOGS: [&[u8]; 2] = [&[0x37, 0x7f, 0x06, 0x82], &[0x37, 0x7f, 0x06, 0x83]];
 
+/// Whether two paths lead to one file, which need not be there yet.
+pub fn is_one_place(one: &Path, other: &Path) -> bool {
+    place(one) == place(other)
+}
+
 /// A file that is only good as a whole.
 #[derive(Debug)]
 pub struct WholeFile(Kind);

@@ -5,6 +5,7 @@ use std::fs;
 use configapi_event_log::domain::Timestamp;
 use configapi_event_log::{PageLimit, StoredEvent, seal};
 use configapi_store::{Access, StoreUrl, open};
+use serde_json::Value;
 
 use super::{Worker, parsed, positions};
 use crate::support::stored::{tamper, written, written_anew};
@@ -130,6 +131,47 @@ fn after_a_restore_the_new_epoch_is_told_and_the_trail_goes_on_from_there() {
     assert_eq!(records[9]["name"], "new");
     // The old log is now an older copy of this one.
     assert_refused(&worker, "an older copy");
+}
+
+#[test]
+fn a_worker_that_begins_with_the_first_event_is_told_of_all_epochs() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    for _ in 0..2 {
+        configapi(["begin-epoch", "--store", &store, "--yes"]).ends().succeeded();
+    }
+    let worker = Worker::new(&store, directory.path());
+    worker.to_file(&["--once"]).ends().succeeded();
+    let records = worker.records();
+    let told = |index: usize| (&records[index]["kind"], &records[index]["epoch"]);
+    assert_eq!(told(0), (&"LogEpochBegan".into(), &2.into()));
+    assert_eq!(told(1), (&"LogEpochBegan".into(), &3.into()));
+    assert_eq!(positions(&records[2..]), (1..=7).collect::<Vec<_>>());
+    assert_eq!(records[8]["token"], "1-7");
+}
+
+#[test]
+fn a_log_that_lacks_its_end_is_not_taken_for_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    configapi(["begin-epoch", "--store", &store, "--yes"]).ends().succeeded();
+    tamper(&store, "DELETE FROM events WHERE position = 7");
+    let worker = Worker::new(&store, directory.path());
+    let ended = worker.to_file(&["--once"]).ends().failed_with(3);
+    let why = "the log ends at position 6, and its epoch 2 began after position 7";
+    assert!(ended.stderr.contains(why), "{ended:#?}");
+    assert_eq!(worker.records(), [] as [Value; 0]);
+}
+
+#[test]
+fn the_checkpoint_is_not_written_over_the_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    let before = worker.checkpoint();
+    let file = worker.path("./checkpoint");
+    let ended = worker.configapi(&["--once", "--file", &file]).ends().failed_with(2);
+    assert!(ended.stderr.contains("--file and --checkpoint are both"), "{ended:#?}");
+    assert_eq!(worker.checkpoint(), before);
 }
 
 #[test]

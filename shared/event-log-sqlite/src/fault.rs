@@ -28,6 +28,7 @@ mod code {
     pub(super) const CONSTRAINT_PRIMARY_KEY: i32 = 1555;
     pub(super) const CONSTRAINT_TRIGGER: i32 = 1811;
     pub(super) const CONSTRAINT_UNIQUE: i32 = 2067;
+    pub(super) const ERROR: i32 = 1;
     pub(super) const PERMISSION: i32 = 3;
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
@@ -86,6 +87,8 @@ impl Fault {
                 | code::CANNOT_OPEN,
             ) => Self::NotDone(text),
             (_, code::CORRUPT | code::NOT_A_DATABASE) => Self::Broken(text),
+            // The schema is the one we know, by its number, and yet it is not all there.
+            (_, code::ERROR) if text.starts_with("no such ") => Self::Broken(text),
             _ => Self::Unclear(text),
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use configapi_event_log::domain::Position;
 use configapi_event_log::{
-    EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail, TailError,
-    decode, log_id_of,
+    Epoch, EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail,
+    TailError, decode, log_id_of,
 };
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -174,7 +174,16 @@ impl Follower {
         let saved = self.file.load().map_err(Trouble::Fatal)?;
         let identity = self.ask(self.log.identity()).await?;
         let writing = Writing { log_id: identity.log_id, include_values: self.include_values };
-        let epoch = identity.lineage.current();
+        let head = self.ask(self.log.head()).await?.position;
+        if let Some(last) = identity.lineage.lost_by(head).filter(|_| !identity.is_standby) {
+            let epoch = identity.lineage.current();
+            return Err(Trouble::Silent(format!(
+                "the log ends at position {head}, and its epoch {epoch} began after position {last}: \
+                 a restore is under way, or was interrupted, or the end of the log is lost"
+            )));
+        }
+        // Who begins with the first event is told of all epochs.
+        let epoch = identity.lineage.epochs().first().map_or(Epoch::FIRST, |start| start.epoch);
         let Some(saved) = saved else {
             let tail = self.genesis(&identity).await?;
             tracing::info!(log_id = %identity.log_id, "no checkpoint yet: from the first event on");

@@ -10,7 +10,7 @@ mod place;
 mod record;
 mod sink;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -27,6 +27,7 @@ use self::destination::Destination;
 use self::follow::{Ended, Follower};
 use super::store::{StoreArguments, now};
 use crate::failure::Failure;
+use crate::output::file::is_one_place;
 
 const SERVICE: &str = "configapi-audit";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -76,6 +77,9 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     for target in arguments.destination.file().into_iter().chain([&*arguments.checkpoint]) {
         arguments.store.must_not_be_kept_in(target)?;
     }
+    if let Some(file) = arguments.destination.file() {
+        must_differ(file, &arguments.checkpoint)?;
+    }
     telemetry::init(&arguments.log, SERVICE, VERSION)
         .map_err(|error| Failure::usage(telemetry::chain(&error).to_string()))?;
     let life = Lifecycle::default();
@@ -109,6 +113,15 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
             Err(Failure::try_again("it was cut off; the last records may come again"))
         }
     }
+}
+
+/// The records would be written over by the next checkpoint.
+fn must_differ(file: &Path, checkpoint: &Path) -> Result<(), Failure> {
+    if !is_one_place(file, checkpoint) {
+        return Ok(());
+    }
+    let message = format!("--file and --checkpoint are both {}", file.display());
+    Err(Failure::usage(message).with_hint("nothing was written; give each a file of its own"))
 }
 
 /// Waits until there is no more time: a second signal, or the limit after the first.
