@@ -86,9 +86,15 @@ fn forms_without_content_types_say_so_and_an_import_keeps_what_is_there() {
 fn an_env_file_is_read_by_a_shell() {
     let servers = Servers::start();
     let value = "  two\r\nlines\\\n\t\"quoted\" \\ \\n $HOME `x` # = : ! é 😀 \n\n";
-    for (name, value) in
-        [("ODD_1", value), ("_plain", "1"), ("EMPTY", ""), ("app/name", "1"), ("1st", "1")]
-    {
+    let secret = "pa$word `x` \"y\" ${HOME}\n";
+    for (name, value) in [
+        ("ODD_1", value),
+        ("SECRET", secret),
+        ("_plain", "1"),
+        ("EMPTY", ""),
+        ("app/name", "1"),
+        ("1st", "1"),
+    ] {
         servers.set(name, value);
     }
     let exported = servers.configapi(["export", "-F", "env", "--linearizable"]).ends().succeeded();
@@ -98,9 +104,25 @@ fn an_env_file_is_read_by_a_shell() {
     let (ours, none) = ("ODD_1", ["app/name", "1st"]);
     let is_ours = |line: &&str| !none.iter().any(|name| line.starts_with(name));
     let lines: String = exported.stdout.split_inclusive('\n').filter(is_ours).collect();
-    let script = format!("{lines}\nprintf '%s.' \"${ours}\" \"$_plain\" \"$EMPTY\"");
+    // Without an escape, which some readers leave as it is.
+    assert!(lines.contains(&format!("SECRET='{secret}'\n")), "{lines}");
+    let script = format!("{lines}\nprintf '%s.' \"${ours}\" \"$SECRET\" \"$_plain\" \"$EMPTY\"");
     let shell = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
-    assert_eq!(String::from_utf8(shell.stdout).unwrap(), format!("{value}.1.."));
+    assert_eq!(String::from_utf8(shell.stdout).unwrap(), format!("{value}.{secret}.1.."));
+}
+
+#[test]
+fn quotes_as_shells_write_them_are_read() {
+    let servers = Servers::start();
+    let import =
+        |file: &str| servers.configapi(["import", "-", "-F", "env", "--yes"]).stdin(file).ends();
+    import("A='it'\\''s $5'\nB=''\\'''\n").succeeded();
+    assert_eq!(servers.read(["get", "A"]).stdout, "it's $5");
+    assert_eq!(servers.read(["get", "B"]).stdout, "'");
+    for wrong in ["A='it'\\'s", "A='it'\\x", "A='it'\\''s"] {
+        let ended = import(wrong).failed_with(1);
+        assert!(ended.stderr.contains("line 1: has"), "{ended:#?}");
+    }
 }
 
 #[test]

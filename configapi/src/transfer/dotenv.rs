@@ -40,6 +40,9 @@ pub fn write(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
     line.push('=');
     if entry.value.chars().all(is_plain) {
         line.push_str(&entry.value);
+    } else if entry.value.contains(['$', '`']) && !entry.value.contains(['\'', '\\']) {
+        // What a shell takes for an escape within double quotes not every reader does.
+        line.extend(["'", entry.value.as_str(), "'"]);
     } else {
         line.push('"');
         for c in entry.value.chars() {
@@ -119,7 +122,20 @@ impl<R: BufRead> Lines<R> {
         match self.characters.peek() {
             Some(quote @ ('"' | '\'')) => {
                 self.characters.next();
-                let value = self.quoted(quote)?;
+                let mut value = self.quoted(quote)?;
+                // As shells have it: a quote within quotes is one of its own between two others.
+                while quote == '\'' && self.characters.peek() == Some('\\') {
+                    self.characters.next();
+                    let is_quote = self.characters.next() == Some('\'');
+                    if !is_quote || self.characters.next() != Some('\'') {
+                        return Err(self.wrong("has text after the closing quote"));
+                    }
+                    let more = self.quoted(quote)?;
+                    self.push(&mut value, '\'')?;
+                    for c in more.chars() {
+                        self.push(&mut value, c)?;
+                    }
+                }
                 self.skip_blanks();
                 match self.characters.peek() {
                     None | Some('\n' | '\r') => {}
