@@ -56,6 +56,8 @@ pub struct EdgeLayer {
 struct Shared {
     limits: CallLimits,
     meters: Meters,
+    /// What is told to who asks for another method.
+    served: String,
     waiting: AtomicUsize,
     bodies: Budget,
 }
@@ -63,9 +65,20 @@ struct Shared {
 impl EdgeLayer {
     /// An edge for these methods; calls of any other are counted together.
     pub fn new(limits: CallLimits, methods: &[Method], metrics: &Metrics) -> Self {
+        Self::of_server(limits, methods, metrics, "")
+    }
+
+    /// An edge that also says where other methods are.
+    pub(super) fn of_server(
+        limits: CallLimits,
+        methods: &[Method],
+        metrics: &Metrics,
+        elsewhere: &str,
+    ) -> Self {
         let meters = Meters::new(methods, &limits, &metrics.calls);
-        let bodies = Budget::new(limits.max_body_bytes);
-        Self { shared: Arc::new(Shared { limits, meters, waiting: AtomicUsize::new(0), bodies }) }
+        let served = refusal::served(methods, elsewhere);
+        let (waiting, bodies) = (AtomicUsize::new(0), Budget::new(limits.max_body_bytes));
+        Self { shared: Arc::new(Shared { limits, meters, served, waiting, bodies }) }
     }
 
     /// The edge around this service, for a connection from there.
@@ -114,6 +127,8 @@ where
             Some(refusal::bad_timeout())
         } else if allowed.is_zero() {
             Some(refusal::deadline_exceeded())
+        } else if !meter.is_of_method() {
+            Some(refusal::unknown_method(request.uri().path(), &self.shared.served))
         } else if waiting.is_none() {
             Some(refusal::limit_exceeded())
         } else {
