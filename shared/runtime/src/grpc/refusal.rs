@@ -39,6 +39,23 @@ pub(super) fn bad_timeout() -> Status {
     ApiError::invalid("grpc-timeout", "wants 1 to 8 digits and one of H M S m u n").into()
 }
 
+/// It is no call, by the method of HTTP.
+pub(super) fn not_posted() -> Status {
+    ApiError::invalid(":method", "must be POST: this is a gRPC server").into()
+}
+
+/// It is no call, by what it says that its body is.
+pub(super) fn other_content_type() -> Status {
+    ApiError::invalid("content-type", "must be application/grpc: this is a gRPC server").into()
+}
+
+/// There is more in the request of a method that takes one message.
+pub(super) fn second_message() -> Status {
+    let sentence =
+        "the request has more than the one message that the method takes; nothing was done";
+    ApiError::new(Reason::InvalidArgument, sentence).into()
+}
+
 /// What a server says of itself to who asks for a method that it does not have.
 pub(super) fn served(methods: &[Method], elsewhere: &str) -> String {
     let mut services: Vec<_> = methods.iter().map(|method| method.service.as_str()).collect();

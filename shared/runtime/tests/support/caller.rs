@@ -91,11 +91,20 @@ impl Caller {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body)).expect("a request");
-        let response = self.sender.clone().send_request(request);
+        let response = self.send(request);
         async move {
-            let response = response.await.expect("an answer");
+            let response = response.await;
             Stream { response, received: BytesMut::new(), trailers: HeaderMap::new() }
         }
+    }
+
+    /// Sends any request of HTTP.
+    pub fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Response<Incoming>> + use<> {
+        let response = self.sender.clone().send_request(request);
+        async move { soon(response).await.expect("an answer") }
     }
 
     /// Waits until the server has closed the connection.

@@ -7,6 +7,7 @@ mod call;
 mod drain;
 mod future;
 mod meter;
+mod protocol;
 mod request;
 mod timeout;
 mod within;
@@ -23,7 +24,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use tokio::time::Instant;
 use tonic::Status;
 use tower::Service;
@@ -35,6 +36,7 @@ use self::{
     drain::Drain,
     future::{Handled, Stage},
     meter::{Meters, Watched},
+    protocol::NotGrpc,
 };
 use super::{CallLimits, reflection::Method, refusal};
 use crate::{budget::Budget, metrics::Metrics};
@@ -123,7 +125,10 @@ where
         let call = Call::new(headers, arrived + allowed, client_deadline, peer, traced.as_ref());
         let waiting = Waiting::new(&self.shared);
 
-        let refused = if asked.is_err() {
+        let not_grpc = protocol::check(&request).err();
+        let refused = if let Some(not_grpc) = not_grpc {
+            Some(not_grpc.status())
+        } else if asked.is_err() {
             Some(refusal::bad_timeout())
         } else if allowed.is_zero() {
             Some(refusal::deadline_exceeded())
@@ -145,7 +150,7 @@ where
             let request = request.map(|body| RequestBody::new(body, is_one, bodies));
             (Stage::handling(&call, &span, || self.inner.call(request)), waiting)
         };
-        EdgeFuture::new(Handled::new(stage, watched, waiting, span))
+        EdgeFuture::new(Handled::new(stage, watched, waiting, span), not_grpc)
     }
 }
 
@@ -179,10 +184,18 @@ impl Drop for Waiting {
 }
 
 /// A refusal as an answer: status in the head, no body.
-fn answer<R>(status: &Status, mut watched: Watched) -> Response<EdgeBody<R>> {
+fn answer<R>(
+    status: &Status,
+    not_grpc: Option<NotGrpc>,
+    mut watched: Watched,
+) -> Response<EdgeBody<R>> {
     watched.end(status.code());
     let call = watched.call();
     let mut response = Response::new(());
+    if let Some(not_grpc) = not_grpc {
+        *response.status_mut() = not_grpc.http_status();
+        response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
+    }
     let headers = response.headers_mut();
     headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
     // Only metadata that is no header could fail, and there is none.
