@@ -55,7 +55,7 @@ pub struct GrpcServer<S> {
 pub struct ServeError {
     server: &'static str,
     #[source]
-    source: tonic_reflection::server::Error,
+    source: prost::DecodeError,
 }
 
 /// Serves until the end is asked for, then drains: health says `NOT_SERVING`, clients get GOAWAY,
@@ -80,7 +80,7 @@ where
     let described = reflection::Described::new(descriptors, S::NAME).map_err(cannot)?;
     let mut others = RoutesBuilder::default();
     others.add_service(health.service(S::NAME, life.soft().clone()));
-    described.add_to(&mut others, life.soft()).map_err(cannot)?;
+    described.add_to(&mut others, life.soft());
     let dispatch = Dispatch { service, others: others.routes().prepare() };
 
     let edge = EdgeLayer::of_server(limits.calls, described.methods(), metrics, elsewhere);
