@@ -1,24 +1,29 @@
 //! What is not gRPC, or not the one request that a method takes, is refused before anything is done.
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::support::{GET, TestServer, WATCH, message};
+use super::support::{GET, TestServer, WATCH, message, until};
 
 fn hello() -> Bytes {
     message(&"hello".to_owned().encode_to_vec())
 }
 
 fn request(method: Method, content_type: Option<&str>) -> Request<Full<Bytes>> {
+    request_of("hello", method, content_type)
+}
+
+fn request_of(text: &str, method: Method, content_type: Option<&str>) -> Request<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(format!("http://test{GET}"));
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
     }
-    request.body(Full::new(hello())).expect("a request")
+    let body = message(&text.to_owned().encode_to_vec());
+    request.body(Full::new(body)).expect("a request")
 }
 
 #[tokio::test]
@@ -54,6 +59,34 @@ async fn what_is_not_grpc_is_refused_in_the_words_of_http() {
         assert_eq!(answer.status(), StatusCode::OK, "{content_type}");
     }
     assert_eq!(server.probe.calls(), 3);
+}
+
+/// As it is documented: HTTP/2 refuses it before there is a call.
+#[tokio::test]
+async fn metadata_beyond_the_limit_are_refused_and_far_beyond_it_end_the_connection() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let with_metadata = |bytes| {
+        let mut request = request(Method::POST, Some("application/grpc"));
+        let value = HeaderValue::from_bytes(&vec![b'x'; bytes]).expect("a value");
+        request.headers_mut().insert("x-large", value);
+        request
+    };
+    let fits = caller.send(with_metadata(15 << 10)).await;
+    assert_eq!(fits.status(), StatusCode::OK);
+    let refused = caller.send(with_metadata(20 << 10)).await;
+    assert_eq!(refused.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert!(!refused.headers().contains_key("grpc-status"));
+    assert_eq!(caller.ask(GET, "hello", &[]).await.items, ["hello"], "the connection goes on");
+    let waits = request_of("wait at the gate", Method::POST, Some("application/grpc"));
+    let waiting = tokio::spawn(caller.send_or_fail(waits));
+    until(|| server.probe.calls() == 3).await;
+    let large = tokio::spawn(caller.send_or_fail(with_metadata(100 << 10)));
+    assert!(large.await.expect("no panic").is_err());
+    assert!(
+        waiting.await.expect("no panic").is_err(),
+        "the other calls of the connection fail too"
+    );
 }
 
 #[tokio::test]

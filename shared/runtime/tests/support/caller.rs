@@ -103,8 +103,16 @@ impl Caller {
         &self,
         request: Request<Full<Bytes>>,
     ) -> impl Future<Output = Response<Incoming>> + use<> {
-        let response = self.sender.clone().send_request(request);
-        async move { soon(response).await.expect("an answer") }
+        let response = self.send_or_fail(request);
+        async move { response.await.expect("an answer") }
+    }
+
+    /// The same, for a connection that may end before the answer.
+    pub fn send_or_fail(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+        soon(self.sender.clone().send_request(request))
     }
 
     /// Waits until the server has closed the connection.
