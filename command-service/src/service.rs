@@ -101,6 +101,7 @@ impl CommandService {
             service: self.rpc.into_server(),
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health,
+            elsewhere: "queries are at the query servers",
             limits: GrpcLimits {
                 // An answer says what was written: it must not be refused for its size.
                 calls: CallLimits { max_answer_bytes: None, ..CallLimits::default() },

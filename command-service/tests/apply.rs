@@ -88,6 +88,31 @@ async fn bad_input_names_the_command_and_the_field() {
 }
 
 #[tokio::test]
+async fn bad_input_of_many_commands_is_told_at_once_as_far_as_it_fits() {
+    let server = start().await;
+    let mut client = server.client.clone();
+    let some = vec![set("a", "1"), set("..", "\0"), Command::default(), set("b", "\0")];
+    let error =
+        refusal(client.apply(ApplyRequest { actor: "bell \u{7}".to_owned(), ..apply(some) }).await);
+    let fields: Vec<_> = error.field_violations.iter().map(|it| it.field.as_str()).collect();
+    let wrong = [
+        "commands[1].set.value",
+        "commands[1].name",
+        "commands[2].action",
+        "commands[2].name",
+        "commands[3].set.value",
+        "actor",
+    ];
+    assert_eq!(fields, wrong);
+    assert_eq!(error.metadata[key::COMMAND_INDEX], "1", "the one that the message is about");
+    assert!(error.message.starts_with("commands[1].set.value: "), "{}", error.message);
+
+    let many = (0..1_000).map(|_| set("..", "\0")).collect();
+    assert_eq!(refusal(client.apply(apply(many)).await).field_violations.len(), 8);
+    assert!(server.events().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_thousand_commands_are_one_change() {
     let server = start().await;
     let commands = (0..1_000).map(|i| set(&format!("k{i}"), "1")).collect();

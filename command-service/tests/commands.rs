@@ -1,8 +1,10 @@
 //! Set, Delete and the rules that they can break.
 
 use configapi_domain::{ConfigEvent, Version};
-use configapi_proto::v1::{DeleteRequest, EventKind, SetRequest};
-use configapi_proto::{Reason, key};
+use configapi_proto::v1::{
+    DeleteRequest, EventKind, RestoreRequest, RestoreTarget, SetRequest, restore_target,
+};
+use configapi_proto::{ApiError, Reason, key};
 
 use crate::support::{reason, refusal, set_request, start};
 
@@ -114,6 +116,68 @@ async fn bad_input_names_its_field_and_changes_nothing() {
         assert_eq!(error.reason, Reason::InvalidArgument, "{field}");
         assert_eq!(error.field_violations[0].field, field);
     }
+    assert!(server.events().await.is_empty());
+}
+
+fn fields(error: &ApiError) -> Vec<&str> {
+    error.field_violations.iter().map(|violation| violation.field.as_str()).collect()
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_command_is_told_at_once() {
+    let server = start().await;
+    let mut client = server.client.clone();
+    let namespace = || "UPPER".to_owned();
+    let (actor, reason) = (|| "bell \u{7}".to_owned(), || "r".repeat(1_025));
+    let request_id = || "white space".to_owned();
+
+    let set = refusal(
+        client
+            .set(SetRequest {
+                namespace: namespace(),
+                content_type: "ü".to_owned(),
+                request_id: request_id(),
+                actor: actor(),
+                reason: reason(),
+                ..set_request("..", "nul \0")
+            })
+            .await,
+    );
+    let key = ["namespace", "name"];
+    let about = ["request_id", "actor", "reason"];
+    assert_eq!(fields(&set), [&["value", "content_type"], &key[..], &about[..]].concat());
+    assert_eq!(set.reason, Reason::InvalidArgument);
+    let first = &set.field_violations[0];
+    assert_eq!(set.message, format!("{}: {}", first.field, first.description));
+
+    let delete = refusal(
+        client
+            .delete(DeleteRequest {
+                namespace: namespace(),
+                request_id: request_id(),
+                actor: actor(),
+                reason: reason(),
+                ..delete_request("..")
+            })
+            .await,
+    );
+    assert_eq!(fields(&delete), [&key[..], &about[..]].concat());
+
+    let version = RestoreTarget { moment: Some(restore_target::Moment::Version(0)) };
+    let restore = refusal(
+        client
+            .restore(RestoreRequest {
+                namespace: namespace(),
+                name: "..".to_owned(),
+                target: Some(version),
+                request_id: request_id(),
+                actor: actor(),
+                reason: reason(),
+                ..RestoreRequest::default()
+            })
+            .await,
+    );
+    assert_eq!(fields(&restore), [&["target.version"], &key[..], &about[..]].concat());
     assert!(server.events().await.is_empty());
 }
 

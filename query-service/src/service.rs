@@ -126,6 +126,7 @@ impl QueryService {
             service: self.server(),
             descriptors: FILE_DESCRIPTOR_SET,
             health: self.health,
+            elsewhere: "commands are at the command server",
             limits: GrpcLimits::default(),
         };
         grpc::serve(listener, server, metrics, life).await

@@ -178,29 +178,36 @@ async fn a_watch_that_does_not_begin_is_told_where_it_can_begin_the_next_time() 
     }
 }
 
-/// A log that does not hold what a token stands for may have lost it. What comes next under those
+/// A log that does not hold what a client has seen may have lost it. What comes next under those
 /// positions is something else than the client thinks it has.
 #[tokio::test]
-async fn a_watch_from_a_token_that_the_log_has_not_reached_does_not_begin() {
+async fn a_watch_from_where_the_log_has_not_reached_does_not_begin() {
     let log = memory_log(1);
     let mut writer = Writer::new(log.clone()).await;
     writer.set("default/a", "1").await;
     let server = Server::ready(log).await;
-    for token in ["1-3", "1-18446744073709551615"] {
-        let mut request = Request::new(after_token(token));
+    for (begin, token) in [
+        (after_token("1-3"), Some("1-3")),
+        (after_token("1-18446744073709551615"), Some("1-18446744073709551615")),
+        (after_position(3), None),
+        (after_position(u64::MAX), None),
+    ] {
+        let mut request = Request::new(begin);
         request.set_timeout(Duration::from_secs(1));
         let Err(status) = server.client.clone().watch(request).await else { panic!("it began") };
         let told = ApiError::from_status(&status);
         assert_eq!(told.reason, Reason::Unavailable);
         let metadata = |key: &str| told.metadata.get(key).map(String::as_str);
-        assert_eq!((metadata("token"), metadata("reached_token")), (Some(token), Some("1-1")));
+        assert_eq!((metadata("token"), metadata("reached_token")), (token, Some("1-1")));
     }
     writer.set("default/a", "2").await;
     let token = writer.set("default/a", "3").await;
     writer.set("default/a", "4").await;
-    let mut frames = server.watch(after_token(&token)).await.unwrap();
-    assert_eq!(frames.started().await.token, token);
-    assert_eq!(frames.events().await.0[0].position, 4);
+    for begin in [after_token(&token), after_position(3)] {
+        let mut frames = server.watch(begin).await.unwrap();
+        assert_eq!(frames.started().await.token, token);
+        assert_eq!(frames.events().await.0[0].position, 4);
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ const COMMANDS: u64 = 25;
 const WATCHERS: u64 = 50;
 /// What the log holds before anybody watches.
 const EARLY_COMMANDS: u64 = 40;
-/// How far beyond the head a watch may begin.
+/// How far beyond the head a watch asks to begin.
 const FUTURE: u64 = 60;
 /// The log grows at least so far, so that every watch begins before it ends.
 const LEAST_EVENTS: u64 = 400;

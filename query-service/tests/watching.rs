@@ -297,16 +297,24 @@ async fn the_initial_state_of_one_name_is_that_config_alone() {
 }
 
 #[tokio::test]
-async fn a_watch_may_begin_in_the_future() {
+async fn a_watch_waits_until_the_log_is_where_it_begins() {
     let log = memory_log(1);
     let mut writer = Writer::new(log.clone()).await;
     let server = Server::ready(log).await;
-    let mut frames = server.watch(after_position(2)).await.unwrap();
-    assert_eq!(frames.started().await.position, 2);
-    for value in ["1", "2", "3"] {
-        writer.set("default/a", value).await;
-    }
-    assert_eq!(frames.events().await.0[0].position, 3);
+    let watch = async {
+        let mut frames = server.watch(after_position(2)).await.unwrap();
+        let started = frames.started().await;
+        assert_eq!(started.position, 2);
+        let Some(watch_response::Frame::Started(told)) = &started.frame else { unreachable!() };
+        assert!(told.state.as_ref().is_some_and(|state| state.position >= 2), "{told:?}");
+        frames.events().await.0[0].position
+    };
+    let (next, ()) = tokio::join!(watch, async {
+        for value in ["1", "2", "3"] {
+            writer.set("default/a", value).await;
+        }
+    });
+    assert_eq!(next, 3);
 }
 
 #[tokio::test]

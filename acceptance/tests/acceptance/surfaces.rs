@@ -59,6 +59,10 @@ async fn a_service_is_unimplemented_where_it_is_not_served() {
     let mut query = QueryServiceClient::new(connect(system.command).await);
     let status = query.get(configapi_proto::v1::GetRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
+    let told = status.message();
+    assert!(told.contains("configapi.v1.QueryService/Get"), "{told}");
+    assert!(told.contains("serves configapi.v1.CommandService"), "{told}");
+    assert!(told.contains("queries are at the query servers"), "{told}");
 }
 
 #[tokio::test]

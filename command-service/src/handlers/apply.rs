@@ -21,23 +21,13 @@ impl Handler for ApplyHandler {
     const IS_GROUP: bool = true;
 
     fn submission(request: ApplyRequest) -> Result<Submission, ApiError> {
-        let count = request.commands.len();
-        if count == 0 || count > MAX_EVENTS_PER_COMMAND {
-            let wants = format!("must be 1 to {MAX_EVENTS_PER_COMMAND}, are {count}");
-            return Err(ApiError::invalid("commands", wants));
-        }
-        let wishes = request.commands.into_iter().enumerate();
-        let wishes = wishes.map(|(index, command)| {
-            wish(index, command).map_err(|error| error.with_metadata(key::COMMAND_INDEX, index))
-        });
-        let wishes = wishes.collect::<Result<Vec<_>, _>>()?;
         let about = About {
             request_id: &request.request_id,
             validate_only: request.validate_only,
             actor: &request.actor,
             reason: &request.reason,
         };
-        parse::submission(wishes, &about)
+        parse::submission(wishes(request.commands), &about)
     }
 
     fn response(receipts: Vec<Receipt>) -> ApplyResponse {
@@ -45,17 +35,40 @@ impl Handler for ApplyHandler {
     }
 }
 
+/// All wishes, or what is wrong with any of them: as much as an error tells.
+fn wishes(commands: Vec<Command>) -> Result<Vec<Wish>, ApiError> {
+    let count = commands.len();
+    if count == 0 || count > MAX_EVENTS_PER_COMMAND {
+        let wants = format!("must be 1 to {MAX_EVENTS_PER_COMMAND}, are {count}");
+        return Err(ApiError::invalid("commands", wants));
+    }
+    let mut wishes = Vec::with_capacity(count);
+    let mut wrong: Option<ApiError> = None;
+    for (index, command) in commands.into_iter().enumerate() {
+        match wish(index, command) {
+            Ok(wish) => wishes.push(wish),
+            Err(error) => {
+                wrong = Some(match wrong.take() {
+                    None => error.with_metadata(key::COMMAND_INDEX, index),
+                    Some(first) => first.with_violations_of(error),
+                });
+            }
+        }
+    }
+    wrong.map_or(Ok(wishes), Err)
+}
+
 fn wish(index: usize, command: Command) -> Result<Wish, ApiError> {
     let at = format!("commands[{index}].");
     let action = match command.action {
         None => {
             let wants = "must be one of set, delete and restore";
-            return Err(ApiError::invalid(format!("{at}action"), wants));
+            Err(ApiError::invalid(format!("{at}action"), wants))
         }
-        Some(Action::Set(set)) => parse::set(&format!("{at}set."), set.value, &set.content_type)?,
-        Some(Action::Delete(_)) => WishedAction::Delete,
+        Some(Action::Set(set)) => parse::set(&format!("{at}set."), set.value, &set.content_type),
+        Some(Action::Delete(_)) => Ok(WishedAction::Delete),
         Some(Action::Restore(restore)) => {
-            parse::restore(&format!("{at}restore."), restore.target.as_ref())?
+            parse::restore(&format!("{at}restore."), restore.target.as_ref())
         }
     };
     parse::wish(&at, &command.namespace, &command.name, command.expected_version, action)

@@ -18,16 +18,16 @@ impl Handler for DeleteHandler {
     const NAME: &'static str = "delete";
 
     fn submission(request: DeleteRequest) -> Result<Submission, ApiError> {
-        let action = WishedAction::Delete;
+        let action = Ok(WishedAction::Delete);
         let (namespace, name) = (&request.namespace, &request.name);
-        let wish = parse::wish("", namespace, name, request.expected_version, action)?;
+        let wish = parse::wish("", namespace, name, request.expected_version, action);
         let about = About {
             request_id: &request.request_id,
             validate_only: request.validate_only,
             actor: &request.actor,
             reason: &request.reason,
         };
-        parse::submission(vec![wish], &about)
+        parse::submission(wish.map(|wish| vec![wish]), &about)
     }
 
     fn response(receipts: Vec<Receipt>) -> DeleteResponse {

@@ -1,9 +1,9 @@
-//! What the handlers have in common: wire fields into domain values. An error names the field as
-//! the contract does.
+//! What the handlers have in common: wire fields into domain values. An error names the fields as
+//! the contract does, and all that are wrong, so that nobody has to correct them one call at a time.
 
 use configapi_domain::{
-    Actor, ConfigKey, Content, ContentType, Invalid, Point, Position, Provenance, ReasonText,
-    RequestId, Timestamp, Value, Version,
+    Actor, ConfigKey, Content, ContentType, Invalid, Namespace, Point, Position, Provenance,
+    ReasonText, RequestId, Timestamp, Value, Version,
 };
 use configapi_proto::v1::{RestoreTarget, restore_target::Moment};
 use configapi_proto::{ApiError, micros_from_timestamp};
@@ -19,20 +19,31 @@ pub(super) struct About<'a> {
     pub reason: &'a str,
 }
 
+/// Both, or what is wrong with either. What is said of it is said of the first.
+fn both<A, B>(a: Result<A, ApiError>, b: Result<B, ApiError>) -> Result<(A, B), ApiError> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(first), Err(other)) => Err(first.with_violations_of(other)),
+    }
+}
+
 /// A submission of these wishes.
-pub(super) fn submission(wishes: Vec<Wish>, about: &About<'_>) -> Result<Submission, ApiError> {
+pub(super) fn submission(
+    wishes: Result<Vec<Wish>, ApiError>,
+    about: &About<'_>,
+) -> Result<Submission, ApiError> {
     let request_id = match about.request_id {
-        "" => None,
-        id => Some(RequestId::parse(id).map_err(|e| invalid("", e))?),
+        "" => Ok(None),
+        id => RequestId::parse(id).map(Some).map_err(|e| invalid("", e)),
     };
+    let actor = Actor::parse(about.actor).map_err(|e| invalid("", e));
+    let reason = ReasonText::parse(about.reason).map_err(|e| invalid("", e));
+    let ((wishes, request_id), (actor, reason)) =
+        both(both(wishes, request_id), both(actor, reason))?;
     Ok(Submission {
         wishes,
-        provenance: Provenance {
-            actor: Actor::parse(about.actor).map_err(|e| invalid("", e))?,
-            reason: ReasonText::parse(about.reason).map_err(|e| invalid("", e))?,
-            request_id,
-            traceparent: None,
-        },
+        provenance: Provenance { actor, reason, request_id, traceparent: None },
         request: None,
         validate_only: about.validate_only,
         deadline: None,
@@ -45,19 +56,19 @@ pub(super) fn wish(
     namespace: &str,
     name: &str,
     expected_version: Option<u64>,
-    action: WishedAction,
+    action: Result<WishedAction, ApiError>,
 ) -> Result<Wish, ApiError> {
-    let key = ConfigKey::parse(namespace, name).map_err(|e| invalid(at, e))?;
+    let key = ConfigKey::parse(namespace, name).map_err(|e| invalid_key(at, e, name));
+    let (action, key) = both(action, key)?;
     Ok(Wish { key, expected_version: expected_version.map(Version), action })
 }
 
 /// A value to set.
 pub(super) fn set(at: &str, value: String, content_type: &str) -> Result<WishedAction, ApiError> {
-    let content = Content {
-        value: Value::parse(value).map_err(|e| invalid(at, e))?,
-        content_type: ContentType::parse(content_type).map_err(|e| invalid(at, e))?,
-    };
-    Ok(WishedAction::Set(content))
+    let value = Value::parse(value).map_err(|e| invalid(at, e));
+    let content_type = ContentType::parse(content_type).map_err(|e| invalid(at, e));
+    let (value, content_type) = both(value, content_type)?;
+    Ok(WishedAction::Set(Content { value, content_type }))
 }
 
 /// A point to restore.
@@ -80,4 +91,15 @@ pub(super) fn restore(at: &str, target: Option<&RestoreTarget>) -> Result<Wished
 
 fn invalid(at: &str, error: Invalid) -> ApiError {
     ApiError::invalid(format!("{at}{}", error.field), error.wants)
+}
+
+/// What is wrong with a key. The domain says one thing, and looks at the name last.
+fn invalid_key(at: &str, first: Invalid, name: &str) -> ApiError {
+    let of_name = ConfigKey::parse(Namespace::DEFAULT, name).err();
+    let of_name = of_name.filter(|of_name| of_name.field != first.field);
+    let error = invalid(at, first);
+    match of_name {
+        None => error,
+        Some(of_name) => error.with_violations_of(invalid(at, of_name)),
+    }
 }

@@ -18,16 +18,16 @@ impl Handler for RestoreHandler {
     const NAME: &'static str = "restore";
 
     fn submission(request: RestoreRequest) -> Result<Submission, ApiError> {
-        let action = parse::restore("", request.target.as_ref())?;
+        let action = parse::restore("", request.target.as_ref());
         let (namespace, name) = (&request.namespace, &request.name);
-        let wish = parse::wish("", namespace, name, request.expected_version, action)?;
+        let wish = parse::wish("", namespace, name, request.expected_version, action);
         let about = About {
             request_id: &request.request_id,
             validate_only: request.validate_only,
             actor: &request.actor,
             reason: &request.reason,
         };
-        parse::submission(vec![wish], &about)
+        parse::submission(wish.map(|wish| vec![wish]), &about)
     }
 
     fn response(receipts: Vec<Receipt>) -> RestoreResponse {

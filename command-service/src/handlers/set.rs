@@ -18,16 +18,16 @@ impl Handler for SetHandler {
     const NAME: &'static str = "set";
 
     fn submission(request: SetRequest) -> Result<Submission, ApiError> {
-        let action = parse::set("", request.value, &request.content_type)?;
+        let action = parse::set("", request.value, &request.content_type);
         let (namespace, name) = (&request.namespace, &request.name);
-        let wish = parse::wish("", namespace, name, request.expected_version, action)?;
+        let wish = parse::wish("", namespace, name, request.expected_version, action);
         let about = About {
             request_id: &request.request_id,
             validate_only: request.validate_only,
             actor: &request.actor,
             reason: &request.reason,
         };
-        parse::submission(vec![wish], &about)
+        parse::submission(wish.map(|wish| vec![wish]), &about)
     }
 
     fn response(receipts: Vec<Receipt>) -> SetResponse {

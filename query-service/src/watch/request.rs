@@ -44,7 +44,7 @@ impl Core {
 /// Where a watch is to begin.
 enum Begin {
     Initial,
-    /// It may be yet to come.
+    /// Not a moment: one within an Apply is taken at its word.
     AfterPosition(Position),
     AfterToken(Token),
     After(Moment),
@@ -65,11 +65,12 @@ impl Begin {
         })
     }
 
-    /// What a view needs. What a token stands for has been seen by somebody: a log without it lost it,
-    /// or is another.
+    /// What a view needs. What a token or a position stands for has been seen by somebody: a log without
+    /// it lost it, or is another. To begin there all the same would be to say that it was delivered.
     fn wish(&self) -> Wish {
         match self {
-            Self::Initial | Self::AfterPosition(_) => Wish::Any,
+            Self::Initial => Wish::Any,
+            Self::AfterPosition(position) => Wish::Position(*position),
             Self::AfterToken(token) => Wish::Token(*token),
             Self::After(moment) => moment.wish(),
         }

@@ -123,6 +123,15 @@ impl ApiError {
         self
     }
 
+    /// Names what another error says is wrong as well. All else stays as it was here.
+    #[must_use]
+    pub fn with_violations_of(mut self, other: Self) -> Self {
+        for FieldViolation { field, description } in other.field_violations {
+            self = self.with_field_violation(field, description);
+        }
+        self
+    }
+
     /// Names what is not as it would have to be. Those beyond the eighth are left out.
     #[must_use]
     pub fn with_precondition(

@@ -128,6 +128,7 @@ impl Server {
             service: counting.clone(),
             descriptors: configapi_proto::FILE_DESCRIPTOR_SET,
             health: Health::default(),
+            elsewhere: "",
             limits: GrpcLimits { calls, http2, ..GrpcLimits::default() },
         };
         let (metrics, lived) = (Metrics::new("test", "0"), life.clone());

@@ -81,16 +81,25 @@ async fn only_a_well_formed_traceparent_is_believed() {
 }
 
 #[tokio::test]
-async fn an_unknown_method_or_service_is_unimplemented() {
+async fn an_unknown_method_or_service_is_unimplemented_and_told_what_there_is() {
     let server = TestServer::start().await;
     let caller = server.caller().await;
-    for path in ["/configapi.v1.QueryService/Nothing", "/no.such.Service/Get", "/"] {
-        let answer = caller.ask(path, "hello", &[]).await;
-        assert_eq!(answer.code(), Code::Unimplemented, "{path}");
+    let long = "x".repeat(10_000);
+    for method in ["configapi.v1.QueryService/Nothing", "no.such.Service/Get", "", &long] {
+        let answer = caller.ask(&format!("/{method}"), "hello", &[]).await;
+        assert_eq!(answer.code(), Code::Unimplemented, "{method}");
+        assert!(answer.request_id().is_some(), "a failure is named");
+        let named = &method[..method.len().min(200)];
+        let message = format!(
+            "there is no method \"{named}\" here: this server serves configapi.v1.QueryService, \
+             grpc.health.v1.Health, grpc.reflection.v1.ServerReflection, \
+             grpc.reflection.v1alpha.ServerReflection; all else is elsewhere"
+        );
+        assert_eq!(answer.status.message(), message);
     }
     let labels = r#"{grpc_service="other",grpc_method="other",grpc_code="UNIMPLEMENTED"}"#;
     let other = format!("grpc_server_handled_total{labels}");
-    assert_eq!(server.metric(&other), Some(3.0));
+    assert_eq!(server.metric(&other), Some(4.0));
 }
 
 #[tokio::test]

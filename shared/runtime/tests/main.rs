@@ -20,6 +20,7 @@ mod listen;
 #[cfg(target_os = "linux")]
 mod memory;
 mod process;
+mod protocol;
 mod reflection;
 mod settings;
 mod support;

@@ -4,6 +4,8 @@ use configapi_runtime::{
     clients::{ClientLimits, lazy_channel},
     shutdown::Exit,
 };
+use prost::Message as _;
+use prost_types::FileDescriptorProto;
 use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
 use tonic_reflection::pb::{v1, v1alpha};
@@ -79,6 +81,102 @@ async fn reflection_v1alpha_lists_the_same() {
     let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     names.sort();
     assert_eq!(names, SERVED);
+}
+
+/// What is told of a name that is not there.
+const NOT_THERE: (i32, &str) = (5, "nothing of this name is described here");
+
+#[tokio::test]
+async fn reflection_v1_tells_of_what_is_not_there_and_goes_on() {
+    use v1::{
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let server = TestServer::start().await;
+    let questions = [
+        Some(MessageRequest::FileContainingSymbol("no.such.Thing".to_owned())),
+        Some(MessageRequest::FileByFilename("no/such.proto".to_owned())),
+        Some(MessageRequest::FileContainingExtension(v1::ExtensionRequest::default())),
+        None,
+        Some(MessageRequest::ListServices(String::new())),
+    ]
+    .map(|message_request| v1::ServerReflectionRequest { host: "me".to_owned(), message_request });
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel(&server));
+    let answers = client.server_reflection_info(tokio_stream::iter(questions.clone())).await;
+    let mut answers = answers.expect("a stream").into_inner();
+    let mut told = Vec::new();
+    for question in questions {
+        let answer = soon(answers.message()).await.expect("no error").expect("an answer");
+        assert_eq!(answer.original_request, Some(question));
+        assert_eq!(answer.valid_host, "me");
+        match answer.message_response.expect("a message") {
+            MessageResponse::ErrorResponse(error) => {
+                told.push((error.error_code, error.error_message));
+            }
+            MessageResponse::ListServicesResponse(list) => assert_eq!(list.service.len(), 4),
+            other => panic!("{other:?}"),
+        }
+    }
+    let told: Vec<_> = told.iter().map(|(code, message)| (*code, message.as_str())).collect();
+    let others =
+        [(5, "no extensions are described here"), (3, "it asks for nothing that is known here")];
+    assert_eq!(told, [[NOT_THERE; 2], others].concat());
+    assert!(soon(answers.message()).await.expect("no error").is_none());
+}
+
+#[tokio::test]
+async fn reflection_v1alpha_goes_on_as_well() {
+    use v1alpha::{
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let server = TestServer::start().await;
+    let questions = ["no.such.Thing", "configapi.v1.QueryService"].map(|symbol| {
+        let question = MessageRequest::FileContainingSymbol(symbol.to_owned());
+        v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(question) }
+    });
+    let mut client =
+        v1alpha::server_reflection_client::ServerReflectionClient::new(channel(&server));
+    let answers = client.server_reflection_info(tokio_stream::iter(questions)).await;
+    let mut answers = answers.expect("a stream").into_inner();
+    let mut next = async || {
+        let answer = soon(answers.message()).await.expect("no error").expect("an answer");
+        answer.message_response.expect("a message")
+    };
+    let MessageResponse::ErrorResponse(error) = next().await else { panic!("it is not there") };
+    assert_eq!((error.error_code, &*error.error_message), NOT_THERE);
+    assert!(matches!(next().await, MessageResponse::FileDescriptorResponse(_)));
+}
+
+/// What clients need to describe a call: every name, whatever it is of, and every file, by those that
+/// import it.
+#[tokio::test]
+async fn every_symbol_and_every_file_that_is_imported_is_described() {
+    use v1::{
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let server = TestServer::start().await;
+    let file = async |question| {
+        let answer = ask_v1(channel(&server), question).await;
+        let MessageResponse::FileDescriptorResponse(files) = answer else { panic!("{answer:?}") };
+        FileDescriptorProto::decode(files.file_descriptor_proto[0].as_slice()).expect("a file")
+    };
+    let mut files = Vec::new();
+    for symbol in [
+        "configapi.v1.QueryService.Watch",
+        "configapi.v1.WatchRequest",
+        "configapi.v1.WatchRequest.InitialState",
+        "configapi.v1.WatchRequest.after_token",
+        "configapi.v1.WatchRequest.start",
+        "configapi.v1.EventKind",
+        "grpc.health.v1.HealthCheckResponse.ServingStatus.SERVING",
+    ] {
+        files.push(file(MessageRequest::FileContainingSymbol(symbol.to_owned())).await);
+    }
+    assert_eq!(files[0].name(), "configapi/v1/query_service.proto");
+    while let Some(importing) = files.pop() {
+        for imported in importing.dependency {
+            files.push(file(MessageRequest::FileByFilename(imported)).await);
+        }
+    }
 }
 
 #[tokio::test]

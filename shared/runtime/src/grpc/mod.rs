@@ -43,6 +43,8 @@ pub struct GrpcServer<S> {
     pub descriptors: &'static [u8],
     /// Whether it serves; set to not serving here when the process shall end.
     pub health: Health,
+    /// Where that is which clients ask for here although it is served elsewhere: a part of a sentence.
+    pub elsewhere: &'static str,
     /// What it puts up with.
     pub limits: GrpcLimits,
 }
@@ -53,7 +55,7 @@ pub struct GrpcServer<S> {
 pub struct ServeError {
     server: &'static str,
     #[source]
-    source: tonic_reflection::server::Error,
+    source: prost::DecodeError,
 }
 
 /// Serves until the end is asked for, then drains: health says `NOT_SERVING`, clients get GOAWAY,
@@ -73,15 +75,15 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
-    let GrpcServer { name, service, descriptors, health, limits } = server;
+    let GrpcServer { name, service, descriptors, health, elsewhere, limits } = server;
     let cannot = |source| ServeError { server: name, source };
     let described = reflection::Described::new(descriptors, S::NAME).map_err(cannot)?;
     let mut others = RoutesBuilder::default();
     others.add_service(health.service(S::NAME, life.soft().clone()));
-    described.add_to(&mut others, life.soft()).map_err(cannot)?;
+    described.add_to(&mut others, life.soft());
     let dispatch = Dispatch { service, others: others.routes().prepare() };
 
-    let edge = EdgeLayer::new(limits.calls, described.methods(), metrics);
+    let edge = EdgeLayer::of_server(limits.calls, described.methods(), metrics, elsewhere);
     let not_serving = {
         let (health, soft) = (health.clone(), life.soft().clone());
         async move {

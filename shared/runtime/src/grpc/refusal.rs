@@ -1,10 +1,13 @@
-//! The answers that the edge gives by itself. Fixed sentences: nothing of the request but its id,
-//! and no inner cause, is in them.
+//! The answers that the edge gives by itself. Fixed sentences: nothing of the request but its id and
+//! the method that it named, and no inner cause, is in them.
 
 use configapi_proto::{ApiError, Reason};
 use tonic::{Code, Status};
 
-use super::edge::Call;
+use super::{edge::Call, reflection::Method};
+
+/// The most of the path of a method that is not there that is said again.
+const MAX_PATH_BYTES: usize = 200;
 
 /// The call's deadline is over.
 pub(super) fn deadline_exceeded() -> Status {
@@ -34,6 +37,39 @@ pub(super) fn bodies_full() -> Status {
 /// The header `grpc-timeout` is not one.
 pub(super) fn bad_timeout() -> Status {
     ApiError::invalid("grpc-timeout", "wants 1 to 8 digits and one of H M S m u n").into()
+}
+
+/// It is no call, by the method of HTTP.
+pub(super) fn not_posted() -> Status {
+    ApiError::invalid(":method", "must be POST: this is a gRPC server").into()
+}
+
+/// It is no call, by what it says that its body is.
+pub(super) fn other_content_type() -> Status {
+    ApiError::invalid("content-type", "must be application/grpc: this is a gRPC server").into()
+}
+
+/// There is more in the request of a method that takes one message.
+pub(super) fn second_message() -> Status {
+    let sentence =
+        "the request has more than the one message that the method takes; nothing was done";
+    ApiError::new(Reason::InvalidArgument, sentence).into()
+}
+
+/// What a server says of itself to who asks for a method that it does not have.
+pub(super) fn served(methods: &[Method], elsewhere: &str) -> String {
+    let mut services: Vec<_> = methods.iter().map(|method| method.service.as_str()).collect();
+    services.dedup();
+    let served = format!("this server serves {}", services.join(", "));
+    if elsewhere.is_empty() { served } else { format!("{served}; {elsewhere}") }
+}
+
+/// The server does not have the method at this path. The one refusal without a reason: what is missing
+/// is the contract.
+pub(super) fn unknown_method(path: &str, served: &str) -> Status {
+    let method = path.trim_start_matches('/');
+    let method = &method[..method.floor_char_boundary(MAX_PATH_BYTES)];
+    Status::unimplemented(format!("there is no method \"{method}\" here: {served}"))
 }
 
 /// What was refused beneath the handler, because it is no request that can be read, in the words of the

@@ -91,11 +91,28 @@ impl Caller {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body)).expect("a request");
-        let response = self.sender.clone().send_request(request);
+        let response = self.send(request);
         async move {
-            let response = response.await.expect("an answer");
+            let response = response.await;
             Stream { response, received: BytesMut::new(), trailers: HeaderMap::new() }
         }
+    }
+
+    /// Sends any request of HTTP.
+    pub fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Response<Incoming>> + use<> {
+        let response = self.send_or_fail(request);
+        async move { response.await.expect("an answer") }
+    }
+
+    /// The same, for a connection that may end before the answer.
+    pub fn send_or_fail(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+        soon(self.sender.clone().send_request(request))
     }
 
     /// Waits until the server has closed the connection.

@@ -37,6 +37,7 @@ impl TestServer {
             service: probe.clone(),
             descriptors: configapi_proto::FILE_DESCRIPTOR_SET,
             health: health.clone(),
+            elsewhere: "all else is elsewhere",
             limits,
         };
         let (counted, lived) = (metrics.clone(), life.clone());

@@ -15,7 +15,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tracing::Span;
 
-use super::{Call, EdgeBody, GRACE, Waiting, answer, drain::Drain, meter::Watched};
+use super::{
+    Call, EdgeBody, GRACE, Waiting, answer, drain::Drain, meter::Watched, protocol::NotGrpc,
+};
 use crate::{calls, grpc::refusal};
 
 pin_project! {
@@ -23,12 +25,14 @@ pin_project! {
     pub struct EdgeFuture<F, B> {
         #[pin]
         handled: Handled<F, B>,
+        // Why it was refused, if that was why.
+        not_grpc: Option<NotGrpc>,
     }
 }
 
 impl<F, B> EdgeFuture<F, B> {
-    pub(super) fn new(handled: Handled<F, B>) -> Self {
-        Self { handled }
+    pub(super) fn new(handled: Handled<F, B>, not_grpc: Option<NotGrpc>) -> Self {
+        Self { handled, not_grpc }
     }
 }
 
@@ -41,11 +45,12 @@ where
     type Output = Result<Response<EdgeBody<R>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let (outcome, watched) = ready!(self.project().handled.poll(context));
+        let this = self.project();
+        let (outcome, watched) = ready!(this.handled.poll(context));
         Poll::Ready(Ok(match outcome {
             Ok(Ok(response)) => begin(response, watched),
             Ok(Err(never)) => match never {},
-            Err(status) => answer(&status, watched),
+            Err(status) => answer(&status, *this.not_grpc, watched),
         }))
     }
 }

@@ -36,12 +36,15 @@ pub(super) struct Meters {
 impl Meters {
     pub fn new(methods: &[Method], limits: &CallLimits, families: &CallFamilies) -> Self {
         let answers = limits.max_answer_bytes.map(Budget::new);
-        let meter = |method| Arc::new(Meter::new(method, limits, answers.clone(), families));
+        let meter = |method: &Method, is_of_method| {
+            let meter = Meter::new(method, limits, answers.clone(), families);
+            Arc::new(Meter { is_of_method, ..meter })
+        };
         let by_path = methods
             .iter()
             .map(|method| {
                 let path = format!("/{}/{}", method.service, method.name).into_boxed_str();
-                (path, meter(method))
+                (path, meter(method, true))
             })
             .collect();
         let other = Method {
@@ -50,7 +53,7 @@ impl Meters {
             takes_stream: false,
             gives_stream: false,
         };
-        let other = meter(&other);
+        let other = meter(&other, false);
         Self { by_path, other }
     }
 
@@ -63,6 +66,8 @@ impl Meters {
 #[derive(Debug)]
 pub(super) struct Meter {
     labels: MethodLabels,
+    /// Not of all the calls of methods that are not served.
+    is_of_method: bool,
     takes_stream: bool,
     /// Unless it is a stream, how long its answer may take beyond its beginning.
     answer_timeout: Option<Duration>,
@@ -89,6 +94,7 @@ impl Meter {
             in_flight: families.in_flight.get_or_create_owned(&labels),
             handled: [const { OnceLock::new() }; 17],
             families: families.clone(),
+            is_of_method: true,
             takes_stream: method.takes_stream,
             answer_timeout: (!method.gives_stream).then_some(limits.answer_timeout),
             answers: answers.filter(|_| !method.gives_stream),
@@ -97,6 +103,11 @@ impl Meter {
         // Told from the start: an alert on what it grew by would miss the refusal that it began with.
         this.handled(Code::ResourceExhausted);
         this
+    }
+
+    /// Whether there is a method of its calls.
+    pub fn is_of_method(&self) -> bool {
+        self.is_of_method
     }
 
     /// A span of a call with these headers, if traces are on and the method is in them.

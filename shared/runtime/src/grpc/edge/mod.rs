@@ -7,6 +7,7 @@ mod call;
 mod drain;
 mod future;
 mod meter;
+mod protocol;
 mod request;
 mod timeout;
 mod within;
@@ -23,7 +24,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use tokio::time::Instant;
 use tonic::Status;
 use tower::Service;
@@ -35,6 +36,7 @@ use self::{
     drain::Drain,
     future::{Handled, Stage},
     meter::{Meters, Watched},
+    protocol::NotGrpc,
 };
 use super::{CallLimits, reflection::Method, refusal};
 use crate::{budget::Budget, metrics::Metrics};
@@ -56,6 +58,8 @@ pub struct EdgeLayer {
 struct Shared {
     limits: CallLimits,
     meters: Meters,
+    /// What is told to who asks for another method.
+    served: String,
     waiting: AtomicUsize,
     bodies: Budget,
 }
@@ -63,9 +67,20 @@ struct Shared {
 impl EdgeLayer {
     /// An edge for these methods; calls of any other are counted together.
     pub fn new(limits: CallLimits, methods: &[Method], metrics: &Metrics) -> Self {
+        Self::of_server(limits, methods, metrics, "")
+    }
+
+    /// An edge that also says where other methods are.
+    pub(super) fn of_server(
+        limits: CallLimits,
+        methods: &[Method],
+        metrics: &Metrics,
+        elsewhere: &str,
+    ) -> Self {
         let meters = Meters::new(methods, &limits, &metrics.calls);
-        let bodies = Budget::new(limits.max_body_bytes);
-        Self { shared: Arc::new(Shared { limits, meters, waiting: AtomicUsize::new(0), bodies }) }
+        let served = refusal::served(methods, elsewhere);
+        let (waiting, bodies) = (AtomicUsize::new(0), Budget::new(limits.max_body_bytes));
+        Self { shared: Arc::new(Shared { limits, meters, served, waiting, bodies }) }
     }
 
     /// The edge around this service, for a connection from there.
@@ -110,10 +125,15 @@ where
         let call = Call::new(headers, arrived + allowed, client_deadline, peer, traced.as_ref());
         let waiting = Waiting::new(&self.shared);
 
-        let refused = if asked.is_err() {
+        let not_grpc = protocol::check(&request).err();
+        let refused = if let Some(not_grpc) = not_grpc {
+            Some(not_grpc.status())
+        } else if asked.is_err() {
             Some(refusal::bad_timeout())
         } else if allowed.is_zero() {
             Some(refusal::deadline_exceeded())
+        } else if !meter.is_of_method() {
+            Some(refusal::unknown_method(request.uri().path(), &self.shared.served))
         } else if waiting.is_none() {
             Some(refusal::limit_exceeded())
         } else {
@@ -130,7 +150,7 @@ where
             let request = request.map(|body| RequestBody::new(body, is_one, bodies));
             (Stage::handling(&call, &span, || self.inner.call(request)), waiting)
         };
-        EdgeFuture::new(Handled::new(stage, watched, waiting, span))
+        EdgeFuture::new(Handled::new(stage, watched, waiting, span), not_grpc)
     }
 }
 
@@ -164,10 +184,18 @@ impl Drop for Waiting {
 }
 
 /// A refusal as an answer: status in the head, no body.
-fn answer<R>(status: &Status, mut watched: Watched) -> Response<EdgeBody<R>> {
+fn answer<R>(
+    status: &Status,
+    not_grpc: Option<NotGrpc>,
+    mut watched: Watched,
+) -> Response<EdgeBody<R>> {
     watched.end(status.code());
     let call = watched.call();
     let mut response = Response::new(());
+    if let Some(not_grpc) = not_grpc {
+        *response.status_mut() = not_grpc.http_status();
+        response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
+    }
     let headers = response.headers_mut();
     headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
     // Only metadata that is no header could fail, and there is none.

@@ -1,6 +1,7 @@
 //! The body of a request while it comes: how much the reader behind has to keep of it counts in what a
 //! server holds, if it is large. The last of a request that is one message is not handed on before the
-//! request has ended, so that nothing is made of it for a client that stops there.
+//! request has ended, so that nothing is made of it for a client that stops there, and of one with a
+//! second message nothing at all.
 
 use std::{
     error::Error,
@@ -37,7 +38,7 @@ pub struct RequestBody<B> {
     place: Option<Place>,
     // What is not handed on before it is known what follows.
     held_back: Option<Frame<Bytes>>,
-    // Once there was no room for more.
+    // Once there was no room for more, or more than there should be.
     refused: Option<Pin<Box<Drain<B>>>>,
 }
 
@@ -52,6 +53,11 @@ impl<B> RequestBody<B> {
             held_back: None,
             refused: None,
         }
+    }
+
+    /// Whether there is more than its method takes.
+    fn is_too_much(&self) -> bool {
+        self.is_one_message && self.messages.are_more_than_one()
     }
 
     /// Counts what comes. The reader's buffer does not shrink, so a place does not either; but it is as
@@ -96,7 +102,7 @@ where
             };
             let has_ended = inner.is_end_stream();
             if let Some(data) = frame.data_ref()
-                && let Err(Full) = this.count(data)
+                && (this.count(data).is_err() || this.is_too_much())
             {
                 this.held_back = None;
                 this.refused = this.inner.take().map(|rest| Box::pin(Drain::of_begun(rest)));
@@ -113,7 +119,9 @@ where
         if let Some(drain) = &mut this.refused {
             ready!(drain.as_mut().poll(context));
             this.refused = None;
-            return Poll::Ready(Some(Err(refusal::bodies_full().into())));
+            let is_too_much = this.is_too_much();
+            let why = if is_too_much { refusal::second_message() } else { refusal::bodies_full() };
+            return Poll::Ready(Some(Err(why.into())));
         }
         Poll::Ready(this.held_back.take().map(Ok))
     }
@@ -137,6 +145,9 @@ struct Messages {
     left: usize,
     /// Since the last message ended.
     unread: usize,
+    /// Whether a message has ended, and whether anything came after it.
+    has_first: bool,
+    has_more: bool,
 }
 
 impl Messages {
@@ -145,11 +156,17 @@ impl Messages {
         self.unread == 0
     }
 
+    /// Whether anything came after a whole message.
+    fn are_more_than_one(&self) -> bool {
+        self.has_more
+    }
+
     /// How many bytes a reader that takes off whole messages has at once, when these come.
     fn unread_with(&mut self, data: &[u8]) -> usize {
         let at_once = self.unread + data.len();
         let mut rest = data;
         while !rest.is_empty() {
+            self.has_more = self.has_first;
             let in_header = HEADER_BYTES - self.header_bytes;
             let (some, after) = rest.split_at(rest.len().min(self.left.saturating_add(in_header)));
             let (header, content) = some.split_at(some.len().min(in_header));
@@ -164,6 +181,7 @@ impl Messages {
             }
             if self.header_bytes == HEADER_BYTES && self.left == 0 {
                 (self.header_bytes, self.unread) = (0, 0);
+                self.has_first = true;
             }
         }
         at_once
@@ -196,6 +214,7 @@ mod tests {
                     |at: usize| ends.into_iter().filter(|&end| end <= at).max().unwrap_or(0);
                 assert_eq!(messages.unread_with(piece), come - start(before), "{come} by {step}");
                 assert_eq!(messages.are_whole(), ends.contains(&come), "{come} by {step}");
+                assert_eq!(messages.are_more_than_one(), come > ends[0], "{come} by {step}");
             }
         }
     }
