@@ -13,6 +13,7 @@ mod contract;
 mod cors;
 mod description;
 mod epochs;
+mod event_sources;
 mod foreign_bodies;
 mod freshness;
 mod health;
