@@ -105,7 +105,7 @@ impl<S> Edge<S> {
         from: &From,
         request: &Request,
     ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
-        self.hosts.check(request.headers(), request.uri())?;
+        self.hosts.check(request)?;
         if !from.may(request.method()) {
             let detail = "the operator of this gateway has not allowed this web origin";
             return Err(Problem::http(Code::OriginNotAllowed, detail));

@@ -55,7 +55,7 @@ struct Door {
 async fn pass(State(door): State<Door>, asker: Asker, request: Request, next: Next) -> Response {
     let from = From::of(request.headers(), request.uri(), &door.cors_origins);
     let asked_before = cors::is_preflight(request.method(), request.headers());
-    let mut response = match door.hosts.check(request.headers(), request.uri()) {
+    let mut response = match door.hosts.check(&request) {
         Err(problem) => asker.told(&problem),
         // A browser that is refused here would not let its page see why.
         Ok(()) if asked_before => StatusCode::NO_CONTENT.into_response(),
