@@ -19,6 +19,7 @@ mod freshness;
 mod health;
 mod hosts;
 mod limits;
+mod misplaced;
 mod names;
 mod paging;
 mod problems;
