@@ -1,6 +1,6 @@
 //! What goes wrong, as problem details and as text.
 
-use crate::support::{Ask, Got, TestApp};
+use crate::support::{Ask, Got, Raw, TestApp};
 
 fn assert_problem(got: &Got, status: u16, code: &str) {
     let problem = got.json();
@@ -115,4 +115,20 @@ async fn a_request_is_called_what_its_sender_calls_it() {
     assert_eq!(put.header("content-type", "text/plain").body("x").got().await.status, 200);
     let history = app.get("/v1/config/a/history").got().await.json();
     assert_eq!(history[0]["metadata"]["traceparent"], traceparent);
+}
+
+#[tokio::test]
+async fn what_is_no_request_gets_a_bare_status() {
+    let app = TestApp::start().await;
+    let head = |more: &str| format!("GET /livez HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
+    for (said, status) in [
+        ("hello\r\n\r\n".to_owned(), "400 Bad Request"),
+        (head(&"a: b\r\n".repeat(100)), "431 Request Header Fields Too Large"),
+    ] {
+        let mut connection = Raw::connect(app.address).await;
+        connection.say(said).await;
+        let answer = connection.hear_all().await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n") && !answer.contains("x-request-id"), "{answer}");
+    }
 }
