@@ -25,9 +25,7 @@ impl Format {
             _ => {}
         }
         let (mut text, mut json) = (Wanted::default(), Wanted::default());
-        let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        for range in lines.flat_map(|line| line.split(',')) {
-            let (name, quality) = range_of(range);
+        for (name, quality) in ranges(headers) {
             match &*name {
                 "application/json" | "application/problem+json" => json.hear(Wanted(2, quality)),
                 "application/*" => json.hear(Wanted(1, quality)),
@@ -39,6 +37,16 @@ impl Format {
         // A range that names neither, such as */*, leaves it at text.
         if json.1 > 0 && (json.1, json.0) > (text.1, text.0) { Self::Json } else { Self::Text }
     }
+}
+
+/// Whether a client names events among what it accepts, as browsers do that watch. `*/*` names nothing.
+pub(crate) fn names_events(headers: &HeaderMap) -> bool {
+    ranges(headers).any(|(name, quality)| name == "text/event-stream" && quality > 0)
+}
+
+fn ranges(headers: &HeaderMap) -> impl Iterator<Item = (String, u16)> {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(range_of)
 }
 
 /// How exactly a form was named, and how much it is wanted, in thousandths.

@@ -162,10 +162,17 @@ fn wrong_query(what: &str) -> ApiError {
     match (twice, what.split_once(": ")) {
         (Some(parameter), _) => ApiError::invalid(parameter, "must be said only once"),
         (None, Some((parameter, wants))) if query::is_name(parameter) => {
-            ApiError::invalid(parameter, wants)
+            let one_of = one_of(wants);
+            ApiError::invalid(parameter, one_of.as_deref().unwrap_or(wants))
         }
         (None, _) => ApiError::invalid("query", what),
     }
+}
+
+/// What a parameter may be that is one of a few words, in our own.
+fn one_of(wants: &str) -> Option<String> {
+    let (_, known) = wants.strip_prefix("unknown variant ")?.rsplit_once(", expected ")?;
+    Some(format!("must be {}", known.replace('`', "")))
 }
 
 /// A parameter that is there or not: `?dry_run`, `?dry_run=true`, `?dry_run=1`.

@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::cors::{self, From};
 use crate::hosts::Hosts;
 use crate::problem::{Code, Problem};
+use crate::sse;
 
 /// Probes must be answered however busy the gateway is.
 const NEVER_SHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
@@ -82,6 +83,7 @@ where
         request.extensions_mut().insert(format);
         let from = From::of(request.headers(), request.uri(), &self.app.limits.cors_origins);
         let asked_before = cors::is_preflight(request.method(), request.headers());
+        let event_source = sse::is_event_source(request.method(), request.uri(), request.headers());
         let (method, room) = (request.method().clone(), self.room.clone());
         let (stage, place) = match self.admit(&from, &request) {
             Ok(place) => {
@@ -89,7 +91,8 @@ where
             }
             Err(problem) => (Stage::Refused { problem: Some(problem) }, None),
         };
-        let asker = Asker { method, format, request_id, from, asked_before, place, room };
+        let asker =
+            Asker { method, format, event_source, request_id, from, asked_before, place, room };
         EdgeFuture { stage, asker: Some(asker) }
     }
 }
@@ -102,7 +105,7 @@ impl<S> Edge<S> {
         from: &From,
         request: &Request,
     ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
-        self.hosts.check(request.headers(), request.uri())?;
+        self.hosts.check(request)?;
         if !from.may(request.method()) {
             let detail = "the operator of this gateway has not allowed this web origin";
             return Err(Problem::http(Code::OriginNotAllowed, detail));
@@ -162,6 +165,7 @@ where
 struct Asker {
     method: Method,
     format: Format,
+    event_source: bool,
     request_id: RequestId,
     from: From,
     asked_before: bool,
@@ -177,7 +181,9 @@ impl Asker {
             response = no_room().into_response();
         }
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            response = problem.worded(response, self.format, self.request_id.as_str());
+            let request_id = self.request_id.as_str();
+            let told = if self.event_source { sse::refusal(&problem, request_id) } else { None };
+            response = told.unwrap_or_else(|| problem.worded(response, self.format, request_id));
         }
         self.from.tell(self.asked_before, &mut response);
         response

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::HOST;
-use http::uri::Authority;
-use http::{HeaderMap, Uri};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Request, Uri, Version};
 
+use crate::asked::{invalid_header, only};
 use crate::problem::{Code, Problem};
 use crate::settings::HostName;
 
@@ -28,8 +29,20 @@ impl Hosts {
         if any { Self::Any } else { Self::These(named.into()) }
     }
 
-    /// Refuses a request that was sent to a name which the gateway does not answer to.
-    pub fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    /// Refuses a request that was sent to a name which the gateway does not answer to, and one of which
+    /// somebody before the gateway may think that it was sent to another name than this.
+    pub fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+        let (headers, uri) = (request.headers(), request.uri());
+        match (only(headers, &HOST)?, uri.authority()) {
+            (None, _) if request.version() == Version::HTTP_11 => {
+                return Err(invalid_header(&HOST, "is missing"));
+            }
+            (Some(host), Some(authority)) if !agree(host.as_bytes(), authority, uri.scheme()) => {
+                let wants = "must be the host that the target of the request names";
+                return Err(invalid_header(&HOST, wants));
+            }
+            _ => {}
+        }
         if self.allow(headers, uri) {
             return Ok(());
         }
@@ -48,10 +61,18 @@ impl Hosts {
     }
 }
 
-/// Whom a request is for, as far as it says.
+/// Whom a request is for, as far as it says: first by its target, as RFC 9112 has it.
 pub(crate) fn called<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Option<&'r str> {
-    let host = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-    host.or_else(|| uri.authority().map(Authority::as_str))
+    let host = || headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+    uri.authority().map(Authority::as_str).or_else(host)
+}
+
+/// Whether both name the same host and port, said or not.
+fn agree(host: &[u8], authority: &Authority, scheme: Option<&Scheme>) -> bool {
+    let port: &[u8] = if scheme == Some(&Scheme::HTTPS) { b":443" } else { b":80" };
+    let bare = |name: &'_ [u8]| name.strip_suffix(port).unwrap_or(name).to_ascii_lowercase();
+    let authority = authority.as_str().as_bytes();
+    host == authority || bare(host) == bare(authority)
 }
 
 fn without_port(host: &str) -> &str {

@@ -26,7 +26,7 @@ const COMMON: [(&str, &str); 6] = [
     ),
     ("504", "A server took too long: `DEADLINE_EXCEEDED`"),
 ];
-/// What an operation may have that looks at what is asked of it.
+/// What any operation may have: a request has headers, if nothing else.
 const WRONG: (&str, &str) = ("400", "A part of the request is wrong: `INVALID_ARGUMENT`");
 /// What any operation may have, whatever is asked of it.
 const TOO_MANY: (&str, &str) =
@@ -91,10 +91,8 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     if operation.get("requestBody").is_some() {
         add_statuses(operation, &OF_BODIES);
     }
-    if is_health {
+    if is_health || is_document {
         add_statuses(operation, &[WRONG, NOT_ALLOWED, TOO_MANY]);
-    } else if is_document {
-        add_statuses(operation, &[NOT_ALLOWED, TOO_MANY]);
     } else {
         add_statuses(operation, &COMMON);
     }

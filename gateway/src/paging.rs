@@ -2,6 +2,8 @@
 //! everything is sent, page after page, as it comes from the query server, all of it about one
 //! state of the log. Nothing is cut off in silence.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -11,7 +13,8 @@ use configapi_runtime::http::InPieces;
 use futures_util::stream;
 use http::header::LINK;
 use http::{HeaderValue, Uri};
-use serde::Serialize;
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use crate::app::{Answer, App};
@@ -19,7 +22,6 @@ use crate::asked::Asked;
 use crate::conditional;
 use crate::freshness::{Level, Wish};
 use crate::json::{self, JSON};
-use crate::problem::Problem;
 use crate::query::Parameters;
 use crate::reads::token_header;
 use crate::upstream::Query;
@@ -30,11 +32,12 @@ const MAX_LIMIT: u32 = 10_000;
 const PAGE_SIZE: u32 = 1_000;
 
 /// How much of a long answer is wanted.
-#[derive(Debug, Default, serde::Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageParams {
     /// At most so many items; the header `Link` then leads to the next ones. Without it, all.
-    #[param(minimum = 1, maximum = 10_000)]
+    #[serde(default, deserialize_with = "limit")]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
     pub limit: Option<u32>,
     /// Where to go on: from the `Link` of the answer before.
     pub cursor: Option<String>,
@@ -43,16 +46,21 @@ pub(crate) struct PageParams {
 impl Parameters for PageParams {}
 
 impl PageParams {
-    pub fn size(&self) -> Result<u32, Problem> {
-        match self.limit {
-            None => Ok(PAGE_SIZE),
-            Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-            Some(_) => Err(ApiError::invalid("limit", "must be 1 to 10000").into()),
-        }
+    pub fn size(&self) -> u32 {
+        self.limit.unwrap_or(PAGE_SIZE)
     }
 
     pub fn token(&self) -> String {
         self.cursor.clone().unwrap_or_default()
+    }
+}
+
+/// Whatever else is said is refused in the same words: why it is no such number helps nobody.
+fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    match text.parse() {
+        Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(Some(limit)),
+        _ => Err(D::Error::custom(format_args!("must be 1 to {MAX_LIMIT}"))),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -196,6 +197,16 @@ impl Problem {
 
     pub fn status(&self) -> StatusCode {
         self.code.status(self.conditional)
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn passes(&self) -> bool {
+        matches!(self.code, Code::Reason(reason) if reason.worth_repeating())
+    }
+
+    /// How long to wait before that, if somebody knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.error.retry_after
     }
 
     /// The problem in the client's words. The headers that the response has already are kept.

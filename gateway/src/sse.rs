@@ -2,26 +2,66 @@
 //! up to there has been sent, so that a client that comes back with `Last-Event-ID` misses nothing,
 //! gets nothing twice, and never takes the end of an Apply for all of it.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use configapi_proto::v1::watch_response::Frame;
 use configapi_proto::v1::{Event, WatchResponse};
 use configapi_proto::{ApiError, Reason, Token};
 use futures_util::{Stream, StreamExt as _, stream};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use crate::accepts::names_events;
 use crate::answers::{ChangeView, RecordView, StateView};
+use crate::json::with_type;
 use crate::problem::Problem;
+use crate::routes::WATCH;
 use crate::upstream::Frames;
 
-/// How long a client waits before it comes back.
-const RETRY_MS: u64 = 1_000;
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+/// Tells nginx not to hold events back.
+const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// How long a client waits at least before it comes back.
+const MIN_RETRY: Duration = Duration::from_secs(1);
+/// By how much longer, at most: those that were sent away together do not come back together.
+const RETRY_SPREAD_MS: u64 = 2_000;
 /// A server that has not shown life for so many heartbeats is not there any more.
 const MISSED_HEARTBEATS: u32 = 3;
 /// Room that is left over in what is larger counts.
 const LARGE_BYTES: usize = 16 << 10;
+
+/// Whether a watch is asked for by a client that comes back by itself once a stream ends, and never
+/// after an answer other than 200: that is what the HTML standard says of an `EventSource`.
+pub(crate) fn is_event_source(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    method == Method::GET && uri.path() == WATCH && names_events(headers)
+}
+
+/// Events as an answer.
+pub(crate) fn response(events: Body) -> Response {
+    let mut response = with_type(EVENT_STREAM, events);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL, HeaderValue::from_static("no"));
+    response
+}
+
+/// What an `EventSource` is told in the place of a refusal that passes: a watch that has ended already.
+pub(crate) fn refusal(problem: &Problem, request_id: &str) -> Option<Response> {
+    problem.passes().then(|| response(failure(problem, request_id).into()))
+}
+
+/// When a client comes back: not before it was told to.
+fn retry_ms(wait: Option<Duration>) -> u64 {
+    let least = wait.unwrap_or_default().max(MIN_RETRY);
+    let least_ms = u64::try_from(least.as_millis()).unwrap_or(u64::MAX);
+    least_ms.saturating_add(RandomState::new().hash_one(least) % (RETRY_SPREAD_MS + 1))
+}
 
 /// The bytes of a watch. It ends after the first error, which it tells.
 pub(crate) fn events(
@@ -38,14 +78,14 @@ pub(crate) fn events(
             Err(error) => Some((Err(error), None)),
         }
     });
-    let opening = Bytes::from(format!("retry: {RETRY_MS}\n\n"));
+    let opening = Bytes::from(format!("retry: {}\n\n", retry_ms(None)));
     let told = stream::iter([Ok(first)]).chain(following).scan(false, move |ended, frame| {
         let bytes = if *ended {
             None
         } else {
             Some(frame.and_then(|frame| written(&frame)).unwrap_or_else(|error| {
                 *ended = true;
-                failure(error, &request_id)
+                failure(&error.into(), &request_id)
             }))
         };
         std::future::ready(bytes)
@@ -139,10 +179,11 @@ fn end_of_change(safe: Token, event: &Event, next: Option<&Event>) -> Option<Tok
     Some(Token { position, ..safe })
 }
 
-/// The last event of a watch: why it ended.
-pub(crate) fn failure(error: ApiError, request_id: &str) -> Bytes {
-    let details = Problem::from(error).details(request_id);
-    format!("event: problem\ndata: {details}\n\n").into()
+/// The last event of a watch: why it ended, and when to come back. Without an id, for where the client was
+/// is where it goes on.
+pub(crate) fn failure(problem: &Problem, request_id: &str) -> Bytes {
+    let (retry, details) = (retry_ms(problem.retry_after()), problem.details(request_id));
+    format!("retry: {retry}\nevent: problem\ndata: {details}\n\n").into()
 }
 
 struct Out(Vec<u8>);

@@ -23,6 +23,7 @@ use crate::cors::{self, From};
 use crate::hosts::Hosts;
 use crate::problem::Problem;
 use crate::settings::{GatewayLimits, Origin};
+use crate::sse;
 
 /// The routes of a gateway on this address that can answer nothing yet, as `ready` says why.
 pub fn starting(
@@ -54,7 +55,7 @@ struct Door {
 async fn pass(State(door): State<Door>, asker: Asker, request: Request, next: Next) -> Response {
     let from = From::of(request.headers(), request.uri(), &door.cors_origins);
     let asked_before = cors::is_preflight(request.method(), request.headers());
-    let mut response = match door.hosts.check(request.headers(), request.uri()) {
+    let mut response = match door.hosts.check(&request) {
         Err(problem) => asker.told(&problem),
         // A browser that is refused here would not let its page see why.
         Ok(()) if asked_before => StatusCode::NO_CONTENT.into_response(),
@@ -67,6 +68,7 @@ async fn pass(State(door): State<Door>, asker: Asker, request: Request, next: Ne
 /// Who asked, as far as a refusal depends on it.
 struct Asker {
     format: Format,
+    event_source: bool,
     request_id: Option<RequestId>,
 }
 
@@ -74,16 +76,25 @@ impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = Infallible;
 
     async fn from_request_parts(request: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let request_id = request.extensions.get::<RequestId>().cloned();
-        Ok(Self { format: Format::wanted_by(&request.headers), request_id })
+        let Parts { method, uri, headers, .. } = &*request;
+        Ok(Self {
+            format: Format::wanted_by(headers),
+            event_source: sse::is_event_source(method, uri, headers),
+            request_id: request.extensions.get::<RequestId>().cloned(),
+        })
     }
 }
 
 impl Asker {
     fn told(&self, problem: &Problem) -> Response {
+        let request_id = self.request_id.as_ref().map(RequestId::as_str).unwrap_or_default();
+        if self.event_source
+            && let Some(told) = sse::refusal(problem, request_id)
+        {
+            return told;
+        }
         let mut response = Response::new(Body::empty());
         *response.status_mut() = problem.status();
-        let request_id = self.request_id.as_ref().map(RequestId::as_str).unwrap_or_default();
         problem.worded(response, self.format, request_id)
     }
 }

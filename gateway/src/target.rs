@@ -11,6 +11,9 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::query;
 
+/// The namespace of those who name none.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
 /// What the path names. Parts that the route does not have are empty.
 #[derive(Debug, Default)]
 pub(crate) struct Target {

@@ -1,6 +1,6 @@
 //! What goes wrong, as problem details and as text.
 
-use crate::support::{Ask, Got, TestApp};
+use crate::support::{Ask, Got, Raw, TestApp};
 
 fn assert_problem(got: &Got, status: u16, code: &str) {
     let problem = got.json();
@@ -69,6 +69,10 @@ async fn everybody_else_gets_a_short_text() {
         ("/v1/config/a", 404, "Not Found"),
         ("/nowhere", 404, "there is nothing at this path"),
         ("/v1/config?limit=0", 400, "limit: must be 1 to 10000"),
+        ("/v1/config?view=hunter2", 400, "view: must be brief or full"),
+        ("/v1/config?view=a,%20expected%20hunter2", 400, "view: must be brief or full"),
+        ("/v1/config?view=", 400, "view: must be brief or full"),
+        ("/v1/config/a/history?order=up", 400, "order: must be asc or desc"),
         (
             "/v1/config?at=x",
             400,
@@ -79,6 +83,22 @@ async fn everybody_else_gets_a_short_text() {
     ] {
         let got = app.get(path).header("accept", "*/*").got().await;
         assert_eq!(got.summary(), (status, "text/plain; charset=utf-8", text));
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_none_is_told_what_it_may_be() {
+    let app = TestApp::start().await;
+    for path in ["/v1/config", "/config/a/history", "/v1/diff?from=0"] {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        for limit in ["0", "-1", "1.0", "", "x", "10001", "99999999999999999999", "%FF"] {
+            let got = app.get(&format!("{path}{separator}limit={limit}")).got().await;
+            assert_eq!((got.status, &*got.body), (400, "limit: must be 1 to 10000"), "{limit}");
+        }
+        let twice = app.get(&format!("{path}{separator}limit=1&limit=1")).got().await;
+        assert_eq!(twice.body, "limit: must be said only once", "{path}");
+        let most = app.get(&format!("{path}{separator}limit=10000")).got().await;
+        assert_eq!(most.status, 200, "{path}");
     }
 }
 
@@ -95,4 +115,20 @@ async fn a_request_is_called_what_its_sender_calls_it() {
     assert_eq!(put.header("content-type", "text/plain").body("x").got().await.status, 200);
     let history = app.get("/v1/config/a/history").got().await.json();
     assert_eq!(history[0]["metadata"]["traceparent"], traceparent);
+}
+
+#[tokio::test]
+async fn what_is_no_request_gets_a_bare_status() {
+    let app = TestApp::start().await;
+    let head = |more: &str| format!("GET /livez HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
+    for (said, status) in [
+        ("hello\r\n\r\n".to_owned(), "400 Bad Request"),
+        (head(&"a: b\r\n".repeat(100)), "431 Request Header Fields Too Large"),
+    ] {
+        let mut connection = Raw::connect(app.address).await;
+        connection.say(said).await;
+        let answer = connection.hear_all().await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n") && !answer.contains("x-request-id"), "{answer}");
+    }
 }

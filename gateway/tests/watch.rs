@@ -204,6 +204,7 @@ async fn watches_without_a_reader_take_room_and_one_too_many_ends_where_it_can_g
     assert_eq!(events.named("change").await.id.as_deref(), Some("1-1"));
     let problem = events.named("problem").await;
     assert_eq!((problem.id, &problem.data["code"]), (None, &"LIMIT_EXCEEDED".into()));
+    assert!(problem.retry_ms.is_some_and(|wait| (1_000..=3_000).contains(&wait)));
     assert!(events.next().await.is_none(), "it was the last");
 
     drop(held);

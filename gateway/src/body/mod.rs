@@ -2,6 +2,7 @@
 //! content type.
 
 pub(crate) mod json_error;
+pub(crate) mod misplaced;
 pub(crate) mod multipart;
 pub(crate) mod object;
 mod taken;

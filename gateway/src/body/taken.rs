@@ -32,6 +32,18 @@ pub(super) async fn all(app: &App, body: Body, max_bytes: usize) -> Result<Bytes
     }
 }
 
+/// All of a body, unless it is larger than this, or empty.
+pub(super) async fn unless_larger(body: Body, max_bytes: usize) -> Result<Option<Bytes>, Problem> {
+    if body.is_end_stream() || body.size_hint().lower() > max_bytes as u64 {
+        return Ok(None);
+    }
+    match to_bytes(body, max_bytes).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if causes(&error).any(<dyn Error>::is::<LengthLimitError>) => Ok(None),
+        Err(error) => Err(broken(&error, max_bytes)),
+    }
+}
+
 /// All of a body that is large, or may be.
 async fn large(
     app: &App,
@@ -98,9 +110,12 @@ fn too_large(max_bytes: usize) -> Problem {
     Problem::http(Code::BodyTooLarge, format!("the body may have {max_bytes} bytes"))
 }
 
+fn causes(error: &axum::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
 fn broken(error: &axum::Error, max_bytes: usize) -> Problem {
-    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes
+    causes(error)
         .find_map(|cause| match cause.downcast_ref() {
             Some(Interrupted::TooSlow) => {
                 Some(Problem::http(Code::RequestTimeout, Code::RequestTimeout.title()))

@@ -9,13 +9,15 @@ use configapi_proto::ApiError;
 use http::HeaderMap;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
+use super::misplaced::{Member, Misplaced};
 use super::object::Object;
 use super::{MAX_VALUE_BODY_BYTES, Media, all, multipart, parse_json};
 use crate::app::App;
 use crate::problem::Problem;
+use crate::target::Target;
 
 /// A new value, however it was said.
 pub(crate) struct NewValue {
@@ -24,8 +26,9 @@ pub(crate) struct NewValue {
     pub content_type: String,
 }
 
-/// A new value as JSON or as a form. Other members are ignored, as they always were.
-#[derive(Debug, Deserialize, ToSchema)]
+/// A new value as JSON or as a form. Other members are ignored, as they always were, but for those that
+/// commands have elsewhere: `expected_version`, for one, is refused.
+#[derive(Debug, ToSchema)]
 #[schema(as = NewValue)]
 pub(crate) struct ValueBody {
     /// The value: text of 0 to 1,000,000 bytes without NUL.
@@ -36,15 +39,23 @@ pub(crate) struct ValueBody {
     #[serde(default)]
     #[schema(pattern = "^[ -~]*$", max_length = 255)]
     content_type: String,
+    #[schema(ignore)]
+    misplaced: Misplaced,
 }
 
-/// Takes a value from the body of a PUT.
-pub(crate) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<NewValue, Problem> {
+/// Takes a value from the body of a PUT about this config.
+pub(crate) async fn take(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    target: &Target,
+) -> Result<NewValue, Problem> {
     let media = Media::of(headers)?;
     let bytes = all(app, body, MAX_VALUE_BODY_BYTES).await?;
     match media {
         Media::Json => {
-            let Object(ValueBody { value, content_type }) = parse_json(&bytes)?;
+            let Object(ValueBody { value, content_type, misplaced }) = parse_json(&bytes)?;
+            misplaced.check(target)?;
             Ok(NewValue { value: value.into_text()?, content_type })
         }
         // Without a body nobody has said anything; an empty text has to be said to be one.
@@ -52,7 +63,7 @@ pub(crate) async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<N
         Media::None | Media::Text => {
             Ok(NewValue { value: from_utf8(bytes)?, content_type: String::new() })
         }
-        Media::Form => from_form(&bytes),
+        Media::Form => from_form(&bytes, target),
         Media::Multipart(content_type) => multipart::value(content_type, bytes).await,
     }
 }
@@ -67,8 +78,9 @@ pub(super) fn missing() -> Problem {
     ApiError::invalid("value", "is missing").into()
 }
 
-fn from_form(bytes: &[u8]) -> Result<NewValue, Problem> {
+fn from_form(bytes: &[u8], target: &Target) -> Result<NewValue, Problem> {
     let (mut value, mut content_type) = (None, None);
+    let mut misplaced = Misplaced::default();
     // A look at all of the body, and so at most one, however many pairs want to know.
     let says_replacement = LazyCell::new(|| percent_decode(bytes).decode_utf8().is_ok());
     for (name, text) in form_urlencoded::parse(bytes) {
@@ -76,18 +88,19 @@ fn from_form(bytes: &[u8]) -> Result<NewValue, Problem> {
         if text.contains(char::REPLACEMENT_CHARACTER) && !*says_replacement {
             return Err(ApiError::invalid("value", "must be valid UTF-8").into());
         }
-        match &*name {
-            "value" if value.is_some() => {
+        match Member::of(&name) {
+            Member::Value if value.is_some() => {
                 return Err(ApiError::invalid("value", "must be said only once").into());
             }
-            "value" => value = Some(text.into_owned()),
-            "content_type" if content_type.is_some() => {
+            Member::Value => value = Some(text.into_owned()),
+            Member::ContentType if content_type.is_some() => {
                 return Err(ApiError::invalid("content_type", "must be said only once").into());
             }
-            "content_type" => content_type = Some(text.into_owned()),
-            _ => {}
+            Member::ContentType => content_type = Some(text.into_owned()),
+            member => misplaced.hear(member, &text),
         }
     }
+    misplaced.check(target)?;
     match value {
         Some(value) => Ok(NewValue { value, content_type: content_type.unwrap_or_default() }),
         None if bytes.first() == Some(&b'{') => {
@@ -98,9 +111,48 @@ fn from_form(bytes: &[u8]) -> Result<NewValue, Problem> {
     }
 }
 
+impl<'de> Deserialize<'de> for ValueBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ValueBodyVisitor)
+    }
+}
+
+struct ValueBodyVisitor;
+
+impl<'de> Visitor<'de> for ValueBodyVisitor {
+    type Value = ValueBody;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ValueBody, A::Error> {
+        let (mut value, mut content_type) = (None, None);
+        let mut misplaced = Misplaced::default();
+        while let Some(member) = map.next_key()? {
+            match member {
+                Member::Value if value.is_some() => {
+                    return Err(A::Error::duplicate_field("value"));
+                }
+                Member::Value => value = Some(map.next_value()?),
+                Member::ContentType if content_type.is_some() => {
+                    return Err(A::Error::duplicate_field("content_type"));
+                }
+                Member::ContentType => content_type = Some(map.next_value()?),
+                member => misplaced.read(member, &mut map)?,
+            }
+        }
+        Ok(ValueBody {
+            value: value.unwrap_or_default(),
+            content_type: content_type.unwrap_or_default(),
+            misplaced,
+        })
+    }
+}
+
 /// What stands where a value belongs. Only its kind is remembered if it is no text.
 #[derive(Debug, Default)]
-enum Said {
+pub(super) enum Said {
     #[default]
     Nothing,
     Text(String),

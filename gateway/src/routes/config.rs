@@ -129,8 +129,9 @@ impl Parameters for SetParams {}
 /// Set a config
 ///
 /// Gives the config a value, whether or not it existed before. The body is JSON
-/// (`{"value": "…"}`), the value itself as `text/plain`, or a form with a field `value`. A config
-/// that was deleted is refused; bring it back with restore.
+/// (`{"value": "…"}`), the value itself as `text/plain`, or a form with a field `value`. Members that
+/// are said elsewhere, such as `expected_version`, are refused, and so is another `name` or
+/// `namespace`. A config that was deleted is refused; bring it back with restore.
 #[utoipa::path(
     put,
     path = "/config/{name}",
@@ -169,7 +170,7 @@ pub(crate) async fn write(
     asked: Asked,
     body: Body,
 ) -> Answer {
-    let said = body::value::take(&app, &asked.headers, body).await?;
+    let said = body::value::take(&app, &asked.headers, body, &target).await?;
     let About { actor, reason, request_id } = About::of(&asked)?;
     let command = SetRequest {
         namespace: target.namespace,
@@ -190,7 +191,8 @@ pub(crate) async fn write(
 
 /// Delete a config
 ///
-/// Its history stays, and restore brings it back.
+/// Its history stays, and restore brings it back. A body is ignored, but for a JSON object with members
+/// that are said elsewhere, such as `expected_version`, which is refused.
 #[utoipa::path(
     delete,
     path = "/config/{name}",
@@ -206,6 +208,7 @@ pub(crate) async fn write(
             ("ConfigApi-Token" = String, description = "Where in the log the delete is"),
         )),
         (status = 404, description = "There never was such a config: `CONFIG_NOT_FOUND`"),
+        (status = 408, description = "A body came too slowly: `REQUEST_TIMEOUT`"),
         (status = 410, description = "It is deleted already: `CONFIG_ALREADY_DELETED`"),
         (status = 412, description = "A precondition does not hold: `VERSION_CONFLICT`"),
         (status = 422, description = "The key belongs to another command: `REQUEST_ID_REUSED`"),
@@ -217,7 +220,9 @@ pub(crate) async fn delete(
     Params(params): Params<WriteParams>,
     format: Format,
     asked: Asked,
+    body: Body,
 ) -> Answer {
+    body::misplaced::none_in(body, &target).await?;
     let About { actor, reason, request_id } = About::of(&asked)?;
     let command = DeleteRequest {
         namespace: target.namespace,

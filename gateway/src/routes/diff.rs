@@ -108,7 +108,7 @@ pub(crate) async fn diff(
         namespace: target.one_namespace(),
         all_namespaces: target.all_namespaces,
         prefix: params.prefix,
-        page_size: page.size()?,
+        page_size: page.size(),
         ..DiffRequest::default()
     };
     let write = |answer: &DiffResponse, out: &mut Writer| {

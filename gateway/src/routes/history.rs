@@ -87,7 +87,7 @@ pub(crate) async fn history(
         namespace: target.namespace,
         name: target.name,
         order: order.into(),
-        page_size: page.size()?,
+        page_size: page.size(),
         ..HistoryRequest::default()
     };
     let write = |answer: &HistoryResponse, out: &mut Writer| {

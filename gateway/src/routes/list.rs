@@ -105,7 +105,7 @@ pub(crate) async fn list(
         all_namespaces,
         prefix: params.prefix,
         at: point(params.at.as_deref(), "at")?,
-        page_size: page.size()?,
+        page_size: page.size(),
         ..ListRequest::default()
     };
     let view = params.view;

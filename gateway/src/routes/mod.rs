@@ -23,6 +23,8 @@ use crate::edge;
 
 /// Where routes stand that do not say their namespace.
 pub(crate) const VERSIONED: &str = "/v1";
+/// Where watches are asked for.
+pub(crate) const WATCH: &str = "/v1/watch";
 /// Where the same routes stand for any namespace.
 pub(crate) const NAMESPACED: &str = "/v1/namespaces/{namespace}";
 /// Where old clients look for the original routes.

@@ -10,15 +10,13 @@ use configapi_proto::{ApiError, Reason, key};
 use configapi_runtime::http::Endless;
 use configapi_runtime::metrics::prometheus_client::metrics::gauge::Gauge;
 use futures_util::StreamExt as _;
-use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::params::{FreshnessHeaders, FreshnessParams, Moment, Name, TokenText};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag, invalid_header, only};
-use crate::json::with_type;
 use crate::moment::point;
 use crate::problem::Problem;
 use crate::query::Parameters;
@@ -29,9 +27,6 @@ use crate::target::Target;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What replacements of the browsers' own client say it in.
 const LAST_EVENT: &str = "lastEventId";
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-/// Tells nginx not to hold events back.
-const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What to watch, and from where on.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -78,6 +73,9 @@ pub(crate) struct ResumeHeader {
 /// then a `change` for each change, and `progress` at least every 10 seconds. A `problem` is the
 /// last. A `change` without an id belongs to an Apply of which more comes; a client that comes back
 /// with `Last-Event-ID` goes on exactly after it. `namespace=*` watches all namespaces.
+///
+/// A client whose `Accept` names `text/event-stream` is told of a refusal that passes (`UNAVAILABLE`,
+/// `LIMIT_EXCEEDED`) by 200, `retry` and a `problem`: after any other status browsers do not come back.
 #[utoipa::path(
     get,
     path = "/watch",
@@ -85,7 +83,8 @@ pub(crate) struct ResumeHeader {
     tag = "configs",
     params(WatchParams, FreshnessParams, FreshnessHeaders, ResumeHeader),
     responses(
-        (status = 200, description = "The events", body = String,
+        (status = 200, description = "The events; of a refusal that passes only a `problem`, if \
+            `Accept` names `text/event-stream`", body = String,
             content_type = "text/event-stream"),
         (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
         (status = 503, description = "No server can be reached, or none becomes as fresh as wished \
@@ -122,11 +121,8 @@ pub(crate) async fn watch(
     let until_the_end = events
         .take_until(app.life.soft().clone().cancelled_owned())
         .map(move |event| (event, &open).0);
-    let mut response = with_type(EVENT_STREAM, Body::from_stream(until_the_end));
+    let mut response = sse::response(Body::from_stream(until_the_end));
     response.extensions_mut().insert(Endless { last_words });
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(ACCEL, HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -135,7 +131,7 @@ pub(crate) async fn watch(
 fn no_room(request_id: &str) -> Bytes {
     let detail =
         "clients have yet to take as many bytes of answers as the gateway holds; come back";
-    sse::failure(ApiError::new(Reason::LimitExceeded, detail), request_id)
+    sse::failure(&ApiError::new(Reason::LimitExceeded, detail).into(), request_id)
 }
 
 fn selection(

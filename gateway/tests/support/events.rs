@@ -9,6 +9,8 @@ pub struct Event {
     pub id: Option<String>,
     pub name: String,
     pub data: Value,
+    /// When to come back.
+    pub retry_ms: Option<u64>,
 }
 
 /// Events as they come.
@@ -34,11 +36,13 @@ impl Events {
                     event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
                 };
                 let (id, name, data) = (field("id: "), field("event: "), field("data: "));
+                let retry = field("retry: ");
                 let rest = String::from(rest);
                 self.buffer = rest;
                 if let (Some(name), Some(data)) = (name, data) {
                     let data = serde_json::from_str(&data).expect("JSON");
-                    return Some(Event { id, name, data });
+                    let retry_ms = retry.map(|retry| retry.parse().expect("milliseconds"));
+                    return Some(Event { id, name, data, retry_ms });
                 }
                 continue;
             }

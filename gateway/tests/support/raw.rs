@@ -17,6 +17,11 @@ impl Raw {
         self.0.write_all(bytes.as_ref()).await.expect("the server listens");
     }
 
+    /// Says no more, but still listens.
+    pub async fn end(&mut self) {
+        self.0.shutdown().await.expect("the connection is open");
+    }
+
     /// Everything until the server closes.
     pub async fn hear_all(&mut self) -> String {
         let mut heard = Vec::new();

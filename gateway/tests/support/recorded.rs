@@ -1,7 +1,8 @@
 //! A query server that remembers how fresh the gateway wished its last config to be.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use configapi_proto::ApiError;
 use configapi_proto::v1::consistency::Wish;
 use configapi_proto::v1::query_service_server::QueryService;
 use configapi_proto::v1::{
@@ -17,6 +18,8 @@ pub struct Gets {
     last: Mutex<Option<Consistency>>,
     /// Whoever holds this keeps back answers that are ready.
     pub gate: tokio::sync::Mutex<()>,
+    /// What watches are refused with from now on.
+    pub no_watches: OnceLock<ApiError>,
 }
 
 /// All `Get`s of one gateway.
@@ -66,7 +69,10 @@ macro_rules! passed_on {
                 &self,
                 it: Request<WatchRequest>,
             ) -> Result<Response<Self::WatchStream>, Status> {
-                self.server.watch(it).await
+                match self.wishes.no_watches.get() {
+                    Some(refusal) => Err(refusal.clone().into()),
+                    None => self.server.watch(it).await,
+                }
             }
 
             $(async fn $method(&self, it: Request<$request>) -> Result<Response<$answer>, Status> {
