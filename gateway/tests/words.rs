@@ -66,6 +66,11 @@ async fn a_command_of_an_apply_is_told_by_its_place_in_the_body() {
         {"action": "set", "name": "a", "value": ""},
     ]});
     assert_wrong(app.post("/v1/apply?namespace=B").json(&commands), "namespace").await;
+    let silent = json!({"action": "delete", "name": "a"});
+    let two = json!({"commands": [silent, silent]});
+    let got = app.post("/v1/apply?namespace=B").json(&two).got_json().await;
+    assert_eq!(got.json()["errors"].as_array().map(Vec::len), Some(1), "{}", got.body);
+    assert_wrong(app.post("/v1/apply?namespace=B").json(&two), "namespace").await;
 }
 
 #[tokio::test]

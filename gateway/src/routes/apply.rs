@@ -33,14 +33,25 @@ pub(crate) struct ApplyBody {
     commands: Vec<Object<CommandBody>>,
 }
 
-/// A namespace that a command has from the query is wrong there, not in the command.
-fn of_the_query(error: ApiError, silent: &[bool]) -> ApiError {
-    let [wrong] = error.field_violations.as_slice() else { return error };
-    let index = wrong.field.strip_prefix("commands[").and_then(|it| it.strip_suffix("].namespace"));
-    match index.and_then(|index| index.parse().ok()).and_then(|index: usize| silent.get(index)) {
-        Some(true) => ApiError::invalid("namespace", wrong.description.clone()),
-        Some(false) | None => error,
-    }
+/// A namespace that a command has from the query is wrong there, once, and not in the commands.
+fn of_the_query(mut error: ApiError, silent: &[bool]) -> ApiError {
+    let is_of_query = |field: &str| {
+        let index = field.strip_prefix("commands[").and_then(|it| it.strip_suffix("].namespace"));
+        let index = index.and_then(|index| index.parse::<usize>().ok());
+        index.and_then(|index| silent.get(index)).is_some_and(|silent| *silent)
+    };
+    let mut is_named = false;
+    error.field_violations.retain_mut(|wrong| {
+        if !is_of_query(&wrong.field) {
+            return true;
+        }
+        if let Some(rest) = error.message.strip_prefix(&wrong.field) {
+            error.message = format!("namespace{rest}");
+        }
+        "namespace".clone_into(&mut wrong.field);
+        !std::mem::replace(&mut is_named, true)
+    });
+    error
 }
 
 /// Apply many changes as one
