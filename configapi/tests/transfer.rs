@@ -314,6 +314,7 @@ fn a_config_that_is_refused_among_others_is_named() {
     insta::assert_snapshot!(import(r#"{"ok1": "1", "ok2": "2", "bad name": "x", "b//d": "y"}"#), @"
     … and 3 more differences (--show says how many to show)
     error: bad name: name: may hold only A-Z, a-z, 0-9, _, -, . and / (INVALID_ARGUMENT)
+      hint: b//d: name: must not have an empty, `.` or `..` segment
       hint: all changes are one: none of them was made
     ");
     let long = "x".repeat(600);

@@ -19,7 +19,7 @@ const WATCHERS: u64 = 50;
 const EARLY_COMMANDS: u64 = 40;
 /// How far beyond the head a watch asks to begin.
 const FUTURE: u64 = 60;
-/// The log grows at least so far, so that every watch begins before it ends.
+/// The log grows at least so far whoever watches, so that every watch begins before it ends.
 const LEAST_EVENTS: u64 = 400;
 /// How long a test waits for what has to happen soon.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,6 +66,7 @@ async fn fifty_watchers_of_eight_writers_each_get_exactly_their_slice_over_all_c
         })
         .collect();
     write_side_by_side(&writer, 1).await;
+    grow(&writer).await;
     // Whoever begins after the end would wait for it for ever.
     let all_begun = begun.acquire_many(u32::try_from(WATCHERS).unwrap());
     let _ = tokio::time::timeout(PATIENCE, all_begun).await.expect("a watch never began").unwrap();
@@ -124,13 +125,17 @@ async fn write(writer: &Mutex<Writer>, mut chance: Chance, commands: u64) {
     }
 }
 
-/// Lets the log grow beyond every start, and writes an end that every filter can see. Answers
-/// everything that was written.
-async fn end(writer: &Mutex<Writer>) -> Vec<Recorded> {
+/// Lets the log grow beyond every start.
+async fn grow(writer: &Mutex<Writer>) {
     let mut writer = writer.lock().await;
     while writer.head.position.0 < LEAST_EVENTS {
         writer.set("default/filling", "up").await;
     }
+}
+
+/// Writes an end that every filter can see. Answers everything that was written.
+async fn end(writer: &Mutex<Writer>) -> Vec<Recorded> {
+    let mut writer = writer.lock().await;
     let all = |op: &Op| STREAMS.iter().map(|stream| (key(stream), op.clone())).collect();
     for op in [Op::Delete, Op::Restore(None), Op::Set(THE_END.to_owned())] {
         writer.commit(all(&op)).await;
