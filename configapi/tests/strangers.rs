@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Once};
 use std::thread;
 
 use http_body_util::Empty;
@@ -41,11 +41,15 @@ impl Stranger {
         })
     }
 
-    /// Says this, once all others who wait for it were asked too.
+    /// Says this, once all others who wait for it were asked too. Who asks again, as often as it takes
+    /// to find out what this is, need not wait for the others to be asked again.
     fn who_says_with_others(all: &Arc<Barrier>, words: &'static [u8]) -> Self {
         let all = Arc::clone(all);
+        let were_all_asked = Arc::new(Once::new());
         Self::who(move |mut stream| {
-            all.wait();
+            were_all_asked.call_once(|| {
+                all.wait();
+            });
             let _ = stream.write_all(words);
             let _ = stream.shutdown(Shutdown::Write);
             while stream.read(&mut [0; 1_024]).is_ok_and(|bytes| bytes > 0) {}
