@@ -30,29 +30,19 @@ struct Stranger {
 impl Stranger {
     /// Says this to everybody who says something; the connection ends then.
     fn who_says(words: &'static [u8]) -> Self {
-        Self::who(move |mut stream| {
-            let mut heard = [0; 1_024];
-            if stream.read(&mut heard).is_ok_and(|bytes| bytes > 0) {
-                let _ = stream.write_all(words);
-                let _ = stream.shutdown(Shutdown::Write);
-                // Until the other side is done: a reset could overtake the words.
-                while stream.read(&mut heard).is_ok_and(|bytes| bytes > 0) {}
-            }
-        })
+        Self::who(move |stream| answer(stream, words))
     }
 
-    /// Says this, once all others who wait for it were asked too. Who asks again, as often as it takes
-    /// to find out what this is, need not wait for the others to be asked again.
+    /// The same, once all others who wait for it were asked too. Who asks again, as often as it takes to
+    /// find out what this is, need not wait for the others to be asked again.
     fn who_says_with_others(all: &Arc<Barrier>, words: &'static [u8]) -> Self {
         let all = Arc::clone(all);
         let were_all_asked = Arc::new(Once::new());
-        Self::who(move |mut stream| {
+        Self::who(move |stream| {
             were_all_asked.call_once(|| {
                 all.wait();
             });
-            let _ = stream.write_all(words);
-            let _ = stream.shutdown(Shutdown::Write);
-            while stream.read(&mut [0; 1_024]).is_ok_and(|bytes| bytes > 0) {}
+            answer(stream, words);
         })
     }
 
@@ -116,6 +106,17 @@ impl Stranger {
 
     fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Says this to somebody who says something, and ends the connection.
+fn answer(mut stream: TcpStream, words: &[u8]) {
+    let mut heard = [0; 1_024];
+    if stream.read(&mut heard).is_ok_and(|bytes| bytes > 0) {
+        let _ = stream.write_all(words);
+        let _ = stream.shutdown(Shutdown::Write);
+        // Until the other side is done: a reset could overtake the words.
+        while stream.read(&mut heard).is_ok_and(|bytes| bytes > 0) {}
     }
 }
 
