@@ -34,8 +34,7 @@ impl CommandService {
         metrics: &Metrics,
         life: &Lifecycle,
     ) -> Self {
-        let committer_metrics = metrics.register(CommitterMetrics::register);
-        let committer = Committer::new(log, clock, limits, committer_metrics);
+        let committer = committer(log, clock, limits, metrics);
         Self::on(committer, &limits, metrics, life)
     }
 
@@ -49,8 +48,7 @@ impl CommandService {
         metrics: &Metrics,
         life: &Lifecycle,
     ) -> Self {
-        let committer_metrics = metrics.register(CommitterMetrics::register);
-        let committer = Committer::new(log, clock, limits, committer_metrics).heeding(verdict);
+        let committer = committer(log, clock, limits, metrics).heeding(verdict);
         Self::on(committer, &limits, metrics, life)
     }
 
@@ -110,6 +108,15 @@ impl CommandService {
         };
         grpc::serve(listener, server, metrics, life).await
     }
+}
+
+fn committer(
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    metrics: &Metrics,
+) -> Committer {
+    Committer::new(log, clock, limits, metrics.register(CommitterMetrics::register))
 }
 
 /// Health says what the store says, until the end has begun.

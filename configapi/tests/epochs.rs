@@ -22,22 +22,29 @@ fn copy_of(store: &str, directory: &Path) -> String {
     format!("sqlite:{}", copy.display())
 }
 
+/// What a server is told that keeps a snapshot of each event.
+fn keeps(snapshots: &Path) -> [&str; 6] {
+    let directory = snapshots.to_str().unwrap();
+    ["--snapshot-dir", directory, "--snapshot-events", "1", "--snapshot-interval", "100ms"]
+}
+
+/// Writes an event that no copy has, and waits until a snapshot has it; answers its token.
+fn write_what_is_lost(store: &str, snapshots: &Path) -> String {
+    let serving = Serving::start_with(store, &keeps(snapshots));
+    let lost = serving.configapi(["set", "late", "lost", "-o", "raw"]).ends().succeeded();
+    let inspect = ["snapshot", "inspect", snapshots.to_str().unwrap(), "-o", "raw"];
+    while !configapi(inspect).ends().stdout.contains("\t8\t") {}
+    lost.stdout.trim().to_owned()
+}
+
 #[test]
 fn after_a_restore_by_hand_tokens_of_the_lost_tail_are_refused_and_the_others_hold() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());
     let copy = copy_of(&store, directory.path());
     let snapshots = directory.path().join("snapshots");
-    let keeps = ["--snapshot-dir", snapshots.to_str().unwrap(), "--snapshot-events", "1"];
-    let keeps = [&keeps[..], &["--snapshot-interval", "100ms"]].concat();
-    let lost = {
-        let serving = Serving::start_with(&store, &keeps);
-        let lost = serving.configapi(["set", "late", "lost", "-o", "raw"]).ends().succeeded();
-        let inspect = ["snapshot", "inspect", snapshots.to_str().unwrap(), "-o", "raw"];
-        // The reader is to keep more than the copy knows.
-        while !configapi(inspect).ends().stdout.contains("\t8\t") {}
-        lost.stdout.trim().to_owned()
-    };
+    let keeps = keeps(&snapshots);
+    let lost = write_what_is_lost(&store, &snapshots);
     assert_eq!(lost, "1-8");
 
     let begun = on_store("begin-epoch", &copy, &["--yes"]).succeeded().json();
@@ -70,14 +77,8 @@ fn what_a_snapshot_proves_to_be_lost_is_not_written_over() {
     let store = written(directory.path());
     let copy = copy_of(&store, directory.path());
     let snapshots = directory.path().join("snapshots");
-    let keeps = ["--snapshot-dir", snapshots.to_str().unwrap(), "--snapshot-events", "1"];
-    let keeps = [&keeps[..], &["--snapshot-interval", "100ms"]].concat();
-    {
-        let serving = Serving::start_with(&store, &keeps);
-        serving.configapi(["set", "late", "lost"]).ends().succeeded();
-        let inspect = ["snapshot", "inspect", snapshots.to_str().unwrap(), "-o", "raw"];
-        while !configapi(inspect).ends().stdout.contains("\t8\t") {}
-    }
+    let keeps = keeps(&snapshots);
+    write_what_is_lost(&store, &snapshots);
     let serving = Serving::start_on(&copy, &keeps, &[]);
     serving.log_with("no new epoch says so");
     let ended = serving.configapi(["set", "late", "new"]).ends().failed_with(3);

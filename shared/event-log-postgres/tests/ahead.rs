@@ -58,15 +58,28 @@ impl Followed {
 
     /// Goes on until something is at hand: a poll may be faster now and then.
     async fn until_at_hand(&mut self) -> Page {
+        self.until_at_hand_within(PageLimit::TAIL).await
+    }
+
+    async fn until_at_hand_within(&mut self, limit: PageLimit) -> Page {
         let begun = Instant::now();
         loop {
             assert!(begun.elapsed() < PROMPT, "nothing is ever at hand");
             self.told_of(3, 0).await;
-            if let Some(page) = self.at_hand() {
+            let StoredEvent { position, hash, .. } = self.anchor;
+            if let Some(page) = self.reader.at_hand(position, hash, limit) {
                 return page;
             }
             self.read_on().await;
         }
+    }
+
+    /// Goes on until what is told is known to be read ahead, takes all there is, and is told of one
+    /// more.
+    async fn told_of_one_more(&mut self) {
+        self.until_at_hand().await;
+        self.read_on().await;
+        self.told_of(1, 0).await;
     }
 }
 
@@ -84,9 +97,7 @@ async fn what_was_told_is_at_hand_once_and_is_what_is_in_the_log() {
 async fn who_stands_elsewhere_is_given_nothing() {
     let mut followed = Followed::new().await;
     for _ in 0..ROUNDS {
-        followed.until_at_hand().await;
-        followed.read_on().await;
-        followed.told_of(1, 0).await;
+        followed.told_of_one_more().await;
         let StoredEvent { position, .. } = followed.anchor;
         assert_eq!(followed.reader.at_hand(position, Hash::ZERO, PageLimit::TAIL), None);
         followed.read_on().await;
@@ -99,16 +110,7 @@ async fn a_page_is_no_larger_than_was_asked_for() {
     followed.until_at_hand().await;
     followed.read_on().await;
     let one_event = PageLimit::new(0, 1);
-    let begun = Instant::now();
-    let page = loop {
-        assert!(begun.elapsed() < PROMPT, "nothing is ever at hand");
-        followed.told_of(3, 0).await;
-        let StoredEvent { position, hash, .. } = followed.anchor;
-        if let Some(page) = followed.reader.at_hand(position, hash, one_event) {
-            break page;
-        }
-        followed.read_on().await;
-    };
+    let page = followed.until_at_hand_within(one_event).await;
     let read = followed.reader.read(followed.anchor.position, one_event).await;
     assert_eq!(page, read.expect("a page"));
     assert_eq!((page.events.len(), page.is_cut), (2, true));
@@ -144,9 +146,7 @@ async fn nothing_is_read_ahead_for_who_has_not_asked() {
 async fn what_was_read_before_an_epoch_began_is_not_told() {
     let mut followed = Followed::new().await;
     for _ in 0..ROUNDS {
-        followed.until_at_hand().await;
-        followed.read_on().await;
-        followed.told_of(1, 0).await;
+        followed.told_of_one_more().await;
         let head = followed.reader.head().await.expect("the head");
         followed.reader.begin_epoch(&head).await.expect("an epoch");
         assert_eq!(followed.at_hand(), None);
@@ -161,9 +161,7 @@ async fn what_was_read_over_a_connection_that_is_gone_is_forgotten() {
     let mut followed = Followed::new().await;
     let mut owner = followed.database.connect().await;
     for _ in 0..3 {
-        followed.until_at_hand().await;
-        followed.read_on().await;
-        followed.told_of(1, 0).await;
+        followed.told_of_one_more().await;
         execute(&mut owner, CUT).await;
         followed.writer = open(&followed.database.url).await;
         let waits = followed.reader.grown(followed.anchor.position.next(), FOREVER);
