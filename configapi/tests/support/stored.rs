@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::{Serving, configapi};
 
@@ -62,6 +62,8 @@ pub fn tamper(store: &str, sql: &'static str) {
         }
         let changed = sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
         assert_eq!(changed.rows_affected(), 1);
+        // One that is dropped is closed later, and with it go the files beside the database.
+        connection.close().await.unwrap();
     });
 }
 
