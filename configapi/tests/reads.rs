@@ -125,6 +125,27 @@ fn a_time_without_an_offset_is_refused_and_not_taken_for_its_day() {
 }
 
 #[test]
+fn the_end_of_time_is_a_time() {
+    let servers = Servers::start();
+    servers.set("a", "1");
+    for time in [
+        "9999-12-30T22:00:00Z",
+        "9999-12-30T22:00:00.000001Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59.999999999Z",
+        "9999-12-31T23:59:59-11:00",
+        "9999-12-31T23:59:59+02:00",
+        "9999-12-31",
+    ] {
+        let ended = servers.configapi(["get", "a", "--at", time]).ends().succeeded();
+        assert_eq!(ended.stdout, "1", "{time}");
+    }
+    for time in ["9999-12-32T00:00:00Z", "9999-12-31T23:59:59", "10000-01-01T00:00:00Z"] {
+        configapi(["get", "a", "--at", time]).ends().failed_with(2);
+    }
+}
+
+#[test]
 fn what_is_no_moment_is_refused_with_what_one_is() {
     for text in ["01", "00", "2024-01-15T10:30:00+25:00", "2024-01-15T10:30:00-24:00", "soon"] {
         let ended = configapi(["get", "a", "--at", text]).ends().failed_with(2);

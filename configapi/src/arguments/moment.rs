@@ -52,6 +52,9 @@ impl FromStr for Moment {
             let time = Self::Time(time.as_microsecond());
             return has_offset_within_a_day(text).then_some(time).ok_or(NotAMoment::Unknown);
         }
+        if is_end_of_time(text) {
+            return Ok(Self::Time(jiff::Timestamp::MAX.as_microsecond()));
+        }
         if let Some(midnight) = midnight_of(text) {
             return Ok(Self::Time(midnight));
         }
@@ -71,6 +74,16 @@ fn has_offset_within_a_day(time: &str) -> bool {
     offset.is_none_or(|offset| offset.seconds().abs() < SECONDS_PER_DAY)
 }
 
+/// Whether it is a time of the last hours of the year 9999, which many write for the end of time. It is
+/// read as the last one that can be reckoned with: the one is as far in the future as the other.
+fn is_end_of_time(text: &str) -> bool {
+    jiff::fmt::temporal::Pieces::parse(text).is_ok_and(|pieces| {
+        let last = jiff::Timestamp::MAX.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let is_whole = pieces.time().is_some() && pieces.offset().is_some();
+        pieces.date() >= last && is_whole && has_offset_within_a_day(text)
+    })
+}
+
 /// When a day begins in UTC, in microseconds since 1970. The form is looked at first: a whole time
 /// would be read as its day too, and the hours be lost.
 fn midnight_of(text: &str) -> Option<i64> {
@@ -80,8 +93,9 @@ fn midnight_of(text: &str) -> Option<i64> {
             _ => byte.is_ascii_digit(),
         });
     let day: jiff::civil::Date = is_day.then(|| text.parse().ok())??;
-    let midnight = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    Some(midnight.timestamp().as_microsecond())
+    let midnight = day.to_zoned(jiff::tz::TimeZone::UTC);
+    let midnight = midnight.map_or(jiff::Timestamp::MAX, |midnight| midnight.timestamp());
+    Some(midnight.as_microsecond())
 }
 
 impl From<Moment> for PointInTime {
