@@ -59,3 +59,25 @@ fn a_store_that_can_be_no_file_ends_the_server_and_the_operator_with_1() {
     let ended = on_store("verify", &store, &[]).failed_with(1);
     assert!(ended.stderr.contains("is a directory"), "{ended:#?}");
 }
+
+/// However early: also where the file is there already and the log in it is not.
+#[test]
+fn a_store_whose_maker_was_killed_is_made_by_who_comes_next() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log.db");
+        let mut maker = configapi(["migrate", "--store", &store(&log)]).starts();
+        while !fs::metadata(&log).is_ok_and(|file| file.len() > 0) {
+            std::hint::spin_loop();
+        }
+        maker.child.kill().unwrap();
+        maker.child.wait().unwrap();
+        on_store("migrate", &store(&log), &[]).succeeded();
+        let here = fs::read_dir(directory.path()).unwrap();
+        let here = here.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let of_sqlite = ["log.db-wal", "log.db-shm"];
+        let here: Vec<_> = here.filter(|name| !of_sqlite.contains(&&**name)).collect();
+        assert_eq!(here, ["log.db"], "something was left behind");
+        on_store("verify", &store(&log), &[]).succeeded();
+    }
+}

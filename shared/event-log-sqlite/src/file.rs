@@ -108,19 +108,61 @@ impl OpenFile {
 /// Whether there is more than nothing in the file at this path, and nothing in a write-ahead log beside
 /// it. Nothing is opened: SQLite forgets its locks on a file that is closed under it.
 pub(crate) fn stands_alone(path: &Path) -> bool {
-    let holds_bytes = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
     holds_bytes(path)
         && !beside(path).is_ok_and(|[write_ahead_log, _]| holds_bytes(&write_ahead_log))
 }
 
+fn holds_bytes(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
+}
+
 /// The write-ahead log and its index. They are beside the file itself, not beside a link to it.
 pub(crate) fn beside(path: &Path) -> io::Result<[PathBuf; 2]> {
-    let path = std::fs::canonicalize(path)?.into_os_string();
-    Ok(["-wal", "-shm"].map(|end| {
-        let mut path = path.clone();
-        path.push(end);
-        path.into()
-    }))
+    let path = std::fs::canonicalize(path)?;
+    Ok(["-wal", "-shm"].map(|end| with_end(&path, end)))
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
+}
+
+/// A file beside one that is about to be made, until a log has begun in it. A database that SQLite has
+/// just made is empty, and so is one whose write-ahead log was left behind: this tells which it is, if
+/// whoever makes it is killed in between.
+#[derive(Debug)]
+pub(crate) struct Mark(PathBuf);
+
+impl Mark {
+    pub(crate) fn beside(path: &Path) -> Self {
+        Self(with_end(path, "-begun"))
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.0.try_exists(), Ok(true))
+    }
+
+    /// Says that there is nothing at the path, if so, and that whoever comes may begin there.
+    pub(crate) fn set_if_empty(&self, path: &Path) -> Result<(), LogError> {
+        if holds_bytes(path) {
+            return Ok(());
+        }
+        let made = std::fs::File::create(&self.0);
+        made.map(drop).map_err(|error| self.cannot("make", &error))
+    }
+
+    /// For when a log has begun. Several may have been about to begin it.
+    pub(crate) fn remove(&self) -> Result<(), LogError> {
+        match std::fs::remove_file(&self.0) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.cannot("remove", &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn cannot(&self, what: &str, error: &io::Error) -> LogError {
+        LogError::Unavailable(format!("cannot {what} the file {}: {error}", self.0.display()))
+    }
 }
 
 impl Named {

@@ -60,13 +60,15 @@ impl SqliteLog {
         let place = Place::new(path);
         place.make_directory().await?;
         place.may_be_written()?;
-        let stands_alone = place.stands_alone();
+        let mark = place.mark()?;
+        let stands_alone = !mark.is_there() && place.stands_alone();
         let writer = place.writer().await?;
         if stands_alone && let Err(error) = schema::must_hold_a_log(&writer, &place).await {
             writer.close().await;
             return Err(error);
         }
         let is_new = schema::prepare(&writer, &place, beginning).await?;
+        mark.remove()?;
         let readers = place.readers().await?;
         Ok((Self::of(&place, Some(writer), readers, None)?, is_new))
     }

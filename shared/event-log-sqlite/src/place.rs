@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use crate::fault::{is_busy, log_error};
-use crate::file::{self, OpenFile, Still};
+use crate::file::{self, Mark, OpenFile, Still};
 use crate::rights;
 
 /// How long a connection waits for a lock that another process holds.
@@ -58,7 +58,14 @@ impl Place {
         rights::to_write(&self.path)
     }
 
-    /// Whether what the file holds must be a log: nobody who begins one leaves it so.
+    /// Says that a log is about to begin here, if there is nothing yet.
+    pub(crate) fn mark(&self) -> Result<Mark, LogError> {
+        let mark = Mark::beside(&self.path);
+        mark.set_if_empty(&self.path)?;
+        Ok(mark)
+    }
+
+    /// Whether what the file holds must be a log: nobody who begins one leaves it so without a mark.
     pub(crate) fn stands_alone(&self) -> bool {
         file::stands_alone(&self.path)
     }
