@@ -11,6 +11,7 @@ use bytes::Bytes;
 use configapi_proto::v1::watch_response::Frame;
 use configapi_proto::v1::{Event, WatchResponse};
 use configapi_proto::{ApiError, Reason, Token};
+use configapi_runtime::http::StandsFor;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -53,7 +54,11 @@ pub(crate) fn response(events: Body) -> Response {
 
 /// What an `EventSource` is told in the place of a refusal that passes: a watch that has ended already.
 pub(crate) fn refusal(problem: &Problem, request_id: &str) -> Option<Response> {
-    problem.passes().then(|| response(failure(problem, request_id).into()))
+    problem.passes().then(|| {
+        let mut told = response(failure(problem, request_id).into());
+        told.extensions_mut().insert(StandsFor(problem.status()));
+        told
+    })
 }
 
 /// When a client comes back: not before it was told to.

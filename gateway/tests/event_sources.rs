@@ -43,6 +43,10 @@ async fn who_finds_the_gateway_full_of_watches_is_told_to_come_back() {
     let problem = refused(app.get("/v1/watch?prefix=x/"), "LIMIT_EXCEEDED").await;
     assert_eq!(problem.data["status"], 429);
     assert!(SOON_MS.contains(&problem.retry_ms.expect("a time")), "{problem:?}");
+    // Whoever looks after the gateway sees what it stands for.
+    let counted = r#"http_server_requests_total{method="GET",route="/v1/watch",status="429"} 1"#;
+    let metrics = app.get("/metrics").got().await;
+    assert!(metrics.body.contains(counted), "{}", metrics.body);
     for accept in ["*/*", "text/*", "application/json", "text/event-stream;q=0"] {
         let got = app.get("/v1/watch").header("accept", accept).got().await;
         assert_eq!((got.status, got.header("retry-after")), (429, "1"), "{accept}");

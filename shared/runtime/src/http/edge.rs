@@ -142,6 +142,11 @@ struct Watch {
     too_slow: Option<Arc<AtomicBool>>,
 }
 
+/// The status that an answer stands for, where its client would make nothing of that one: what is
+/// counted and logged.
+#[derive(Debug, Clone, Copy)]
+pub struct StandsFor(pub StatusCode);
+
 impl Watch {
     /// The answer as the client gets it; none was made if the handler panicked.
     fn end(self, answered: Option<Response>) -> Response {
@@ -156,7 +161,9 @@ impl Watch {
         };
         response.headers_mut().insert(REQUEST_ID, self.request_id.as_header().clone());
 
-        let (status, took) = (response.status(), self.started.elapsed());
+        let stands_for = response.extensions().get::<StandsFor>();
+        let status = stands_for.map_or(response.status(), |StandsFor(status)| *status);
+        let took = self.started.elapsed();
         if let Some(mut span) = self.span {
             span.set("http.response.status_code", i64::from(status.as_u16()));
             span.end(status.is_server_error());

@@ -18,6 +18,7 @@ use tower::{Layer, Service, layer::util::Stack};
 
 pub use self::{
     caught::Caught,
+    edge::StandsFor,
     paced::Interrupted,
     room::{Endless, InPieces, Room},
 };
