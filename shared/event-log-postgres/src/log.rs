@@ -38,7 +38,8 @@ const IDENTITY: &str = "
            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
            pg_is_in_recovery(),
            (SELECT convert_from(payload, 'UTF8')::json ->> 'log_id'
-            FROM configapi.events WHERE position = 0)
+            FROM configapi.events WHERE position = 0),
+           (SELECT min(position) FROM configapi.events)
     FROM configapi.epochs ORDER BY epoch";
 
 /// A log in a PostgreSQL database.
@@ -124,6 +125,18 @@ fn no_log() -> LogError {
     LogError::Unusable("the log has no genesis or no epoch".to_owned())
 }
 
+/// Whoever may insert may insert a row at a negative position. No page has it, so no chain shows it,
+/// yet it takes a version of a stream from the events that are to come.
+fn nothing_before_genesis(first: Option<i64>) -> Result<(), LogError> {
+    match first {
+        Some(first) if first < 0 => Err(LogError::Corrupt {
+            position: Position::GENESIS,
+            problem: format!("a row lies before it, at {first}"),
+        }),
+        _ => Ok(()),
+    }
+}
+
 #[async_trait]
 impl EventLog for PostgresLog {
     async fn identity(&self) -> Result<Identity, LogError> {
@@ -134,6 +147,7 @@ impl EventLog for PostgresLog {
             epochs.push(EpochStart { epoch: Epoch(count(row, 0)?), first_position });
         }
         let newest = rows.last().ok_or_else(no_log)?;
+        nothing_before_genesis(get(newest, 5)?)?;
         let log_id: Option<&str> = get(newest, 4)?;
         let log_id = log_id.and_then(|text| uuid::Uuid::parse_str(text).ok()).ok_or_else(no_log)?;
         let lineage = Lineage::from_rows(epochs);

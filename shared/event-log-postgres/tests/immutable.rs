@@ -50,6 +50,25 @@ async fn people_can_read_the_log_with_plain_sql() {
     assert_eq!(texts, ["default", "event/1", "1", "value of event/1", "true"]);
 }
 
+/// No page holds it, so the chain says nothing of it.
+#[tokio::test]
+async fn a_row_before_the_first_is_found() {
+    let database = Database::create().await;
+    let log = open(&database.url).await;
+    append(&*log, 3).await;
+    let mut intruder = database.connect().await;
+    execute(
+        &mut intruder,
+        "INSERT INTO configapi.events (position, version, recorded_at, part_index, part_size, \
+         schema_version, stream, event_type, payload, metadata, hash) \
+         SELECT -7, 1000, recorded_at, part_index, part_size, schema_version, stream, event_type, \
+         payload, metadata, hash FROM configapi.events WHERE position = 2",
+    )
+    .await;
+    let error = log.identity().await.expect_err("a row before the first").to_string();
+    assert_eq!(error, "the log is corrupt at position 0: a row lies before it, at -7");
+}
+
 /// One of many ways to tamper with a row, as statements.
 fn tampering(kind: u64, row: u64, dice: u64) -> String {
     let set = |change: &str| format!("UPDATE configapi.events SET {change} WHERE position = {row}");
