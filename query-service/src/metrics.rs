@@ -46,13 +46,14 @@ struct KindLabel {
 }
 
 /// All kinds of trouble that a tailer has.
-const TROUBLE_KINDS: [&str; 13] = [
+const TROUBLE_KINDS: [&str; 14] = [
     "anchor_gone",
     "another_log",
     "broken_chain",
     "corrupt",
     "gap",
     "malformed",
+    "older_epoch",
     "standby_behind",
     "time_runs_backwards",
     "unavailable",

@@ -351,3 +351,34 @@ async fn a_standby_that_is_behind_what_was_read_is_waited_for() {
     let status = server.get("default/a", Some(linearizable())).await.unwrap_err();
     assert_eq!(reason_of(&status), Reason::Unavailable);
 }
+
+/// One that was left behind by a failover still answers, and holds what was lost.
+#[tokio::test]
+async fn a_server_in_an_older_epoch_is_neither_believed_nor_called_broken() {
+    let (old, faulty, mut writer, server) = running().await;
+    let promoted = memory_log(1);
+    let mut survivor = Writer::new(promoted.clone()).await;
+    survivor.set("default/a", "1").await;
+    survivor.set("default/a", "2").await;
+    survivor.head.epoch = promoted.begin_epoch(&survivor.head).await.unwrap();
+    let kept = survivor.set("default/a", "new").await;
+    faulty.replace(promoted.clone());
+    assert_eq!(server.value("default/a", &kept).await, "new");
+
+    for value in ["lost", "lost too"] {
+        writer.set("default/a", value).await;
+        faulty.replace(old.clone());
+        let asked = faulty.identities.load(Ordering::SeqCst);
+        eventually("it was asked again and again", async || {
+            faulty.identities.load(Ordering::SeqCst) > asked + 2
+        })
+        .await;
+        let answer = server.get("default/a", None).await.unwrap();
+        assert_eq!(answer.config.unwrap().value, "new");
+        assert!(answer.state.unwrap().token.starts_with("2-"));
+        faulty.replace(promoted.clone());
+        let token = survivor.set("default/a", "new").await;
+        assert_eq!(server.value("default/a", &token).await, "new");
+    }
+    assert_eq!(server.service.readiness()(), Ok(()));
+}

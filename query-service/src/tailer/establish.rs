@@ -27,12 +27,14 @@ impl Tailer {
         let identity = ask(patience, self.log.identity()).await?;
         let head = ask(patience, self.log.head()).await?;
         let facts = Arc::new(LogFacts::from(identity));
-        if head.epoch != facts.lineage.current() {
-            return Err(Trouble::EpochChanged);
-        }
         if let Some(trouble) = self.another_log(&facts) {
             return Err(trouble);
         }
+        Trouble::unless_older(facts.lineage.current().min(head.epoch), self.newest_epoch)?;
+        if head.epoch != facts.lineage.current() {
+            return Err(Trouble::EpochChanged);
+        }
+        self.newest_epoch = head.epoch;
         if let Some(position) = facts.lineage.lost_by(head.position) {
             let why = format!("{}; {WAYS_OUT}", lost(position));
             return Err(Trouble::Broken { kind: "anchor_gone", why });
@@ -171,7 +173,11 @@ impl Tailer {
         if let Some(Trouble::Broken { kind, why }) = self.another_log(&facts) {
             return self.is_broken(kind, &why);
         }
+        if facts.lineage.current() < self.newest_epoch {
+            return self.is_older(facts.lineage.current(), self.newest_epoch);
+        }
         if facts.lineage.current() > known.log.lineage.current() {
+            self.newest_epoch = facts.lineage.current();
             self.metrics.trouble("anchor_gone");
             tracing::error!(position = position.0, "the log lost its tail; reading it anew");
             return self.forget(&Arc::new(facts), why);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::{EventLog, PageLimit, Tail};
+use configapi_event_log::{Epoch, EventLog, PageLimit, Tail};
 use configapi_runtime::memory;
 use tokio::time::Instant;
 
@@ -43,6 +43,8 @@ pub(crate) struct Tailer {
     texts: Texts,
     /// What the store said last about whose log it is; none if it has to be asked again.
     facts: Option<Arc<LogFacts>>,
+    /// The newest epoch that the log was found in.
+    newest_epoch: Epoch,
     /// Where the log ended when it was asked: nothing is served before that is reached.
     target: Position,
     generation: u64,
@@ -83,6 +85,7 @@ impl Tailer {
             projector: None,
             texts: Texts::default(),
             facts: None,
+            newest_epoch: Epoch::FIRST,
             target: Position::GENESIS,
             generation: 0,
             is_serving: false,
@@ -169,7 +172,7 @@ impl Tailer {
             whole_until = page.reach.until(asked_at);
             page
         };
-        let (batch, _) = understand(tail, page, &mut self.texts)?;
+        let (batch, _) = understand(tail, page, facts.lineage.current(), &mut self.texts)?;
         let whole_until = whole_until.filter(|_| !batch.is_cut);
         if batch.is_cut {
             self.catch_up(&facts, batch).await?;
@@ -200,7 +203,8 @@ impl Tailer {
     async fn take_pages(&mut self, facts: &Arc<LogFacts>) -> Result<(), Trouble> {
         let Some(anchor) = self.anchor() else { return Ok(()) };
         let log = Arc::clone(&self.log);
-        let mut pages = Pages::start(log, anchor, self.limits.question_max);
+        let mut pages =
+            Pages::start(log, anchor, facts.lineage.current(), self.limits.question_max);
         self.board.asks();
         while let Some(batch) = pages.next().await {
             self.take(facts, batch?).await?;

@@ -37,13 +37,16 @@ pub(super) async fn ask<T>(
     }
 }
 
-/// Checks a page against the place it was read from, and understands every row.
+/// Checks a page against the place it was read from, and understands every row. Of an older epoch
+/// than the known one nothing is looked at.
 pub(super) fn understand(
     mut tail: Tail,
     page: Page,
+    known: Epoch,
     texts: &mut Texts,
 ) -> Result<(Batch, Tail), Trouble> {
     let (epoch, is_cut) = (page.epoch, page.is_cut);
+    Trouble::unless_older(epoch, known)?;
     let is_empty = page.events.is_empty();
     let rows = tail.advance(page).map_err(|error| Trouble::of_tail(&error, epoch, is_empty))?;
     let mut events = Vec::with_capacity(rows.len());
@@ -62,14 +65,14 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    pub fn start(log: Arc<dyn EventLog>, anchor: Anchor, patience: Duration) -> Self {
+    pub fn start(log: Arc<dyn EventLog>, anchor: Anchor, known: Epoch, patience: Duration) -> Self {
         let (page_sender, pages) = mpsc::channel(PAGES_AHEAD);
         let (batch_sender, batches) = mpsc::channel(PAGES_AHEAD);
         let tail = Tail::after(anchor.position, anchor.hash);
         let mut stages = JoinSet::new();
         stages.spawn(fetch(log, anchor.position, patience, page_sender));
         // On a thread of its own: it hardly ever waits, and whom it wakes must not wait for it.
-        stages.spawn_blocking(move || digest(tail, pages, &batch_sender));
+        stages.spawn_blocking(move || digest(tail, known, pages, &batch_sender));
         Self { batches, _stages: stages }
     }
 
@@ -102,18 +105,20 @@ async fn fetch(
 /// Ends when nobody fetches pages or nobody takes batches any more.
 fn digest(
     mut tail: Tail,
+    known: Epoch,
     mut pages: mpsc::Receiver<Result<Page, Trouble>>,
     batches: &mpsc::Sender<Result<Batch, Trouble>>,
 ) {
     let mut texts = Texts::default();
     while let Some(page) = pages.blocking_recv() {
-        let understood = match page.and_then(|page| understand(tail.clone(), page, &mut texts)) {
-            Ok((batch, after)) => {
-                tail = after;
-                Ok(batch)
-            }
-            Err(trouble) => Err(trouble),
-        };
+        let understood =
+            match page.and_then(|page| understand(tail.clone(), page, known, &mut texts)) {
+                Ok((batch, after)) => {
+                    tail = after;
+                    Ok(batch)
+                }
+                Err(trouble) => Err(trouble),
+            };
         let is_last = understood.is_err();
         if batches.blocking_send(understood).is_err() || is_last {
             return;

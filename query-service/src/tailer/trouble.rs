@@ -13,6 +13,8 @@ use crate::view::Condition;
 pub(super) enum Trouble {
     /// The store does not answer, or not usefully. What was read stays true.
     Silent { kind: &'static str, why: String },
+    /// The store is in an older epoch than was read already: one answers that was left behind.
+    OlderEpoch { found: Epoch, known: Epoch },
     /// The epoch is another one by now.
     EpochChanged,
     /// The log no longer holds what was applied last.
@@ -24,6 +26,11 @@ pub(super) enum Trouble {
 impl Trouble {
     fn broken(kind: &'static str, error: &dyn std::fmt::Display) -> Self {
         Self::Broken { kind, why: error.to_string() }
+    }
+
+    /// Refuses what a store says in an older epoch than is known. What it holds may be lost.
+    pub fn unless_older(found: Epoch, known: Epoch) -> Result<(), Self> {
+        if found < known { Err(Self::OlderEpoch { found, known }) } else { Ok(()) }
     }
 
     pub fn of_tail(error: &TailError, epoch: Epoch, is_beyond_end: bool) -> Self {
@@ -76,6 +83,7 @@ impl Tailer {
     pub(super) async fn report(&mut self, trouble: &Trouble) {
         match trouble {
             Trouble::Silent { kind, why } => self.is_silent(kind, why),
+            Trouble::OlderEpoch { found, known } => self.is_older(*found, *known),
             Trouble::EpochChanged => {
                 tracing::info!("the log is in another epoch; asking whose log it is");
             }
@@ -84,6 +92,15 @@ impl Tailer {
             }
             Trouble::Broken { kind, why } => self.is_broken(kind, why),
         }
+    }
+
+    /// One answers that was left behind when the log entered its newest epoch.
+    pub(super) fn is_older(&mut self, found: Epoch, known: Epoch) {
+        // Whose log it is has to be asked again: it may be another one altogether.
+        self.facts = None;
+        let why =
+            format!("the store is in epoch {found}, and this server has read it in epoch {known}");
+        self.is_silent("older_epoch", &why);
     }
 
     /// What is being served goes on being served; what is not, still is not.

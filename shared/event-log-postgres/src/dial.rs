@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use configapi_event_log::Epoch;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Row, raw_sql};
 
@@ -88,15 +89,20 @@ impl Dialer {
             self.is_schema_checked.store(true, Ordering::Release);
         }
         let standing = self.standing(connection).await?;
-        if self.hints.is_behind(standing.epoch) {
-            return Err(Trouble::NotNow(format!(
-                "this server is in epoch {}, but the log has been seen in a later one; if that \
-                 is meant to be, begin a new epoch and start this process again",
-                standing.epoch
-            )));
-        }
         self.hints.enter(standing.epoch);
         Ok(standing)
+    }
+
+    /// Refuses an answer of this epoch if a later one was seen: a server that was left behind when
+    /// another took over may live on, and so may the connections to it.
+    pub(crate) fn ensure_current(&self, epoch: Epoch) -> Result<(), Trouble> {
+        if self.hints.is_behind(epoch) {
+            return Err(Trouble::Behind(format!(
+                "this server is in epoch {epoch}, but the log has been seen in a later one; if that \
+                 is meant to be, begin a new epoch and start this process again"
+            )));
+        }
+        Ok(())
     }
 
     /// Where the server at the other end stands; whoever may write begins an epoch if need be.
@@ -104,10 +110,12 @@ impl Dialer {
         &self,
         connection: &mut PgConnection,
     ) -> Result<Standing, Trouble> {
-        match self.target.access {
-            Access::ReadWrite => enter_timeline(connection).await,
-            Access::ReadOnly => compare_timeline(connection).await,
-        }
+        let standing = match self.target.access {
+            Access::ReadWrite => enter_timeline(connection).await?,
+            Access::ReadOnly => compare_timeline(connection).await?,
+        };
+        self.ensure_current(standing.epoch)?;
+        Ok(standing)
     }
 
     /// Where the server is, as errors may name it.

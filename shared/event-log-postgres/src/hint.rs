@@ -37,28 +37,29 @@ impl Hints {
         Self { end: watch::Sender::default(), epoch: AtomicU64::new(0) }
     }
 
-    /// Takes notice of a position that is in the log, and wakes those who wait for it.
-    pub(crate) fn saw(&self, position: Position) {
+    /// Takes notice of a position that is in the log in this epoch, and wakes those who wait for it.
+    /// A server that was left behind in an older one may still answer, and tells nothing.
+    pub(crate) fn saw_in(&self, epoch: Epoch, position: Position) {
+        self.enter(epoch);
         self.end.send_if_modified(|end| {
-            let is_news = position > end.seen;
-            end.seen = position.max(end.seen);
+            // Asked under the lock: a new epoch begins by taking it.
+            let is_news = position > end.seen && !self.is_behind(epoch);
+            if is_news {
+                end.seen = position;
+            }
             is_news
         });
     }
 
-    /// As [`Hints::saw`], in this epoch: a server that lost it may still answer.
-    pub(crate) fn saw_in(&self, epoch: Epoch, position: Position) {
+    /// As [`Hints::saw_in`], after a look at the log's end. Answers whether it has grown and nobody
+    /// said so before.
+    pub(crate) fn looked(&self, epoch: Epoch, position: Position) -> bool {
         self.enter(epoch);
-        if !self.is_behind(epoch) {
-            self.saw(position);
-        }
-    }
-
-    /// As [`Hints::saw`], after a look at the log's end. Answers whether it has grown and nobody said
-    /// so before.
-    pub(crate) fn looked(&self, position: Position) -> bool {
         let mut was_untold = false;
         self.end.send_if_modified(|end| {
+            if self.is_behind(epoch) {
+                return false;
+            }
             was_untold = position > end.seen.max(end.said);
             let is_news = position > end.seen;
             end.seen = position.max(end.seen);

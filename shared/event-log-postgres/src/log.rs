@@ -93,13 +93,23 @@ impl PostgresLog {
         }
     }
 
-    /// Asks something of which it matters whether the one who answers may lag behind.
-    async fn ask(&self, sql: &'static str) -> Result<(Vec<PgRow>, bool), LogError> {
+    /// Asks something of which it matters whether the one who answers may lag behind, or was left
+    /// behind. The last row tells its epoch in this column.
+    async fn ask(
+        &self,
+        sql: &'static str,
+        epoch_column: usize,
+    ) -> Result<(Vec<PgRow>, bool), LogError> {
         self.readers
             .reading(|lease| {
                 Box::pin(async move {
                     let lags = lease.lags().await?;
-                    Ok((lease.fetch(sql, PgArguments::default()).await?, lags))
+                    let rows = lease.fetch(sql, PgArguments::default()).await?;
+                    if let Some(row) = rows.last() {
+                        let epoch: i64 = row.try_get_unchecked(epoch_column)?;
+                        lease.ensure_current(Epoch(epoch.unsigned_abs()))?;
+                    }
+                    Ok((rows, lags))
                 })
             })
             .await
@@ -140,7 +150,7 @@ fn nothing_before_genesis(first: Option<i64>) -> Result<(), LogError> {
 #[async_trait]
 impl EventLog for PostgresLog {
     async fn identity(&self) -> Result<Identity, LogError> {
-        let (rows, lags) = self.ask(IDENTITY).await?;
+        let (rows, lags) = self.ask(IDENTITY, 0).await?;
         let mut epochs = Vec::with_capacity(rows.len());
         for row in &rows {
             let first_position = Position(count(row, 1)?);
@@ -165,7 +175,7 @@ impl EventLog for PostgresLog {
     }
 
     async fn standing(&self) -> Result<Standing, LogError> {
-        let (rows, lags) = self.ask(HEAD).await?;
+        let (rows, lags) = self.ask(HEAD, 3).await?;
         let row = rows.first().ok_or_else(no_log)?;
         let hash = Hash::from_slice(get(row, 1)?).ok_or_else(no_log)?;
         let head = Head {
@@ -182,7 +192,7 @@ impl EventLog for PostgresLog {
         self.check_writable().map_err(AppendError::Unavailable)?;
         append(&self.writers, head, events).await?;
         if let Some(last) = events.last() {
-            self.hints.saw(last.position);
+            self.hints.saw_in(head.epoch, last.position);
         }
         Ok(())
     }

@@ -120,8 +120,8 @@ impl Pages {
         Ok(page)
     }
 
-    /// Reads a page in as few statements as its bytes allow. The epoch is the last one's: all rows
-    /// of the page were in the log then.
+    /// Reads a page in as few statements as its bytes allow. They are all answered in one epoch: of
+    /// what was read in an older one, the log may have lost some since.
     async fn read_rows(
         &self,
         lease: &mut Lease,
@@ -132,6 +132,7 @@ impl Pages {
         let (mut next, mut rows_left, mut bytes_left) = (from, limit.events(), limit.bytes());
         // A COPY that is refused would end a transaction.
         let is_bulk = limit.is_bulk() && !lease.is_in_transaction();
+        let mut first_epoch = None;
         loop {
             let affordable = bytes_left / self.row_bytes().max(1);
             let wanted = affordable.max(MIN_CHUNK_ROWS).min(rows_left);
@@ -143,11 +144,19 @@ impl Pages {
             if let Some(average) = chunk.bytes.checked_div(chunk.rows) {
                 self.row_bytes.store(average, Ordering::Relaxed);
             }
-            if chunk.is_full || chunk.rows < wanted {
-                let epoch = match chunk.epoch {
-                    Some(epoch) => epoch,
-                    None => newest_epoch(lease).await?,
-                };
+            let is_last = chunk.is_full || chunk.rows < wanted;
+            let epoch = match chunk.epoch {
+                None if is_last => Some(newest_epoch(lease).await?),
+                epoch => epoch,
+            };
+            if let Some(epoch) = epoch {
+                lease.ensure_current(epoch)?;
+                if *first_epoch.get_or_insert(epoch) != epoch {
+                    let why = "the log entered another epoch while a page was read";
+                    return Err(Trouble::Behind(why.to_owned()));
+                }
+            }
+            if let Some(epoch) = epoch.filter(|_| is_last) {
                 return page.finish(epoch).map_err(Trouble::Corrupt);
             }
             next = chunk.last.next();

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use configapi_event_log::LogError;
+use configapi_event_log::{Epoch, LogError};
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{Connection, raw_sql};
@@ -194,6 +194,11 @@ impl Lease {
         Ok(may_lag)
     }
 
+    /// See [`Dialer::ensure_current`]. Costs one look at a number.
+    pub(crate) fn ensure_current(&self, epoch: Epoch) -> Result<(), Trouble> {
+        self.pool.0.dialer.ensure_current(epoch)
+    }
+
     /// Where it comes from.
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
@@ -286,8 +291,9 @@ impl Lease {
                 self.pool.0.dialer.distrust_sessions();
                 self.pool.state().idle.clear();
             }
-            // What cut this connection most likely cut its idle neighbours too.
-            Trouble::Lost(_) => self.pool.state().idle.clear(),
+            // What cut this connection most likely cut its idle neighbours too; what has shown that
+            // its server was left behind says nothing good of those that were made before.
+            Trouble::Lost(_) | Trouble::Behind(_) => self.pool.state().idle.clear(),
             _ => {}
         }
         let is_open = self.is_pooled || self.is_in_transaction();

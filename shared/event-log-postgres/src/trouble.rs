@@ -25,6 +25,9 @@ pub(crate) enum Trouble {
     /// No answer, or a server that went down while it answered: what was under way may be done.
     #[error("{0}")]
     Lost(String),
+    /// The server is in an older epoch than the newest that was seen: it was left behind.
+    #[error("{0}")]
+    Behind(String),
     /// The database is not what this program works with.
     #[error("{0}")]
     Unusable(String),
@@ -157,6 +160,7 @@ impl Trouble {
             | Self::Refused(_)
             | Self::NotNow(_) => true,
             Self::Lost(_)
+            | Self::Behind(_)
             | Self::Unusable(_)
             | Self::NoSchema(_)
             | Self::StatementsMixedUp(_)
@@ -174,6 +178,7 @@ impl Trouble {
             Self::Refused(why) | Self::VersionTaken(why) => AppendError::Refused(why),
             Self::NotNow(why)
             | Self::Lost(why)
+            | Self::Behind(why)
             | Self::Unusable(why)
             | Self::NoSchema(why)
             | Self::StatementsMixedUp(why)

@@ -47,7 +47,14 @@ impl LockedTurn {
                 return Err(trouble);
             }
         };
-        let turn = Self { lease: Some(lease) };
+        let mut turn = Self { lease: Some(lease) };
+        // Dropping the turn would give the connection back.
+        if let Some(Err(trouble)) =
+            turn.lease.as_ref().map(|lease| lease.ensure_current(standing.epoch))
+        {
+            turn.end_with(&trouble);
+            return Err(trouble);
+        }
         if standing.is_standby {
             return Err(Trouble::read_only_standby());
         }
@@ -165,7 +172,7 @@ impl Turn for PostgresTurn {
         let Self { turn, hints, .. } = *self;
         turn.append(head, events).await?;
         if let Some(last) = events.last() {
-            hints.saw(last.position);
+            hints.saw_in(head.epoch, last.position);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{Hash, Page, PageLimit};
+use configapi_event_log::{Epoch, Hash, Page, PageLimit};
 use sqlx::postgres::{PgArguments, PgListener, PgPoolOptions};
 use sqlx::{Acquire, Row};
 use tokio::sync::Notify;
@@ -20,11 +20,16 @@ use crate::limits::{
     BACKOFF_MIN, CONNECT_BOUND, DEAF_FOR, LINGER, LISTEN_BACKOFF_MAX, POLL_BESIDE_NOTIFICATIONS,
     POLL_MAX, POLL_MIN,
 };
+use crate::lineage::newest_epoch;
 use crate::page::Pages;
 use crate::pool::Pool;
 use crate::trouble::Trouble;
 
-const HEAD_POSITION: &str = "SELECT position FROM configapi.events ORDER BY position DESC LIMIT 1";
+const HEAD_POSITION: &str = concat!(
+    "SELECT position, ",
+    newest_epoch!(),
+    " FROM configapi.events ORDER BY position DESC LIMIT 1"
+);
 
 /// Watches the end of the log for those who wait.
 #[derive(Debug)]
@@ -175,11 +180,18 @@ fn next_pause(pause: Duration, has_grown: bool, was_heard: bool) -> Duration {
 impl Shared {
     /// Answers whether the log has grown unheard. A store that cannot be asked has told nothing.
     async fn look_at_head(&self) -> bool {
-        let Ok(rows) = self.readers.fetch(HEAD_POSITION, PgArguments::default()).await else {
-            return false;
-        };
-        let position = rows.first().and_then(|row| row.try_get_unchecked::<i64, _>(0).ok());
-        position.is_some_and(|position| self.hints.looked(Position(position.unsigned_abs())))
+        let looking = self.readers.reading(|lease| {
+            Box::pin(async move {
+                let rows = lease.fetch(HEAD_POSITION, PgArguments::default()).await?;
+                let Some(row) = rows.first() else { return Ok(None) };
+                let number = |at| row.try_get_unchecked::<i64, _>(at).map(i64::unsigned_abs);
+                let (position, epoch) = (Position(number(0)?), Epoch(number(1)?));
+                lease.ensure_current(epoch)?;
+                Ok(Some((epoch, position)))
+            })
+        });
+        let end = looking.await.ok().flatten();
+        end.is_some_and(|(epoch, position)| self.hints.looked(epoch, position))
     }
 
     /// Ends the watch, unless somebody has just begun to wait.
