@@ -125,10 +125,10 @@ async fn a_trace_that_is_none_goes_no_further() {
     let queries = QueryServer::start(&log, None).await;
     let app = gateway_to(&commands, &[&queries]).await;
     app.until_healthy().await;
-    let long = "0".repeat(20_000);
-    let put = app.put("/v1/config/a").header("traceparent", &long);
+    let trace = "0".repeat(20_000);
+    let put = app.put("/v1/config/a").header("traceparent", &trace);
     assert_eq!(put.header("content-type", "text/plain").body("x").got().await.status, 200);
-    let got = app.get("/v1/config/a").header("traceparent", &long).got().await;
+    let got = app.get("/v1/config/a").header("traceparent", &trace).got().await;
     assert_eq!((got.status, &*got.body), (200, "x"));
 }
 
