@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use configapi_command_service::committer::Limits;
 use configapi_proto::v1::{SetManyRequest, SetManyResponse, SetRequest};
+use configapi_proto::{ApiError, Reason};
 use tokio_stream::StreamExt;
+use tonic::codec::CompressionEncoding;
 
 use crate::faulty_log::FaultyLog;
 use crate::support::{TestServer, memory_log, set_request, start, start_on};
@@ -225,4 +227,22 @@ async fn large_items_wait_in_the_client_while_those_before_them_are_under_way() 
     let answers: Vec<_> = answers.collect().await;
     let last = answers.into_iter().map(Result::unwrap).last().unwrap();
     assert_eq!((last.durable_items, last.failures.len()), (MANY as u64, 0));
+}
+
+/// What it was unpacked into would be kept for as long as the stream is open.
+#[tokio::test]
+async fn an_item_that_is_larger_than_any_lawful_one_ends_its_stream() {
+    let server = start().await;
+    let client = server.client.clone().send_compressed(CompressionEncoding::Gzip);
+    let lawful = item(set_request("a", &"x".repeat(1_000_000)));
+    let too_large = item(set_request("b", &"x".repeat(1_100_000)));
+    let after = item(set_request("c", "1"));
+    let items = tokio_stream::iter([lawful, too_large, after]);
+    let answers = client.clone().set_many(items).await.unwrap().into_inner();
+    let answers: Vec<_> = answers.collect().await;
+    let refused = answers.last().unwrap().as_ref().unwrap_err();
+    let error = ApiError::from_status(refused);
+    assert_eq!(error.reason, Reason::InvalidArgument, "{error:?}");
+    assert!(refused.message().contains("too large"), "{refused:?}");
+    assert_eq!(server.events().await.len(), 1);
 }

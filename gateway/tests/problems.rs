@@ -1,6 +1,6 @@
 //! What goes wrong, as problem details and as text.
 
-use crate::support::{Ask, Got, Raw, TestApp};
+use crate::support::{Ask, CommandServer, Got, QueryServer, Raw, TestApp, gateway_to, memory_log};
 
 fn assert_problem(got: &Got, status: u16, code: &str) {
     let problem = got.json();
@@ -115,6 +115,21 @@ async fn a_request_is_called_what_its_sender_calls_it() {
     assert_eq!(put.header("content-type", "text/plain").body("x").got().await.status, 200);
     let history = app.get("/v1/config/a/history").got().await.json();
     assert_eq!(history[0]["metadata"]["traceparent"], traceparent);
+}
+
+/// It is longer than the headers that servers take.
+#[tokio::test]
+async fn a_trace_that_is_none_goes_no_further() {
+    let log = memory_log();
+    let commands = CommandServer::start(&log, None).await;
+    let queries = QueryServer::start(&log, None).await;
+    let app = gateway_to(&commands, &[&queries]).await;
+    app.until_healthy().await;
+    let trace = "0".repeat(20_000);
+    let put = app.put("/v1/config/a").header("traceparent", &trace);
+    assert_eq!(put.header("content-type", "text/plain").body("x").got().await.status, 200);
+    let got = app.get("/v1/config/a").header("traceparent", &trace).got().await;
+    assert_eq!((got.status, &*got.body), (200, "x"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What a release is compiled with, and that nothing else is.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::tree::root;
@@ -59,4 +60,47 @@ fn the_compiler_can_read_the_profile() {
     // One that it cannot make sense of is only worth a warning to it.
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(output.status.success());
+}
+
+/// What is linked into what these arguments name, with versions and features.
+fn crates_of(selection: &[&str]) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--locked", "--offline", "--edges=normal", "--prefix=none"])
+        .args(["--format={p} {f}"])
+        .args(selection)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines.map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
+/// The compiler names functions by the features of their crates, and the profile knows them by these
+/// names: a feature more or less, and it knows next to none of those that are built upon that crate. So
+/// what the profile is made from is what is run, and neither is built along with the benchmarks.
+#[test]
+fn a_release_is_known_to_its_profile_however_it_is_built() {
+    const SERVERS: [&str; 4] = [
+        "-p=configapi",
+        "-p=configapi-command-service",
+        "-p=configapi-query-service",
+        "-p=configapi-gateway",
+    ];
+    let made_run = crates_of(&SERVERS[..1]);
+    assert!(made_run.len() > 100, "{made_run:?}");
+    for selection in [&[][..], &SERVERS] {
+        let others = crates_of(selection);
+        let differing: Vec<_> = made_run.symmetric_difference(&others).collect();
+        assert!(differing.is_empty(), "{selection:?}: {differing:?}");
+    }
+    let packages = SERVERS.map(|server| server.replace('=', " ")).join(" ");
+    for how in ["Dockerfile", "scripts/bench", "scripts/profile"] {
+        let text = std::fs::read_to_string(root().join(how)).unwrap().replace("\\\n", " ");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let is_built_so = text.contains(&format!("cargo build --release --locked {packages}"));
+        assert!(is_built_so, "{how} builds other servers");
+    }
 }

@@ -1,6 +1,7 @@
 //! `configapi apply`: a file of commands, done as one change.
 
 mod file;
+mod json;
 
 use std::path::PathBuf;
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Write};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, ReadError, ScalarVisitor, Take};
+use super::{Entry, ReadError, ScalarVisitor, Take, without_value};
 
 /// Hands over the entries of a file.
 pub fn read(input: impl BufRead, take: &mut Take<'_>) -> Result<(), ReadError> {
@@ -19,7 +19,7 @@ pub fn read(input: impl BufRead, take: &mut Take<'_>) -> Result<(), ReadError> {
         (Some(error), _) => Err(error),
         (None, Ok(())) => Ok(()),
         (None, Err(error)) if error.is_io() => Err(ReadError::Io(error.into())),
-        (None, Err(error)) => Err(ReadError::Wrong(error.to_string())),
+        (None, Err(error)) => Err(ReadError::Wrong(without_value(&error))),
     }
 }
 

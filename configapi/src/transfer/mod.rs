@@ -75,6 +75,19 @@ pub enum ReadError {
     Stopped,
 }
 
+/// What an error of serde says, without what it found where something else should be.
+pub fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let is_about_kinds = text.starts_with("invalid type: ") || text.starts_with("invalid value: ");
+    match text.rsplit_once(", expected ").filter(|_| is_about_kinds) {
+        Some((found, wants)) => {
+            let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+            format!("{kind}, expected {wants}")
+        }
+        None => text,
+    }
+}
+
 /// Takes the entries of a file, one after the other.
 pub type Take<'a> = dyn FnMut(Entry) -> Result<(), ReadError> + 'a;
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Worker, assert_whole, parsed, positions};
@@ -50,6 +51,21 @@ fn only_as_many_old_files_are_kept_as_was_said() {
         .flat_map(|file| positions(&parsed(&fs::read_to_string(file).unwrap())))
         .collect();
     assert_eq!(kept, [5, 6, 7]);
+}
+
+/// There is nothing in it to be synced, which it refuses.
+#[test]
+fn records_go_into_a_pipe_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let pipe = worker.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = Command::new("cat").arg(&pipe).stdout(Stdio::piped()).spawn().unwrap();
+    worker.configapi(&["--once", "--file", &pipe]).ends().succeeded();
+    let read = String::from_utf8(reader.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(positions(&parsed(&read)), (1..=7).collect::<Vec<_>>());
+    assert_eq!(worker.checkpoint()["position"], 7);
 }
 
 #[test]

@@ -174,6 +174,35 @@ fn the_checkpoint_is_not_written_over_the_records() {
     assert_eq!(worker.checkpoint(), before);
 }
 
+/// Its lock and its draft have names that nobody gave.
+#[test]
+fn what_lies_beside_a_checkpoint_is_not_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    for name in ["checkpoint.lock", "checkpoint.draft"] {
+        let file = worker.path(name);
+        fs::write(&file, "{\"audit\":\"v1\"}\n").unwrap();
+        let ended = worker.configapi(&["--once", "--file", &file]).ends().failed_with(2);
+        assert!(ended.stderr.contains("is written beside --checkpoint"), "{ended:#?}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{\"audit\":\"v1\"}\n");
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        let _ = written(elsewhere.path());
+        let database = fs::read(elsewhere.path().join("log.db")).unwrap();
+        fs::write(&file, &database).unwrap();
+        let store = format!("sqlite:{file}");
+        let of_store = Worker::new(&store, directory.path());
+        let ended = of_store.configapi(&["--once"]).ends().failed_with(1);
+        assert!(ended.stderr.contains("is a file of the store itself"), "{ended:#?}");
+        assert_eq!(fs::read(&file).unwrap(), database);
+        fs::remove_file(&file).unwrap();
+    }
+    let lock = worker.path("checkpoint.lock");
+    fs::write(&lock, "mine").unwrap();
+    worker.configapi(&["--once"]).ends().succeeded();
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "mine");
+}
+
 #[test]
 fn one_checkpoint_serves_one_worker() {
     let directory = tempfile::tempdir().unwrap();

@@ -19,7 +19,7 @@ use configapi_runtime::clients::{ClientLimits, lazy_channel};
 use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::request_id::{REQUEST_ID, RequestId};
 use configapi_runtime::shutdown::Lifecycle;
-use configapi_runtime::trace::TRACEPARENT;
+use configapi_runtime::trace::{self, TRACEPARENT};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
@@ -114,7 +114,7 @@ pub(crate) struct Along {
 impl Along {
     /// What came along with an HTTP request.
     pub fn of(headers: &HeaderMap, request_id: RequestId, deadline: Instant) -> Self {
-        let traceparent = headers.get(TRACEPARENT).cloned();
+        let traceparent = trace::sent_in(headers).cloned();
         Self { request_id, traceparent, deadline }
     }
 

@@ -187,7 +187,15 @@ impl Lease {
             return Ok(false);
         }
         let dialer = Arc::clone(&self.pool.0.dialer);
-        let may_lag = dialer.standing(self.connection()?).await?.may_lag();
+        let standing = match dialer.standing(self.connection()?).await {
+            Ok(standing) => standing,
+            Err(trouble) => {
+                // An epoch may have been about to begin, in a transaction that nobody ends.
+                self.cut();
+                return Err(trouble);
+            }
+        };
+        let may_lag = standing.may_lag();
         if let Some(dialed) = &mut self.connection {
             dialed.may_lag = may_lag;
         }

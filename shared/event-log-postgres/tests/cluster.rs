@@ -11,7 +11,7 @@ use configapi_event_log::{
 };
 use configapi_event_log_postgres::{Access, PostgresLog};
 
-use crate::harness::is_slow_wanted;
+use crate::harness::{connect, execute, is_slow_wanted};
 use crate::process::{command, directory, free_port, run};
 use crate::writing::{append, batch, open, verify, write_keyed};
 
@@ -224,6 +224,31 @@ async fn a_standby_that_is_promoted_under_its_connections_begins_an_epoch() {
     let lineage = log.identity().await.expect("an identity").lineage;
     assert_eq!(lineage.current(), Epoch(2));
     assert!(lineage.still_holds(Epoch::FIRST, head.position), "nothing was lost");
+    append(&*log, 1).await;
+}
+
+/// What failed in the middle of a transaction leaves none to those who come after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_epoch_that_could_not_begin_is_in_nobodys_way() {
+    if !is_slow_wanted("an epoch that could not begin") {
+        return;
+    }
+    let primary = Cluster::create();
+    let head = append(&*open(&primary.url()).await, 5).await;
+    let standby = Cluster::standby_of(&primary);
+    standby.start();
+    let log = open(&standby.url()).await;
+    until_at(&*log, head.position).await;
+    primary.stop("immediate");
+    standby.control("promote", &[]);
+    let mut other = connect(&standby.url()).await;
+    execute(&mut other, "BEGIN; SELECT pg_advisory_xact_lock(7165066918303850864)").await;
+    let refused = log.head().await.expect_err("no epoch can begin");
+    assert!(refused.to_string().contains("55P03"), "{refused}");
+    execute(&mut other, "ROLLBACK").await;
+
+    assert_eq!(log.head().await.expect("the others are gone").position, head.position);
+    assert_eq!(log.identity().await.expect("an identity").lineage.current(), Epoch(2));
     append(&*log, 1).await;
 }
 

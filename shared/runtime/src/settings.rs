@@ -218,10 +218,14 @@ impl fmt::Display for NotAValue {
 impl std::error::Error for NotAValue {}
 
 const WANTS_DURATION: NotAValue = NotAValue("not a duration like 500ms, 10s, 5m or 2h");
+const WANTS_LESS_TIME: NotAValue = NotAValue("longer than a duration may be, 1000000h");
 const WANTS_SOME_TIME: NotAValue = NotAValue("not a duration above zero like 500ms, 10s, 5m or 2h");
 const WANTS_SOME_BYTES: NotAValue = NotAValue("not a size above zero like 4096, 64KiB or 16MiB");
 const WANTS_SOME: NotAValue = NotAValue("not a whole number above zero");
 const WANTS_BYTES: NotAValue = NotAValue("not a size like 4096, 64KiB, 16MiB or 1GiB");
+
+/// A century, which is without an end for all that waits. gRPC cannot tell a hundred times as much.
+const LONGEST: Duration = Duration::from_hours(1_000_000);
 
 /// Reads a duration with its unit: `500ms`, `10s`, `5m`, `2h`. For `#[arg(value_parser =
 /// settings::duration)]`.
@@ -234,7 +238,8 @@ pub fn duration(text: &str) -> Result<Duration, NotAValue> {
         "h" => 3_600_000,
         _ => return Err(WANTS_DURATION),
     };
-    number.checked_mul(factor_ms).map(Duration::from_millis).ok_or(WANTS_DURATION)
+    let duration = number.checked_mul(factor_ms).map(Duration::from_millis);
+    duration.filter(|duration| *duration <= LONGEST).ok_or(WANTS_LESS_TIME)
 }
 
 /// Reads a number of bytes: `4096`, `64KiB`, `16MiB`, `1GiB`. For `#[arg(value_parser =

@@ -43,6 +43,23 @@ async fn health_knows_what_it_does_not_know() {
 }
 
 #[tokio::test]
+async fn a_question_about_health_has_a_limit_that_counts_it_unpacked() {
+    let server = TestServer::start().await;
+    let mut client = client(&server).send_compressed(CompressionEncoding::Gzip);
+    let refused = client.check(about(&"a".repeat(4_000))).await.expect_err("unknown");
+    assert_eq!(refused.code(), Code::NotFound);
+    for refused in [
+        client.check(about(&"a".repeat(4_000_000))).await.expect_err("too long"),
+        client.watch(about(&"a".repeat(4_000_000))).await.expect_err("too long"),
+    ] {
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        let told = refused.message();
+        assert!(told.starts_with("the request is too large; send less at once"), "{told}");
+        assert!(told.contains("4096 bytes"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_watcher_sees_every_flip_and_the_end() {
     let server = TestServer::start().await;
     let mut watch = client(&server).watch(about("")).await.expect("a stream").into_inner();

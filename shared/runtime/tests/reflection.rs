@@ -7,7 +7,7 @@ use configapi_runtime::{
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
 use tokio_stream::StreamExt as _;
-use tonic::transport::Channel;
+use tonic::{Code, Status, codec::CompressionEncoding, transport::Channel};
 use tonic_reflection::pb::{v1, v1alpha};
 
 use super::support::{TestServer, soon};
@@ -177,6 +177,58 @@ async fn every_symbol_and_every_file_that_is_imported_is_described() {
             files.push(file(MessageRequest::FileByFilename(imported)).await);
         }
     }
+}
+
+/// That what was asked is too long, with how long it may be.
+fn is_told_the_limit(refused: &Status) {
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let told = refused.message();
+    assert!(told.starts_with("the request is too large; send less at once"), "{told}");
+    assert!(told.contains("4096 bytes"), "{told}");
+}
+
+#[tokio::test]
+async fn a_question_has_a_limit_that_counts_it_unpacked() {
+    use v1::{
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let server = TestServer::start().await;
+    for encoding in [None, Some(CompressionEncoding::Gzip), Some(CompressionEncoding::Zstd)] {
+        let mut client =
+            v1::server_reflection_client::ServerReflectionClient::new(channel(&server));
+        if let Some(encoding) = encoding {
+            client = client.send_compressed(encoding);
+        }
+        let questions = [4_000, 4_000_000].map(|bytes| v1::ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::FileByFilename("a".repeat(bytes))),
+        });
+        let lasting = tokio_stream::iter(questions.clone()).chain(tokio_stream::pending());
+        let answers = client.server_reflection_info(lasting).await.expect("a stream");
+        let mut answers = answers.into_inner();
+        let first = soon(answers.message()).await.expect("no error").expect("an answer");
+        assert_eq!(first.original_request.as_ref(), questions.first());
+        let Some(MessageResponse::ErrorResponse(error)) = first.message_response else {
+            panic!("it is not there")
+        };
+        assert_eq!((error.error_code, &*error.error_message), NOT_THERE);
+        is_told_the_limit(&soon(answers.message()).await.expect_err("too long"));
+    }
+}
+
+#[tokio::test]
+async fn a_question_in_v1alpha_has_the_same_limit() {
+    let server = TestServer::start().await;
+    let question =
+        v1alpha::server_reflection_request::MessageRequest::FileByFilename("a".repeat(4_000_000));
+    let request =
+        v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+    let lasting = tokio_stream::once(request).chain(tokio_stream::pending());
+    let mut client =
+        v1alpha::server_reflection_client::ServerReflectionClient::new(channel(&server))
+            .send_compressed(CompressionEncoding::Gzip);
+    let answers = client.server_reflection_info(lasting).await.expect("a stream");
+    is_told_the_limit(&soon(answers.into_inner().message()).await.expect_err("too long"));
 }
 
 #[tokio::test]

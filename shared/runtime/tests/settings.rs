@@ -146,6 +146,10 @@ fn sizes_and_durations_that_do_not_fit_are_refused() {
     {
         assert!(settings::duration(text).is_err(), "{text:?}");
     }
+    // More than that no deadline of a call can say.
+    assert!(settings::duration("1000000h").is_ok());
+    let longer = settings::duration("3600000001s").unwrap_err();
+    assert_eq!(longer.to_string(), "longer than a duration may be, 1000000h");
     for text in ["", "KiB", "-1", "1kb", "1 MiB", "99999999999999999999", "99999999999GiB"] {
         assert!(settings::byte_size(text).is_err(), "{text:?}");
     }

@@ -11,9 +11,10 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::json;
 use crate::arguments::{Moment, NotAMoment};
 use crate::failure::Failure;
-use crate::transfer::{BYTE_ORDER_MARK, yaml};
+use crate::transfer::{BYTE_ORDER_MARK, without_value, yaml};
 
 /// What a file says.
 #[derive(Debug)]
@@ -86,14 +87,14 @@ fn parse_item(item: Value) -> Result<Item, String> {
     if !item.is_object() {
         return Err("must be an object, such as {set: NAME, value: TEXT}".to_owned());
     }
-    Item::deserialize(item).map_err(|error| error.to_string())
+    Item::deserialize(item).map_err(|error| without_value(&error))
 }
 
 /// JSON if it is, else YAML.
 fn tree(text: &str) -> Result<Value, String> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     if text.trim_start().starts_with(['{', '['])
-        && let Ok(tree) = serde_json::from_str(text)
+        && let Ok(json::Tree(tree)) = serde_json::from_str(text)
     {
         return Ok(tree);
     }

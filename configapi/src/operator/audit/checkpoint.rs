@@ -18,6 +18,16 @@ const FORM: &str = "configapi-audit-checkpoint";
 /// The version of the form.
 const VERSION: u32 = 1;
 
+/// What a checkpoint's file is held by, beside it.
+const LOCK: &str = ".lock";
+/// What the next one is written to, beside it.
+const DRAFT: &str = ".draft";
+
+/// All files of a checkpoint that is kept at this path.
+pub fn files_of(path: &Path) -> [PathBuf; 3] {
+    [path.to_owned(), beside(path, LOCK), beside(path, DRAFT)]
+}
+
 /// The event that was written last, and whose log it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -63,7 +73,10 @@ impl CheckpointFile {
         let cannot = |error| Failure::io(&format!("cannot use {}", path.display()), &error);
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new(".")).to_owned();
-        let lock = File::create(beside(path, ".lock")).map_err(cannot)?;
+        // Whatever is there is somebody's, so nothing in it is touched.
+        let mut untouched = File::options();
+        untouched.write(true).create(true).truncate(false);
+        let lock = untouched.open(beside(path, LOCK)).map_err(cannot)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -73,7 +86,7 @@ impl CheckpointFile {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        let draft = beside(path, ".draft");
+        let draft = beside(path, DRAFT);
         Ok(Self { path: path.to_owned(), draft, directory, _lock: lock })
     }
 

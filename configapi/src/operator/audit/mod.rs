@@ -74,11 +74,15 @@ pub struct AuditArguments {
 
 pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     arguments.store.must_last()?;
-    for target in arguments.destination.file().into_iter().chain([&*arguments.checkpoint]) {
+    let of_checkpoint = checkpoint::files_of(&arguments.checkpoint);
+    for target in arguments.destination.file().into_iter().chain(of_checkpoint.iter().map(|f| &**f))
+    {
         arguments.store.must_not_be_kept_in(target)?;
     }
     if let Some(file) = arguments.destination.file() {
-        must_differ(file, &arguments.checkpoint)?;
+        for other in &of_checkpoint {
+            must_differ(file, other, &arguments.checkpoint)?;
+        }
     }
     telemetry::init(&arguments.log, SERVICE, VERSION)
         .map_err(|error| Failure::usage(telemetry::chain(&error).to_string()))?;
@@ -116,11 +120,15 @@ pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
 }
 
 /// The records would be written over by the next checkpoint.
-fn must_differ(file: &Path, checkpoint: &Path) -> Result<(), Failure> {
-    if !is_one_place(file, checkpoint) {
+fn must_differ(file: &Path, other: &Path, checkpoint: &Path) -> Result<(), Failure> {
+    if !is_one_place(file, other) {
         return Ok(());
     }
-    let message = format!("--file and --checkpoint are both {}", file.display());
+    let message = if other == checkpoint {
+        format!("--file and --checkpoint are both {}", file.display())
+    } else {
+        format!("--file is {}, which is written beside --checkpoint", file.display())
+    };
     Err(Failure::usage(message).with_hint("nothing was written; give each a file of its own"))
 }
 

@@ -14,7 +14,7 @@ use tonic_health::pb::{
     health_server::{Health as HealthRpc, HealthServer},
 };
 
-use super::ENCODINGS;
+use super::{ENCODINGS, MAX_QUESTION_BYTES};
 
 /// Whether a server serves: one answer for all its services and for the server itself (""). Clones
 /// are the same health.
@@ -60,7 +60,8 @@ impl Health {
         soft: CancellationToken,
     ) -> HealthServer<impl HealthRpc> {
         let service = HealthService { serving: self.serving.clone(), name, soft };
-        ENCODINGS.into_iter().fold(HealthServer::new(service), |server, encoding| {
+        let server = HealthServer::new(service).max_decoding_message_size(MAX_QUESTION_BYTES);
+        ENCODINGS.into_iter().fold(server, |server, encoding| {
             server.accept_compressed(encoding).send_compressed(encoding)
         })
     }

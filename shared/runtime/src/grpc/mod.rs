@@ -32,6 +32,11 @@ use crate::{calls::Calls, connections, metrics::Metrics, shutdown::Lifecycle};
 pub const ENCODINGS: [CompressionEncoding; 2] =
     [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
 
+/// The largest question about the server itself, which names a service, a symbol or a file. A stream keeps
+/// room for the largest message that it has had, unpacked, and how many streams are open is bounded by
+/// connections alone.
+const MAX_QUESTION_BYTES: usize = 4 << 10;
+
 /// What one gRPC server serves.
 #[derive(Debug)]
 pub struct GrpcServer<S> {

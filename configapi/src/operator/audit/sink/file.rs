@@ -78,7 +78,7 @@ impl FileSink {
     }
 
     fn begin_anew(&mut self) -> io::Result<()> {
-        self.file.sync_all()?;
+        self.sync()?;
         (self.file, self.bytes) = open_at_last_line(&self.path)?;
         sync_directory(&self.directory)
     }
@@ -92,7 +92,12 @@ impl FileSink {
             self.file.write_all(line)?;
             self.bytes += length;
         }
-        self.file.sync_data()
+        self.sync()
+    }
+
+    /// What was written stays. A pipe or a device has nothing that could be synced, and refuses it.
+    fn sync(&self) -> io::Result<()> {
+        if self.file.metadata()?.is_file() { self.file.sync_all() } else { Ok(()) }
     }
 
     fn rotate(&mut self) -> io::Result<()> {

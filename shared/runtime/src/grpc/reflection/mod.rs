@@ -15,7 +15,7 @@ use tonic_reflection::{
 };
 
 use self::answering::{Answering, Index};
-use super::ENCODINGS;
+use super::{ENCODINGS, MAX_QUESTION_BYTES};
 
 const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
 const REFLECTION_SERVICES: [&str; 2] =
@@ -68,8 +68,10 @@ impl Described {
 
     pub(super) fn add_to(&self, routes: &mut RoutesBuilder, soft: &CancellationToken) {
         let answering = Answering { index: Arc::clone(&self.index), soft: soft.clone() };
-        let mut v1 = v1::ServerReflectionServer::new(answering.clone());
-        let mut v1alpha = v1alpha::ServerReflectionServer::new(answering);
+        let mut v1 = v1::ServerReflectionServer::new(answering.clone())
+            .max_decoding_message_size(MAX_QUESTION_BYTES);
+        let mut v1alpha = v1alpha::ServerReflectionServer::new(answering)
+            .max_decoding_message_size(MAX_QUESTION_BYTES);
         for encoding in ENCODINGS {
             v1 = v1.accept_compressed(encoding).send_compressed(encoding);
             v1alpha = v1alpha.accept_compressed(encoding).send_compressed(encoding);
