@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::{EventLog as _, MemoryLog, StoredEvent, seal};
+use configapi_event_log::{EventLog as _, MemoryLog, Reach, StoredEvent, seal};
 use configapi_proto::Reason;
 use configapi_query_service::{Limits, QuerySettings};
 
@@ -350,6 +350,44 @@ async fn a_standby_that_is_behind_what_was_read_is_waited_for() {
     assert_eq!(server.value("default/a", &newest).await, "3");
     let status = server.get("default/a", Some(linearizable())).await.unwrap_err();
     assert_eq!(reason_of(&status), Reason::Unavailable);
+}
+
+/// Behind one address there may be several stores, and the one that is asked whose log it is need not be
+/// the one that is read.
+#[tokio::test]
+async fn whether_a_store_may_be_behind_is_judged_by_what_it_answers_itself() {
+    let (log, faulty, mut writer, server) = running().await;
+    let token = writer.set("default/a", "3").await;
+    assert_eq!(server.value("default/a", &token).await, "3");
+
+    // A standby is read, and the primary says whose log it is.
+    let behind = memory_log(1);
+    faulty.reach(Reach::Unknown);
+    faulty.replace(behind.clone());
+    eventually("the silence is noticed", async || {
+        server.status().await.lag.unwrap() != prost_types::Duration::default()
+    })
+    .await;
+    assert_eq!(server.service.readiness()(), Ok(()));
+    assert_eq!(server.value("default/a", &token).await, "3");
+
+    // What was read from a standby once may come from a primary by now: that one is behind nobody.
+    faulty.replace(log);
+    let token = writer.set("default/a", "4").await;
+    assert_eq!(server.value("default/a", &token).await, "4");
+    let asked_before = faulty.identities.load(Ordering::SeqCst);
+    faulty.is_standby.store(true, Ordering::SeqCst);
+    let status = server.get("default/a", Some(linearizable())).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+    eventually("it is asked whose log it is", async || {
+        faulty.identities.load(Ordering::SeqCst) > asked_before
+    })
+    .await;
+    faulty.is_standby.store(false, Ordering::SeqCst);
+    faulty.reach(Reach::Asked);
+    faulty.replace(behind);
+    let told = server.until_not_ready().await;
+    assert!(told.contains("lost events") || told.contains("no longer holds"), "{told}");
 }
 
 /// One that was left behind by a failover still answers, and holds what was lost.

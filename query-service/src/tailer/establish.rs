@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use configapi_domain::Position;
 use configapi_event_log::{
-    Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, StoredEvent, Verdict, verify_link,
+    Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, Reach, StoredEvent, Verdict, verify_link,
 };
 
 use super::pipeline::ask;
@@ -88,7 +88,7 @@ impl Tailer {
     }
 
     async fn genesis(&self) -> Result<Anchor, Trouble> {
-        let row = self.row(Position::GENESIS).await?;
+        let (row, _) = self.row(Position::GENESIS).await?;
         let row = row.filter(|row| &*row.stream == GENESIS_STREAM).ok_or_else(|| {
             LogError::Unusable("the log does not begin with a genesis row".to_owned())
         })?;
@@ -98,21 +98,24 @@ impl Tailer {
         Ok(Anchor { position, hash, recorded_at })
     }
 
-    /// The row at a position.
-    async fn row(&self, position: Position) -> Result<Option<StoredEvent>, Trouble> {
+    /// The row at a position, and how much it says that there is none.
+    async fn row(&self, position: Position) -> Result<(Option<StoredEvent>, Reach), Trouble> {
         let read = self.log.read(position, PageLimit::new(1, 1));
         let page = ask(self.limits.question_max, read).await?;
-        Ok(page.events.into_iter().next().filter(|row| row.position == position))
+        let row = page.events.into_iter().next().filter(|row| row.position == position);
+        Ok((row, page.reach))
     }
 
     async fn restore(&mut self, facts: &LogFacts) -> Result<Option<Projector>, Trouble> {
         let Some(dir) = self.snapshots.clone() else { return Ok(None) };
         for candidate in newest_first(&dir).await {
             let position = candidate.anchor.position;
-            let row = self.row(position).await?;
+            let (row, reach) = self.row(position).await?;
+            // A standby may not have got there yet; another row than this one it cannot have.
+            let may_come_yet = row.is_none() && reach.may_lag();
             let is_there = row.is_some_and(|row| row.hash == candidate.anchor.hash);
             if !is_there || facts.log_id != Some(candidate.log_id) {
-                if self.is_proof_of_loss(&candidate, facts).await {
+                if !may_come_yet && self.is_proof_of_loss(&candidate, facts).await {
                     return Err(lost_before_the_start(&candidate, facts));
                 }
                 let (path, position) = (candidate.path.display(), position.0);
@@ -131,11 +134,10 @@ impl Tailer {
     }
 
     /// Whether a snapshot that the log does not confirm proves that the log lost what it held: it is
-    /// whole and of this log, and no epoch that began since then has ended what it holds. A standby
-    /// may not have got there yet.
+    /// whole and of this log, and no epoch that began since then has ended what it holds.
     async fn is_proof_of_loss(&mut self, candidate: &Candidate, facts: &LogFacts) -> bool {
         let still_holds = facts.lineage.still_holds(candidate.epoch, candidate.anchor.position);
-        if facts.log_id != Some(candidate.log_id) || facts.is_standby || !still_holds {
+        if facts.log_id != Some(candidate.log_id) || !still_holds {
             return false;
         }
         // All of it is read once only, however often the log is looked at again.
@@ -152,12 +154,14 @@ impl Tailer {
         &mut self,
         position: Position,
         epoch: Epoch,
-        is_beyond_end: bool,
+        may_come_yet: bool,
     ) {
         let known = self.board.view();
-        let is_same_epoch = epoch == known.log.lineage.current();
-        let is_standby = self.facts.as_ref().unwrap_or(&known.log).is_standby;
-        if is_standby && is_beyond_end && is_same_epoch && self.is_serving {
+        if may_come_yet && epoch == known.log.lineage.current() {
+            if self.facts.as_ref().is_some_and(|facts| !facts.is_standby) {
+                // Then it was another one that said whose log it is.
+                self.facts = None;
+            }
             return self.is_silent("standby_behind", "the standby has not read this far yet");
         }
         // Whatever the reason is, nothing of this may be served until it is known.

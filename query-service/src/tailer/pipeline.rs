@@ -47,8 +47,8 @@ pub(super) fn understand(
 ) -> Result<(Batch, Tail), Trouble> {
     let (epoch, is_cut) = (page.epoch, page.is_cut);
     Trouble::unless_older(epoch, known)?;
-    let is_empty = page.events.is_empty();
-    let rows = tail.advance(page).map_err(|error| Trouble::of_tail(&error, epoch, is_empty))?;
+    let may_come_yet = page.events.is_empty() && page.reach.may_lag();
+    let rows = tail.advance(page).map_err(|error| Trouble::of_tail(&error, epoch, may_come_yet))?;
     let mut events = Vec::with_capacity(rows.len());
     for row in &rows {
         events.push(Decoded::from_row(row, texts)?);

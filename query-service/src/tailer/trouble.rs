@@ -17,8 +17,9 @@ pub(super) enum Trouble {
     OlderEpoch { found: Epoch, known: Epoch },
     /// The epoch is another one by now.
     EpochChanged,
-    /// The log no longer holds what was applied last.
-    AnchorGone { position: Position, epoch: Epoch, is_beyond_end: bool },
+    /// The log no longer holds what was applied last, or not yet, where one answers that may lag behind
+    /// and ends before it.
+    AnchorGone { position: Position, epoch: Epoch, may_come_yet: bool },
     /// The log is not what a log may be.
     Broken { kind: &'static str, why: String },
 }
@@ -33,10 +34,10 @@ impl Trouble {
         if found < known { Err(Self::OlderEpoch { found, known }) } else { Ok(()) }
     }
 
-    pub fn of_tail(error: &TailError, epoch: Epoch, is_beyond_end: bool) -> Self {
+    pub fn of_tail(error: &TailError, epoch: Epoch, may_come_yet: bool) -> Self {
         match error {
             TailError::AnchorGone { position } => {
-                Self::AnchorGone { position: *position, epoch, is_beyond_end }
+                Self::AnchorGone { position: *position, epoch, may_come_yet }
             }
             TailError::Gap { .. } => Self::broken("gap", error),
             TailError::TimeRunsBackwards { .. } => Self::broken("time_runs_backwards", error),
@@ -87,8 +88,8 @@ impl Tailer {
             Trouble::EpochChanged => {
                 tracing::info!("the log is in another epoch; asking whose log it is");
             }
-            Trouble::AnchorGone { position, epoch, is_beyond_end } => {
-                self.lost_anchor(*position, *epoch, *is_beyond_end).await;
+            Trouble::AnchorGone { position, epoch, may_come_yet } => {
+                self.lost_anchor(*position, *epoch, *may_come_yet).await;
             }
             Trouble::Broken { kind, why } => self.is_broken(kind, why),
         }

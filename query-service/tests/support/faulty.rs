@@ -146,7 +146,10 @@ impl EventLog for FaultyLog {
             return std::future::pending().await;
         }
         // Before the rows, as a standby does.
-        let reach = *self.reach.lock().unwrap();
+        let reach = match *self.reach.lock().unwrap() {
+            Reach::Asked if self.is_standby.load(Ordering::SeqCst) => Reach::Unknown,
+            reach => reach,
+        };
         let mut page = self.inner()?.read(from, limit).await?;
         if let Some(tamper) = &*self.tamper.lock().unwrap() {
             tamper(&mut page.events);

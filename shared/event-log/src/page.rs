@@ -77,6 +77,11 @@ impl Reach {
             Self::Unknown => None,
         }
     }
+
+    /// Whether the one who answered may hold less than was acknowledged.
+    pub fn may_lag(self) -> bool {
+        self != Self::Asked
+    }
 }
 
 /// Collects rows into a page, row by row, so that an adapter can stop reading in time.
