@@ -46,7 +46,7 @@ struct KindLabel {
 }
 
 /// All kinds of trouble that a tailer has.
-const TROUBLE_KINDS: [&str; 14] = [
+const TROUBLE_KINDS: [&str; 15] = [
     "anchor_gone",
     "another_log",
     "broken_chain",
@@ -54,6 +54,7 @@ const TROUBLE_KINDS: [&str; 14] = [
     "gap",
     "malformed",
     "older_epoch",
+    "snapshots",
     "standby_behind",
     "time_runs_backwards",
     "unavailable",

@@ -272,6 +272,27 @@ async fn what_a_snapshot_proves_it_proves_whole_and_of_this_log_alone() {
 }
 
 #[tokio::test]
+async fn a_start_that_cannot_tell_which_snapshots_there_are_is_not_made_without_them() {
+    let (_, writer, dir, _) = with_snapshot(20).await;
+    let (other, _) = other_history(1).await;
+    let faulty = FaultyLog::around(other);
+    faulty.cut_off(true);
+    let server = Server::start(faulty.clone(), &settings(&dir));
+    let aside = dir.path().with_extension("aside");
+    fs::rename(dir.path(), &aside).unwrap();
+    faulty.cut_off(false);
+    eventually("told what is in the way", async || {
+        let told = server.service.readiness()();
+        told.is_err_and(|why| {
+            why.contains("cannot be listed") && why.contains("CONFIGAPI_SNAPSHOT_DIR")
+        })
+    })
+    .await;
+    fs::rename(&aside, dir.path()).unwrap();
+    is_refused_start(&server, writer.head.position).await;
+}
+
+#[tokio::test]
 async fn a_snapshot_of_an_epoch_that_ended_before_it_is_not_used() {
     let (_, _, dir, _) = with_snapshot(20).await;
     let (other, mut survivor) = other_history(1).await;

@@ -168,8 +168,14 @@ impl SnapshotDir {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            if is_named_as_one(&entry.path()) {
-                files.push((entry.path(), entry.metadata()?.modified()?));
+            if !is_named_as_one(&entry.path()) {
+                continue;
+            }
+            match entry.metadata().and_then(|metadata| metadata.modified()) {
+                Ok(modified) => files.push((entry.path(), modified)),
+                // Another server has let go of it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(files)

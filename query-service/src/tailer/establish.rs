@@ -108,7 +108,7 @@ impl Tailer {
 
     async fn restore(&mut self, facts: &LogFacts) -> Result<Option<Projector>, Trouble> {
         let Some(dir) = self.snapshots.clone() else { return Ok(None) };
-        for candidate in newest_first(&dir).await {
+        for candidate in newest_first(&dir).await? {
             let position = candidate.anchor.position;
             let (row, reach) = self.row(position).await?;
             // A standby may not have got there yet; another row than this one it cannot have.
@@ -264,14 +264,16 @@ async fn load(candidate: &Candidate) -> Option<Projector> {
     }
 }
 
-async fn newest_first(dir: &SnapshotDir) -> Vec<Candidate> {
+/// What may be gone on from. Not to know of a snapshot is not to have none: it may hold what the log
+/// has lost.
+async fn newest_first(dir: &SnapshotDir) -> Result<Vec<Candidate>, Trouble> {
     let dir = dir.clone();
-    match tokio::task::spawn_blocking(move || dir.candidates()).await {
-        Ok(Ok(candidates)) => candidates,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the snapshots cannot be listed");
-            Vec::new()
-        }
-        Err(_) => Vec::new(),
-    }
+    let listed = tokio::task::spawn_blocking(move || dir.candidates()).await;
+    let listed = listed.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));
+    listed.map_err(|error| {
+        Trouble::Unlisted(format!(
+            "the snapshots cannot be listed, and the log has to be compared with them: {error}; see \
+             to their directory (CONFIGAPI_SNAPSHOT_DIR)"
+        ))
+    })
 }

@@ -20,6 +20,8 @@ pub(super) enum Trouble {
     /// The log no longer holds what was applied last, or not yet, where one answers that may lag behind
     /// and ends before it.
     AnchorGone { position: Position, epoch: Epoch, may_come_yet: bool },
+    /// It is not known which snapshots there are, so the log was not compared with them.
+    Unlisted(String),
     /// The log is not what a log may be.
     Broken { kind: &'static str, why: String },
 }
@@ -91,6 +93,7 @@ impl Tailer {
             Trouble::AnchorGone { position, epoch, may_come_yet } => {
                 self.lost_anchor(*position, *epoch, *may_come_yet).await;
             }
+            Trouble::Unlisted(why) => self.is_uncompared(why),
             Trouble::Broken { kind, why } => self.is_broken(kind, why),
         }
     }
@@ -116,6 +119,15 @@ impl Tailer {
             let why = format!("the log cannot be read: {why}");
             self.board.set_condition(Condition::NotReady(why.into()));
         }
+    }
+
+    /// Nothing is begun, and nothing written, before the log was compared with what is known of it.
+    fn is_uncompared(&mut self, why: &str) {
+        self.metrics.trouble("snapshots");
+        if self.is_news(why) {
+            tracing::error!(reason = %why, "the log cannot be compared with the snapshots");
+        }
+        self.board.set_condition(Condition::NotReady(why.into()));
     }
 
     /// Nothing is served any more until the log is right again. What was read is kept until then.
