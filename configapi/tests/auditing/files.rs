@@ -1,6 +1,8 @@
 //! Records in files: rotation, and what a crash leaves.
 
 use std::fs;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +36,9 @@ fn rotation_keeps_every_record_and_its_limit() {
     for file in &files {
         let text = fs::read_to_string(file).unwrap();
         assert!((1..=LIMIT_BYTES).contains(&(text.len() as u64)), "{}", file.display());
+        // Values may be in it, and are nobody else's.
+        #[cfg(unix)]
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
         all.push_str(&text);
     }
     assert_eq!(assert_whole(&parsed(&all), &store), 0);

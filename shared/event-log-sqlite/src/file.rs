@@ -112,6 +112,19 @@ pub(crate) fn stands_alone(path: &Path) -> bool {
         && !beside(path).is_ok_and(|[write_ahead_log, _]| holds_bytes(&write_ahead_log))
 }
 
+/// Makes a file for its owner alone, where there is none: it will hold all values. SQLite takes one that
+/// is empty for its own, and gives those beside it the same rights. Made without being opened, for the
+/// reason above; what hinders it SQLite will find and tell.
+pub(crate) fn make_private(path: &Path) {
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let _ = mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0);
+    }
+    #[cfg(not(all(unix, not(target_vendor = "apple"))))]
+    let _ = path;
+}
+
 fn holds_bytes(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }

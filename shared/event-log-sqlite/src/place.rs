@@ -96,7 +96,7 @@ impl Place {
         OpenFile::at(&self.path, still)
     }
 
-    /// The one connection that writes.
+    /// The one connection that writes. A file that is not there yet is made for its owner alone.
     pub(crate) async fn writer(&self) -> Result<SqlitePool, LogError> {
         let options = self
             .options()
@@ -106,6 +106,7 @@ impl Place {
             .pragma("cache_size", WRITER_CACHE)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("journal_size_limit", WRITE_AHEAD_LOG_BYTES);
+        file::make_private(&self.path);
         let began = Instant::now();
         loop {
             match pool(1).before_acquire(is_sound).connect_with(options.clone()).await {

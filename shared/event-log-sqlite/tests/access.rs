@@ -230,6 +230,7 @@ async fn a_file_that_is_read_as_one_that_nobody_writes_is_not_believed_once_some
     let written = SqliteLog::open(&path, NOW).await.unwrap();
     let head = written.head().await.unwrap();
     written.close().await;
+    set(&path, 0o644);
     set(file.directory.path(), 0o755);
     set(path.parent().unwrap(), 0o555);
     let (opened, is_opened) = channel();
@@ -256,4 +257,30 @@ async fn a_file_that_is_read_as_one_that_nobody_writes_is_not_believed_once_some
     let error = reading.join().unwrap().unwrap_err();
     let LogError::Unavailable(text) = &error else { panic!("not unavailable: {error}") };
     assert!(text.ends_with("was opened to be written while it was read"), "{text}");
+}
+
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[tokio::test]
+async fn a_new_file_is_for_its_owner_alone_and_one_that_was_there_stays_as_open() {
+    use std::os::unix::fs::PermissionsExt as _;
+    async fn rights_of_what_is_written(file: &InFile) -> Vec<u32> {
+        let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+        let head = log.head().await.unwrap();
+        log.append(&head, &events(&head, 1)).await.unwrap();
+        let files = std::fs::read_dir(file.path().parent().unwrap()).unwrap();
+        let rights = |file: std::io::Result<std::fs::DirEntry>| {
+            file.unwrap().metadata().unwrap().permissions().mode() & 0o777
+        };
+        files.map(rights).collect()
+    }
+    let new = InFile::fresh().await;
+    // The file, its write-ahead log and that one's index.
+    assert_eq!(rights_of_what_is_written(&new).await, [0o600; 3]);
+
+    let shared = InFile::fresh().await;
+    std::fs::create_dir_all(shared.path().parent().unwrap()).unwrap();
+    std::fs::write(shared.path(), b"").unwrap();
+    let rights = std::fs::Permissions::from_mode(0o660);
+    std::fs::set_permissions(shared.path(), rights).unwrap();
+    assert_eq!(rights_of_what_is_written(&shared).await, [0o660; 3]);
 }

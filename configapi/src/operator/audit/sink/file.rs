@@ -146,7 +146,12 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
 /// Opens a file for appending, after its last whole line, and takes it for this process. A file that is
 /// not one of records is left as it is: what follows its last line may be all that it holds.
 fn open_at_last_line(path: &Path) -> io::Result<(File, u64)> {
-    let mut file = File::options().read(true).append(true).create(true).open(path)?;
+    let mut options = File::options();
+    options.read(true).append(true).create(true);
+    // A new one is for its owner alone: values may be asked for. One that is there stays as open.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
     lock(&file)?;
     let found = file.metadata()?;
     if found.is_file() {
