@@ -113,6 +113,31 @@ fn an_empty_request_id_is_none() {
     assert!(ended.stderr.contains("--request-id"), "{ended:#?}");
 }
 
+/// It is done, and who is told of a failure would do it again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_receipt_that_cannot_be_printed_does_not_make_a_write_look_refused() {
+    let servers = Servers::start();
+    let writes: [(&[&str], &str); 4] = [
+        (&["set", "a", "1"], ""),
+        (&["apply", "-"], "[{set: a, value: 2}]"),
+        (&["delete", "a"], ""),
+        (&["restore", "a"], ""),
+    ];
+    for (number, (arguments, stdin)) in (1..).zip(writes) {
+        let write = || servers.configapi(arguments.iter().copied()).stdin(stdin);
+        let ended = write().has_no_room_for_stdout().ends().failed_with(3);
+        assert!(ended.stderr.contains("it is written"), "{ended:#?}");
+        let (_, rest) = ended.stderr.split_once("--request-id ").unwrap();
+        let id = rest.split_whitespace().next().unwrap();
+        let again = write().arg("--request-id").arg(id).arg("--output=raw").ends().succeeded();
+        assert_eq!(again.stdout.trim(), format!("1-{number}"));
+    }
+    // Of a dry run there is nothing to tell but that.
+    let dry = servers.configapi(["set", "a", "1", "--dry-run"]).has_no_room_for_stdout().ends();
+    assert!(!dry.failed_with(1).stderr.contains("it is written"));
+}
+
 #[test]
 fn a_write_whose_connection_is_cut_is_repeated_and_written_once() {
     let servers = Servers::start();

@@ -71,5 +71,6 @@ pub async fn run(arguments: ApplyArguments) -> Result<(), Failure> {
         .send(request, &request_id, async |mut client, command| client.apply(command).await)
         .await
         .map_err(|failure| failure.with_commands_named(|index| Some(file::command_at(index))))?;
-    receipts::print_all(answer.receipts.into_iter().map(records::receipt), &write)
+    let receipts = answer.receipts.into_iter().map(records::receipt);
+    receipts::print_all(receipts, &request_id, &write)
 }

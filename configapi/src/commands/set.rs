@@ -81,5 +81,6 @@ pub async fn run(arguments: SetArguments) -> Result<(), Failure> {
     let answer = commands
         .send(request, &request_id, async |mut client, command| client.set(command).await)
         .await?;
-    receipts::print_one(&records::receipt(answer.receipt.unwrap_or_default()), &write)
+    let receipt = records::receipt(answer.receipt.unwrap_or_default());
+    receipts::print_one(&receipt, &request_id, &write)
 }

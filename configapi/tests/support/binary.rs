@@ -17,6 +17,8 @@ pub struct Configapi {
     stdin: Stdin,
     reads_stdout: bool,
     reads_stderr: bool,
+    /// Whether its stdout is a disk that is full.
+    has_no_room: bool,
 }
 
 /// Where it reads from.
@@ -50,7 +52,13 @@ pub fn configapi<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Configapi 
     // Where a binary that was built to be measured leaves what it reached.
     let coverage = "LLVM_PROFILE_FILE";
     command.envs(std::env::var_os(coverage).map(|path| (coverage, path)));
-    Configapi { command, stdin: Stdin::Nothing, reads_stdout: true, reads_stderr: true }
+    Configapi {
+        command,
+        stdin: Stdin::Nothing,
+        reads_stdout: true,
+        reads_stderr: true,
+        has_no_room: false,
+    }
 }
 
 /// A pipe for a process to write into. If nobody is to read it, its reader has gone already, and what
@@ -117,6 +125,12 @@ impl Configapi {
         self
     }
 
+    /// With a stdout that takes nothing, as a full disk does.
+    pub fn has_no_room_for_stdout(mut self) -> Self {
+        self.has_no_room = true;
+        self
+    }
+
     /// With a stderr whose reader has gone before it starts.
     pub fn nobody_reads_stderr(mut self) -> Self {
         self.reads_stderr = false;
@@ -137,6 +151,9 @@ impl Configapi {
         let (stdout, to_stdout) = pipe(self.reads_stdout);
         let (stderr, to_stderr) = pipe(self.reads_stderr);
         self.command.stdin(stdin).stdout(to_stdout).stderr(to_stderr);
+        if self.has_no_room {
+            self.command.stdout(File::options().write(true).open("/dev/full").unwrap());
+        }
         let mut child = self.command.spawn().unwrap();
         // It holds the ends to write into, and a pipe ends with the last of them.
         drop(self.command);
