@@ -185,3 +185,21 @@ fn what_an_import_before_left_on_its_way_counts_as_unchanged() {
     assert!(number("unchanged") > 0 && number("refused") == 0, "{report}");
     assert_eq!(events(&servers), 1_500);
 }
+
+/// Changes that go out one by one are read from the file again.
+#[test]
+fn nothing_is_imported_but_what_was_agreed_to() {
+    let servers = Servers::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.json");
+    std::fs::write(&path, r#"{"a": "shown", "b": "shown"}"#).unwrap();
+    let import = ["import", path.to_str().unwrap(), "--one-by-one"];
+    let mut import = servers.configapi(import).typed("").starts();
+    // What differs is shown before the question.
+    import.line();
+    std::fs::write(&path, r#"{"a": "other", "b": "other"}"#).unwrap();
+    import.types("y\n");
+    let ended = import.ends().failed_with(1);
+    assert!(ended.stderr.contains("was written into while it was being imported"), "{ended:#?}");
+    assert_eq!(events(&servers), 0);
+}

@@ -42,7 +42,7 @@ pub struct Running {
     pub child: Child,
     pub stdout: BufReader<PipeReader>,
     stderr: Receiver<String>,
-    _terminal: Option<File>,
+    keyboard: Option<File>,
 }
 
 /// The binary with these arguments.
@@ -139,7 +139,7 @@ impl Configapi {
 
     /// Starts it, and lets it go on.
     pub fn starts(mut self) -> Running {
-        let (stdin, terminal) = match self.stdin {
+        let (stdin, keyboard) = match self.stdin {
             Stdin::Nothing => (Stdio::null(), None),
             Stdin::Bytes(_) => (Stdio::piped(), None),
             Stdin::Terminal(text) => {
@@ -172,7 +172,7 @@ impl Configapi {
                 let _ = sender.send(std::mem::take(&mut line));
             }
         });
-        Running { child, stdout, stderr, _terminal: terminal }
+        Running { child, stdout, stderr, keyboard }
     }
 
     /// Starts it, and waits for its end.
@@ -195,6 +195,11 @@ impl Running {
         drop(self.stdout);
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
         Ended { code, stdout: String::new(), stderr: self.stderr.iter().collect() }
+    }
+
+    /// Types this at its terminal.
+    pub fn types(&mut self, text: &str) {
+        self.keyboard.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// The first line of its log, from here on, with this text.

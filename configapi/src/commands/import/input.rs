@@ -1,8 +1,9 @@
 //! The file of an import, which is read from its beginning several times.
 
 use std::fs::File;
-use std::io::{BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Seek as _, SeekFrom};
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use configapi_proto::v1::SetRequest;
 
@@ -24,6 +25,21 @@ pub struct Input {
     form: FileForm,
     prefix: String,
     file: Mutex<File>,
+    opened: Seen,
+}
+
+/// What tells that a file is still as it was.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    bytes: u64,
+    modified: SystemTime,
+}
+
+impl Seen {
+    fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { bytes: metadata.len(), modified: metadata.modified()? })
+    }
 }
 
 /// What a first look at a file tells.
@@ -36,8 +52,10 @@ pub struct Survey {
 impl Input {
     /// Opens the file.
     pub fn open(source: &Source, form: FileForm, prefix: String) -> Result<Self, Failure> {
-        let file = source.open_to_reread()?;
-        Ok(Self { name: source.name(), form, prefix, file: Mutex::new(file) })
+        let (name, file) = (source.name(), source.open_to_reread()?);
+        let opened = Seen::of(&file);
+        let opened = opened.map_err(|error| Failure::io(&format!("cannot read {name}"), &error))?;
+        Ok(Self { name, form, prefix, file: Mutex::new(file), opened })
     }
 
     /// Reads the file for the first time: is it what it should be, and what are its names like?
@@ -81,7 +99,8 @@ impl Input {
         })
     }
 
-    /// Hands over the entries that are wanted.
+    /// Hands over the entries that are wanted. They are those that were shown, and agreed to: a file that
+    /// somebody has written into meanwhile is not read on.
     pub fn entries(
         &self,
         take: &mut dyn FnMut(Entry) -> Result<(), ReadError>,
@@ -90,6 +109,13 @@ impl Input {
         let Ok(mut file) = self.file.lock() else {
             return Err(Failure::fault("reading the file broke off"));
         };
+        if Seen::of(&file).map_err(cannot)? != self.opened {
+            return Err(Failure::refused(format!(
+                "{} was written into while it was being imported",
+                self.name
+            ))
+            .with_hint("run it again, to see what differs now"));
+        }
         file.seek(SeekFrom::Start(0)).map_err(cannot)?;
         let reader = BufReader::with_capacity(BUFFER_BYTES, &mut *file);
         let wanted = &mut |entry: Entry| {
