@@ -122,6 +122,9 @@ struct LoadArguments {
     /// How many times
     #[arg(long, default_value_t = 1)]
     runs: u32,
+    /// Which round the first of them is: each round meets other configs
+    #[arg(long, default_value_t = 0)]
+    round: u64,
     /// How many configs there are
     #[arg(long, default_value_t = 100_000)]
     keys: u64,
@@ -173,7 +176,8 @@ fn make_load(arguments: &LoadArguments) -> anyhow::Result<()> {
         bail!("a load needs a connection, a request in flight, and {GROUP} configs at least");
     }
     let ordinary = Spec::new(arguments.workload, arguments.target.target());
-    let spec = Spec {
+    let mut spec = Spec {
+        round: arguments.round,
         connections: arguments.connections,
         in_flight: arguments.in_flight,
         threads: arguments.threads.unwrap_or(ordinary.threads),
@@ -188,6 +192,7 @@ fn make_load(arguments: &LoadArguments) -> anyhow::Result<()> {
     for _ in 0..arguments.runs {
         let outcome = load::run(&spec)?;
         writeln!(io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
+        spec.round = spec.round.wrapping_add(1);
     }
     Ok(())
 }

@@ -66,11 +66,11 @@ pub struct Share {
 }
 
 impl Share {
-    /// The share of slot `slot` of `slots`.
-    pub fn new(keys: Keys, slot: u64, slots: u64) -> Self {
+    /// The share of slot `slot` of `slots`, in which these dice choose.
+    pub fn new(keys: Keys, slot: u64, slots: u64, dice: Dice) -> Self {
         let step = slots.max(1);
         let steps = (keys.count / step).max(1);
-        Self { first: slot % keys.count.max(1), step, steps, dice: Dice::new(slot) }
+        Self { first: slot % keys.count.max(1), step, steps, dice }
     }
 
     /// Any config of the share.
@@ -92,10 +92,10 @@ const VARYING_DIGITS: usize = 16;
 
 impl Values {
     /// Values of `bytes` bytes, or of 16 if that is more.
-    pub fn new(bytes: usize, seed: u64) -> Self {
+    pub fn new(bytes: usize, dice: Dice) -> Self {
         let fixed = bytes.saturating_sub(VARYING_DIGITS);
         let text = "the-quick-brown-fox-jumps-over-the-lazy-dog+".chars().cycle();
-        Self { text: text.take(fixed).collect(), fixed, dice: Dice::new(seed) }
+        Self { text: text.take(fixed).collect(), fixed, dice }
     }
 
     /// The next value.
@@ -124,9 +124,15 @@ impl Values {
 pub struct Dice(u64);
 
 impl Dice {
-    /// The dice of a slot.
+    /// Dice that fall in a way of their own for each of these numbers.
     pub fn new(seed: u64) -> Self {
-        Self((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Self(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// The dice of a slot. Each round has others: what a round before has touched is at hand for the
+    /// server, and who met nothing else would measure that.
+    pub fn of_slot(slot: u64, round: u64) -> Self {
+        Self::new(Self::new(round).roll().wrapping_add(slot))
     }
 
     /// The next number.

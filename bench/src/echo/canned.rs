@@ -23,7 +23,7 @@ use tonic::{
 };
 
 use super::query::{EchoQueries, config, some_time, state};
-use crate::keys::{GROUP, Keys, VERSIONS, Values};
+use crate::keys::{Dice, GROUP, Keys, VERSIONS, Values};
 
 /// The query service, with some of its methods answered by bytes that are ready.
 #[derive(Debug, Clone)]
@@ -115,14 +115,14 @@ impl Decoder for Raw {
 }
 
 fn list(value_bytes: usize) -> ListResponse {
-    let mut values = Values::new(value_bytes, 0);
+    let mut values = Values::new(value_bytes, Dice::new(0));
     let configs: Vec<Config> =
         (0..GROUP).map(|index| config(Keys::name(index), values.next_value().to_owned())).collect();
     ListResponse { configs, next_page_token: String::new(), state: Some(state()) }
 }
 
 fn history(value_bytes: usize) -> HistoryResponse {
-    let mut values = Values::new(value_bytes, 0);
+    let mut values = Values::new(value_bytes, Dice::new(0));
     let events = (1..=VERSIONS).map(|version| {
         let value = values.next_value().to_owned();
         let old_value = Some(values.next_value().to_owned());

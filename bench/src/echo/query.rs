@@ -21,7 +21,7 @@ use tokio_stream::{Stream, StreamExt as _, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
 
 use super::Change;
-use crate::keys::Values;
+use crate::keys::{Dice, Values};
 
 /// Some time in 2026: its size is what matters.
 pub(super) fn some_time() -> Timestamp {
@@ -56,7 +56,7 @@ pub(super) struct EchoQueries {
 
 impl EchoQueries {
     pub fn new(changes: broadcast::Sender<Change>, value_bytes: usize) -> Self {
-        let value = Values::new(value_bytes, 0).next_value().to_owned();
+        let value = Values::new(value_bytes, Dice::new(0)).next_value().to_owned();
         Self { changes, value }
     }
 }

@@ -9,11 +9,11 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::keys::Values;
+use crate::keys::{Dice, Values};
 
 /// Serves until it is cancelled.
 pub(super) async fn serve(listener: TcpListener, value_bytes: usize) -> anyhow::Result<()> {
-    let value = Bytes::from(Values::new(value_bytes, 0).next_value().to_owned());
+    let value = Bytes::from(Values::new(value_bytes, Dice::new(0)).next_value().to_owned());
     loop {
         let (stream, _peer) = listener.accept().await?;
         stream.set_nodelay(true)?;

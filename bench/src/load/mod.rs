@@ -51,6 +51,8 @@ pub struct Spec {
     pub value_bytes: usize,
     /// How many watchers there are, for the fan-out.
     pub watchers: usize,
+    /// Which of several rounds it is: each meets other configs, in another order.
+    pub round: u64,
 }
 
 impl Spec {
@@ -68,6 +70,7 @@ impl Spec {
             keys: 100_000,
             value_bytes: 128,
             watchers: 1_000,
+            round: 0,
         }
     }
 }

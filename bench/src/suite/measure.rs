@@ -40,7 +40,15 @@ pub(super) async fn measure(
             let (Some(subject), Some(runs)) = (subjects.get(place), runs.get_mut(place)) else {
                 continue;
             };
-            match run(measurement, subject.keys(keys), subject, options).await {
+            match run(
+                measurement,
+                subject.keys(keys),
+                subject,
+                options,
+                u64::try_from(round).unwrap_or(0),
+            )
+            .await
+            {
                 Ok(run) => runs.push(run),
                 Err(error) => {
                     let who = subject.subject.title();
@@ -66,8 +74,10 @@ async fn run(
     keys: u64,
     subject: &Running,
     options: &Options,
+    round: u64,
 ) -> anyhow::Result<Run> {
     let spec = Spec {
+        round,
         connections: measurement.connections,
         in_flight: measurement.in_flight,
         rate_per_second: measurement.rate_per_second,

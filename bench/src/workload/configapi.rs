@@ -22,7 +22,7 @@ use super::{
     watch::SetThenWatch,
 };
 use crate::{
-    keys::{Dice, GROUP, Keys, Share, VERSIONED_KEYS, VERSIONS, Values},
+    keys::{GROUP, Keys, Share, VERSIONED_KEYS, VERSIONS, Values},
     load::Spec,
     wire::{CallError, Channel, Method, frame},
 };
@@ -124,7 +124,7 @@ impl Connection {
             Workload::Mixed => Slot::Mixed {
                 often: query(GET, gets(spec, place, None))?,
                 seldom: command(SET, 1, sets(spec, place))?,
-                dice: Dice::new(place.slot()),
+                dice: place.dice(),
             },
             Workload::SetCas => {
                 let set = method(self.command_address, SET)?;
@@ -159,15 +159,15 @@ impl Connection {
 }
 
 pub(super) fn share(spec: &Spec, place: Place) -> Share {
-    Share::new(Keys { count: spec.keys }, place.slot(), place.of_all())
+    Share::new(Keys { count: spec.keys }, place.slot(), place.of_all(), place.dice())
 }
 
 pub(super) fn values(spec: &Spec, place: Place) -> Values {
-    Values::new(spec.value_bytes, place.slot())
+    Values::new(spec.value_bytes, place.dice())
 }
 
 fn gets(spec: &Spec, place: Place, consistency: Option<Consistency>) -> NextRequest {
-    let (keys, mut dice) = (spec.keys, Dice::new(place.slot()));
+    let (keys, mut dice) = (spec.keys, place.dice());
     let mut request = GetRequest { consistency, ..GetRequest::default() };
     Box::new(move || {
         Keys::write_name(&mut request.name, dice.below(keys));
@@ -177,7 +177,7 @@ fn gets(spec: &Spec, place: Place, consistency: Option<Consistency>) -> NextRequ
 
 fn lists(spec: &Spec, place: Place) -> NextRequest {
     let keys = Keys { count: spec.keys };
-    let mut dice = Dice::new(place.slot());
+    let mut dice = place.dice();
     let page_size = u32::try_from(GROUP).unwrap_or(u32::MAX);
     Box::new(move || {
         let prefix = Keys::prefix(dice.below(keys.groups()));
@@ -186,7 +186,7 @@ fn lists(spec: &Spec, place: Place) -> NextRequest {
 }
 
 fn looks_back(place: Place, at: Option<PointInTime>) -> NextRequest {
-    let mut dice = Dice::new(place.slot());
+    let mut dice = place.dice();
     let mut request = AtTimeRequest { at, ..AtTimeRequest::default() };
     Box::new(move || {
         let name = Keys::versioned(dice.below(VERSIONED_KEYS));
@@ -196,7 +196,7 @@ fn looks_back(place: Place, at: Option<PointInTime>) -> NextRequest {
 }
 
 fn looks_deep(place: Place, deep: Deep) -> NextRequest {
-    let mut dice = Dice::new(place.slot());
+    let mut dice = place.dice();
     let Deep { name, versions, newest } = deep;
     let selection = Some(Selection::Name(name));
     let mut request = AtTimeRequest { selection, ..AtTimeRequest::default() };
@@ -208,7 +208,7 @@ fn looks_deep(place: Place, deep: Deep) -> NextRequest {
 }
 
 fn histories(place: Place) -> NextRequest {
-    let mut dice = Dice::new(place.slot());
+    let mut dice = place.dice();
     let page_size = u32::try_from(VERSIONS).unwrap_or(u32::MAX);
     Box::new(move || {
         let name = Keys::versioned(dice.below(VERSIONED_KEYS));

@@ -13,7 +13,7 @@ use super::{
     watch::SetThenWatch,
 };
 use crate::{
-    keys::{Dice, Keys},
+    keys::Keys,
     load::Spec,
     wire::{Channel, frame},
 };
@@ -45,7 +45,7 @@ pub(super) async fn slots(
             Workload::Mixed => Slot::Mixed {
                 often: gets(true),
                 seldom: puts(distinct_puts(spec, place)),
-                dice: Dice::new(place.slot()),
+                dice: place.dice(),
             },
             Workload::SetWatch => {
                 let watch = method(server, WATCH)?;
@@ -60,7 +60,7 @@ pub(super) async fn slots(
 }
 
 fn gets(spec: &Spec, place: Place, serializable: bool) -> NextRequest {
-    let (keys, mut dice) = (spec.keys, Dice::new(place.slot()));
+    let (keys, mut dice) = (spec.keys, place.dice());
     Box::new(move || {
         let key = Keys::name(dice.below(keys)).into_bytes();
         frame(&crate::etcd::RangeRequest { key, serializable, ..Default::default() })
@@ -69,7 +69,7 @@ fn gets(spec: &Spec, place: Place, serializable: bool) -> NextRequest {
 
 /// Serializable, the cheaper of the two, because our own list asks for no more.
 fn lists(spec: &Spec, place: Place) -> NextRequest {
-    let (keys, mut dice) = (Keys { count: spec.keys }, Dice::new(place.slot()));
+    let (keys, mut dice) = (Keys { count: spec.keys }, place.dice());
     Box::new(move || {
         let prefix = Keys::prefix(dice.below(keys.groups()));
         let (key, range_end) = messages::prefix(prefix);

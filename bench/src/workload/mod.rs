@@ -19,7 +19,10 @@ pub use self::{
     slot::{Done, Slot},
     watch::{NumberedSets, Watcher, numbered_sets, watchers},
 };
-use crate::load::{Part, Spec};
+use crate::{
+    keys::Dice,
+    load::{Part, Spec},
+};
 
 /// What to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -119,7 +122,8 @@ pub(crate) async fn slots(spec: &Spec, part: Part) -> anyhow::Result<Vec<Slot>> 
     let mut slots = Vec::new();
     for connection in part.share(spec.connections) {
         let first = connection * spec.in_flight;
-        let places = (first..first + spec.in_flight).map(|slot| Place { slot, of_all });
+        let places =
+            (first..first + spec.in_flight).map(|slot| Place { slot, of_all, round: spec.round });
         slots.extend(match spec.target {
             Target::Configapi { command, query } => {
                 configapi::slots(spec, command, query, places).await
@@ -136,9 +140,14 @@ pub(crate) async fn slots(spec: &Spec, part: Part) -> anyhow::Result<Vec<Slot>> 
 pub(crate) struct Place {
     slot: usize,
     of_all: usize,
+    round: u64,
 }
 
 impl Place {
+    fn dice(self) -> Dice {
+        Dice::of_slot(self.slot(), self.round)
+    }
+
     fn slot(self) -> u64 {
         u64::try_from(self.slot).unwrap_or(u64::MAX)
     }

@@ -24,7 +24,7 @@ pub(super) async fn slots(
     let mut slots = Vec::new();
     for place in places {
         let what = match spec.workload {
-            Workload::RestGet => What::Get { keys: spec.keys, dice: Dice::new(place.slot()) },
+            Workload::RestGet => What::Get { keys: spec.keys, dice: place.dice() },
             Workload::RestPut => {
                 What::Put { share: share(spec, place), values: values(spec, place) }
             }

@@ -10,7 +10,7 @@ use h2::SendStream;
 use super::{Target, configapi::SET_MANY, etcd, method};
 use crate::{
     etcd::{RequestOp, TxnRequest, request_op::Request},
-    keys::{Keys, VERSIONED_KEYS, VERSIONS, Values},
+    keys::{Dice, Keys, VERSIONED_KEYS, VERSIONS, Values},
     wire::{Channel, Frames, frame, frame_into},
 };
 
@@ -33,7 +33,7 @@ pub struct Fill {
 
 /// Fills the store behind a target.
 pub async fn seed(target: Target, fill: Fill) -> anyhow::Result<()> {
-    let mut values = Values::new(fill.value_bytes, fill.keys.start);
+    let mut values = Values::new(fill.value_bytes, Dice::new(fill.keys.start));
     let versions = if fill.histories { VERSIONS } else { 0 };
     let versioned = (0..versions).flat_map(|_version| (0..VERSIONED_KEYS).map(Keys::versioned));
     let deep = fill.depths.iter().flat_map(|&versions| (0..versions).map(move |_| versions));

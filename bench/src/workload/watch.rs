@@ -17,7 +17,7 @@ use super::{
     unknown,
 };
 use crate::{
-    keys::{Keys, Values},
+    keys::{Dice, Keys, Values},
     load::Spec,
     wire::{CallError, Channel, Frames, Method, frame},
 };
@@ -182,7 +182,10 @@ impl NumberedSets {
         kind: SetKind,
         names: Vec<String>,
     ) -> Self {
-        let (names, values) = (names.into_iter().cycle(), Values::new(spec.value_bytes, 0));
+        let (names, values) = (
+            names.into_iter().cycle(),
+            Values::new(spec.value_bytes, Dice::of_slot(0, spec.round)),
+        );
         Self { channel, method, kind, names, values }
     }
 
