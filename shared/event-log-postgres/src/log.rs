@@ -103,8 +103,9 @@ impl PostgresLog {
         self.readers
             .reading(|lease| {
                 Box::pin(async move {
-                    let lags = lease.lags().await?;
+                    let lags = lease.begin_reads().await?;
                     let rows = lease.fetch(sql, PgArguments::default()).await?;
+                    lease.end_reads().await?;
                     if let Some(row) = rows.last() {
                         let epoch: i64 = row.try_get_unchecked(epoch_column)?;
                         lease.ensure_current(Epoch(epoch.unsigned_abs()))?;

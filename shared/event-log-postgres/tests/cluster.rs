@@ -48,6 +48,17 @@ impl Cluster {
         self.directory.path().join("data")
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Adds a line to its settings, before it is started.
+    pub(crate) fn set(&self, line: &str) {
+        let settings = self.data().join("postgresql.auto.conf");
+        let known = std::fs::read_to_string(&settings).expect("its settings");
+        std::fs::write(settings, format!("{known}{line}\n")).expect("written");
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
@@ -270,10 +281,7 @@ async fn two_failovers_from_one_past_begin_two_epochs() {
     primary.stop("fast");
     let mut epochs = Vec::new();
     for (number, standby) in (0..).zip(&standbys) {
-        let settings = standby.data().join("postgresql.auto.conf");
-        let known = std::fs::read_to_string(&settings).expect("its settings");
-        std::fs::write(settings, known + "recovery_target_timeline = 'current'\n")
-            .expect("written");
+        standby.set("recovery_target_timeline = 'current'");
         if number > 0 {
             let history = |cluster: &Cluster| cluster.data().join("pg_wal/00000002.history");
             run(command("/bin/cp").arg(history(&standbys[0])).arg(history(standby)));

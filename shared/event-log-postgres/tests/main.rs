@@ -16,6 +16,7 @@ mod harness;
 mod hints;
 mod immutable;
 mod mutant;
+mod parted;
 mod places;
 mod pooler;
 mod process;
