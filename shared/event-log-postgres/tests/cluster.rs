@@ -214,17 +214,32 @@ async fn a_failover_that_loses_a_tail_is_told_to_everybody() {
     assert_eq!(rows.len(), 1 + 15 + 1);
 }
 
+/// A primary, a standby that has all there is, and a log that was opened on that.
+struct Followed {
+    primary: Cluster,
+    standby: Cluster,
+    log: Arc<PostgresLog>,
+    head: Head,
+}
+
+impl Followed {
+    async fn create() -> Self {
+        let primary = Cluster::create();
+        let head = append(&*open(&primary.url()).await, 5).await;
+        let standby = Cluster::standby_of(&primary);
+        standby.start();
+        let log = open(&standby.url()).await;
+        until_at(&*log, head.position).await;
+        Self { primary, standby, log, head }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_that_is_promoted_under_its_connections_begins_an_epoch() {
     if !is_slow_wanted("a standby that is promoted under its connections") {
         return;
     }
-    let primary = Cluster::create();
-    let head = append(&*open(&primary.url()).await, 5).await;
-    let standby = Cluster::standby_of(&primary);
-    standby.start();
-    let log = open(&standby.url()).await;
-    until_at(&*log, head.position).await;
+    let Followed { primary, standby, log, head } = Followed::create().await;
     assert!(log.take_turn().await.is_err(), "a standby gives no turns");
     refuses_look_ups(&*log).await;
     primary.stop("immediate");
@@ -244,12 +259,7 @@ async fn an_epoch_that_could_not_begin_is_in_nobodys_way() {
     if !is_slow_wanted("an epoch that could not begin") {
         return;
     }
-    let primary = Cluster::create();
-    let head = append(&*open(&primary.url()).await, 5).await;
-    let standby = Cluster::standby_of(&primary);
-    standby.start();
-    let log = open(&standby.url()).await;
-    until_at(&*log, head.position).await;
+    let Followed { primary, standby, log, head } = Followed::create().await;
     primary.stop("immediate");
     standby.control("promote", &[]);
     let mut other = connect(&standby.url()).await;
