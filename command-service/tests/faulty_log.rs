@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Standing,
-    StoredEvent, Turn,
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Requested,
+    Standing, StoredEvent, Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -320,11 +320,11 @@ impl EventLog for FaultyLog {
         Ok(rows)
     }
 
-    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        let rows = self.inner().requests(ids).await?;
-        let bytes = rows.iter().map(StoredEvent::weight_bytes).sum();
+    async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError> {
+        let requested = self.inner().requests(ids, limit_bytes).await?;
+        let bytes = requested.rows.iter().map(StoredEvent::weight_bytes).sum();
         self.faults.most_recalled_bytes.fetch_max(bytes, Ordering::Relaxed);
-        Ok(rows)
+        Ok(requested)
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {

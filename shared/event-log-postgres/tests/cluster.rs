@@ -338,7 +338,7 @@ async fn refuses_look_ups(log: &dyn EventLog) {
     refused(log.newest(&[stream], all).await.expect_err("refused"));
     let point = Point::Position(Position(1));
     refused(log.streams_at(&[(stream, point)], all).await.expect_err("refused"));
-    refused(log.requests(&["k"]).await.expect_err("refused"));
+    refused(log.requests(&["k"], all).await.expect_err("refused"));
     assert!(log.identity().await.expect("an identity").is_standby);
 }
 
