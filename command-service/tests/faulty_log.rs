@@ -1,7 +1,7 @@
 //! A log that fails as a database on the other side of a network can.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ struct Faults {
     is_down: Mutex<bool>,
     falls_silent: Mutex<bool>,
     store_time: Mutex<Option<Timestamp>>,
+    begins_epoch: AtomicBool,
     appended: Mutex<Vec<usize>>,
     gate: Semaphore,
     passes_singly: Mutex<bool>,
@@ -70,6 +71,7 @@ impl FaultyLog {
             is_down: Mutex::default(),
             falls_silent: Mutex::default(),
             store_time: Mutex::default(),
+            begins_epoch: AtomicBool::new(false),
             appended: Mutex::default(),
             gate: Semaphore::new(1_000),
             passes_singly: Mutex::default(),
@@ -95,6 +97,11 @@ impl FaultyLog {
     /// The clock of the store stands still at this time.
     pub fn tell_time(&self, store_time: Timestamp) {
         *self.faults.store_time.lock().unwrap() = Some(store_time);
+    }
+
+    /// An epoch begins right after the next question for the log's identity.
+    pub fn begin_epoch_after_identity(&self) {
+        self.faults.begins_epoch.store(true, Ordering::Release);
     }
 
     /// The next appends go wrong like this.
@@ -263,7 +270,11 @@ impl EventLog for FaultyLog {
         self.faults.check_up()?;
         let store_time = *self.faults.store_time.lock().unwrap();
         let is_standby = self.standby().is_some();
-        Ok(Identity { store_time, is_standby, ..self.reader().identity().await? })
+        let identity = Identity { store_time, is_standby, ..self.reader().identity().await? };
+        if self.faults.begins_epoch.swap(false, Ordering::AcqRel) {
+            self.begin_epoch(&self.inner().head().await?).await?;
+        }
+        Ok(identity)
     }
 
     async fn head(&self) -> Result<Head, LogError> {

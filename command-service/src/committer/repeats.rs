@@ -107,14 +107,15 @@ impl Worker {
         Ok(firsts)
     }
 
-    /// Asks which epochs there are if one of these rows is beyond what was followed so far: it may be
-    /// in an epoch that began since.
+    /// Asks which epochs there are if one of these rows is beyond what was followed so far, or if that
+    /// is in an epoch that nobody has asked about: it may be in one that began since.
     async fn learn_epochs(
         &self,
         rows: &[StoredEvent],
         lineage: &mut Cow<'_, Lineage>,
     ) -> Result<(), Refusal> {
-        let known = self.head.map_or(Position::GENESIS, |head| head.position);
+        let known = self.head.filter(|head| head.epoch <= lineage.current());
+        let known = known.map_or(Position::GENESIS, |head| head.position);
         if rows.iter().any(|row| row.position > known) {
             let identity = self.log.identity().await.map_err(unavailable)?;
             if identity.is_standby {
