@@ -50,6 +50,12 @@ impl Worker {
         if self.is_clock_in_doubt() {
             return Ok(Step::Lost);
         }
+        // Look-ups may have taken long, and an event bears the time that it is decided at.
+        if decided_ahead == 0 {
+            planner.record_at(self.now());
+        } else if !self.is_recent(&planner) {
+            return Ok(Step::Lost);
+        }
         let _ = batch
             .group()
             .take(known)

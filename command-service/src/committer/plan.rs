@@ -96,6 +96,12 @@ impl Planner {
         self.head
     }
 
+    /// What is decided from now on is recorded at this time. For one that has decided nothing yet: its
+    /// events all bear one.
+    pub fn record_at(&mut self, now: Timestamp) {
+        self.recorded_at = now.max(self.head.recorded_at);
+    }
+
     /// The time that its events bear.
     pub fn recorded_at(&self) -> Timestamp {
         self.recorded_at
