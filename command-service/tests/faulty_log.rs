@@ -13,6 +13,8 @@ use configapi_event_log::{
 };
 use tokio::sync::Semaphore;
 
+use crate::faulty_turn::{FragileTurn, Turns};
+
 /// What goes wrong with one append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -40,6 +42,7 @@ struct Faults {
     falls_silent: Mutex<bool>,
     store_time: Mutex<Option<Timestamp>>,
     begins_epoch: AtomicBool,
+    turns: Turns,
     appended: Mutex<Vec<usize>>,
     gate: Semaphore,
     passes_singly: Mutex<bool>,
@@ -72,6 +75,7 @@ impl FaultyLog {
             falls_silent: Mutex::default(),
             store_time: Mutex::default(),
             begins_epoch: AtomicBool::new(false),
+            turns: Turns::default(),
             appended: Mutex::default(),
             gate: Semaphore::new(1_000),
             passes_singly: Mutex::default(),
@@ -102,6 +106,11 @@ impl FaultyLog {
     /// An epoch begins right after the next question for the log's identity.
     pub fn begin_epoch_after_identity(&self) {
         self.faults.begins_epoch.store(true, Ordering::Release);
+    }
+
+    /// From now on turns end when something is looked up.
+    pub fn end_turns_at_look_ups(&self) {
+        self.faults.turns.end_at_look_ups();
     }
 
     /// The next appends go wrong like this.
@@ -294,7 +303,7 @@ impl EventLog for FaultyLog {
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
         self.faults.check_up()?;
-        let inner = self.inner().take_turn().await?;
+        let inner = self.faults.turns.keep(self.inner().take_turn().await?);
         Ok(Box::new(FaultyTurn { inner, faults: Arc::clone(&self.faults) }))
     }
 
@@ -305,6 +314,7 @@ impl EventLog for FaultyLog {
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
         self.faults.check_up()?;
+        self.faults.turns.look_up().await;
         let look_ups = &self.faults.look_ups;
         let found = self.inner().newest(streams, limit_bytes).await;
         let answered = found.as_ref().map_or(0, |newest| newest.answered(streams));
@@ -324,6 +334,7 @@ impl EventLog for FaultyLog {
         wanted: &[(&str, Point)],
         limit_bytes: usize,
     ) -> Result<Vec<Option<StoredEvent>>, LogError> {
+        self.faults.turns.look_up().await;
         let rows = self.inner().streams_at(wanted, limit_bytes).await?;
         let bytes = rows.iter().flatten().map(StoredEvent::weight_bytes).sum();
         self.faults.past_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -349,14 +360,17 @@ impl EventLog for FaultyLog {
 
 #[derive(Debug)]
 struct FaultyTurn {
-    inner: Box<dyn Turn>,
+    inner: FragileTurn,
     faults: Arc<Faults>,
 }
 
 #[async_trait]
 impl Turn for FaultyTurn {
     async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
-        self.inner.read(from, limit).await
+        let mut inner = self.inner.take().await?;
+        let page = inner.read(from, limit).await;
+        self.inner.give_back(inner).await;
+        page
     }
 
     async fn append(
@@ -364,7 +378,8 @@ impl Turn for FaultyTurn {
         head: &Head,
         events: &[StoredEvent],
     ) -> Result<(), AppendError> {
-        let Self { inner, faults } = *self;
-        faults.append(events, inner.append(head, events)).await
+        let inner = self.inner.take().await;
+        let inner = inner.map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        self.faults.append(events, inner.append(head, events)).await
     }
 }

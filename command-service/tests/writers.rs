@@ -2,7 +2,8 @@
 
 use configapi_command_service::committer::Limits;
 use configapi_event_log::{EventLog as _, seal};
-use configapi_proto::v1::{DeleteRequest, SetRequest};
+use configapi_proto::v1::restore_target::Moment;
+use configapi_proto::v1::{DeleteRequest, RestoreRequest, RestoreTarget, SetRequest};
 use configapi_proto::{ApiError, Reason, key};
 
 use crate::faulty_log::FaultyLog;
@@ -145,4 +146,25 @@ async fn a_head_that_a_standby_does_not_have_yet_is_not_lost() {
     let error = server.set_with(stale).await.unwrap_err();
     assert_eq!(error.reason, Reason::VersionConflict, "{error:?}");
     server.set("a", "2").await.unwrap();
+}
+
+/// A database ends a turn in which nothing happens for some seconds, and look-ups may take longer.
+#[tokio::test]
+async fn a_writer_has_looked_up_what_it_needs_when_its_turn_begins() {
+    let log = FaultyLog::new(memory_log());
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log.inner(), Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    for name in ["a", "b", "c"] {
+        two.set(name, "2").await.unwrap();
+    }
+    log.end_turns_at_look_ups();
+    // It finds out that it is not the only writer, and takes turns from now on.
+    assert_eq!(one.set("b", "3").await.unwrap().version, 2);
+    assert_eq!(one.set("c", "3").await.unwrap().version, 2);
+    two.set("a", "3").await.unwrap();
+    let target = Some(RestoreTarget { moment: Some(Moment::Version(1)) });
+    let restore = RestoreRequest { name: "a".to_owned(), target, ..RestoreRequest::default() };
+    let receipt = one.client.clone().restore(restore).await.unwrap().into_inner().receipt;
+    assert_eq!(receipt.unwrap().version, 4);
 }
