@@ -113,6 +113,11 @@ impl FaultyLog {
         self.faults.turns.end_at_look_ups();
     }
 
+    /// Appends a row after the head as soon as a turn has ended like that.
+    pub fn let_pass(&self, head: Head, row: StoredEvent) {
+        self.faults.turns.let_pass(self.inner(), head, row);
+    }
+
     /// The next appends go wrong like this.
     pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.next.lock().unwrap().extend(faults);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use configapi_event_log::{LogError, Turn};
+use configapi_event_log::{EventLog, Head, LogError, StoredEvent, Turn};
 
 /// A turn, as long as it lasts.
 type Held = Arc<tokio::sync::Mutex<Option<Box<dyn Turn>>>>;
@@ -13,7 +13,11 @@ type Held = Arc<tokio::sync::Mutex<Option<Box<dyn Turn>>>>;
 pub struct Turns {
     end_at_look_ups: AtomicBool,
     last: Mutex<Option<Held>>,
+    /// What somebody else writes as soon as one has ended.
+    next: Mutex<Option<Next>>,
 }
+
+type Next = (Arc<dyn EventLog>, Head, StoredEvent);
 
 /// A turn of one's own.
 #[derive(Debug)]
@@ -25,6 +29,11 @@ impl Turns {
         self.end_at_look_ups.store(true, Ordering::Release);
     }
 
+    /// Somebody waits for the next one to end, and appends then.
+    pub fn let_pass(&self, log: Arc<dyn EventLog>, head: Head, row: StoredEvent) {
+        *self.next.lock().unwrap() = Some((log, head, row));
+    }
+
     pub fn keep(&self, turn: Box<dyn Turn>) -> FragileTurn {
         let held = Held::new(Some(turn).into());
         *self.last.lock().unwrap() = Some(Arc::clone(&held));
@@ -33,9 +42,15 @@ impl Turns {
 
     /// Something is looked up.
     pub async fn look_up(&self) {
-        let last = self.last.lock().unwrap().clone();
-        if let Some(held) = last.filter(|_| self.end_at_look_ups.load(Ordering::Acquire)) {
-            held.lock().await.take();
+        if !self.end_at_look_ups.load(Ordering::Acquire) {
+            return;
+        }
+        let last = self.last.lock().unwrap().take();
+        let Some(held) = last else { return };
+        let has_ended = held.lock().await.take().is_some();
+        let next = self.next.lock().unwrap().take_if(|_| has_ended);
+        if let Some((log, head, row)) = next {
+            log.append(&head, &[row]).await.unwrap();
         }
     }
 }

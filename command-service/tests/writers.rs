@@ -4,10 +4,10 @@ use configapi_command_service::committer::Limits;
 use configapi_event_log::{EventLog as _, seal};
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{DeleteRequest, RestoreRequest, RestoreTarget, SetRequest};
-use configapi_proto::{ApiError, Reason, key};
+use configapi_proto::{ApiError, Reason, key, timestamp_from_micros};
 
 use crate::faulty_log::FaultyLog;
-use crate::support::{copy_of, memory_log, rows, set_request, start_on};
+use crate::support::{BEGINNING, copy_of, memory_log, refusal, rows, set_request, start_on};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_servers_write_side_by_side_and_all_get_through() {
@@ -167,4 +167,31 @@ async fn a_writer_has_looked_up_what_it_needs_when_its_turn_begins() {
     let restore = RestoreRequest { name: "a".to_owned(), target, ..RestoreRequest::default() };
     let receipt = one.client.clone().restore(restore).await.unwrap().into_inner().receipt;
     assert_eq!(receipt.unwrap().version, 4);
+}
+
+/// It looks for what a config will have been at a time to come, and has lost its turn meanwhile.
+#[tokio::test]
+async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since() {
+    let log = FaultyLog::new(memory_log());
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log.inner(), Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    two.set("a", "2").await.unwrap();
+    one.set("a", "3").await.unwrap();
+    let head = log.head().await.unwrap();
+    let mut row = rows(&*log).await.pop().unwrap();
+    (row.position, row.version) = (row.position.next(), row.version.next());
+    seal(head.hash, &mut row);
+    log.end_turns_at_look_ups();
+    log.let_pass(head, row);
+    let moment = Moment::Time(timestamp_from_micros(BEGINNING + 3_600_000_000));
+    let restore = RestoreRequest {
+        name: "a".to_owned(),
+        expected_version: Some(7),
+        target: Some(RestoreTarget { moment: Some(moment) }),
+        ..RestoreRequest::default()
+    };
+    let error = refusal(one.client.clone().restore(restore).await);
+    assert_eq!(error.reason, Reason::VersionConflict, "{error:?}");
+    assert_eq!(error.metadata[key::ACTUAL_VERSION], "4");
 }

@@ -69,7 +69,7 @@ impl Worker {
             return Ok(Step::Forward);
         }
         if rows.is_empty() {
-            if turn.is_none() && !self.head_still_is(head).await? {
+            if !self.head_still_is(head, turn).await? {
                 batch.lost_race = true;
                 return Ok(Step::Lost);
             }
@@ -152,13 +152,19 @@ impl Worker {
     }
 
     /// Refusals are answers too: they are true only if nobody appended meanwhile, which only who takes
-    /// the writes can say.
-    async fn head_still_is(&mut self, head: Head) -> Result<bool, Refusal> {
+    /// the writes can say. Having the turn is no proof: a database may have ended it.
+    async fn head_still_is(
+        &mut self,
+        head: Head,
+        turn: Option<Box<dyn Turn>>,
+    ) -> Result<bool, Refusal> {
         let newest = self.newest_head().await?;
         if newest.hash == head.hash && newest.epoch == head.epoch {
             return Ok(true);
         }
         self.is_confirmed &= newest.epoch == head.epoch;
+        // To catch up may take a turn of its own.
+        drop(turn);
         self.catch_up(&mut None).await?;
         Ok(false)
     }
