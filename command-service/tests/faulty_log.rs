@@ -1,17 +1,19 @@
 //! A log that fails as a database on the other side of a network can.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use configapi_domain::{Point, Position, Timestamp};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Standing,
-    StoredEvent, Turn,
+    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Requested,
+    Standing, StoredEvent, Turn,
 };
 use tokio::sync::Semaphore;
+
+use crate::faulty_turn::{FragileTurn, Turns};
 
 /// What goes wrong with one append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,8 @@ struct Faults {
     is_down: Mutex<bool>,
     falls_silent: Mutex<bool>,
     store_time: Mutex<Option<Timestamp>>,
+    begins_epoch: AtomicBool,
+    turns: Turns,
     appended: Mutex<Vec<usize>>,
     gate: Semaphore,
     passes_singly: Mutex<bool>,
@@ -70,6 +74,8 @@ impl FaultyLog {
             is_down: Mutex::default(),
             falls_silent: Mutex::default(),
             store_time: Mutex::default(),
+            begins_epoch: AtomicBool::new(false),
+            turns: Turns::default(),
             appended: Mutex::default(),
             gate: Semaphore::new(1_000),
             passes_singly: Mutex::default(),
@@ -95,6 +101,21 @@ impl FaultyLog {
     /// The clock of the store stands still at this time.
     pub fn tell_time(&self, store_time: Timestamp) {
         *self.faults.store_time.lock().unwrap() = Some(store_time);
+    }
+
+    /// An epoch begins right after the next question for the log's identity.
+    pub fn begin_epoch_after_identity(&self) {
+        self.faults.begins_epoch.store(true, Ordering::Release);
+    }
+
+    /// From now on turns end when something is looked up.
+    pub fn end_turns_at_look_ups(&self) {
+        self.faults.turns.end_at_look_ups();
+    }
+
+    /// Appends a row after the head as soon as a turn has ended like that.
+    pub fn let_pass(&self, head: Head, row: StoredEvent) {
+        self.faults.turns.let_pass(self.inner(), head, row);
     }
 
     /// The next appends go wrong like this.
@@ -263,7 +284,11 @@ impl EventLog for FaultyLog {
         self.faults.check_up()?;
         let store_time = *self.faults.store_time.lock().unwrap();
         let is_standby = self.standby().is_some();
-        Ok(Identity { store_time, is_standby, ..self.reader().identity().await? })
+        let identity = Identity { store_time, is_standby, ..self.reader().identity().await? };
+        if self.faults.begins_epoch.swap(false, Ordering::AcqRel) {
+            self.begin_epoch(&self.inner().head().await?).await?;
+        }
+        Ok(identity)
     }
 
     async fn head(&self) -> Result<Head, LogError> {
@@ -283,7 +308,7 @@ impl EventLog for FaultyLog {
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
         self.faults.check_up()?;
-        let inner = self.inner().take_turn().await?;
+        let inner = self.faults.turns.keep(self.inner().take_turn().await?);
         Ok(Box::new(FaultyTurn { inner, faults: Arc::clone(&self.faults) }))
     }
 
@@ -294,6 +319,7 @@ impl EventLog for FaultyLog {
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
         self.faults.check_up()?;
+        self.faults.turns.look_up().await;
         let look_ups = &self.faults.look_ups;
         let found = self.inner().newest(streams, limit_bytes).await;
         let answered = found.as_ref().map_or(0, |newest| newest.answered(streams));
@@ -313,6 +339,7 @@ impl EventLog for FaultyLog {
         wanted: &[(&str, Point)],
         limit_bytes: usize,
     ) -> Result<Vec<Option<StoredEvent>>, LogError> {
+        self.faults.turns.look_up().await;
         let rows = self.inner().streams_at(wanted, limit_bytes).await?;
         let bytes = rows.iter().flatten().map(StoredEvent::weight_bytes).sum();
         self.faults.past_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -320,11 +347,11 @@ impl EventLog for FaultyLog {
         Ok(rows)
     }
 
-    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        let rows = self.inner().requests(ids).await?;
-        let bytes = rows.iter().map(StoredEvent::weight_bytes).sum();
+    async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError> {
+        let requested = self.inner().requests(ids, limit_bytes).await?;
+        let bytes = requested.rows.iter().map(StoredEvent::weight_bytes).sum();
         self.faults.most_recalled_bytes.fetch_max(bytes, Ordering::Relaxed);
-        Ok(rows)
+        Ok(requested)
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {
@@ -338,14 +365,17 @@ impl EventLog for FaultyLog {
 
 #[derive(Debug)]
 struct FaultyTurn {
-    inner: Box<dyn Turn>,
+    inner: FragileTurn,
     faults: Arc<Faults>,
 }
 
 #[async_trait]
 impl Turn for FaultyTurn {
     async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
-        self.inner.read(from, limit).await
+        let mut inner = self.inner.take().await?;
+        let page = inner.read(from, limit).await;
+        self.inner.give_back(inner).await;
+        page
     }
 
     async fn append(
@@ -353,7 +383,8 @@ impl Turn for FaultyTurn {
         head: &Head,
         events: &[StoredEvent],
     ) -> Result<(), AppendError> {
-        let Self { inner, faults } = *self;
-        faults.append(events, inner.append(head, events)).await
+        let inner = self.inner.take().await;
+        let inner = inner.map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        self.faults.append(events, inner.append(head, events)).await
     }
 }

@@ -1,11 +1,14 @@
 //! One request id, one outcome, however often it is sent and through whichever server.
 
+use std::time::Duration;
+
 use configapi_command_service::committer::Limits;
 use configapi_event_log::EventLog;
 use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::{ApplyRequest, Command, DeleteRequest, SetAction, SetRequest};
 
+use crate::faulty_log::FaultyLog;
 use crate::support::{memory_log, refusal, set_request, start, start_on};
 
 fn keyed(id: &str, name: &str, value: &str) -> SetRequest {
@@ -177,4 +180,31 @@ async fn a_repeat_is_told_the_epoch_that_it_was_written_in() {
         assert!(first.token.starts_with("2-"), "{first:?}");
         assert_eq!(one.set_with(request).await.unwrap(), first);
     }
+}
+
+/// It begins between the two questions with which a server finds its place in the log.
+#[tokio::test]
+async fn a_repeat_is_told_its_epoch_though_that_began_while_the_server_came_to_the_log() {
+    let log = FaultyLog::new(memory_log());
+    log.begin_epoch_after_identity();
+    let server = start_on(log, Limits::default()).await;
+    let first = server.set_with(keyed("one", "a", "1")).await.unwrap();
+    assert!(first.token.starts_with("2-"), "{first:?}");
+    assert_eq!(server.set_with(keyed("one", "a", "1")).await.unwrap(), first);
+}
+
+/// A server that lost a race reads on within its turn, and decides there.
+#[tokio::test]
+async fn a_repeat_is_told_its_epoch_by_a_server_that_heard_of_it_in_its_turn() {
+    let limits = Limits { probe_every: Duration::from_mins(10), ..Limits::default() };
+    let log = memory_log();
+    let (one, two) = (start_on(log.clone(), limits).await, start_on(log.clone(), limits).await);
+    one.set("a", "1").await.unwrap();
+    two.set("a", "2").await.unwrap();
+    one.set("a", "3").await.unwrap();
+    log.begin_epoch(&log.head().await.unwrap()).await.unwrap();
+    let create = SetRequest { expected_version: Some(0), ..keyed("one", "b", "1") };
+    let first = start_on(log, limits).await.set_with(create.clone()).await.unwrap();
+    assert!(first.token.starts_with("2-"), "{first:?}");
+    assert_eq!(one.set_with(create).await.unwrap(), first);
 }

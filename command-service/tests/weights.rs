@@ -10,8 +10,7 @@ use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{
-    ApplyRequest, Command, DeleteAction, DeleteRequest, RestoreAction, RestoreRequest,
-    RestoreTarget, SetAction,
+    ApplyRequest, Command, DeleteAction, RestoreAction, RestoreRequest, RestoreTarget, SetAction,
 };
 use futures_util::future::join_all;
 
@@ -156,22 +155,15 @@ async fn restores_that_come_together_are_not_read_again_and_again() {
     assert!(read_bytes < 4 * 100 * 2 * LARGE_BYTES, "{read_bytes} bytes were read");
 }
 
-#[tokio::test]
-async fn repeats_that_come_together_are_recalled_in_parts() {
-    let (server, log) = start().await;
-    let mut requests = Vec::new();
-    for i in 0..100 {
-        let name = format!("k{i}");
-        server.set(&name, &"1".repeat(LARGE_BYTES)).await.unwrap();
-        requests.push(DeleteRequest { request_id: name.clone(), name, ..Default::default() });
-    }
-    let delete = |request: &DeleteRequest| {
+/// What keyed Applies were answered first, and then when they were all repeated at once.
+async fn repeated(server: &TestServer, log: &FaultyLog, requests: &[ApplyRequest]) {
+    let send = |request: &ApplyRequest| {
         let (mut client, request) = (server.client.clone(), request.clone());
-        tokio::spawn(async move { client.delete(request).await.unwrap().into_inner() })
+        tokio::spawn(async move { client.apply(request).await.unwrap().into_inner() })
     };
     let mut firsts = Vec::new();
-    for request in &requests {
-        firsts.push(delete(request).await.unwrap());
+    for request in requests {
+        firsts.push(send(request).await.unwrap());
     }
     log.close_gate().await;
     let before = tokio::spawn({
@@ -179,14 +171,39 @@ async fn repeats_that_come_together_are_recalled_in_parts() {
         async move { client.set(crate::support::set_request("before", "1")).await }
     });
     log.append_waits().await;
-    let calls: Vec<_> = requests.iter().map(delete).collect();
+    let calls: Vec<_> = requests.iter().map(send).collect();
     log.open_gate();
     before.await.unwrap().unwrap();
     for (call, first) in join_all(calls).await.into_iter().zip(firsts) {
         assert_eq!(call.unwrap(), first);
     }
-    let recalled_bytes = log.most_recalled_bytes();
-    assert!(recalled_bytes < 2 * COMMIT_BYTES, "{recalled_bytes} bytes were recalled at once");
+}
+
+/// Deletes so many large configs for good.
+async fn delete_large(server: &TestServer, name: &str, size: usize) -> ApplyRequest {
+    let mut commands = Vec::new();
+    for i in 0..size {
+        let name = format!("{name}/{i}");
+        server.set(&name, &"1".repeat(LARGE_BYTES)).await.unwrap();
+        let action = Some(Action::Delete(DeleteAction {}));
+        commands.push(Command { name, action, ..Command::default() });
+    }
+    ApplyRequest { request_id: name.to_owned(), ..apply(commands) }
+}
+
+#[tokio::test]
+async fn repeats_that_come_together_are_recalled_in_parts() {
+    let (server, log) = start().await;
+    for (commands, size) in [(100, 1), (9, 15)] {
+        let mut requests = Vec::new();
+        for i in 0..commands {
+            requests.push(delete_large(&server, &format!("{size}/{i}"), size).await);
+        }
+        repeated(&server, &log, &requests).await;
+        let recalled_bytes = log.most_recalled_bytes();
+        let most_bytes = COMMIT_BYTES + size * (LARGE_BYTES + 1_000);
+        assert!(recalled_bytes < most_bytes, "{recalled_bytes} bytes were recalled at once");
+    }
 }
 
 #[tokio::test]

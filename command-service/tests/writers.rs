@@ -2,11 +2,12 @@
 
 use configapi_command_service::committer::Limits;
 use configapi_event_log::{EventLog as _, seal};
-use configapi_proto::v1::{DeleteRequest, SetRequest};
-use configapi_proto::{ApiError, Reason, key};
+use configapi_proto::v1::restore_target::Moment;
+use configapi_proto::v1::{DeleteRequest, RestoreRequest, RestoreTarget, SetRequest};
+use configapi_proto::{ApiError, Reason, key, timestamp_from_micros};
 
 use crate::faulty_log::FaultyLog;
-use crate::support::{copy_of, memory_log, rows, set_request, start_on};
+use crate::support::{BEGINNING, copy_of, memory_log, refusal, rows, set_request, start_on};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_servers_write_side_by_side_and_all_get_through() {
@@ -145,4 +146,52 @@ async fn a_head_that_a_standby_does_not_have_yet_is_not_lost() {
     let error = server.set_with(stale).await.unwrap_err();
     assert_eq!(error.reason, Reason::VersionConflict, "{error:?}");
     server.set("a", "2").await.unwrap();
+}
+
+/// A database ends a turn in which nothing happens for some seconds, and look-ups may take longer.
+#[tokio::test]
+async fn a_writer_has_looked_up_what_it_needs_when_its_turn_begins() {
+    let log = FaultyLog::new(memory_log());
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log.inner(), Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    for name in ["a", "b", "c"] {
+        two.set(name, "2").await.unwrap();
+    }
+    log.end_turns_at_look_ups();
+    // It finds out that it is not the only writer, and takes turns from now on.
+    assert_eq!(one.set("b", "3").await.unwrap().version, 2);
+    assert_eq!(one.set("c", "3").await.unwrap().version, 2);
+    two.set("a", "3").await.unwrap();
+    let target = Some(RestoreTarget { moment: Some(Moment::Version(1)) });
+    let restore = RestoreRequest { name: "a".to_owned(), target, ..RestoreRequest::default() };
+    let receipt = one.client.clone().restore(restore).await.unwrap().into_inner().receipt;
+    assert_eq!(receipt.unwrap().version, 4);
+}
+
+/// It looks for what a config will have been at a time to come, and has lost its turn meanwhile.
+#[tokio::test]
+async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since() {
+    let log = FaultyLog::new(memory_log());
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log.inner(), Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    two.set("a", "2").await.unwrap();
+    one.set("a", "3").await.unwrap();
+    let head = log.head().await.unwrap();
+    let mut row = rows(&*log).await.pop().unwrap();
+    (row.position, row.version) = (row.position.next(), row.version.next());
+    seal(head.hash, &mut row);
+    log.end_turns_at_look_ups();
+    log.let_pass(head, row);
+    let moment = Moment::Time(timestamp_from_micros(BEGINNING + 3_600_000_000));
+    let restore = RestoreRequest {
+        name: "a".to_owned(),
+        expected_version: Some(7),
+        target: Some(RestoreTarget { moment: Some(moment) }),
+        ..RestoreRequest::default()
+    };
+    let error = refusal(one.client.clone().restore(restore).await);
+    assert_eq!(error.reason, Reason::VersionConflict, "{error:?}");
+    assert_eq!(error.metadata[key::ACTUAL_VERSION], "4");
 }

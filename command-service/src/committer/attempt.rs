@@ -9,7 +9,7 @@ use super::Refusal;
 use super::batch::Batch;
 use super::establish::unavailable;
 use super::looking_up::Known;
-use super::plan::{Plan, Planner};
+use super::plan::{Pasts, Plan, Planner};
 use super::resolve::Resolution;
 use super::worker::Worker;
 use crate::failpoints::{BEFORE_ANSWER, BEFORE_BEGIN};
@@ -27,12 +27,13 @@ impl Worker {
     /// Tries once. An error is the refusal of everything that is left of the batch.
     pub(super) async fn attempt(&mut self, batch: &mut Batch) -> Result<Step, Refusal> {
         self.establish().await?;
-        let turn = self.take_turn_if_patient(batch).await?;
+        let (turn, pasts) = self.take_turn_if_patient(batch).await?;
         let Some(head) = self.head else { return Ok(Step::Lost) };
         let mut planner = batch
             .take_head_start(head)
             .filter(|planner| self.is_recent(planner))
             .unwrap_or_else(|| Planner::new(head, self.now(), self.limits.commit_bytes));
+        planner.knowledge.pasts.extend(pasts);
         let decided_ahead = planner.decided_submissions();
         self.wait_for_loading(head, &mut planner.knowledge).await;
         let known = match self.look_up(batch, &mut planner).await? {
@@ -50,6 +51,12 @@ impl Worker {
         if self.is_clock_in_doubt() {
             return Ok(Step::Lost);
         }
+        // Look-ups may have taken long, and an event bears the time that it is decided at.
+        if decided_ahead == 0 {
+            planner.record_at(self.now());
+        } else if !self.is_recent(&planner) {
+            return Ok(Step::Lost);
+        }
         let _ = batch
             .group()
             .take(known)
@@ -62,7 +69,7 @@ impl Worker {
             return Ok(Step::Forward);
         }
         if rows.is_empty() {
-            if turn.is_none() && !self.head_still_is(head).await? {
+            if !self.head_still_is(head, turn).await? {
                 batch.lost_race = true;
                 return Ok(Step::Lost);
             }
@@ -120,27 +127,44 @@ impl Worker {
         age <= self.limits.head_start_max
     }
 
-    /// A writer that lost lately waits for its turn, in which nobody can pass it.
+    /// A writer that lost lately waits for its turn, in which nobody can pass it. It looks up before what
+    /// it needs to know: others wait for whoever has the turn, and a database ends one in which nothing
+    /// happens for a while.
     async fn take_turn_if_patient(
         &mut self,
         batch: &Batch,
-    ) -> Result<Option<Box<dyn Turn>>, Refusal> {
+    ) -> Result<(Option<Box<dyn Turn>>, Pasts), Refusal> {
         if !batch.lost_race && self.patient_batches == 0 {
-            return Ok(None);
+            return Ok((None, Pasts::new()));
+        }
+        let mut pasts = Pasts::new();
+        if let Some(head) = self.head
+            && self.has_to_look_up(batch)
+        {
+            let mut planner = Planner::new(head, self.now(), self.limits.commit_bytes);
+            self.wait_for_loading(head, &mut planner.knowledge).await;
+            self.look_up(batch, &mut planner).await?;
+            pasts = planner.settled_pasts();
         }
         let mut turn = Some(self.log.take_turn().await.map_err(unavailable)?);
         self.catch_up(&mut turn).await?;
-        Ok(turn)
+        Ok((turn, pasts))
     }
 
     /// Refusals are answers too: they are true only if nobody appended meanwhile, which only who takes
-    /// the writes can say.
-    async fn head_still_is(&mut self, head: Head) -> Result<bool, Refusal> {
+    /// the writes can say. Having the turn is no proof: a database may have ended it.
+    async fn head_still_is(
+        &mut self,
+        head: Head,
+        turn: Option<Box<dyn Turn>>,
+    ) -> Result<bool, Refusal> {
         let newest = self.newest_head().await?;
         if newest.hash == head.hash && newest.epoch == head.epoch {
             return Ok(true);
         }
         self.is_confirmed &= newest.epoch == head.epoch;
+        // To catch up may take a turn of its own.
+        drop(turn);
         self.catch_up(&mut None).await?;
         Ok(false)
     }

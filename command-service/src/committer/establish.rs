@@ -11,6 +11,9 @@ use configapi_event_log::{
 use super::Refusal;
 use super::worker::Worker;
 
+/// How often the log is asked for its identity and its head until both are of one epoch.
+const EPOCH_TRIES: usize = 3;
+
 impl Worker {
     /// Makes sure that the committer stands at a head of the lineage that the store is on now.
     pub(super) async fn establish(&mut self) -> Result<Head, Refusal> {
@@ -22,15 +25,12 @@ impl Worker {
         if let (Some(head), true) = (self.head, self.is_confirmed) {
             return Ok(head);
         }
-        let identity = self.log.identity().await.map_err(unavailable)?;
-        self.check_store(&identity)?;
-        let known = *self.log_id.get_or_insert(identity.log_id);
-        if known != identity.log_id {
-            return Err(Refusal::AnotherLog { known, found: identity.log_id });
-        }
-        let newest = self.newest_head().await?;
+        let (identity, newest) = self.identity_and_head().await?;
         if self.head.is_some() {
             self.catch_up(&mut None).await?;
+        }
+        if self.head.is_some_and(|head| head.epoch > newest.epoch) {
+            return Err(epoch_began());
         }
         // What was lost without a new epoch would give positions a second meaning.
         let is_short = identity.lineage.lost_by(newest.position).is_some();
@@ -55,6 +55,23 @@ impl Worker {
             tracing::info!(position, epoch, "writing after the head");
         }
         Ok(head)
+    }
+
+    /// Which log it is, what became of it, and where it ends: two answers of one epoch.
+    async fn identity_and_head(&mut self) -> Result<(Identity, Head), Refusal> {
+        for _ in 0..EPOCH_TRIES {
+            let identity = self.log.identity().await.map_err(unavailable)?;
+            self.check_store(&identity)?;
+            let known = *self.log_id.get_or_insert(identity.log_id);
+            if known != identity.log_id {
+                return Err(Refusal::AnotherLog { known, found: identity.log_id });
+            }
+            let newest = self.newest_head().await?;
+            if newest.epoch == identity.lineage.current() {
+                return Ok((identity, newest));
+            }
+        }
+        Err(epoch_began())
     }
 
     /// What is known in this process of what the log held before is not written over.
@@ -215,6 +232,11 @@ impl Worker {
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+/// What was asked before it began says nothing of it.
+fn epoch_began() -> Refusal {
+    Refusal::Unavailable("an epoch began while the log was looked at".to_owned())
 }
 
 /// Another server takes the writes, and knows more.

@@ -30,6 +30,15 @@ pub(super) enum Known {
 }
 
 impl Worker {
+    /// Whether a group names what nobody here knows.
+    pub(super) fn has_to_look_up(&mut self, batch: &Batch) -> bool {
+        let mut wishes = batch.group().flat_map(|submission| &submission.wishes);
+        wishes.any(|wish| {
+            matches!(wish.action, WishedAction::Restore(Some(_)))
+                || self.aggregates.get(&wish.key.shared_stream()).is_none()
+        })
+    }
+
     /// Gets to know what the group names after the submissions that are decided already.
     pub(super) async fn look_up(
         &mut self,

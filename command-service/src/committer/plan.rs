@@ -15,13 +15,16 @@ use configapi_event_log::{
 use super::submission::Written;
 use super::{EventKind, Receipt, Refusal, Submission, Wish, WishedAction};
 
+/// What configs were at a point; none if they were nothing.
+pub(super) type Pasts = HashMap<(Arc<str>, Point), Option<Past>>;
+
 /// What is known about the configs of a batch, as of the head.
 #[derive(Debug, Default)]
 pub(super) struct Knowledge {
     /// Every config that the batch names.
     pub configs: HashMap<Arc<str>, ConfigValue>,
-    /// What configs were at every point that a Restore of the batch names; none if they were nothing.
-    pub pasts: HashMap<(Arc<str>, Point), Option<Past>>,
+    /// What configs were at every point that a Restore of the batch names.
+    pub pasts: Pasts,
     /// Configs with an event that this program cannot read, and why: they are not to be touched.
     pub unreadable: HashMap<Arc<str>, String>,
 }
@@ -96,6 +99,12 @@ impl Planner {
         self.head
     }
 
+    /// What is decided from now on is recorded at this time. For one that has decided nothing yet: its
+    /// events all bear one.
+    pub fn record_at(&mut self, now: Timestamp) {
+        self.recorded_at = now.max(self.head.recorded_at);
+    }
+
     /// The time that its events bear.
     pub fn recorded_at(&self) -> Timestamp {
         self.recorded_at
@@ -116,6 +125,17 @@ impl Planner {
             }
         }
         !self.is_full
+    }
+
+    /// What is known of pasts that no later event changes.
+    pub fn settled_pasts(self) -> Pasts {
+        let (head, mut pasts) = (self.head, self.knowledge.pasts);
+        pasts.retain(|(_, point), past| match point {
+            Point::Version(_) => past.is_some(),
+            Point::Time(time) => *time < head.recorded_at,
+            Point::Position(position) => *position <= head.position,
+        });
+        pasts
     }
 
     /// The plan, and what is known once it is carried out.

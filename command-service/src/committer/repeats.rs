@@ -15,9 +15,6 @@ use super::queue::Answer;
 use super::worker::Worker;
 use super::{Receipt, Refusal, Submission};
 
-/// Requests that are recalled before it is known what their events weigh: each may be a whole Apply.
-const FIRST_RECALL_REQUESTS: usize = 8;
-
 /// What was asked for and answered under a request id.
 struct First {
     fingerprint: Fingerprint,
@@ -89,21 +86,15 @@ impl Worker {
         let ids: Vec<&str> = ids.collect::<BTreeSet<_>>().into_iter().collect();
         let mut firsts = HashMap::new();
         let mut lineage = Cow::Borrowed(&self.lineage);
-        let (mut asked, mut bytes) = (0, 0);
+        let mut asked = 0;
         while asked < ids.len() {
-            let count = match asked {
-                0 => FIRST_RECALL_REQUESTS,
-                // About as many as a commit can hold of what came so far.
-                _ => self.limits.commit_bytes / (bytes / asked).max(1),
-            };
-            let count = count.clamp(1, self.limits.load_streams.max(1));
-            let end = ids.len().min(asked + count);
-            let rows = self.log.requests(&ids[asked..end]).await.map_err(unavailable)?;
-            asked = end;
-            self.learn_epochs(&rows, &mut lineage).await?;
-            for row in &rows {
-                bytes += row.weight_bytes();
-                let recorded = decode(row).map_err(|error| Refusal::Broken(error.to_string()))?;
+            let end = ids.len().min(asked + self.limits.load_streams.max(1));
+            let found = self.log.requests(&ids[asked..end], self.limits.commit_bytes).await;
+            let found = found.map_err(unavailable)?;
+            asked += found.answered(&ids[asked..end]);
+            self.learn_epochs(&found.rows, &mut lineage).await?;
+            for row in found.rows {
+                let recorded = decode(&row).map_err(|error| Refusal::Broken(error.to_string()))?;
                 let Some(request) = &recorded.request else { continue };
                 let first = firsts.entry(request.id.as_str().into()).or_insert_with(|| First {
                     fingerprint: request.fingerprint,
@@ -116,14 +107,15 @@ impl Worker {
         Ok(firsts)
     }
 
-    /// Asks which epochs there are if one of these rows is beyond what was followed so far: it may be
-    /// in an epoch that began since.
+    /// Asks which epochs there are if one of these rows is beyond what was followed so far, or if that
+    /// is in an epoch that nobody has asked about: it may be in one that began since.
     async fn learn_epochs(
         &self,
         rows: &[StoredEvent],
         lineage: &mut Cow<'_, Lineage>,
     ) -> Result<(), Refusal> {
-        let known = self.head.map_or(Position::GENESIS, |head| head.position);
+        let known = self.head.filter(|head| head.epoch <= lineage.current());
+        let known = known.map_or(Position::GENESIS, |head| head.position);
         if rows.iter().any(|row| row.position > known) {
             let identity = self.log.identity().await.map_err(unavailable)?;
             if identity.is_standby {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use configapi_domain::{Point, Position};
 use configapi_event_log::{
     AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Reach,
-    Standing, StoredEvent, Turn,
+    Requested, Standing, StoredEvent, Turn,
 };
 use tokio::sync::Semaphore;
 
@@ -169,8 +169,8 @@ impl EventLog for FaultyLog {
         self.inner()?.streams_at(wanted, limit_bytes).await
     }
 
-    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        self.inner()?.requests(ids).await
+    async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError> {
+        self.inner()?.requests(ids, limit_bytes).await
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {

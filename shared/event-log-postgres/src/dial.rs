@@ -9,7 +9,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Row, raw_sql};
 
 use crate::hint::Hints;
-use crate::lineage::{Standing, compare_timeline, enter_timeline, pin_durability};
+use crate::lineage::{
+    Standing, compare_timeline, compare_timeline_within, enter_timeline, pin_durability,
+};
 use crate::options::{Access, Target};
 use crate::schema;
 use crate::trouble::{Trouble, database_error};
@@ -114,6 +116,16 @@ impl Dialer {
             Access::ReadWrite => enter_timeline(connection).await?,
             Access::ReadOnly => compare_timeline(connection).await?,
         };
+        self.ensure_current(standing.epoch)?;
+        Ok(standing)
+    }
+
+    /// Where the server stands that a transaction is on.
+    pub(crate) async fn standing_within(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Standing, Trouble> {
+        let standing = compare_timeline_within(connection).await?;
         self.ensure_current(standing.epoch)?;
         Ok(standing)
     }

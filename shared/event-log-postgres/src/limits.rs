@@ -54,6 +54,8 @@ pub(crate) const POLL_MAX: Duration = Duration::from_millis(100);
 pub(crate) const POLL_BESIDE_NOTIFICATIONS: Duration = Duration::from_millis(250);
 /// Notifications that do not come for so long while the log grows are asked for anew.
 pub(crate) const DEAF_FOR: Duration = Duration::from_secs(2);
+/// How often the connection that listens is asked whether it lives, however much is heard elsewhere.
+pub(crate) const LISTEN_CHECK_EVERY: Duration = Duration::from_secs(5);
 /// The longest pause between two tries to listen.
 pub(crate) const LISTEN_BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// How long the watch on the log outlives the last one who waited.

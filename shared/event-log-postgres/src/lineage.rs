@@ -57,16 +57,40 @@ const BEGIN_TURN: &str = concat!(
 const PIN_DURABILITY: &str =
     concat!("SELECT set_config('synchronous_commit', ", durable!(), ", false)");
 
-const TIMELINE: &str = "
-    SELECT CASE WHEN pg_is_in_recovery() THEN NULL
-                ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END";
+/// Asked of a server, as a part of a statement: its timeline, none of one that takes no writes.
+macro_rules! timeline {
+    () => {
+        "CASE WHEN pg_is_in_recovery() THEN NULL \
+              ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END"
+    };
+}
 
-/// The newest epoch, whether this server takes writes, and its timeline.
-const STANDING: &str = "
-    SELECT e.epoch, e.timeline, pg_is_in_recovery()::text,
-           (SELECT position FROM configapi.events ORDER BY position DESC LIMIT 1),
-           (SELECT encode(hash, 'hex') FROM configapi.events ORDER BY position DESC LIMIT 1)
-    FROM configapi.epochs e ORDER BY e.epoch DESC LIMIT 1";
+const TIMELINE: &str = concat!("SELECT ", timeline!());
+
+/// The newest epoch, the server's timeline as far as it is asked for, and the head.
+macro_rules! standing {
+    ($timeline:expr) => {
+        concat!(
+            "SELECT e.epoch, e.timeline, ",
+            $timeline,
+            ", (SELECT position FROM configapi.events ORDER BY position DESC LIMIT 1), \
+             (SELECT encode(hash, 'hex') FROM configapi.events ORDER BY position DESC LIMIT 1) \
+             FROM configapi.epochs e ORDER BY e.epoch DESC LIMIT 1"
+        )
+    };
+}
+
+/// Without the timeline: whether this server takes writes is all that is asked of it.
+const STANDING: &str = standing!("CASE WHEN pg_is_in_recovery() THEN NULL ELSE 'none' END");
+
+/// With the timeline, in one statement: behind a pooler the next one may reach another server.
+const COMPARED: &str = standing!(timeline!());
+
+/// The same in the middle of a transaction, which a refusal must not end.
+const COMPARED_WITHIN: &str =
+    concat!("SAVEPOINT comparing; ", standing!(timeline!()), "; RELEASE SAVEPOINT comparing");
+
+const NOT_COMPARED: &str = "ROLLBACK TO SAVEPOINT comparing; RELEASE SAVEPOINT comparing";
 
 /// Where a server stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +99,8 @@ pub(crate) struct Standing {
     /// The timeline that the newest epoch was recorded on.
     recorded_timeline: String,
     pub(crate) is_standby: bool,
-    /// Whether the server is on another timeline: it was promoted or restored, and may have lost what
-    /// others were told of, but no epoch says so yet.
-    is_unannounced: bool,
+    /// The timeline that the server is on, if that was asked for and it has one.
+    timeline: String,
     head: Position,
     head_hash: String,
 }
@@ -88,19 +111,28 @@ impl Standing {
         let number = |index: usize| -> Result<u64, Trouble> {
             text(index)?.parse().map_err(|_| Trouble::Unusable("epochs are numbers".to_owned()))
         };
+        let timeline: Option<String> = row.try_get_unchecked(2)?;
         Ok(Self {
             epoch: Epoch(number(0)?),
             recorded_timeline: text(1)?,
-            is_standby: text(2)? == "true",
-            is_unannounced: false,
+            is_standby: timeline.is_none(),
+            timeline: timeline.unwrap_or_else(|| NO_TIMELINE.to_owned()),
             head: Position(number(3)?),
             head_hash: text(4)?,
         })
     }
 
-    /// Whether the server may hold less of the log than was acknowledged in its epoch.
+    /// Whether the newest epoch is the server's. A standby begins none.
+    fn is_entered(&self) -> bool {
+        self.is_standby || self.timeline == self.recorded_timeline
+    }
+
+    /// Whether the server may hold less of the log than was acknowledged in its epoch: one that was
+    /// promoted or restored may have lost what others were told of, as long as no epoch says so. A role
+    /// that may not ask for the timeline, as on engines without any, takes the newest epoch for the
+    /// server's.
     pub(crate) fn may_lag(&self) -> bool {
-        self.is_standby || self.is_unannounced
+        self.is_standby || (!self.is_entered() && self.timeline != NO_TIMELINE)
     }
 
     fn is_at(&self, head: &Head) -> bool {
@@ -114,15 +146,17 @@ impl Standing {
 pub(crate) async fn timeline(connection: &mut PgConnection) -> Result<String, Trouble> {
     let row = match raw_sql(TIMELINE).fetch_one(connection).await {
         Ok(row) => row,
-        Err(error) => {
-            return match database_error(&error).map(PgDatabaseError::code) {
-                Some("42883" | "0A000" | "42501") => Ok(NO_TIMELINE.to_owned()),
-                _ => Err(error.into()),
-            };
-        }
+        Err(error) if has_no_timelines(&error) => return Ok(NO_TIMELINE.to_owned()),
+        Err(error) => return Err(error.into()),
     };
     let timeline: Option<String> = row.try_get_unchecked(0)?;
     Ok(timeline.unwrap_or_else(|| NO_TIMELINE.to_owned()))
+}
+
+/// Whether this is what an engine without timelines says when it is asked for one, or what is said to
+/// a role that may not ask.
+fn has_no_timelines(error: &sqlx::Error) -> bool {
+    matches!(database_error(error).map(PgDatabaseError::code), Some("42883" | "0A000" | "42501"))
 }
 
 /// From now on every commit of the session is durable.
@@ -131,56 +165,109 @@ pub(crate) async fn pin_durability(connection: &mut PgConnection) -> Result<(), 
     Ok(())
 }
 
-/// Where the server stands, in a snapshot of its own.
-pub(crate) async fn standing(connection: &mut PgConnection) -> Result<Standing, Trouble> {
-    let row = raw_sql(STANDING).fetch_optional(connection).await?;
+/// Where the server stands, in a snapshot of its own, by one of the statements above.
+async fn standing(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<Option<PgRow>> {
+    // Read to the end: the statement that tells may not be the last one.
+    Ok(raw_sql(sql).fetch_all(connection).await?.pop())
+}
+
+fn told(row: Option<PgRow>) -> Result<Standing, Trouble> {
     let row = row.ok_or_else(|| Trouble::Unusable("the log has no epoch".to_owned()))?;
     Standing::from_row(&row)
 }
 
-/// Begins a transaction that has the turn, and tells where the log stands in it.
+/// Where the server stands, its timeline compared, outside of transactions.
+pub(crate) async fn compare_timeline(connection: &mut PgConnection) -> Result<Standing, Trouble> {
+    match standing(connection, COMPARED).await {
+        Err(error) if has_no_timelines(&error) => told(standing(connection, STANDING).await?),
+        compared => told(compared?),
+    }
+}
+
+/// The same within a transaction: of the very server that it is on.
+pub(crate) async fn compare_timeline_within(
+    connection: &mut PgConnection,
+) -> Result<Standing, Trouble> {
+    match standing(connection, COMPARED_WITHIN).await {
+        Err(error) if has_no_timelines(&error) => {
+            raw_sql(NOT_COMPARED).execute(&mut *connection).await?;
+            told(standing(connection, STANDING).await?)
+        }
+        compared => told(compared?),
+    }
+}
+
+/// Begins a transaction that has the turn, and tells where the log stands in it. For a session, whose
+/// server's timeline was compared when it began: one that takes writes stays on it.
 pub(crate) async fn begin_turn(connection: &mut PgConnection) -> Result<Standing, Trouble> {
-    let begin = async {
+    in_time(async {
         raw_sql(BEGIN_TURN).execute(&mut *connection).await?;
-        standing(connection).await
-    };
-    let standing = tokio::time::timeout(TURN_BOUND, begin).await;
+        told(standing(connection, STANDING).await?)
+    })
+    .await
+}
+
+/// The same on whichever server the transaction is, its timeline compared.
+async fn begin_turn_comparing(connection: &mut PgConnection) -> Result<Standing, Trouble> {
+    in_time(async {
+        raw_sql(BEGIN_TURN).execute(&mut *connection).await?;
+        compare_timeline_within(connection).await
+    })
+    .await
+}
+
+async fn in_time(
+    turn: impl Future<Output = Result<Standing, Trouble>>,
+) -> Result<Standing, Trouble> {
+    let standing = tokio::time::timeout(TURN_BOUND, turn).await;
     standing.map_err(|_| Trouble::timed_out("waiting for the turn"))?
 }
 
-/// Where the server stands, for those who may not begin an epoch. A role that may not ask for the
-/// timeline, as on engines without any, takes the newest epoch for the server's.
-pub(crate) async fn compare_timeline(connection: &mut PgConnection) -> Result<Standing, Trouble> {
-    let timeline = timeline(connection).await?;
-    let known = standing(connection).await?;
-    let is_unannounced =
-        !known.is_standby && timeline != NO_TIMELINE && timeline != known.recorded_timeline;
-    Ok(Standing { is_unannounced, ..known })
+/// As [`begin_turn`], where the server may change between two transactions: the one that the turn is
+/// on is in the log's newest epoch, or begins it first.
+pub(crate) async fn begin_turn_anywhere(
+    connection: &mut PgConnection,
+) -> Result<Standing, Trouble> {
+    let now = begin_turn_comparing(connection).await?;
+    if now.is_entered() {
+        return Ok(now);
+    }
+    record_failover(connection, now).await?;
+    let now = begin_turn_comparing(connection).await?;
+    if now.is_entered() {
+        return Ok(now);
+    }
+    Err(Trouble::NotNow("the database fails over again and again".to_owned()))
 }
 
 /// Makes sure that the log's newest epoch is the server's: a server on a timeline that the log
 /// does not know has lost a tail, or may have.
 pub(crate) async fn enter_timeline(connection: &mut PgConnection) -> Result<Standing, Trouble> {
-    let timeline = timeline(connection).await?;
-    let known = standing(connection).await?;
-    if known.is_standby || known.recorded_timeline == timeline {
+    let known = compare_timeline(connection).await?;
+    if known.is_entered() {
         return Ok(known);
     }
-    let mut now = begin_turn(connection).await?;
-    if now.recorded_timeline == timeline {
+    let now = begin_turn_comparing(connection).await?;
+    if now.is_entered() {
         raw_sql("ROLLBACK").execute(connection).await?;
         return Ok(now);
     }
-    let epoch = record_epoch(connection, &now, &timeline).await?;
+    record_failover(connection, now).await
+}
+
+/// Ends a turn with the epoch of a timeline that the log does not know.
+async fn record_failover(
+    connection: &mut PgConnection,
+    now: Standing,
+) -> Result<Standing, Trouble> {
+    let epoch = record_epoch(connection, &now).await?;
     tracing::warn!(
         epoch = epoch.0,
         after = now.head.0,
-        timeline,
+        timeline = now.timeline,
         "the database has failed over or was restored: a new epoch begins"
     );
-    now.epoch = epoch;
-    now.recorded_timeline = timeline;
-    Ok(now)
+    Ok(Standing { epoch, recorded_timeline: now.timeline.clone(), ..now })
 }
 
 /// Begins an epoch after `head`; none if that is not the head any more.
@@ -188,14 +275,13 @@ pub(crate) async fn begin_epoch(
     connection: &mut PgConnection,
     head: &Head,
 ) -> Result<Option<Epoch>, Trouble> {
-    let timeline = timeline(connection).await?;
-    let now = begin_turn(connection).await?;
+    let now = begin_turn_comparing(connection).await?;
     if !now.is_at(head) {
         raw_sql("ROLLBACK").execute(connection).await?;
         return Ok(None);
     }
     shut_out_appends(connection).await?;
-    record_epoch(connection, &now, &timeline).await.map(Some)
+    record_epoch(connection, &now).await.map(Some)
 }
 
 /// Until the transaction ends no append is begun. One that began would wait for its turn in the epoch
@@ -221,20 +307,16 @@ fn number(timeline: &str) -> u64 {
 }
 
 /// Ends a transaction that has the turn with a new epoch after what is there.
-async fn record_epoch(
-    connection: &mut PgConnection,
-    now: &Standing,
-    timeline: &str,
-) -> Result<Epoch, Trouble> {
+async fn record_epoch(connection: &mut PgConnection, now: &Standing) -> Result<Epoch, Trouble> {
     // An epoch that was lost with its timeline must not come again under another meaning: timelines in
     // between that the log knows nothing of may each have begun one.
-    let passed = number(timeline).saturating_sub(number(&now.recorded_timeline));
+    let passed = number(&now.timeline).saturating_sub(number(&now.recorded_timeline));
     let epoch = Epoch(now.epoch.0 + passed.max(1));
     let insert = format!(
         "INSERT INTO configapi.epochs (epoch, first_position, timeline) \
          VALUES ({epoch}, {}, '{}')",
         now.head.next(),
-        timeline.replace('\'', "''"),
+        now.timeline.replace('\'', "''"),
     );
     raw_sql(AssertSqlSafe(insert)).execute(&mut *connection).await?;
     raw_sql("COMMIT").execute(connection).await?;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
     AppendError, Epoch, EpochStart, EventLog, Hash, Head, Identity, Lineage, LogError, LogId,
-    Newest, Page, PageLimit, Standing, StoredEvent, Turn,
+    Newest, Page, PageLimit, Requested, Standing, StoredEvent, Turn,
 };
 use sqlx::Row;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -22,7 +22,7 @@ use crate::lineage::{begin_epoch, newest_epoch};
 use crate::options::{Access, Target};
 use crate::page::Pages;
 use crate::pool::Pool;
-use crate::read::{Bound, REQUESTS, events, newest, points, streams_at};
+use crate::read::{Bound, newest, points, requests, streams_at};
 use crate::trouble::Trouble;
 use crate::turn::PostgresTurn;
 use crate::wake::Watch;
@@ -103,8 +103,9 @@ impl PostgresLog {
         self.readers
             .reading(|lease| {
                 Box::pin(async move {
-                    let lags = lease.lags().await?;
+                    let lags = lease.begin_reads().await?;
                     let rows = lease.fetch(sql, PgArguments::default()).await?;
+                    lease.end_reads().await?;
                     if let Some(row) = rows.last() {
                         let epoch: i64 = row.try_get_unchecked(epoch_column)?;
                         lease.ensure_current(Epoch(epoch.unsigned_abs()))?;
@@ -257,12 +258,17 @@ impl EventLog for PostgresLog {
             .await
     }
 
-    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+    async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError> {
         if ids.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Requested::within(limit_bytes));
         }
         let arguments = Bound::default().with(ids)?.done();
-        events(&self.deciders().fetch(REQUESTS, arguments).await?)
+        self.deciders()
+            .reading(|lease| {
+                let arguments = arguments.clone();
+                Box::pin(async move { requests(lease, arguments, limit_bytes).await })
+            })
+            .await
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {

@@ -112,8 +112,7 @@ impl Pages {
         if limit.is_bulk() {
             return self.read_rows(lease, page.reaching(Reach::Unknown), from, limit).await;
         }
-        let lags = lease.lags().await?;
-        lease.begin_reads().await?;
+        let lags = lease.begin_reads().await?;
         let page = page.reaching(reach(lease, lags).await?);
         let page = self.read_rows(lease, page, from, limit).await?;
         lease.end_reads().await?;

@@ -182,7 +182,7 @@ impl Lease {
 
     /// Whether one answers that may hold less than was acknowledged. Costs nothing once it is known
     /// that it does not.
-    pub(crate) async fn lags(&mut self) -> Result<bool, Trouble> {
+    async fn lags(&mut self) -> Result<bool, Trouble> {
         if !self.may_lag() {
             return Ok(false);
         }
@@ -245,20 +245,30 @@ impl Lease {
     }
 
     /// As [`Lease::begin_read`], for all statements up to [`Lease::end_reads`]. Each sees what was
-    /// there when it began itself.
-    pub(crate) async fn begin_reads(&mut self) -> Result<(), Trouble> {
-        if self.is_pooled {
+    /// there when it began itself. Tells whether the one who answers them lags, see [`Lease::lags`].
+    pub(crate) async fn begin_reads(&mut self) -> Result<bool, Trouble> {
+        let mut lags = self.lags().await?;
+        if self.is_pooled && self.kept == Kept::Nothing {
+            let dialer = Arc::clone(&self.pool.0.dialer);
+            let connection = self.connection()?;
             let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
-            raw_sql(begin).execute(self.connection()?).await?;
+            raw_sql(begin).execute(&mut *connection).await?;
+            // It need not be the one who was asked before, and began an epoch if need be.
+            lags = dialer.standing_within(connection).await?.may_lag();
+            self.kept = Kept::Reads;
         }
-        self.kept = Kept::Reads;
-        Ok(())
+        Ok(lags)
     }
 
     /// See [`Lease::begin_reads`]. A connection that was cut has nothing to end.
     pub(crate) async fn end_reads(&mut self) -> Result<(), Trouble> {
-        self.kept = Kept::Nothing;
-        if self.connection.is_some() { self.end_read().await } else { Ok(()) }
+        if self.kept == Kept::Reads {
+            self.kept = Kept::Nothing;
+            if self.connection.is_some() {
+                self.end_read().await?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs one statement that writes nothing.

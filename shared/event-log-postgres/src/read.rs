@@ -1,7 +1,7 @@
 //! Look-ups, and arguments for statements. Each is one statement on one snapshot, served by an index.
 
 use configapi_event_log::domain::Point;
-use configapi_event_log::{LogError, Newest, StoredEvent};
+use configapi_event_log::{Newest, Requested, StoredEvent};
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Encode, Postgres, Type};
@@ -21,14 +21,15 @@ const NEWEST: &str = concat!(
 );
 
 /// One probe per request id, then one run of rows per command.
-pub(crate) const REQUESTS: &str = concat!(
-    "SELECT e.* FROM (SELECT DISTINCT r FROM unnest($1::text[]) AS u(r)) AS wanted \
+const REQUESTS: &str = concat!(
+    "SELECT e.* FROM (SELECT r, min(n) AS n FROM unnest($1::text[]) WITH ORDINALITY AS u(r, n) \
+     GROUP BY r) AS wanted \
      CROSS JOIN LATERAL (SELECT position AS first, part_size AS size FROM configapi.events \
      WHERE request_id = wanted.r COLLATE \"C\" LIMIT 1) AS f \
      CROSS JOIN LATERAL (SELECT ",
     columns!(),
     " FROM configapi.events WHERE position >= f.first AND position < f.first + f.size \
-     ORDER BY position LIMIT 1000) AS e ORDER BY e.position"
+     ORDER BY position LIMIT 1000) AS e ORDER BY wanted.n, e.position"
 );
 
 /// What streams stood at. Versions are dense, and positions and times grow with them: the place is
@@ -103,6 +104,17 @@ pub(crate) async fn newest(
     Ok(newest)
 }
 
+/// Reads commands by their request ids up to a limit.
+pub(crate) async fn requests(
+    lease: &mut Lease,
+    arguments: PgArguments,
+    limit_bytes: usize,
+) -> Result<Requested, Trouble> {
+    let mut requested = Requested::within(limit_bytes);
+    read_while(lease, REQUESTS, arguments, |row| Ok(requested.push(decode_row(row)?))).await?;
+    Ok(requested)
+}
+
 /// Reads rows while they are wanted. The server sends all that was asked for, wanted or not; so the
 /// connection is cut at one that is not.
 async fn read_while(
@@ -141,9 +153,4 @@ impl Bound {
     pub(crate) fn done(self) -> PgArguments {
         self.0
     }
-}
-
-/// Reads all rows as events.
-pub(crate) fn events(rows: &[PgRow]) -> Result<Vec<StoredEvent>, LogError> {
-    Ok(rows.iter().map(decode_row).collect::<Result<_, _>>()?)
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::append::{explain, insert, judge};
 use crate::hint::Hints;
 use crate::limits::{APPEND_BOUND, READ_BOUND, ROLLBACK_BOUND, TURN_BOUND};
-use crate::lineage::{begin_turn, enter_timeline};
+use crate::lineage::{begin_turn, begin_turn_anywhere};
 use crate::page::Pages;
 use crate::pool::{Lease, Pool};
 use crate::trouble::Trouble;
@@ -33,11 +33,12 @@ impl LockedTurn {
         let is_pooled = !lease.has_session();
         let connection = lease.connection()?;
         let begun = async {
+            // Behind a pooler the server may change under a connection.
             if is_pooled {
-                // Behind a pooler the server may change under a connection.
-                enter_timeline(connection).await?;
+                begin_turn_anywhere(connection).await
+            } else {
+                begin_turn(connection).await
             }
-            begin_turn(connection).await
         };
         let begun = timeout(TURN_BOUND * 2, begun).await;
         let standing = match begun.unwrap_or_else(|_| Err(Trouble::timed_out("taking the turn"))) {

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 use configapi_event_log::domain::Position;
 use configapi_event_log::{Epoch, Hash, Page, PageLimit};
 use sqlx::postgres::{PgArguments, PgListener, PgPoolOptions};
-use sqlx::{Acquire, Row};
+use sqlx::{Acquire, Connection, PgPool, Row};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
 
 use crate::ahead::Ahead;
 use crate::append::CHANNEL;
 use crate::dial::Dialer;
 use crate::hint::Hints;
 use crate::limits::{
-    BACKOFF_MIN, CONNECT_BOUND, DEAF_FOR, LINGER, LISTEN_BACKOFF_MAX, POLL_BESIDE_NOTIFICATIONS,
-    POLL_MAX, POLL_MIN,
+    BACKOFF_MIN, CONNECT_BOUND, DEAF_FOR, LINGER, LISTEN_BACKOFF_MAX, LISTEN_CHECK_EVERY,
+    PING_BOUND, POLL_BESIDE_NOTIFICATIONS, POLL_MAX, POLL_MIN,
 };
 use crate::lineage::newest_epoch;
 use crate::page::Pages;
@@ -86,7 +87,7 @@ impl Watch {
             }
         }
         let grown = end.wait_for(|end| end.may_be_beyond(beyond));
-        let is_woken = tokio::time::timeout(patience, grown).await.is_ok();
+        let is_woken = timeout(patience, grown).await.is_ok();
         if is_woken {
             self.shared.hints.act_on(beyond);
         }
@@ -136,7 +137,7 @@ async fn watch(shared: Arc<Shared>) {
     let mut last_wait = Instant::now();
     let mut deaf_since: Option<Instant> = None;
     loop {
-        let _ = tokio::time::timeout(pause, shared.look.notified()).await;
+        let _ = timeout(pause, shared.look.notified()).await;
         if !shared.hints.has_waiters() {
             if last_wait.elapsed() > LINGER && shared.stop() {
                 return;
@@ -230,13 +231,23 @@ async fn listen_once(shared: &Shared) -> Result<(), Trouble> {
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_lazy_with(shared.dialer.session_options());
-    let mut listener = PgListener::connect_with(&pool).await?;
-    listener.eager_reconnect(false);
-    shared.dialer.admit(listener.acquire().await?).await?;
-    listener.listen(CHANNEL).await?;
+    let begun = timeout(CONNECT_BOUND, begin_listening(shared, &pool)).await;
+    let mut listener = begun.unwrap_or_else(|_| Err(Trouble::timed_out("listening")))?;
     // What was appended before we listened is found by a look.
     shared.look.notify_one();
-    while let Some(notification) = listener.try_recv().await? {
+    let mut check = interval(LISTEN_CHECK_EVERY);
+    loop {
+        let received = tokio::select! {
+            biased;
+            // Nothing else is sure to find out: what wakes us by other ways hides that this one is dead.
+            _ = check.tick() => {
+                let asked = timeout(PING_BOUND, listener.acquire().await?.ping()).await;
+                asked.map_err(|_| Trouble::timed_out("listening"))??;
+                continue;
+            }
+            received = listener.try_recv() => received?,
+        };
+        let Some(notification) = received else { return Ok(()) };
         shared.was_heard.store(true, Ordering::Release);
         if let Ok(position) = notification.payload().parse() {
             let told = Position(position);
@@ -246,5 +257,12 @@ async fn listen_once(shared: &Shared) -> Result<(), Trouble> {
             shared.hints.hear(told);
         }
     }
-    Ok(())
+}
+
+async fn begin_listening(shared: &Shared, pool: &PgPool) -> Result<PgListener, Trouble> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.eager_reconnect(false);
+    shared.dialer.admit(listener.acquire().await?).await?;
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
 }

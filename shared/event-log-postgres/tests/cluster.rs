@@ -48,6 +48,17 @@ impl Cluster {
         self.directory.path().join("data")
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Adds a line to its settings, before it is started.
+    pub(crate) fn set(&self, line: &str) {
+        let settings = self.data().join("postgresql.auto.conf");
+        let known = std::fs::read_to_string(&settings).expect("its settings");
+        std::fs::write(settings, format!("{known}{line}\n")).expect("written");
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
@@ -203,17 +214,32 @@ async fn a_failover_that_loses_a_tail_is_told_to_everybody() {
     assert_eq!(rows.len(), 1 + 15 + 1);
 }
 
+/// A primary, a standby that has all there is, and a log that was opened on that.
+struct Followed {
+    primary: Cluster,
+    standby: Cluster,
+    log: Arc<PostgresLog>,
+    head: Head,
+}
+
+impl Followed {
+    async fn create() -> Self {
+        let primary = Cluster::create();
+        let head = append(&*open(&primary.url()).await, 5).await;
+        let standby = Cluster::standby_of(&primary);
+        standby.start();
+        let log = open(&standby.url()).await;
+        until_at(&*log, head.position).await;
+        Self { primary, standby, log, head }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_that_is_promoted_under_its_connections_begins_an_epoch() {
     if !is_slow_wanted("a standby that is promoted under its connections") {
         return;
     }
-    let primary = Cluster::create();
-    let head = append(&*open(&primary.url()).await, 5).await;
-    let standby = Cluster::standby_of(&primary);
-    standby.start();
-    let log = open(&standby.url()).await;
-    until_at(&*log, head.position).await;
+    let Followed { primary, standby, log, head } = Followed::create().await;
     assert!(log.take_turn().await.is_err(), "a standby gives no turns");
     refuses_look_ups(&*log).await;
     primary.stop("immediate");
@@ -233,12 +259,7 @@ async fn an_epoch_that_could_not_begin_is_in_nobodys_way() {
     if !is_slow_wanted("an epoch that could not begin") {
         return;
     }
-    let primary = Cluster::create();
-    let head = append(&*open(&primary.url()).await, 5).await;
-    let standby = Cluster::standby_of(&primary);
-    standby.start();
-    let log = open(&standby.url()).await;
-    until_at(&*log, head.position).await;
+    let Followed { primary, standby, log, head } = Followed::create().await;
     primary.stop("immediate");
     standby.control("promote", &[]);
     let mut other = connect(&standby.url()).await;
@@ -270,10 +291,7 @@ async fn two_failovers_from_one_past_begin_two_epochs() {
     primary.stop("fast");
     let mut epochs = Vec::new();
     for (number, standby) in (0..).zip(&standbys) {
-        let settings = standby.data().join("postgresql.auto.conf");
-        let known = std::fs::read_to_string(&settings).expect("its settings");
-        std::fs::write(settings, known + "recovery_target_timeline = 'current'\n")
-            .expect("written");
+        standby.set("recovery_target_timeline = 'current'");
         if number > 0 {
             let history = |cluster: &Cluster| cluster.data().join("pg_wal/00000002.history");
             run(command("/bin/cp").arg(history(&standbys[0])).arg(history(standby)));
@@ -320,7 +338,7 @@ async fn refuses_look_ups(log: &dyn EventLog) {
     refused(log.newest(&[stream], all).await.expect_err("refused"));
     let point = Point::Position(Position(1));
     refused(log.streams_at(&[(stream, point)], all).await.expect_err("refused"));
-    refused(log.requests(&["k"]).await.expect_err("refused"));
+    refused(log.requests(&["k"], all).await.expect_err("refused"));
     assert!(log.identity().await.expect("an identity").is_standby);
 }
 

@@ -157,6 +157,7 @@ through_a_pooler! {
     a_page_never_tears_a_command_at_its_byte_limit
     a_page_for_a_replay_never_tears_a_command
     requests_come_back_as_whole_commands
+    requests_end_at_their_limit_and_go_on_from_there
     many_callers_with_one_request_id_leave_one_event
     many_writers_all_finish_and_the_log_is_dense
     nobody_can_pass_a_writer_that_has_its_turn

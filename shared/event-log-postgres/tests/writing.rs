@@ -94,9 +94,9 @@ pub(crate) async fn write_keyed(log: &dyn EventLog, id: &str) -> StoredEvent {
     const MAX_ROUNDS: usize = 2_000;
     for round in 0..MAX_ROUNDS {
         if round > 0 {
-            match log.requests(&[id]).await {
+            match log.requests(&[id], usize::MAX).await {
                 Ok(mut found) => {
-                    if let Some(row) = found.pop() {
+                    if let Some(row) = found.rows.pop() {
                         return row;
                     }
                 }

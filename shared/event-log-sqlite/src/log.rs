@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
     AppendError, Beginning, Epoch, EpochStart, EventLog, Hash, Head, Identity, LogError, Newest,
-    Page, PageLimit, StoredEvent, Turn, check_batch,
+    Page, PageLimit, Requested, StoredEvent, Turn, check_batch,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
@@ -251,9 +251,9 @@ impl EventLog for SqliteLog {
         self.still(rows)
     }
 
-    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
-        let rows = read::requests(&mut *self.reader().await?, ids).await;
-        self.still(rows)
+    async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError> {
+        let requested = read::requests(&mut *self.reader().await?, ids, limit_bytes).await;
+        self.still(requested)
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {

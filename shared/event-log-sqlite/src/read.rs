@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
     Epoch, EpochStart, Hash, Head, Identity, Lineage, LogError, Newest, Page, PageBuilder,
-    PageLimit, StoredEvent, log_id_of,
+    PageLimit, Requested, StoredEvent, log_id_of,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -64,13 +64,13 @@ const NEWEST: &str = concat!(
      AND e.version = (SELECT max(version) FROM events WHERE stream = asked.value)"
 );
 
+/// In the same way, and the rows of each command as they lie in the table.
 const REQUESTS: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM (SELECT DISTINCT value AS id FROM json_each(?)) AS asked \
-     JOIN events AS first ON first.request_id = asked.id \
-     JOIN events AS e ON e.position BETWEEN first.position \
-     AND first.position + first.part_size - 1 ORDER BY e.position"
+    " FROM json_each(?) AS asked CROSS JOIN events AS first ON first.request_id = asked.value \
+     CROSS JOIN events AS e ON e.position BETWEEN first.position \
+     AND first.position + first.part_size - 1"
 );
 
 /// What streams stood at. Versions are dense, and positions and times grow with them: the place is
@@ -212,13 +212,10 @@ pub(crate) async fn newest(
     limit_bytes: usize,
 ) -> Result<Newest, LogError> {
     let mut newest = Newest::within(limit_bytes);
-    let mut seen = HashSet::with_capacity(streams.len());
-    let streams: Vec<&str> =
-        streams.iter().copied().filter(|stream| seen.insert(*stream)).collect();
     if streams.is_empty() {
         return Ok(newest);
     }
-    let mut rows = sqlx::query(NEWEST).bind(list(&streams)?).fetch(connection);
+    let mut rows = sqlx::query(NEWEST).bind(list(&each_once(streams))?).fetch(connection);
     while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
         if !newest.push(stored(&row)?) {
             break;
@@ -230,16 +227,24 @@ pub(crate) async fn newest(
 pub(crate) async fn requests(
     connection: &mut SqliteConnection,
     ids: &[&str],
-) -> Result<Vec<StoredEvent>, LogError> {
+    limit_bytes: usize,
+) -> Result<Requested, LogError> {
+    let mut requested = Requested::within(limit_bytes);
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(requested);
     }
-    let rows = sqlx::query(REQUESTS)
-        .bind(list(&ids)?)
-        .fetch_all(connection)
-        .await
-        .map_err(|error| log_error(&error))?;
-    rows.iter().map(stored).collect()
+    let mut rows = sqlx::query(REQUESTS).bind(list(&each_once(ids))?).fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
+        if !requested.push(stored(&row)?) {
+            break;
+        }
+    }
+    Ok(requested)
+}
+
+fn each_once<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut seen = HashSet::with_capacity(names.len());
+    names.iter().copied().filter(|name| seen.insert(*name)).collect()
 }
 
 /// A list as an argument, as JSON: SQLite has no other.

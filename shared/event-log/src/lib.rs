@@ -14,6 +14,7 @@ mod newest;
 mod page;
 mod port;
 mod recorded;
+mod requested;
 mod stored;
 mod tail;
 mod verdict;
@@ -29,6 +30,7 @@ pub use newest::Newest;
 pub use page::{MAX_EVENTS_PER_COMMAND, Page, PageBuilder, PageLimit, Reach};
 pub use port::{EventLog, Head, Standing, Turn};
 pub use recorded::{CommandPart, Fingerprint, Recorded, RequestKey};
+pub use requested::Requested;
 pub use stored::{
     GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, event_type_named, genesis, log_id_of,
 };

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::{
     AppendError, Beginning, Epoch, EpochStart, EventLog, Head, Identity, Lineage, LogError, LogId,
-    Newest, Page, PageBuilder, PageLimit, StoredEvent, Turn, check_batch, genesis,
+    Newest, Page, PageBuilder, PageLimit, Requested, StoredEvent, Turn, check_batch, genesis,
 };
 
 /// A log that lives and dies with the process.
@@ -158,9 +158,9 @@ impl Rows {
         })
     }
 
-    fn command_at(&self, first: usize) -> Vec<StoredEvent> {
+    fn command_at(&self, first: usize) -> impl Iterator<Item = &StoredEvent> {
         let size = self.events[first].part.size as usize;
-        self.events[first..].iter().take(size).cloned().collect()
+        self.events[first..].iter().take(size)
     }
 }
 
@@ -219,13 +219,17 @@ impl EventLog for MemoryLog {
         Ok(found)
     }
 
-    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError> {
+    async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError> {
         let rows = self.0.rows();
-        let mut firsts: Vec<_> =
-            ids.iter().filter_map(|id| rows.by_request.get(*id).copied()).collect();
-        firsts.sort_unstable();
-        firsts.dedup();
-        Ok(firsts.into_iter().flat_map(|first| rows.command_at(first)).collect())
+        let (mut requested, mut seen) = (Requested::within(limit_bytes), HashSet::new());
+        let firsts = ids.iter().filter(|id| seen.insert(**id));
+        let firsts = firsts.filter_map(|id| rows.by_request.get(*id).copied());
+        for row in firsts.flat_map(|first| rows.command_at(first)) {
+            if !requested.push(row.clone()) {
+                break;
+            }
+        }
+        Ok(requested)
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {

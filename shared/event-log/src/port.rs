@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position, Timestamp};
 
-use crate::{AppendError, Epoch, Hash, Identity, LogError, Newest, Page, PageLimit, StoredEvent};
+use crate::{
+    AppendError, Epoch, Hash, Identity, LogError, Newest, Page, PageLimit, Requested, StoredEvent,
+};
 
 /// Where the log ends: what a writer decides on, and appends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +90,10 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
         limit_bytes: usize,
     ) -> Result<Vec<Option<StoredEvent>>, LogError>;
 
-    /// All events of the commands that were keyed with these request ids, by position.
-    async fn requests(&self, ids: &[&str]) -> Result<Vec<StoredEvent>, LogError>;
+    /// All events of the commands that were keyed with these request ids, in their order; ids of no
+    /// command are left out. When the rows weigh about so many bytes the answer ends behind a whole
+    /// command, and says which ids are still to be asked for.
+    async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError>;
 
     /// Returns soon after the log may have grown beyond a position, at the latest when patience
     /// ends. A hint only: a lost one costs the patience, never an event.

@@ -83,6 +83,7 @@ macro_rules! conformance_tests {
 
             a_request_id_is_taken_once
             requests_come_back_as_whole_commands
+            requests_end_at_their_limit_and_go_on_from_there
             many_callers_with_one_request_id_leave_one_event
 
             of_many_writers_with_one_anchor_exactly_one_wins
