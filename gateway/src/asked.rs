@@ -38,6 +38,8 @@ pub(crate) struct Asked {
     pub headers: HeaderMap,
     pub along: Along,
     pub wish: Wish,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 impl FromRequestParts<App> for Asked {
@@ -52,11 +54,17 @@ impl FromRequestParts<App> for Asked {
         let along = Along::of(&headers, request_id, Instant::now() + patience);
         let level = level(&parts.uri)?;
         let token = only(&headers, &TOKEN)?.map(token).transpose()?;
-        Ok(Self { headers, along, wish: Wish { level, token } })
+        Ok(Self { headers, along, wish: Wish { level, token }, patience })
     }
 }
 
 impl Asked {
+    /// All of the body is here. Only now does the time for the answer begin: how long a body may take
+    /// has limits of its own.
+    pub fn has_come(&mut self) {
+        self.along.deadline = Instant::now() + self.patience;
+    }
+
     /// The text of a header; empty if it is not there.
     pub fn text(&self, name: &HeaderName) -> Result<&str, Problem> {
         let Some(value) = only(&self.headers, name)? else { return Ok("") };

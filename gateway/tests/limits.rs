@@ -192,3 +192,33 @@ async fn a_body_that_stops_coming_is_a_problem_like_others() {
         assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn the_time_for_an_answer_begins_when_the_body_is_there() {
+    let limits = GatewayLimits { timeout: Duration::from_millis(300), ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    for (method, path, body) in [
+        ("PUT", "/v1/config/a", r#"{"value":"1"}"#),
+        ("DELETE", "/v1/config/a", "{}"),
+        ("POST", "/v1/config/a/restore", "{}"),
+        ("POST", "/v1/apply", r#"{"commands":[{"action":"set","name":"a","value":"2"}]}"#),
+    ] {
+        let mut slow = Raw::connect(app.address).await;
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\
+            content-type: application/json\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n"
+        );
+        slow.say(head).await;
+        // Now the request is being handled, and waits for its body.
+        slow.hear_until("100 Continue").await;
+        // Two that began later have waited for as long as they may, one after the other.
+        for _ in 0..2 {
+            let late = app.get("/v1/config/a").header("configapi-token", "1-999");
+            assert_eq!(late.got().await.status, 503);
+        }
+        slow.say(body).await;
+        let answer = slow.hear_all().await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
+    }
+}
