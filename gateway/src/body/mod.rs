@@ -92,7 +92,7 @@ pub(crate) async fn json<T: DeserializeOwned>(
         Media::Json => Ok(parse_json::<Option<Object<T>>>(&bytes)?.map(|Object(said)| said)),
         _ => Err(unsupported("Content-Type: must be application/json")),
     }?;
-    asked.has_come();
+    asked.has_come(app)?;
     Ok(said)
 }
 

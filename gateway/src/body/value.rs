@@ -66,7 +66,7 @@ pub(crate) async fn take(
         Media::Form => from_form(&bytes, target),
         Media::Multipart(content_type) => multipart::value(content_type, bytes).await,
     }?;
-    asked.has_come();
+    asked.has_come(app)?;
     Ok(said)
 }
 

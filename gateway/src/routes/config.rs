@@ -222,7 +222,7 @@ pub(crate) async fn delete(
     mut asked: Asked,
     body: Body,
 ) -> Answer {
-    body::misplaced::none_in(&mut asked, body, &target).await?;
+    body::misplaced::none_in(&app, &mut asked, body, &target).await?;
     let About { actor, reason, request_id } = About::of(&asked)?;
     let command = DeleteRequest {
         namespace: target.namespace,

@@ -2,6 +2,7 @@
 //! servers and clients. Must never know what a config is.
 
 mod answers;
+mod arrivals;
 mod budget;
 mod calls;
 pub mod clients;
