@@ -7,6 +7,7 @@ mod budget;
 mod calls;
 pub mod clients;
 pub mod connections;
+mod drain;
 mod due;
 pub mod failpoints;
 pub mod grpc;

@@ -1,7 +1,8 @@
 //! A request's body that nobody reads to its end, because the request was answered before. Over HTTP/1
 //! many clients send all of it before they look for an answer: if the connection were closed under them
 //! they would never see why they were refused. So what they still send is taken for a while, and thrown
-//! away. HTTP/2 has a way to say it.
+//! away. Over HTTP/2 the stream alone is reset; but what still comes for many such streams ends the
+//! connection, so some of it is taken there too.
 
 use std::{
     pin::Pin,
@@ -16,27 +17,37 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::timeout};
 
-/// How long.
+use crate::drain::Drain;
+
+/// How long, over HTTP/1.
 const LINGER_FOR: Duration = Duration::from_secs(10);
-/// How much.
+/// How much, over HTTP/1.
 const LINGER_BYTES: usize = 64 << 20;
 
 #[derive(Debug)]
 pub(super) struct Lingering {
     // None when it was dropped.
     inner: Option<Incoming>,
+    version: Version,
     may_linger: bool,
     // Whether the client goes on sending if nobody reads.
     is_coming: bool,
+    has_begun: bool,
 }
 
 impl Lingering {
     /// The body of a request with this head. Who asked whether to send it at all sends nothing before
     /// it is read.
     pub fn body_of(request: Request<Incoming>) -> Request<Self> {
-        let may_linger = request.version() < Version::HTTP_2;
-        let is_coming = may_linger && !request.headers().contains_key(EXPECT);
-        request.map(|inner| Self { inner: Some(inner), may_linger, is_coming })
+        let version = request.version();
+        let is_coming = !request.headers().contains_key(EXPECT);
+        request.map(|inner| Self {
+            inner: Some(inner),
+            version,
+            may_linger: true,
+            is_coming,
+            has_begun: false,
+        })
     }
 
     /// It comes too slowly, or is broken: nothing more is waited for.
@@ -56,6 +67,7 @@ impl HttpBody for Lingering {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(inner).poll_frame(context));
+        self.has_begun = true;
         self.is_coming = self.may_linger && matches!(frame, Some(Ok(_)));
         Poll::Ready(frame)
     }
@@ -79,7 +91,11 @@ impl Drop for Lingering {
             && let Ok(runtime) = Handle::try_current()
         {
             // However it ends, there is nobody to be told.
-            runtime.spawn(async move { timeout(LINGER_FOR, throw_away(rest)).await });
+            match (self.version < Version::HTTP_2, self.has_begun) {
+                (true, _) => drop(runtime.spawn(timeout(LINGER_FOR, throw_away(rest)))),
+                (false, false) => drop(runtime.spawn(Drain::new(rest))),
+                (false, true) => drop(runtime.spawn(Drain::of_begun(rest))),
+            }
         }
     }
 }

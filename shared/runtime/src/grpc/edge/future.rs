@@ -15,8 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tracing::Span;
 
-use super::{Call, EdgeBody, GRACE, answer, drain::Drain, meter::Watched, protocol::NotGrpc};
-use crate::{calls, grpc::refusal};
+use super::{Call, EdgeBody, GRACE, answer, meter::Watched, protocol::NotGrpc};
+use crate::{calls, drain::Drain, grpc::refusal};
 
 pin_project! {
     /// The answer of one call.

@@ -4,7 +4,6 @@
 
 mod body;
 mod call;
-mod drain;
 mod future;
 mod meter;
 mod protocol;
@@ -31,7 +30,6 @@ pub use self::{
     body::EdgeBody, call::Call, future::EdgeFuture, request::RequestBody, within::EdgeStream,
 };
 use self::{
-    drain::Drain,
     future::{Handled, Stage},
     meter::{Meters, Watched},
     protocol::NotGrpc,
@@ -40,6 +38,7 @@ use super::{CallLimits, reflection::Method, refusal};
 use crate::{
     arrivals::{Arrivals, OfListener},
     budget::Budget,
+    drain::Drain,
     metrics::Metrics,
 };
 

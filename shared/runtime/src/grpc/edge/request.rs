@@ -14,10 +14,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
-use super::{Call, drain::Drain};
+use super::Call;
 use crate::{
     arrivals::Arriving,
     budget::{Full, Place},
+    drain::Drain,
     grpc::refusal,
 };
 
