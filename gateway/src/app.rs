@@ -5,15 +5,17 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::response::Response;
+use configapi_proto::Reason;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::metrics::prometheus_client::encoding::EncodeLabelSet;
 use configapi_runtime::metrics::prometheus_client::metrics::counter::Counter;
 use configapi_runtime::metrics::prometheus_client::metrics::family::Family;
 use configapi_runtime::metrics::prometheus_client::metrics::gauge::Gauge;
 use configapi_runtime::shutdown::Lifecycle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::freshness::OwnWrites;
+use crate::problem::Problem;
 use crate::settings::GatewayLimits;
 use crate::upstream::Upstreams;
 use crate::{docs, openapi};
@@ -81,6 +83,15 @@ impl App {
         }))
     }
 
+    /// The place of a request that is handled, until its answer begins; long answers are bounded by
+    /// their connections.
+    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| {
+            self.meter.requests_shed.inc();
+            Reason::LimitExceeded.into()
+        })
+    }
+
     /// Whether reads can be answered. Writes may fail at the same time; reads shall not suffer
     /// from that.
     pub fn readiness(&self) -> Result<(), String> {
@@ -119,4 +130,4 @@ impl Meter {
 
 /// An answer of a handler: either way it is a response, but problems are worded at the edge, which
 /// knows what the client accepts.
-pub(crate) type Answer = Result<Response, crate::problem::Problem>;
+pub(crate) type Answer = Result<Response, Problem>;

@@ -11,9 +11,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::edge::NotAdmitted;
 use crate::freshness::{Level, Wish};
 use crate::problem::Problem;
 use crate::query::{self, Parameters};
@@ -38,6 +40,11 @@ pub(crate) struct Asked {
     pub headers: HeaderMap,
     pub along: Along,
     pub wish: Wish,
+    /// How long an answer may take.
+    patience: Duration,
+    is_admitted: bool,
+    /// Of a request that was not admitted before its body was there.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl FromRequestParts<App> for Asked {
@@ -52,11 +59,23 @@ impl FromRequestParts<App> for Asked {
         let along = Along::of(&headers, request_id, Instant::now() + patience);
         let level = level(&parts.uri)?;
         let token = only(&headers, &TOKEN)?.map(token).transpose()?;
-        Ok(Self { headers, along, wish: Wish { level, token } })
+        let is_admitted = parts.extensions.get::<NotAdmitted>().is_none();
+        let wish = Wish { level, token };
+        Ok(Self { headers, along, wish, patience, is_admitted, place: None })
     }
 }
 
 impl Asked {
+    /// All of the body is here. Only now does the request take its place, and the time for the answer
+    /// begins: how many bodies may come at a time, and how long each may take, has limits of its own.
+    pub fn has_come(&mut self, app: &App) -> Result<(), Problem> {
+        if !self.is_admitted && self.place.is_none() {
+            self.place = Some(app.admit()?);
+        }
+        self.along.deadline = Instant::now() + self.patience;
+        Ok(())
+    }
+
     /// The text of a header; empty if it is not there.
     pub fn text(&self, name: &HeaderName) -> Result<&str, Problem> {
         let Some(value) = only(&self.headers, name)? else { return Ok("") };

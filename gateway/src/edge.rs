@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::extract::Request;
@@ -12,6 +11,7 @@ use configapi_proto::{ApiError, Reason};
 use configapi_runtime::http::{Caught, Room};
 use configapi_runtime::request_id::RequestId;
 use http::{Method, StatusCode, Uri};
+use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 use tower::{Layer, Service};
@@ -25,6 +25,10 @@ use crate::sse;
 
 /// Probes must be answered however busy the gateway is.
 const NEVER_SHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+/// Goes with a request that has no place yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NotAdmitted;
 
 /// Puts the edge around each route.
 #[derive(Debug, Clone)]
@@ -85,7 +89,11 @@ where
         let asked_before = cors::is_preflight(request.method(), request.headers());
         let event_source = sse::is_event_source(request.method(), request.uri(), request.headers());
         let (method, room) = (request.method().clone(), self.room.clone());
-        let (stage, place) = match self.admit(&from, &request) {
+        let is_admitted = self.admit(&from, &request);
+        if matches!(is_admitted, Ok(None)) {
+            request.extensions_mut().insert(NotAdmitted);
+        }
+        let (stage, place) = match is_admitted {
             Ok(place) => {
                 (Stage::Handling { handling: Caught::begin(|| self.inner.call(request)) }, place)
             }
@@ -98,8 +106,8 @@ where
 }
 
 impl<S> Edge<S> {
-    /// The place of a request that may be handled. It is held until the answer begins; long answers
-    /// are bounded by their connections.
+    /// The place of a request that may be handled. One whose body is still to come gets it with the body,
+    /// so that nobody holds a place by sending nothing.
     fn admit(
         &self,
         from: &From,
@@ -110,12 +118,12 @@ impl<S> Edge<S> {
             let detail = "the operator of this gateway has not allowed this web origin";
             return Err(Problem::http(Code::OriginNotAllowed, detail));
         }
-        let place = Arc::clone(&self.app.requests).try_acquire_owned().ok();
-        if place.is_none() && !NEVER_SHED.contains(&request.uri().path()) {
-            self.app.meter.requests_shed.inc();
-            return Err(Reason::LimitExceeded.into());
+        let has_body = matches!(*request.method(), Method::PUT | Method::POST | Method::DELETE)
+            && !request.body().is_end_stream();
+        if has_body || NEVER_SHED.contains(&request.uri().path()) {
+            return Ok(None);
         }
-        Ok(place)
+        self.app.admit().map(Some)
     }
 }
 

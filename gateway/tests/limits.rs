@@ -5,6 +5,9 @@ use std::time::Duration;
 use configapi_gateway::GatewayLimits;
 use configapi_runtime::connections::ConnectionLimits;
 use configapi_runtime::http::HttpLimits;
+use futures_util::future::select_all;
+use http::Request;
+use tokio::net::TcpStream;
 
 use crate::support::{Ask, Raw, TestApp, eventually};
 
@@ -50,18 +53,74 @@ async fn slow_and_silent_clients_are_cut_off_while_others_are_served() {
 async fn one_request_too_many_is_told_to_come_again() {
     let limits = GatewayLimits { max_requests: 1, ..GatewayLimits::default() };
     let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    let mut coming = begin_put(&app, 3).await;
+    // It waits for something that was never written.
     let mut busy = Raw::connect(app.address).await;
-    let head = "PUT /v1/config/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\
-        content-type: text/plain\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
+    let head = "GET /v1/config/a HTTP/1.1\r\nhost: localhost\r\nconfigapi-token: 1-999\r\n\
+        prefer: wait=60\r\n\r\n";
     busy.say(head).await;
-    // Now the request is being handled, and waits for its body.
-    busy.hear_until("100 Continue").await;
-    let refused = app.get("/v1/config/a").got_json().await;
-    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+    let mut refused = app.get("/v1/config/a").got_json().await;
+    eventually(async || {
+        refused = app.get("/v1/config/a").got_json().await;
+        refused.status == 429
+    })
+    .await;
+    assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(app.get("/livez").got().await.status, 200, "probes are answered all the same");
-    busy.say("abc").await;
-    assert!(busy.hear_all().await.starts_with("HTTP/1.1 200"));
-    assert_eq!(app.get("/v1/config/a").got().await.body, "abc");
+    coming.say("abc").await;
+    assert!(coming.hear_all().await.starts_with("HTTP/1.1 429"));
+    drop(busy);
+    eventually(async || app.get("/v1/config/a").got().await.status == 404).await;
+    app.set("a", "1").await;
+}
+
+/// A PUT of `a` that is being handled, and waits for a body of so many bytes.
+async fn begin_put(app: &TestApp, bytes: usize) -> Raw {
+    let mut connection = Raw::connect(app.address).await;
+    let head = format!(
+        "PUT /v1/config/a HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\n\
+        content-type: text/plain\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n"
+    );
+    connection.say(head).await;
+    connection.hear_until("100 Continue").await;
+    connection
+}
+
+#[tokio::test]
+async fn who_begins_requests_and_does_not_end_them_keeps_nobody_else_from_being_served() {
+    const MAX_ARRIVING: usize = 4;
+    let limits = GatewayLimits { max_requests: 1, ..GatewayLimits::default() };
+    let connections =
+        ConnectionLimits { max_arriving: MAX_ARRIVING, ..ConnectionLimits::default() };
+    let app =
+        TestApp::start_with(limits, HttpLimits { connections, ..HttpLimits::default() }).await;
+    let stream = TcpStream::connect(app.address).await.expect("a connection");
+    let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let (mut answers, mut bodies) = (Vec::new(), Vec::new());
+    // One has its place with its connection.
+    for _ in 0..=1 + MAX_ARRIVING {
+        let request =
+            Request::put("http://localhost/v1/config/a").header("content-type", "text/plain");
+        client = client.ready().await.expect("it goes on");
+        let sent = client.send_request(request.body(()).expect("a request"), false);
+        let (answer, body) = sent.expect("it is sent");
+        answers.push(answer);
+        bodies.push(body);
+    }
+    let (refused, index, answers) = select_all(answers).await;
+    assert_eq!(refused.expect("an answer").status(), 429);
+    bodies.swap_remove(index);
+    // Others read and write, and even those whose bodies come slowly.
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    app.set("b", "1").await;
+    let mut slow = begin_put(&app, 3).await;
+    slow.say("abc").await;
+    assert!(slow.hear_all().await.starts_with("HTTP/1.1 200"));
+    for (answer, mut body) in answers.into_iter().zip(bodies) {
+        body.send_data("d".into(), true).expect("it is sent");
+        assert_eq!(answer.await.expect("an answer").status(), 200);
+    }
 }
 
 #[tokio::test]
@@ -190,5 +249,35 @@ async fn a_body_that_stops_coming_is_a_problem_like_others() {
         assert!(answer.contains("content-type: application/problem+json"), "{answer}");
         assert!(answer.contains("connection: close"), "{answer}");
         assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_time_for_an_answer_begins_when_the_body_is_there() {
+    let limits = GatewayLimits { timeout: Duration::from_millis(300), ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    for (method, path, body) in [
+        ("PUT", "/v1/config/a", r#"{"value":"1"}"#),
+        ("DELETE", "/v1/config/a", "{}"),
+        ("POST", "/v1/config/a/restore", "{}"),
+        ("POST", "/v1/apply", r#"{"commands":[{"action":"set","name":"a","value":"2"}]}"#),
+    ] {
+        let mut slow = Raw::connect(app.address).await;
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\
+            content-type: application/json\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n"
+        );
+        slow.say(head).await;
+        // Now the request is being handled, and waits for its body.
+        slow.hear_until("100 Continue").await;
+        // Two that began later have waited for as long as they may, one after the other.
+        for _ in 0..2 {
+            let late = app.get("/v1/config/a").header("configapi-token", "1-999");
+            assert_eq!(late.got().await.status, 503);
+        }
+        slow.say(body).await;
+        let answer = slow.hear_all().await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
     }
 }

@@ -9,6 +9,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use super::object::Object;
 use super::taken::unless_larger;
 use super::value::Said;
+use crate::app::App;
+use crate::asked::Asked;
 use crate::problem::Problem;
 use crate::target::{DEFAULT_NAMESPACE, Target};
 
@@ -147,8 +149,15 @@ impl Misplaced {
 
 /// Looks for such members in the body of a DELETE, which has no use for any. What is not a small JSON
 /// object is ignored, as it always was.
-pub(crate) async fn none_in(body: Body, target: &Target) -> Result<(), Problem> {
-    let Some(bytes) = unless_larger(body, MAX_DELETE_BODY_BYTES).await? else { return Ok(()) };
+pub(crate) async fn none_in(
+    app: &App,
+    asked: &mut Asked,
+    body: Body,
+    target: &Target,
+) -> Result<(), Problem> {
+    let bytes = unless_larger(app, body, MAX_DELETE_BODY_BYTES).await?;
+    asked.has_come(app)?;
+    let Some(bytes) = bytes else { return Ok(()) };
     match serde_json::from_slice(&bytes) {
         Ok(Object(OnlyMisplaced(misplaced))) => misplaced.check(target),
         Err(_) => Ok(()),

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use self::object::Object;
 use self::taken::all;
 use crate::app::App;
+use crate::asked::Asked;
 use crate::problem::{Code, Problem};
 
 /// The largest body that says one value: a megabyte, every byte of it escaped as `\u0000`.
@@ -80,17 +81,19 @@ fn unsupported(detail: &str) -> Problem {
 /// A JSON body, or nothing if the request has none or says null.
 pub(crate) async fn json<T: DeserializeOwned>(
     app: &App,
-    headers: &HeaderMap,
+    asked: &mut Asked,
     body: Body,
     max_bytes: usize,
 ) -> Result<Option<T>, Problem> {
-    let media = Media::of(headers)?;
+    let media = Media::of(&asked.headers)?;
     let bytes = all(app, body, max_bytes).await?;
-    match media {
+    let said = match media {
         _ if bytes.is_empty() => Ok(None),
         Media::Json => Ok(parse_json::<Option<Object<T>>>(&bytes)?.map(|Object(said)| said)),
         _ => Err(unsupported("Content-Type: must be application/json")),
-    }
+    }?;
+    asked.has_come(app)?;
+    Ok(said)
 }
 
 /// Reads JSON, which is UTF-8 in every part of it: also in the fields that nobody asks for, which

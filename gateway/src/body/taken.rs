@@ -25,7 +25,7 @@ pub(super) async fn all(app: &App, body: Body, max_bytes: usize) -> Result<Bytes
     }
     match size.upper().and_then(|upper| usize::try_from(upper).ok()) {
         Some(bytes) if bytes <= SMALL_BODY_BYTES => {
-            to_bytes(body, max_bytes).await.map_err(|error| broken(&error, max_bytes))
+            to_bytes(body, max_bytes).await.map_err(|error| broken(app, &error, max_bytes))
         }
         // A body that does not say how long it is may be as long as it is allowed to be.
         bytes => large(app, body, bytes.unwrap_or(max_bytes).min(max_bytes), max_bytes).await,
@@ -33,14 +33,18 @@ pub(super) async fn all(app: &App, body: Body, max_bytes: usize) -> Result<Bytes
 }
 
 /// All of a body, unless it is larger than this, or empty.
-pub(super) async fn unless_larger(body: Body, max_bytes: usize) -> Result<Option<Bytes>, Problem> {
+pub(super) async fn unless_larger(
+    app: &App,
+    body: Body,
+    max_bytes: usize,
+) -> Result<Option<Bytes>, Problem> {
     if body.is_end_stream() || body.size_hint().lower() > max_bytes as u64 {
         return Ok(None);
     }
     match to_bytes(body, max_bytes).await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if causes(&error).any(<dyn Error>::is::<LengthLimitError>) => Ok(None),
-        Err(error) => Err(broken(&error, max_bytes)),
+        Err(error) => Err(broken(app, &error, max_bytes)),
     }
 }
 
@@ -54,7 +58,7 @@ async fn large(
     let mut room = Room { app, most_bytes, held: None };
     let mut taken = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| broken(&error, max_bytes))?;
+        let frame = frame.map_err(|error| broken(app, &error, max_bytes))?;
         let Ok(data) = frame.into_data() else { continue };
         if data.len() > max_bytes - taken.len() {
             return Err(too_large(max_bytes));
@@ -114,11 +118,17 @@ fn causes(error: &axum::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 
-fn broken(error: &axum::Error, max_bytes: usize) -> Problem {
+fn broken(app: &App, error: &axum::Error, max_bytes: usize) -> Problem {
     causes(error)
         .find_map(|cause| match cause.downcast_ref() {
             Some(Interrupted::TooSlow) => {
                 Some(Problem::http(Code::RequestTimeout, Code::RequestTimeout.title()))
+            }
+            Some(Interrupted::TooMany) => {
+                app.meter.requests_shed.inc();
+                let detail =
+                    "as many requests are still coming as the gateway waits for; try again later";
+                Some(ApiError::new(Reason::LimitExceeded, detail).into())
             }
             Some(Interrupted::Broken(_)) => None,
             None => cause.is::<LengthLimitError>().then(|| too_large(max_bytes)),

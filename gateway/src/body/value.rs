@@ -6,7 +6,6 @@ use std::fmt;
 use axum::body::Body;
 use bytes::Bytes;
 use configapi_proto::ApiError;
-use http::HeaderMap;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -16,6 +15,7 @@ use super::misplaced::{Member, Misplaced};
 use super::object::Object;
 use super::{MAX_VALUE_BODY_BYTES, Media, all, multipart, parse_json};
 use crate::app::App;
+use crate::asked::Asked;
 use crate::problem::Problem;
 use crate::target::Target;
 
@@ -46,13 +46,13 @@ pub(crate) struct ValueBody {
 /// Takes a value from the body of a PUT about this config.
 pub(crate) async fn take(
     app: &App,
-    headers: &HeaderMap,
+    asked: &mut Asked,
     body: Body,
     target: &Target,
 ) -> Result<NewValue, Problem> {
-    let media = Media::of(headers)?;
+    let media = Media::of(&asked.headers)?;
     let bytes = all(app, body, MAX_VALUE_BODY_BYTES).await?;
-    match media {
+    let said = match media {
         Media::Json => {
             let Object(ValueBody { value, content_type, misplaced }) = parse_json(&bytes)?;
             misplaced.check(target)?;
@@ -65,7 +65,9 @@ pub(crate) async fn take(
         }
         Media::Form => from_form(&bytes, target),
         Media::Multipart(content_type) => multipart::value(content_type, bytes).await,
-    }
+    }?;
+    asked.has_come(app)?;
+    Ok(said)
 }
 
 /// A body's bytes as text, without a copy if they are not shared.

@@ -83,7 +83,7 @@ pub(crate) async fn apply(
     State(app): State<App>,
     target: ConfigTarget,
     Params(params): Params<WriteParams>,
-    asked: Asked,
+    mut asked: Asked,
     body: Body,
 ) -> Answer {
     if target.all_namespaces {
@@ -95,8 +95,7 @@ pub(crate) async fn apply(
             return Err(invalid_header(&header, wants));
         }
     }
-    let said: Option<ApplyBody> =
-        body::json(&app, &asked.headers, body, MAX_APPLY_BODY_BYTES).await?;
+    let said: Option<ApplyBody> = body::json(&app, &mut asked, body, MAX_APPLY_BODY_BYTES).await?;
     let commands = said.ok_or_else(|| ApiError::invalid("commands", "are missing"))?.commands;
     let About { actor, reason, request_id } = About::of(&asked)?;
     let silent: Vec<bool> = commands.iter().map(|Object(it)| it.namespace().is_empty()).collect();

@@ -167,10 +167,10 @@ pub(crate) async fn write(
     target: Target,
     Params(SetParams { dry_run, content_type, .. }): Params<SetParams>,
     format: Format,
-    asked: Asked,
+    mut asked: Asked,
     body: Body,
 ) -> Answer {
-    let said = body::value::take(&app, &asked.headers, body, &target).await?;
+    let said = body::value::take(&app, &mut asked, body, &target).await?;
     let About { actor, reason, request_id } = About::of(&asked)?;
     let command = SetRequest {
         namespace: target.namespace,
@@ -219,10 +219,10 @@ pub(crate) async fn delete(
     target: Target,
     Params(params): Params<WriteParams>,
     format: Format,
-    asked: Asked,
+    mut asked: Asked,
     body: Body,
 ) -> Answer {
-    body::misplaced::none_in(body, &target).await?;
+    body::misplaced::none_in(&app, &mut asked, body, &target).await?;
     let About { actor, reason, request_id } = About::of(&asked)?;
     let command = DeleteRequest {
         namespace: target.namespace,

@@ -98,11 +98,10 @@ pub(crate) async fn restore(
     config: ConfigTarget,
     Params(params): Params<WriteParams>,
     format: Format,
-    asked: Asked,
+    mut asked: Asked,
     body: Body,
 ) -> Answer {
-    let said: Option<Target> =
-        body::json(&app, &asked.headers, body, MAX_RESTORE_BODY_BYTES).await?;
+    let said: Option<Target> = body::json(&app, &mut asked, body, MAX_RESTORE_BODY_BYTES).await?;
     let target = match said {
         Some(target) => target.on_wire("")?,
         None => None,

@@ -12,7 +12,7 @@ use configapi_proto::v1::{
 };
 use configapi_proto::{ApiError, Reason};
 use configapi_runtime::grpc::edge::EdgeLayer;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::{Request, Status};
 
 use super::rpc::{Rpc, rpc};
@@ -63,8 +63,12 @@ impl Commands {
         Self { way, health: Health::Known(ready) }
     }
 
-    /// Sends a command and waits for its outcome.
+    /// Sends a command and waits for its outcome. It is not sent when its time is over already.
     pub async fn send<C: Command>(&self, along: &Along, command: C) -> Result<C::Answer, ApiError> {
+        if along.deadline <= Instant::now() {
+            let told = "the deadline passed before the command was sent";
+            return Err(ApiError::new(Reason::DeadlineExceeded, told));
+        }
         let call = C::send(&self.way, along, command);
         along.wait(call, ApiError::from_command_status, || Reason::OutcomeUnknown.into()).await
     }
@@ -84,5 +88,24 @@ impl Commands {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use configapi_runtime::clients::{ClientLimits, lazy_channel};
+    use configapi_runtime::request_id::RequestId;
+    use http::{HeaderMap, Uri};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_whose_time_is_over_is_not_sent_and_known_not_to_be() {
+        let nobody = lazy_channel(Uri::from_static("http://127.0.0.1:9"), &ClientLimits::default());
+        let commands = Commands::remote(Transport::new(nobody));
+        let long_ago = Instant::now() - Duration::from_secs(1);
+        let along = Along::of(&HeaderMap::new(), RequestId::generate(), long_ago);
+        let error = commands.send(&along, SetRequest::default()).await.unwrap_err();
+        assert_eq!(error.reason, Reason::DeadlineExceeded);
     }
 }

@@ -31,6 +31,7 @@ use tonic::transport::server::TcpIncoming;
 use tower::Service;
 
 use crate::{
+    arrivals::{Arrivals, OfListener},
     calls::Calls,
     due::UntilDue,
     metrics::{ConnectionMeter, Counted},
@@ -58,6 +59,9 @@ const GOODBYE_MAX: Duration = Duration::from_secs(1);
 pub struct ConnectionLimits {
     /// Connections open at once; one more is closed as soon as it is accepted.
     pub max_connections: usize,
+    /// Requests that have begun and are still coming, without the first of each connection; one more is
+    /// refused. Half of the places are for connections with fewer than 100 such requests.
+    pub max_arriving: usize,
     /// How long a new connection may stay silent.
     pub first_bytes_timeout: Duration,
     /// How long a peer may take nothing of what there is to send to it.
@@ -74,6 +78,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             max_connections: 4_000,
+            max_arriving: 5_000,
             first_bytes_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             tcp_keepalive: Duration::from_mins(1),
@@ -92,7 +97,7 @@ pub(crate) async fn serve<S, B>(
     limits: &ConnectionLimits,
     meter: ConnectionMeter,
     life: &Lifecycle,
-    service_for: impl Fn(SocketAddr, &Calls) -> S,
+    service_for: impl Fn(SocketAddr, &Calls, Arrivals) -> S,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -102,6 +107,7 @@ pub(crate) async fn serve<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let arrivals = OfListener::new(limits.max_arriving);
     let mut complaints = Complaints::new();
     let open = TaskTracker::new();
     let mut incoming = TcpIncoming::from(listener)
@@ -118,7 +124,8 @@ pub(crate) async fn serve<S, B>(
         };
         let calls = Calls::default();
         let builder = protocol(calls.clone());
-        let service = TowerToHyperService::new(service_for(peer, &calls));
+        let arrivals = Arrivals::new(Arc::clone(&arrivals));
+        let service = TowerToHyperService::new(service_for(peer, &calls, arrivals));
         let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
         let (limits, life) = (limits.clone(), life.clone());
         let connection = connection(stream, builder, service, calls.clone(), limits, life, ticket);

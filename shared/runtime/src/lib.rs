@@ -2,10 +2,12 @@
 //! servers and clients. Must never know what a config is.
 
 mod answers;
+mod arrivals;
 mod budget;
 mod calls;
 pub mod clients;
 pub mod connections;
+mod drain;
 mod due;
 pub mod failpoints;
 pub mod grpc;

@@ -118,10 +118,14 @@ impl Drop for Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::with(CallLimits::default()).await
+    }
+
+    async fn with(calls: CallLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (counting, life) = (Counting::default(), Lifecycle::new(Duration::from_secs(30)));
-        let calls = CallLimits { max_body_bytes: MAX_BODY_BYTES, ..CallLimits::default() };
+        let calls = CallLimits { max_body_bytes: MAX_BODY_BYTES, ..calls };
         let http2 = Http2Limits { stream_window: STREAM_WINDOW, ..Http2Limits::default() };
         let server = GrpcServer {
             name: "counting",
@@ -253,4 +257,19 @@ async fn a_stream_that_finds_no_room_for_a_message_is_told_so() {
     assert_eq!((answer.code(), &*answer.reason()), (Code::ResourceExhausted, "LIMIT_EXCEEDED"));
     assert_eq!(server.messages(), 1, "what came before is done");
     assert_eq!(caller.ask(SET, "small", &[]).await.items, ["one"], "the connection goes on");
+}
+
+#[tokio::test]
+async fn one_message_must_keep_coming_and_a_stream_of_them_need_not() {
+    let request_pause_timeout = Duration::from_millis(50);
+    let server = Server::with(CallLimits { request_pause_timeout, ..CallLimits::default() }).await;
+    let small = message(&"small".to_owned().encode_to_vec());
+    let stream = server.begin(SET_MANY, small).await;
+    let half = large().slice(..LARGE_BYTES);
+    let stopped = server.begin(SET, half).await.answer.await.expect("no panic");
+    let told = Status::from_header_map(stopped.expect("an answer").headers()).expect("a status");
+    assert_eq!(told.code(), Code::DeadlineExceeded);
+    assert_eq!(told.message(), "the request came too slowly; nothing was done");
+    assert!(!stream.answer.is_finished());
+    assert_eq!(server.messages(), 1);
 }

@@ -1,12 +1,29 @@
 //! A client that sends all of its request before it looks for an answer gets to see why it was refused.
 
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::body::Bytes;
 use configapi_runtime::http::HttpLimits;
+use futures_util::stream;
+use http::Request;
+use http_body_util::StreamBody;
+use hyper::{body::Frame, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use super::{http::HttpServer, support::soon};
+use super::{
+    http::HttpServer,
+    support::{soon, until},
+};
 
 /// More than the system holds for a server that does not read.
 const BODY_BYTES: usize = 16 << 20;
@@ -47,4 +64,82 @@ async fn who_asks_before_it_sends_is_answered_and_has_nothing_to_send() {
     assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
     // Nobody waits for a body that does not come.
     soon(stream.read_to_end(&mut Vec::new())).await.expect("the end");
+}
+
+const HEADERS: u8 = 1;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+
+/// A frame of HTTP/2, byte for byte: a client of a library would not go on with what was answered.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let head = [length[1], length[2], length[3], kind, flags];
+    [&head, &stream.to_be_bytes()[..], payload].concat()
+}
+
+/// The kind of the next frame.
+async fn next_kind(stream: &mut TcpStream) -> u8 {
+    let mut head = [0; 9];
+    soon(stream.read_exact(&mut head)).await.expect("a frame");
+    let [a, b, c, kind, ..] = head;
+    let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).expect("a length");
+    soon(stream.read_exact(&mut vec![0; length])).await.expect("all of it");
+    kind
+}
+
+#[tokio::test]
+async fn any_number_of_refusals_over_http_2_leaves_the_connection_to_the_others() {
+    const REQUESTS: u32 = 300;
+    let (end_stream, end_headers) = (1, 4);
+    let server = HttpServer::start(HttpLimits::default()).await;
+    let mut stream = server.connect().await;
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(4, 0, 0, b"")[..]].concat();
+    stream.write_all(&preface).await.expect("written");
+    // POST http://test/items/a
+    let head = [&b"\x83\x86\x04\x08/items/a"[..], b"\x01\x04test"].concat();
+    let ids = (0..REQUESTS).map(|number| 2 * number + 1);
+    for id in ids.clone() {
+        stream.write_all(&frame(HEADERS, end_headers, id, &head)).await.expect("written");
+    }
+    let mut answered = 0;
+    while answered < REQUESTS {
+        match next_kind(&mut stream).await {
+            HEADERS => answered += 1,
+            kind => assert_ne!(kind, GOAWAY),
+        }
+    }
+    for id in ids {
+        let body = [frame(0, 0, id, b"some"), frame(0, end_stream, id, b"more")].concat();
+        stream.write_all(&body).await.expect("written");
+    }
+    stream.write_all(&frame(PING, 0, 0, b"go on  ?")).await.expect("written");
+    loop {
+        match next_kind(&mut stream).await {
+            PING => return,
+            kind => assert_ne!(kind, GOAWAY),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_http_2_that_nobody_reads_is_taken_for_a_while_only() {
+    const PIECE: &[u8] = &[b'x'; 16 << 10];
+    let server = HttpServer::start(HttpLimits::default()).await;
+    let stream = TokioIo::new(server.connect().await);
+    let connected = http2::handshake(TokioExecutor::new(), stream).await;
+    let (mut sender, connection) = connected.expect("a handshake");
+    tokio::spawn(connection);
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&taken);
+    let endless = stream::repeat_with(move || {
+        counted.fetch_add(PIECE.len(), Ordering::SeqCst);
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(PIECE)))
+    });
+    let request = Request::post("http://test/items/a").body(StreamBody::new(endless));
+    let answer = soon(sender.send_request(request.expect("a request"))).await.expect("an answer");
+    assert_eq!(answer.status(), 405);
+    // The body is dropped when it is not wanted any more.
+    until(|| Arc::strong_count(&taken) == 1).await;
+    let taken = taken.load(Ordering::SeqCst);
+    assert!(((1 << 20)..(4 << 20)).contains(&taken), "{taken}");
 }

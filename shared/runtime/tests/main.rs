@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod arrivals;
 mod bodies;
 mod connections;
 mod deadlines;

@@ -85,7 +85,10 @@ pub struct CallLimits {
     pub default_timeout: Duration,
     /// The longest a client may ask a call to take until its answer begins.
     pub max_timeout: Duration,
-    /// Calls whose answer has not begun; one more is refused with `LIMIT_EXCEEDED`.
+    /// How long a client may pause within a request that is one message, if its call may take longer.
+    pub request_pause_timeout: Duration,
+    /// Calls whose request has come and whose answer has not begun; one more is refused with
+    /// `LIMIT_EXCEEDED`. Questions about health are not among them.
     pub max_waiting_calls: usize,
     /// How long a client may take to take an answer, beyond the time in which it must begin. Streams
     /// go on for ever, unless their client set a deadline.
@@ -103,6 +106,7 @@ impl Default for CallLimits {
         Self {
             default_timeout: Duration::from_secs(10),
             max_timeout: Duration::from_mins(2),
+            request_pause_timeout: Duration::from_secs(10),
             max_waiting_calls: 5_000,
             answer_timeout: Duration::from_mins(2),
             max_answer_bytes: Some(256 * 1024 * 1024),

@@ -104,7 +104,7 @@ where
         &limits.connections,
         metrics.connections.of(name),
         life,
-        |peer, _| edge.around(dispatch.clone(), peer),
+        |peer, _, arrivals| edge.around(dispatch.clone(), peer, arrivals),
     );
     tokio::join!(not_serving, accepting);
     tracing::info!(server = name, "closed");

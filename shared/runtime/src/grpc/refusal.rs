@@ -14,6 +14,19 @@ pub(super) fn deadline_exceeded() -> Status {
     ApiError::from(Reason::DeadlineExceeded).into()
 }
 
+/// There was no more of the request for too long.
+pub(super) fn request_too_slow() -> Status {
+    let sentence = "the request came too slowly; nothing was done";
+    ApiError::new(Reason::DeadlineExceeded, sentence).into()
+}
+
+/// As many requests as allowed are still coming.
+pub(super) fn arrivals_full() -> Status {
+    let sentence = "as many requests are still coming as the server waits for; \
+                    try again a little later, or begin less at once";
+    ApiError::new(Reason::LimitExceeded, sentence).into()
+}
+
 /// As many calls as allowed are waiting for their answer.
 pub(super) fn limit_exceeded() -> Status {
     let sentence = "the server has as many calls in work as it takes; try again a little later";

@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -18,9 +19,14 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::{Endless, InPieces};
+use super::{
+    Endless, InPieces,
+    lingering::Lingering,
+    paced::{Paced, Sender},
+};
 use crate::{
     answers::{SMALL_BYTES, Taken, tracked},
+    arrivals::Arrivals,
     budget::{Budget, Full, Place},
     calls::{self, Calls, UnderWay},
     due::{Due, LAST_FRAME_GRACE},
@@ -30,27 +36,54 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct OfConnection {
     pub router: Router,
+    pub connection: Arc<Connection>,
+}
+
+/// One connection, and what its requests and answers may take.
+#[derive(Debug)]
+pub(super) struct Connection {
     pub calls: Calls,
+    pub arrivals: Arrivals,
+    pub body_pause: Duration,
+    pub body_total: Duration,
     pub answer_timeout: Duration,
+}
+
+impl Connection {
+    /// The request with a body that must keep coming. How it comes is told to the edge.
+    fn paced(&self, request: Request<Incoming>) -> Request<Body> {
+        if request.body().is_end_stream() {
+            return request.map(|_| Body::empty());
+        }
+        let sender = Sender::default();
+        let mut request = Lingering::body_of(request).map(|body| {
+            let (pause, total) = (self.body_pause, self.body_total);
+            Body::new(Paced::new(body, pause, total, self.arrivals.clone(), sender.clone()))
+        });
+        request.extensions_mut().insert(sender);
+        request
+    }
 }
 
 impl Service<Request<Incoming>> for OfConnection {
     type Response = Response<Answer>;
     type Error = Infallible;
-    type Future = Answering<<Router as Service<Request<Incoming>>>::Future>;
+    type Future = Answering<<Router as Service<Request<Body>>>::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<Incoming>>::poll_ready(&mut self.router, context)
+        Service::<Request<Body>>::poll_ready(&mut self.router, context)
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let timeout = self.answer_timeout;
+        let connection = &*self.connection;
+        let timeout = connection.answer_timeout;
         // Over HTTP/1 there is nothing but the connection that could end it.
         let is_alone = request.version() < Version::HTTP_2;
         let grace = if is_alone { Duration::ZERO } else { timeout.min(LAST_FRAME_GRACE) };
         let due_after = timeout + grace;
-        let under_way = Some(self.calls.begin());
-        Answering { handling: self.router.call(request), under_way, timeout, due_after }
+        let under_way = Some(connection.calls.begin());
+        let handling = self.router.call(connection.paced(request));
+        Answering { handling, under_way, timeout, due_after }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one layer around every HTTP request: request id, slow senders, panics, metrics and the log
+//! The one layer around every HTTP request: request id, the word to slow senders, panics, metrics and the log
 //! line of a failure. Paths and queries are never logged or counted as they came, only as the route
 //! they matched. It lies on the hot path, so it is one future without a box.
 
@@ -6,16 +6,12 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use axum::{
-    body::Body,
     extract::{MatchedPath, Request},
     response::{IntoResponse as _, Response},
 };
@@ -23,11 +19,10 @@ use http::{
     HeaderValue, Method, StatusCode,
     header::{CONNECTION, RETRY_AFTER},
 };
-use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Caught, HttpLimits, Room, lingering::Lingering, paced::Paced};
+use super::{Caught, Room, paced::Sender};
 use crate::{
     budget::Full,
     metrics::{HttpFamilies, HttpLabels, Metrics, RouteLabels, seconds},
@@ -46,19 +41,12 @@ pub(super) struct EdgeLayer(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     families: HttpFamilies,
-    body_pause: Duration,
-    body_total: Duration,
     room: Room,
 }
 
 impl EdgeLayer {
-    pub fn new(limits: &HttpLimits, room: Room, metrics: &Metrics) -> Self {
-        Self(Arc::new(Shared {
-            families: metrics.http.clone(),
-            body_pause: limits.body_pause_timeout,
-            body_total: limits.body_timeout,
-            room,
-        }))
+    pub fn new(room: Room, metrics: &Metrics) -> Self {
+        Self(Arc::new(Shared { families: metrics.http.clone(), room }))
     }
 }
 
@@ -95,10 +83,10 @@ where
         let request_id = RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
         request.extensions_mut().insert(request_id.clone());
         let span = begin_span(&mut request, &route);
-        let (request, too_slow) = self.shared.paced(request);
+        let sender = request.extensions_mut().remove();
         let handling = Caught::begin(|| self.inner.call(request));
         let shared = Arc::clone(&self.shared);
-        let watch = Watch { shared, started, method, route, request_id, span, too_slow };
+        let watch = Watch { shared, started, method, route, request_id, span, sender };
         EdgeFuture { handling, watch: Some(watch) }
     }
 }
@@ -139,7 +127,8 @@ struct Watch {
     route: RouteLabels,
     request_id: RequestId,
     span: Option<Span>,
-    too_slow: Option<Arc<AtomicBool>>,
+    /// Of a body that was not there at once.
+    sender: Option<Sender>,
 }
 
 /// The status that an answer stands for, where its client would make nothing of that one: what is
@@ -150,9 +139,10 @@ pub struct StandsFor(pub StatusCode);
 impl Watch {
     /// The answer as the client gets it; none was made if the handler panicked.
     fn end(self, answered: Option<Response>) -> Response {
-        let is_late = self.too_slow.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let has_sender = |is: fn(&Sender) -> bool| self.sender.as_ref().is_some_and(is);
         let mut response = match answered {
-            Some(response) if is_late => request_timeout(response),
+            Some(response) if has_sender(Sender::was_too_slow) => request_timeout(response),
+            Some(response) if has_sender(Sender::was_one_too_many) => one_too_many(response),
             Some(mut response) => match self.shared.room.hold(&self.method, &mut response) {
                 Ok(()) => response,
                 Err(Full) => too_many_requests(),
@@ -175,17 +165,6 @@ impl Watch {
 }
 
 impl Shared {
-    /// The request with a body that must keep coming; the flag tells later whether it did not.
-    fn paced(&self, request: Request) -> (Request, Option<Arc<AtomicBool>>) {
-        if request.body().is_end_stream() {
-            return (request, None);
-        }
-        let too_slow = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&too_slow);
-        let pace = |body| Body::new(Paced::new(body, self.body_pause, self.body_total, flag));
-        (Lingering::body_of(request).map(pace), Some(too_slow))
-    }
-
     fn count(&self, route: RouteLabels, status: StatusCode, took: Duration) {
         self.families.latency.get_or_create(&route).observe(seconds(took));
         let RouteLabels { method, route } = route;
@@ -223,6 +202,14 @@ fn request_timeout(said: Response) -> Response {
     };
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// The answer to a sender for whom there was no place, in the handler's words if it noticed.
+fn one_too_many(said: Response) -> Response {
+    match said.status() {
+        StatusCode::TOO_MANY_REQUESTS => said,
+        _ => too_many_requests(),
+    }
 }
 
 /// Clients have yet to take as many bytes of answers as allowed.

@@ -9,7 +9,7 @@ mod lingering;
 mod paced;
 mod room;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, response::Response, routing::Route};
 use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
@@ -22,7 +22,10 @@ pub use self::{
     paced::Interrupted,
     room::{Endless, InPieces, Room},
 };
-use self::{connection::OfConnection, edge::EdgeLayer};
+use self::{
+    connection::{Connection, OfConnection},
+    edge::EdgeLayer,
+};
 pub use crate::budget::Full;
 use crate::{
     calls::Calls,
@@ -60,7 +63,7 @@ pub struct HttpLimits {
 impl Default for HttpLimits {
     fn default() -> Self {
         Self {
-            connections: ConnectionLimits::default(),
+            connections: ConnectionLimits { max_arriving: 2_000, ..ConnectionLimits::default() },
             http2: Http2Limits::default(),
             header_read_timeout: Duration::from_secs(30),
             max_headers: HYPER_MAX_HEADERS,
@@ -92,15 +95,20 @@ pub async fn serve<L>(
     L: Layer<Route, Service: RouteService> + Clone + Send + Sync + 'static,
 {
     let room = Room::new(limits.max_answer_bytes);
-    let edge = EdgeLayer::new(limits, room.clone(), metrics);
+    let edge = EdgeLayer::new(room.clone(), metrics);
     let router = router.layer(Stack::new(within(room), edge)).with_state(());
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(server = name, address, "listening for HTTP");
     let meter = metrics.connections.of(name);
-    let service_for = |_, calls: &Calls| OfConnection {
-        router: router.clone(),
-        calls: calls.clone(),
-        answer_timeout: limits.answer_timeout,
+    let service_for = |_, calls: &Calls, arrivals| {
+        let connection = Arc::new(Connection {
+            calls: calls.clone(),
+            arrivals,
+            body_pause: limits.body_pause_timeout,
+            body_total: limits.body_timeout,
+            answer_timeout: limits.answer_timeout,
+        });
+        OfConnection { router: router.clone(), connection }
     };
     connections::serve(
         listener,

@@ -9,7 +9,10 @@ use std::{
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
+use super::{Connection, waiting::Waiting};
 use crate::{
+    arrivals::Arrivals,
+    budget::Budget,
     request_id::{REQUEST_ID, RequestId},
     trace::{self, Span},
 };
@@ -27,7 +30,8 @@ struct Inner {
     /// Filled from the request, or with a new id when somebody first asks.
     request_id: OnceLock<RequestId>,
     traceparent: Option<HeaderValue>,
-    peer: SocketAddr,
+    connection: Arc<Connection>,
+    waiting: Waiting,
 }
 
 impl Call {
@@ -35,13 +39,59 @@ impl Call {
         headers: &HeaderMap,
         deadline: Instant,
         client_deadline: Option<Instant>,
-        peer: SocketAddr,
+        connection: &Arc<Connection>,
         span: Option<&Span>,
     ) -> Self {
         let request_id = RequestId::sent_in(headers).map_or_else(OnceLock::new, OnceLock::from);
         let own = span.and_then(Span::traceparent);
         let traceparent = own.or_else(|| trace::sent_in(headers).cloned());
-        Self { inner: Arc::new(Inner { deadline, client_deadline, request_id, traceparent, peer }) }
+        let (connection, waiting) = (Arc::clone(connection), Waiting::default());
+        Self {
+            inner: Arc::new(Inner {
+                deadline,
+                client_deadline,
+                request_id,
+                traceparent,
+                connection,
+                waiting,
+            }),
+        }
+    }
+
+    /// Takes the call's place among those that wait for their answer, if there is one.
+    pub(super) fn begin_waiting(&self) -> bool {
+        self.inner.waiting.begin(&self.inner.connection.shared)
+    }
+
+    /// The call has, and needs, no such place any more.
+    pub(super) fn end_waiting(&self) {
+        self.inner.waiting.end(&self.inner.connection.shared);
+    }
+
+    /// The request is still coming: how long it may take until there is more of it begins anew.
+    pub(super) fn request_is_coming(&self) {
+        let by = Instant::now() + self.inner.connection.shared.limits.request_pause_timeout;
+        self.inner.waiting.is_coming(by, self.inner.deadline);
+    }
+
+    /// Nothing of the request is waited for any more.
+    pub(super) fn request_has_come(&self) {
+        self.inner.waiting.has_come();
+    }
+
+    /// Until when the answer is waited for, or what there is to come of the request.
+    pub(super) fn until(&self) -> Instant {
+        self.inner.waiting.until(self.inner.deadline)
+    }
+
+    /// What comes on the call's connection.
+    pub(super) fn arrivals(&self) -> &Arrivals {
+        &self.inner.connection.arrivals
+    }
+
+    /// What the server holds of requests that are coming.
+    pub(super) fn bodies(&self) -> &Budget {
+        &self.inner.connection.shared.bodies
     }
 
     /// The call that this request belongs to; none if it did not come through the edge.
@@ -78,7 +128,7 @@ impl Call {
 
     /// Where the call came from.
     pub fn peer(&self) -> SocketAddr {
-        self.inner.peer
+        self.inner.connection.peer
     }
 
     /// Names the call in its answer, if it has a name. A call that the client did not name, whose

@@ -15,10 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tracing::Span;
 
-use super::{
-    Call, EdgeBody, GRACE, Waiting, answer, drain::Drain, meter::Watched, protocol::NotGrpc,
-};
-use crate::{calls, grpc::refusal};
+use super::{Call, EdgeBody, GRACE, answer, meter::Watched, protocol::NotGrpc};
+use crate::{calls, drain::Drain, grpc::refusal};
 
 pin_project! {
     /// The answer of one call.
@@ -67,7 +65,6 @@ pin_project! {
         // Whether the deadline was seen to be over. From then on the handler has its last moment.
         is_over: bool,
         watched: Option<Watched>,
-        waiting: Option<Waiting>,
         span: Span,
     }
 }
@@ -95,9 +92,9 @@ impl<F, B> Stage<F, B> {
 }
 
 impl<F, B> Handled<F, B> {
-    pub fn new(stage: Stage<F, B>, watched: Watched, waiting: Option<Waiting>, span: Span) -> Self {
+    pub fn new(stage: Stage<F, B>, watched: Watched, span: Span) -> Self {
         let watched = Some(watched);
-        Self { stage, timer: None, is_over: false, watched, waiting, span }
+        Self { stage, timer: None, is_over: false, watched, span }
     }
 }
 
@@ -109,7 +106,7 @@ where
     type Output = (Result<F::Output, Status>, Watched);
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         let _entered = this.span.enter();
         let Some(call) = this.watched.as_ref().map(Watched::call) else {
             // Polled after it was done, which futures may answer as they like.
@@ -126,29 +123,46 @@ where
                 match catch_unwind(AssertUnwindSafe(|| handler.poll(context))) {
                     Ok(Poll::Ready(said)) => Ok(said),
                     Ok(Poll::Pending) => {
-                        if this.timer.is_none() {
-                            this.timer.set(Some(sleep_until(call.deadline())));
-                        }
-                        if let Some(mut timer) = this.timer.as_mut().as_pin_mut() {
-                            ready!(timer.as_mut().poll(context));
-                            // The handler's own timer was looked at only now, however late it is.
-                            if !std::mem::replace(this.is_over, true) {
-                                timer.as_mut().reset(Instant::now() + GRACE);
-                                ready!(timer.poll(context));
-                            }
-                        }
-                        Err(refusal::deadline_exceeded())
+                        Err(ready!(time_is_over(this.timer, this.is_over, call, context)))
                     }
                     Err(_panic) => Err(refusal::internal(call)),
                 }
             }
         };
-        *this.waiting = None;
+        call.end_waiting();
         match this.watched.take() {
             Some(watched) => Poll::Ready((outcome, watched)),
             None => Poll::Pending,
         }
     }
+}
+
+/// Waits until there is no more time, and says of what.
+fn time_is_over(
+    mut timer: Pin<&mut Option<Sleep>>,
+    is_over: &mut bool,
+    call: &Call,
+    context: &mut Context<'_>,
+) -> Poll<Status> {
+    if timer.is_none() {
+        timer.set(Some(sleep_until(call.until())));
+    }
+    let Some(mut timer) = timer.as_pin_mut() else { return Poll::Pending };
+    ready!(timer.as_mut().poll(context));
+    // More of the request has come meanwhile, or all of it.
+    while timer.deadline() < call.until() {
+        timer.as_mut().reset(call.until());
+        ready!(timer.as_mut().poll(context));
+    }
+    if call.until() < call.deadline() {
+        return Poll::Ready(refusal::request_too_slow());
+    }
+    // The handler's own timer was looked at only now, however late it is.
+    if !std::mem::replace(is_over, true) {
+        timer.as_mut().reset(Instant::now() + GRACE);
+        ready!(timer.poll(context));
+    }
+    Poll::Ready(refusal::deadline_exceeded())
 }
 
 /// The answer begins: its status is in the head already, or will come in the trailers.

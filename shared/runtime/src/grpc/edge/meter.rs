@@ -23,6 +23,7 @@ use crate::{
 };
 
 const OTHER: &str = "other";
+const HEALTH: &str = "grpc.health.v1.Health";
 /// The services whose calls are in traces: not those that probes and tools call all the time.
 const TRACED: &str = "configapi.";
 
@@ -110,6 +111,16 @@ impl Meter {
         self.is_of_method
     }
 
+    /// Whether there is a stream of requests to it.
+    pub fn takes_stream(&self) -> bool {
+        self.takes_stream
+    }
+
+    /// Whether those ask who decide whether the server lives.
+    pub fn is_of_probes(&self) -> bool {
+        &*self.labels.grpc_service == HEALTH
+    }
+
     /// A span of a call with these headers, if traces are on and the method is in them.
     pub fn begin_span(&self, headers: &HeaderMap) -> Option<Span> {
         let MethodLabels { grpc_service: service, grpc_method: method } = &self.labels;
@@ -158,7 +169,7 @@ impl Watched {
 
     /// Whether what is refused beneath the handler may be a request after the first.
     pub fn takes_stream(&self) -> bool {
-        self.meter.takes_stream
+        self.meter.takes_stream()
     }
 
     /// When the answer must have been taken, if ever.
@@ -222,6 +233,7 @@ impl Watched {
 impl Drop for Watched {
     /// Dropped in the middle: the client went away, or the server had no more time.
     fn drop(&mut self) {
+        self.call.end_waiting();
         self.end(Code::Cancelled);
     }
 }

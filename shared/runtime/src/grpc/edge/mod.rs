@@ -4,21 +4,18 @@
 
 mod body;
 mod call;
-mod drain;
 mod future;
 mod meter;
 mod protocol;
 mod request;
 mod timeout;
+mod waiting;
 mod within;
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, atomic::AtomicUsize},
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,13 +30,17 @@ pub use self::{
     body::EdgeBody, call::Call, future::EdgeFuture, request::RequestBody, within::EdgeStream,
 };
 use self::{
-    drain::Drain,
     future::{Handled, Stage},
     meter::{Meters, Watched},
     protocol::NotGrpc,
 };
 use super::{CallLimits, reflection::Method, refusal};
-use crate::{budget::Budget, metrics::Metrics};
+use crate::{
+    arrivals::{Arrivals, OfListener},
+    budget::Budget,
+    drain::Drain,
+    metrics::Metrics,
+};
 
 /// A handler that answers for itself at its deadline (with `OUTCOME_UNKNOWN`, say) goes first: the
 /// edge waits this much longer, from when it sees that the deadline is over.
@@ -48,10 +49,22 @@ pub const GRACE: Duration = Duration::from_millis(20);
 /// When the time for an answer is over, its last word has this long to leave before it is given up.
 const LAST_WORD_GRACE: Duration = Duration::from_secs(1);
 
+/// Where calls within this process seem to come from.
+const THIS_PROCESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// Makes the edge around the services of each connection of one server.
 #[derive(Debug, Clone)]
 pub struct EdgeLayer {
+    /// Of the calls within this process.
+    within: Arc<Connection>,
+}
+
+/// What the calls of one connection share.
+#[derive(Debug)]
+struct Connection {
     shared: Arc<Shared>,
+    peer: SocketAddr,
+    arrivals: Arrivals,
 }
 
 #[derive(Debug)]
@@ -80,12 +93,16 @@ impl EdgeLayer {
         let meters = Meters::new(methods, &limits, &metrics.calls);
         let served = refusal::served(methods, elsewhere);
         let (waiting, bodies) = (AtomicUsize::new(0), Budget::new(limits.max_body_bytes));
-        Self { shared: Arc::new(Shared { limits, meters, served, waiting, bodies }) }
+        let shared = Arc::new(Shared { limits, meters, served, waiting, bodies });
+        // Nothing arrives here: requests are handed over whole.
+        let arrivals = Arrivals::new(OfListener::new(0));
+        Self { within: Arc::new(Connection { shared, peer: THIS_PROCESS, arrivals }) }
     }
 
     /// The edge around this service, for a connection from there.
-    pub fn around<S>(&self, inner: S, peer: SocketAddr) -> Edge<S> {
-        Edge { inner, shared: Arc::clone(&self.shared), peer }
+    pub(super) fn around<S>(&self, inner: S, peer: SocketAddr, arrivals: Arrivals) -> Edge<S> {
+        let shared = Arc::clone(&self.within.shared);
+        Edge { inner, connection: Arc::new(Connection { shared, peer, arrivals }) }
     }
 }
 
@@ -93,8 +110,7 @@ impl EdgeLayer {
 #[derive(Debug, Clone)]
 pub struct Edge<S> {
     inner: S,
-    shared: Arc<Shared>,
-    peer: SocketAddr,
+    connection: Arc<Connection>,
 }
 
 impl<S, B, R> Service<Request<B>> for Edge<S>
@@ -114,16 +130,20 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let started = std::time::Instant::now();
         let arrived = Instant::from_std(started);
-        let limits = &self.shared.limits;
+        let shared = &*self.connection.shared;
+        let limits = &shared.limits;
         let asked = timeout::of(request.headers());
         let client = asked.as_ref().ok().copied().flatten();
         let allowed = client.map_or(limits.default_timeout, |asked| asked.min(limits.max_timeout));
         let client_deadline = client.and_then(|asked| arrived.checked_add(asked));
-        let meter = Arc::clone(self.shared.meters.of(request.uri().path()));
+        let meter = Arc::clone(shared.meters.of(request.uri().path()));
         let traced = meter.begin_span(request.headers());
-        let (headers, peer) = (request.headers(), self.peer);
-        let call = Call::new(headers, arrived + allowed, client_deadline, peer, traced.as_ref());
-        let waiting = Waiting::new(&self.shared);
+        let (headers, deadline) = (request.headers(), arrived + allowed);
+        let call = Call::new(headers, deadline, client_deadline, &self.connection, traced.as_ref());
+        if meter.is_of_probes() {
+            // Answered at once, and however full the server is: else it would be ended for that.
+            call.end_waiting();
+        }
 
         let not_grpc = protocol::check(&request).err();
         let refused = if let Some(not_grpc) = not_grpc {
@@ -133,24 +153,23 @@ where
         } else if allowed.is_zero() {
             Some(refusal::deadline_exceeded())
         } else if !meter.is_of_method() {
-            Some(refusal::unknown_method(request.uri().path(), &self.shared.served))
-        } else if waiting.is_none() {
+            Some(refusal::unknown_method(request.uri().path(), &shared.served))
+        } else if meter.takes_stream() && !call.begin_waiting() {
             Some(refusal::limit_exceeded())
         } else {
             None
         };
         let span = span_of(&call);
         let watched = Watched::new(meter, call.clone(), started, traced);
-        // Who is refused waits for nothing, however long it goes on sending.
-        let (stage, waiting) = if let Some(status) = refused {
-            (Stage::refused(status, Some(Drain::new(request.into_body()))), None)
+        let stage = if let Some(status) = refused {
+            Stage::refused(status, Some(Drain::new(request.into_body())))
         } else {
             request.extensions_mut().insert(call.clone());
-            let (is_one, bodies) = (!watched.takes_stream(), self.shared.bodies.clone());
-            let request = request.map(|body| RequestBody::new(body, is_one, bodies));
-            (Stage::handling(&call, &span, || self.inner.call(request)), waiting)
+            let is_one = !watched.takes_stream();
+            let request = request.map(|body| RequestBody::new(body, is_one, call.clone()));
+            Stage::handling(&call, &span, || self.inner.call(request))
         };
-        EdgeFuture::new(Handled::new(stage, watched, waiting, span), not_grpc)
+        EdgeFuture::new(Handled::new(stage, watched, span), not_grpc)
     }
 }
 
@@ -161,26 +180,6 @@ fn span_of(call: &Call) -> tracing::Span {
         span.record("request_id", call.request_id());
     }
     span
-}
-
-/// Held from a call's arrival until its answer begins.
-#[derive(Debug)]
-struct Waiting {
-    shared: Arc<Shared>,
-}
-
-impl Waiting {
-    fn new(shared: &Arc<Shared>) -> Option<Self> {
-        let before = shared.waiting.fetch_add(1, Ordering::Relaxed);
-        let this = Self { shared: Arc::clone(shared) };
-        (before < shared.limits.max_waiting_calls).then_some(this)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A refusal as an answer: status in the head, no body.

@@ -1,7 +1,8 @@
 //! The body of a request while it comes: how much the reader behind has to keep of it counts in what a
 //! server holds, if it is large. The last of a request that is one message is not handed on before the
 //! request has ended, so that nothing is made of it for a client that stops there, and of one with a
-//! second message nothing at all.
+//! second message nothing at all. Its call waits for an answer from then on; if it has to be waited for,
+//! it needs a place among what comes.
 
 use std::{
     error::Error,
@@ -11,10 +12,13 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tonic::Status;
 
-use super::drain::Drain;
+use super::Call;
 use crate::{
-    budget::{Budget, Full, Place},
+    arrivals::Arriving,
+    budget::{Full, Place},
+    drain::Drain,
     grpc::refusal,
 };
 
@@ -34,22 +38,31 @@ pub struct RequestBody<B> {
     inner: Option<B>,
     is_one_message: bool,
     messages: Messages,
-    budget: Budget,
+    call: Call,
     place: Option<Place>,
+    // Of one message that had to be waited for.
+    arriving: Option<Arriving>,
+    // Whether nothing has come since it was last waited for.
+    is_pausing: bool,
+    // Whether all of it has come, or nothing hangs on that: a stream has come when it begins.
+    has_come: bool,
     // What is not handed on before it is known what follows.
     held_back: Option<Frame<Bytes>>,
-    // Once there was no room for more, or more than there should be.
-    refused: Option<Pin<Box<Drain<B>>>>,
+    // Once there was no room for more, or more than there should be: what is said when the rest is gone.
+    refused: Option<(Pin<Box<Drain<B>>>, Status)>,
 }
 
 impl<B> RequestBody<B> {
-    pub(super) fn new(inner: B, is_one_message: bool, budget: Budget) -> Self {
+    pub(super) fn new(inner: B, is_one_message: bool, call: Call) -> Self {
         Self {
             inner: Some(inner),
             is_one_message,
             messages: Messages::default(),
-            budget,
+            call,
             place: None,
+            arriving: None,
+            is_pausing: false,
+            has_come: !is_one_message,
             held_back: None,
             refused: None,
         }
@@ -58,6 +71,47 @@ impl<B> RequestBody<B> {
     /// Whether there is more than its method takes.
     fn is_too_much(&self) -> bool {
         self.is_one_message && self.messages.are_more_than_one()
+    }
+
+    /// No more of the request will be waited for. Its call takes its place, if there is one.
+    fn come(&mut self) -> Result<(), BoxError> {
+        if std::mem::replace(&mut self.has_come, true) {
+            return Ok(());
+        }
+        if self.arriving.take().is_some() {
+            self.call.request_has_come();
+        }
+        if self.call.begin_waiting() {
+            return Ok(());
+        }
+        (self.inner, self.held_back) = (None, None);
+        Err(refusal::limit_exceeded().into())
+    }
+
+    /// There is nothing more at the moment: it is waited for, if there is a place.
+    fn wait(&mut self) -> bool {
+        if self.is_one_message {
+            if self.arriving.is_none() {
+                self.arriving = self.call.arrivals().begin();
+            }
+            if self.arriving.is_none() {
+                return false;
+            }
+            if !std::mem::replace(&mut self.is_pausing, true) {
+                self.call.request_is_coming();
+            }
+        }
+        true
+    }
+
+    /// Says this when the rest of the request is gone.
+    fn refuse(&mut self, why: Status) {
+        (self.held_back, self.has_come) = (None, true);
+        if self.arriving.take().is_some() {
+            self.call.request_has_come();
+        }
+        let rest = self.inner.take().map(Drain::of_begun);
+        self.refused = rest.map(|rest| (Box::pin(rest), why));
     }
 
     /// Counts what comes. The reader's buffer does not shrink, so a place does not either; but it is as
@@ -70,7 +124,7 @@ impl<B> RequestBody<B> {
         let bytes = bytes.next_multiple_of(STEP_BYTES);
         match &mut self.place {
             Some(place) => place.grow_to(bytes)?,
-            None => self.place = Some(self.budget.place_for(bytes)?),
+            None => self.place = Some(self.call.bodies().place_for(bytes)?),
         }
         Ok(())
     }
@@ -89,24 +143,40 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         while let Some(inner) = &mut this.inner {
-            let Some(next) = ready!(Pin::new(&mut *inner).poll_frame(context)) else {
-                this.inner = None;
-                break;
-            };
-            let frame = match next {
-                Ok(frame) => frame,
-                Err(error) => {
-                    (this.inner, this.held_back) = (None, None);
-                    return Poll::Ready(Some(Err(error.into())));
+            let next = match Pin::new(&mut *inner).poll_frame(context) {
+                Poll::Ready(next) => next,
+                Poll::Pending if this.wait() => return Poll::Pending,
+                Poll::Pending => {
+                    this.refuse(refusal::arrivals_full());
+                    break;
                 }
             };
+            let frame = match next {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    (this.inner, this.held_back, this.has_come) = (None, None, true);
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+                None => {
+                    this.inner = None;
+                    break;
+                }
+            };
+            this.is_pausing = false;
             let has_ended = inner.is_end_stream();
-            if let Some(data) = frame.data_ref()
-                && (this.count(data).is_err() || this.is_too_much())
-            {
-                this.held_back = None;
-                this.refused = this.inner.take().map(|rest| Box::pin(Drain::of_begun(rest)));
-                break;
+            if let Some(data) = frame.data_ref() {
+                let is_full = this.count(data).is_err();
+                if this.is_too_much() {
+                    this.refuse(refusal::second_message());
+                    break;
+                }
+                if is_full {
+                    this.refuse(refusal::bodies_full());
+                    break;
+                }
+            }
+            if has_ended && let Err(refused) = this.come() {
+                return Poll::Ready(Some(Err(refused)));
             }
             let is_last = this.is_one_message && this.messages.are_whole() && !has_ended;
             if !is_last && this.held_back.is_none() {
@@ -116,12 +186,15 @@ where
                 return Poll::Ready(Some(Ok(before)));
             }
         }
-        if let Some(drain) = &mut this.refused {
+        if let Some((drain, _)) = &mut this.refused {
             ready!(drain.as_mut().poll(context));
-            this.refused = None;
-            let is_too_much = this.is_too_much();
-            let why = if is_too_much { refusal::second_message() } else { refusal::bodies_full() };
-            return Poll::Ready(Some(Err(why.into())));
+            let why = this.refused.take().map(|(_, why)| why);
+            return Poll::Ready(why.map(|why| Err(why.into())));
+        }
+        if this.inner.is_none()
+            && let Err(refused) = this.come()
+        {
+            return Poll::Ready(Some(Err(refused)));
         }
         Poll::Ready(this.held_back.take().map(Ok))
     }
@@ -190,12 +263,18 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, task::Waker};
+    use std::{convert::Infallible, task::Waker, time::Duration};
 
     use futures_util::{StreamExt as _, stream};
+    use http::HeaderMap;
     use http_body_util::StreamBody;
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::{
+        grpc::{CallLimits, edge::EdgeLayer},
+        metrics::Metrics,
+    };
 
     fn message(length: u8) -> Vec<u8> {
         [&[0, 0, 0, 0, length][..], &vec![b'x'; length.into()]].concat()
@@ -224,8 +303,10 @@ mod tests {
         let data = Bytes::copy_from_slice(data);
         let begun = stream::iter([Ok::<_, Infallible>(Frame::data(data))]);
         let body = if ends { begun.boxed() } else { begun.chain(stream::pending()).boxed() };
-        let budget = Budget::new(1 << 20);
-        let mut body = RequestBody::new(StreamBody::new(body), is_one_message, budget);
+        let edge = EdgeLayer::new(CallLimits::default(), &[], &Metrics::new("test", "0"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let call = Call::new(&HeaderMap::new(), deadline, None, &edge.within, None);
+        let mut body = RequestBody::new(StreamBody::new(body), is_one_message, call);
         let mut bytes = 0;
         let mut context = Context::from_waker(Waker::noop());
         while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {

@@ -2,7 +2,6 @@
 //! as they are, and everything else is as for calls from elsewhere.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -15,15 +14,12 @@ use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status, body::Body};
 
 use super::{
-    Call, EdgeLayer, Waiting,
+    Call, EdgeLayer,
     future::{Handled, Stage},
     meter::Watched,
     span_of,
 };
 use crate::grpc::refusal;
-
-/// Where calls within this process seem to come from.
-const THIS_PROCESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl EdgeLayer {
     /// Calls the method at this path (`/service/method`), whose answer must begin by a deadline. The
@@ -74,27 +70,27 @@ impl EdgeLayer {
     ) -> Handled<F, Body> {
         let started = std::time::Instant::now();
         let arrived = Instant::from_std(started);
-        let limits = &self.shared.limits;
+        let shared = &*self.within.shared;
+        let limits = &shared.limits;
         let allowed = match deadline {
             Some(deadline) => deadline.min(arrived + limits.max_timeout),
             None => arrived + limits.default_timeout,
         };
-        let meter = Arc::clone(self.shared.meters.of(path));
+        let meter = Arc::clone(shared.meters.of(path));
         let headers = request.metadata().as_ref();
         let traced = meter.begin_span(headers);
-        let call = Call::new(headers, allowed, deadline, THIS_PROCESS, traced.as_ref());
-        let waiting = Waiting::new(&self.shared);
+        let call = Call::new(headers, allowed, deadline, &self.within, traced.as_ref());
         let span = span_of(&call);
         let watched = Watched::new(meter, call.clone(), started, traced);
         let stage = if allowed <= arrived {
             Stage::refused(refusal::deadline_exceeded(), None)
-        } else if waiting.is_none() {
+        } else if !call.begin_waiting() {
             Stage::refused(refusal::limit_exceeded(), None)
         } else {
             request.extensions_mut().insert(call.clone());
             Stage::handling(&call, &span, || method(request))
         };
-        Handled::new(stage, watched, waiting, span)
+        Handled::new(stage, watched, span)
     }
 }
 

@@ -14,7 +14,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How much is read before the refusal is sent all the same: more than a client may have sent without
+/// How much is read before the stream is reset all the same: more than a client may have sent without
 /// being asked to go on (`Http2Limits::stream_window`).
 const MAX_BYTES: usize = 1024 * 1024;
 /// How long a client may take until the first of it is there, and for all of it. On a machine that is
@@ -26,7 +26,7 @@ const NEXT_PATIENCE: Duration = Duration::from_secs(1);
 pin_project! {
     /// Ends when nothing more is coming, or enough has come.
     #[derive(Debug)]
-    pub(super) struct Drain<B> {
+    pub(crate) struct Drain<B> {
         #[pin]
         rest: B,
         bytes: usize,

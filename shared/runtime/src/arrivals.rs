@@ -1,0 +1,98 @@
+//! Requests that have begun and are still coming. Nothing is done for them, but each takes room, so there
+//! is a bound to them; and a few clients that do not go on cannot use it up for all the others. What is
+//! there with its head, as nearly every request is, is never counted.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Half of the places are for connections that have no more than so many.
+const FEW: usize = 100;
+
+/// What comes on one listener.
+#[derive(Debug)]
+pub(crate) struct OfListener {
+    coming: AtomicUsize,
+    max: usize,
+}
+
+/// What comes on one connection. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrivals(Arc<OfConnection>);
+
+#[derive(Debug)]
+struct OfConnection {
+    coming: AtomicUsize,
+    listener: Arc<OfListener>,
+}
+
+/// A request that is waited for until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    arrivals: Arrivals,
+    // The first of a connection has a place with the connection.
+    is_first: bool,
+}
+
+impl OfListener {
+    /// It waits for so many, beside one for each connection.
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { coming: AtomicUsize::new(0), max })
+    }
+}
+
+impl Arrivals {
+    pub fn new(listener: Arc<OfListener>) -> Self {
+        Self(Arc::new(OfConnection { coming: AtomicUsize::new(0), listener }))
+    }
+
+    /// Begins to wait for a request, if there is a place.
+    pub fn begin(&self) -> Option<Arriving> {
+        let OfConnection { coming, listener } = &*self.0;
+        let of_connection = coming.fetch_add(1, Ordering::Relaxed);
+        let is_first = of_connection == 0;
+        let arriving = Arriving { arrivals: self.clone(), is_first };
+        if is_first {
+            return Some(arriving);
+        }
+        let in_all = listener.coming.fetch_add(1, Ordering::Relaxed);
+        let max = if of_connection < FEW { listener.max } else { listener.max / 2 };
+        (in_all < max).then_some(arriving)
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        let OfConnection { coming, listener } = &*self.arrivals.0;
+        coming.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_first {
+            listener.coming.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn as_many_as_may(arrivals: &Arrivals) -> Vec<Arriving> {
+        std::iter::from_fn(|| arrivals.begin()).collect()
+    }
+
+    #[test]
+    fn one_connection_has_half_of_the_places_and_leaves_the_others_some() {
+        let listener = OfListener::new(1_000);
+        let connection = || Arrivals::new(Arc::clone(&listener));
+        let (greedy, others) = (connection(), [(); 10].map(|()| connection()));
+        let of_greedy = as_many_as_may(&greedy);
+        assert_eq!(of_greedy.len(), 1 + 500);
+        let of_others: Vec<_> = others.iter().map(as_many_as_may).collect();
+        let counts: Vec<_> = of_others.iter().map(Vec::len).collect();
+        assert_eq!(counts, [100, 100, 100, 100, 100, 6, 1, 1, 1, 1]);
+        assert!(greedy.begin().is_none());
+        drop((of_greedy, of_others));
+        assert_eq!(listener.coming.load(Ordering::Relaxed), 0);
+        assert_eq!(as_many_as_may(&others[9]).len(), 1 + 500);
+    }
+}
