@@ -52,7 +52,7 @@ impl Default for Limits {
             batch_commands: 512,
             batch_bytes: 4 << 20,
             commit_bytes: 32 << 20,
-            cache_bytes: 256 << 20,
+            cache_bytes: 512 << 20,
             load_streams: 256,
             rounds: 12,
             head_start_max: Duration::from_millis(100),
