@@ -33,7 +33,12 @@ impl Waiting {
         }
         let before = shared.waiting.fetch_add(1, Ordering::Relaxed);
         let has_room = before < shared.limits.max_waiting_calls;
-        if !has_room || self.place.swap(WAITING, Ordering::Relaxed) != OUTSIDE {
+        // It may have a place already, or have ended meanwhile, which is not to be undone.
+        let takes_place = || {
+            let (old, new) = (OUTSIDE, WAITING);
+            self.place.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if !has_room || !takes_place() {
             shared.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         has_room
