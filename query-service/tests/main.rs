@@ -16,6 +16,7 @@ mod long_chains;
 mod oracle;
 mod over_the_wire;
 mod paging;
+mod replaced_logs;
 mod snapshots;
 mod support;
 mod watch_ends;
