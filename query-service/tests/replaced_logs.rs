@@ -1,14 +1,25 @@
 //! Another log, or less of the same one, in the place of the one that a server reads from.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use configapi_event_log::{EventLog as _, Reach};
+use configapi_event_log::{EventLog as _, MemoryLog, Reach};
 use configapi_proto::Reason;
 
 use crate::broken_logs::running;
 use crate::support::{
     FaultyLog, Op, Server, Writer, at_least, eventually, key, linearizable, memory_log, reason_of,
 };
+
+/// A log that has so much of the first one, as a standby or a backup has it, and who writes to it.
+async fn with_values(values: &[&str]) -> (Arc<MemoryLog>, Writer) {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    for value in values {
+        writer.set("default/a", value).await;
+    }
+    (log, writer)
+}
 
 #[tokio::test]
 async fn a_log_that_lost_its_tail_is_read_anew_and_old_tokens_are_refused() {
@@ -17,10 +28,7 @@ async fn a_log_that_lost_its_tail_is_read_anew_and_old_tokens_are_refused() {
     assert_eq!(server.value("default/a", &lost).await, "lost");
 
     // A standby that had the first two events takes over, in an epoch of its own.
-    let promoted = memory_log(1);
-    let mut survivor = Writer::new(promoted.clone()).await;
-    survivor.set("default/a", "1").await;
-    survivor.set("default/a", "2").await;
+    let (promoted, mut survivor) = with_values(&["1", "2"]).await;
     survivor.head.epoch = promoted.begin_epoch(&survivor.head).await.unwrap();
     let kept = survivor.set("default/b", "new").await;
     assert_eq!(kept, "2-3");
@@ -42,9 +50,7 @@ async fn a_lost_tail_is_refused_until_a_new_epoch_says_so() {
     let (log, faulty, mut writer, server) = running().await;
     let lost = writer.set("default/a", "lost").await;
     assert_eq!(server.value("default/a", &lost).await, "lost");
-    let restored = memory_log(1);
-    let mut survivor = Writer::new(restored.clone()).await;
-    survivor.set("default/a", "1").await;
+    let (restored, survivor) = with_values(&["1"]).await;
     faulty.replace(restored.clone());
     let told = server.until_not_ready().await;
     eventually("the reason is told", async || {
@@ -122,9 +128,7 @@ async fn a_standby_that_is_behind_what_was_read_is_waited_for() {
     let server = Server::ready(faulty.clone()).await;
     assert_eq!(server.value("default/a", &token).await, "2");
 
-    let behind = memory_log(1);
-    let mut late = Writer::new(behind.clone()).await;
-    late.set("default/a", "1").await;
+    let (behind, mut late) = with_values(&["1"]).await;
     faulty.replace(behind);
     eventually("the silence is noticed", async || {
         server.status().await.lag.unwrap() != prost_types::Duration::default()
@@ -181,10 +185,7 @@ async fn whether_a_store_may_be_behind_is_judged_by_what_it_answers_itself() {
 #[tokio::test]
 async fn a_server_in_an_older_epoch_is_neither_believed_nor_called_broken() {
     let (old, faulty, mut writer, server) = running().await;
-    let promoted = memory_log(1);
-    let mut survivor = Writer::new(promoted.clone()).await;
-    survivor.set("default/a", "1").await;
-    survivor.set("default/a", "2").await;
+    let (promoted, mut survivor) = with_values(&["1", "2"]).await;
     survivor.head.epoch = promoted.begin_epoch(&survivor.head).await.unwrap();
     let kept = survivor.set("default/a", "new").await;
     faulty.replace(promoted.clone());
