@@ -45,19 +45,24 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// Smaller answers are sent as they are: many clients accept compression without asking for it, and
 /// to compress a few bytes costs more than the whole call.
 const COMPRESSED_BYTES: usize = 1 << 10;
+/// Smaller answers are copied: that costs less than to hand them over beside the message.
+const MOVED_BYTES: usize = 1 << 10;
 
 /// What the handlers want to know of a call beside its message.
 #[derive(Debug, Clone, Copy)]
 struct About {
     deadline: Option<Instant>,
     accepts_compression: bool,
+    takes_framed: bool,
 }
 
 impl About {
     fn of<T>(request: &Request<T>) -> Self {
+        let call = Call::of(request);
         Self {
-            deadline: Call::of(request).map(Call::deadline),
+            deadline: call.map(Call::deadline),
             accepts_compression: request.metadata().contains_key(ACCEPT_ENCODING),
+            takes_framed: call.is_some_and(Call::takes_framed),
         }
     }
 
@@ -66,6 +71,19 @@ impl About {
         let mut response = Response::new(answer);
         if is_small {
             response.disable_compression();
+        }
+        response
+    }
+
+    /// What is written already goes out from where it lies, if it is large enough that a copy costs more
+    /// and if it need not be compressed.
+    fn written<M>(self, mut answer: Encoded<M>) -> Response<Encoded<M>> {
+        let is_moved =
+            self.takes_framed && !self.accepts_compression && answer.len() >= MOVED_BYTES;
+        let framed = if is_moved { answer.take_framed() } else { None };
+        let mut response = self.answer(answer);
+        if let Some(framed) = framed {
+            response.extensions_mut().insert(framed);
         }
         response
     }
@@ -80,7 +98,7 @@ impl Rpc for QueryRpc {
         request: Request<GetRequest>,
     ) -> Result<Response<Encoded<GetResponse>>, Status> {
         let about = About::of(&request);
-        Ok(about.answer(self.core.get(request.into_inner(), about.deadline).await?))
+        Ok(about.written(self.core.get(request.into_inner(), about.deadline).await?))
     }
 
     async fn list(
@@ -88,7 +106,7 @@ impl Rpc for QueryRpc {
         request: Request<ListRequest>,
     ) -> Result<Response<Encoded<ListResponse>>, Status> {
         let about = About::of(&request);
-        Ok(about.answer(self.core.list(request.into_inner(), about.deadline).await?))
+        Ok(about.written(self.core.list(request.into_inner(), about.deadline).await?))
     }
 
     async fn history(
@@ -96,7 +114,7 @@ impl Rpc for QueryRpc {
         request: Request<HistoryRequest>,
     ) -> Result<Response<Encoded<HistoryResponse>>, Status> {
         let about = About::of(&request);
-        Ok(about.answer(self.core.history(request.into_inner(), about.deadline).await?))
+        Ok(about.written(self.core.history(request.into_inner(), about.deadline).await?))
     }
 
     async fn at_time(
@@ -104,7 +122,7 @@ impl Rpc for QueryRpc {
         request: Request<AtTimeRequest>,
     ) -> Result<Response<Encoded<AtTimeResponse>>, Status> {
         let about = About::of(&request);
-        Ok(about.answer(self.core.at_time(request.into_inner(), about.deadline).await?))
+        Ok(about.written(self.core.at_time(request.into_inner(), about.deadline).await?))
     }
 
     async fn diff(
@@ -112,7 +130,7 @@ impl Rpc for QueryRpc {
         request: Request<DiffRequest>,
     ) -> Result<Response<Encoded<DiffResponse>>, Status> {
         let about = About::of(&request);
-        Ok(about.answer(self.core.diff(request.into_inner(), about.deadline).await?))
+        Ok(about.written(self.core.diff(request.into_inner(), about.deadline).await?))
     }
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<FrameStream>, Status> {

@@ -6,7 +6,10 @@ use std::time::Duration;
 use configapi_event_log::{EventLog, MemoryLog};
 use configapi_proto::Reason;
 use configapi_proto::v1::query_service_client::QueryServiceClient;
-use configapi_proto::v1::{GetRequest, ListRequest, WatchRequest, watch_request, watch_response};
+use configapi_proto::v1::{
+    Event, GetRequest, HistoryRequest, ListRequest, WatchRequest, event, watch_request,
+    watch_response,
+};
 use configapi_query_service::QueryService;
 use configapi_runtime::clients::{ClientLimits, lazy_channel};
 use configapi_runtime::metrics::Metrics;
@@ -73,6 +76,39 @@ async fn large_answers_are_compressed_for_those_who_accept_it() {
     }
     let plain = wired.client.list(ListRequest::default()).await.unwrap();
     assert!(!plain.metadata().contains_key("grpc-encoding"));
+}
+
+#[tokio::test]
+async fn an_answer_of_any_size_is_the_same_whoever_asks() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    // From small ones to some that are larger than a frame or a window, and each size where answers may
+    // begin to be sent in another way.
+    let sizes: Vec<usize> = (900..1_100).chain([0, 5_000, 17_000, 70_000, 500_000]).collect();
+    for size in &sizes {
+        writer.set(&format!("default/{size}"), &"v".repeat(*size)).await;
+    }
+    let wired = serve(log).await;
+    let plain = wired.client.clone();
+    let gzip = wired.client.clone().accept_compressed(CompressionEncoding::Gzip);
+    for mut client in [plain, gzip] {
+        for size in &sizes {
+            let name = size.to_string();
+            let got = client.get(get(&name)).await.unwrap().into_inner().config.unwrap();
+            assert_eq!((got.name.as_str(), got.value.len()), (name.as_str(), *size));
+            let request = HistoryRequest { name, ..HistoryRequest::default() };
+            let history = client.history(request).await.unwrap().into_inner();
+            let [Event { change: Some(event::Change::ValueSet(set)), .. }] = &*history.events
+            else {
+                panic!("not one set: {history:?}");
+            };
+            assert_eq!(set.value.len(), *size);
+            assert_eq!(history.state.unwrap().position, sizes.len() as u64);
+        }
+        let nothing = ListRequest { prefix: "none".to_owned(), ..ListRequest::default() };
+        let nothing = client.list(nothing).await.unwrap().into_inner();
+        assert!(nothing.configs.is_empty() && nothing.state.is_some());
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::core::Core;
 use crate::failpoints::{BEFORE_PROGRESS, BEFORE_SEND};
 use crate::queries::Selection;
 use crate::view::{LogFacts, View};
-use crate::wire::{Answer, Encoded, Message, Sink};
+use crate::wire::{Answer, Encoded, Message, STATE_BYTES, Sink};
 
 /// The frames of one watch.
 pub(crate) type FrameStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
@@ -264,7 +264,7 @@ impl Watcher {
 
     fn frame(&self, kind: u32, content: &impl Message) -> Frame {
         let token = self.token();
-        Answer::default()
+        Answer::with_capacity(STATE_BYTES)
             .number(1, token.map_or(Position::GENESIS.0, |token| token.position))
             .text(2, &token.map(|token| token.to_string()).unwrap_or_default())
             .message(kind, content)

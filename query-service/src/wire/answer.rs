@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bytes::{Buf, BufMut};
+use configapi_runtime::grpc::{FRAME_BYTES, Framed};
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, skip_field};
 
@@ -12,6 +13,7 @@ use super::fields::{Message, Sink};
 
 /// A message of the contract in its encoded form.
 pub struct Encoded<M> {
+    /// Behind room for the frame in which it is sent. Nothing at all is a message without a field.
     bytes: Vec<u8>,
     form: PhantomData<fn() -> M>,
 }
@@ -19,26 +21,36 @@ pub struct Encoded<M> {
 impl<M> fmt::Debug for Encoded<M> {
     /// Without what is in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encoded").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("Encoded").field("bytes", &self.len()).finish_non_exhaustive()
     }
 }
 
 impl<M> Encoded<M> {
     /// How many bytes it has.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.message().len()
     }
 
     /// Whether all its fields are left out.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.message().is_empty()
+    }
+
+    /// Takes all of it, in the frame in which it is sent as it is. None if that cannot be: then nothing
+    /// is taken.
+    pub(crate) fn take_framed(&mut self) -> Option<Framed> {
+        Framed::take(&mut self.bytes)
+    }
+
+    fn message(&self) -> &[u8] {
+        message(&self.bytes)
     }
 }
 
 impl<M: prost::Message + Default> Encoded<M> {
     /// The message itself.
     pub fn decode(&self) -> Result<M, DecodeError> {
-        M::decode(&*self.bytes)
+        M::decode(self.message())
     }
 }
 
@@ -50,11 +62,11 @@ impl<M> Default for Encoded<M> {
 
 impl<M> prost::Message for Encoded<M> {
     fn encode_raw(&self, buffer: &mut impl BufMut) {
-        buffer.put_slice(&self.bytes);
+        buffer.put_slice(self.message());
     }
 
     fn encoded_len(&self) -> usize {
-        self.bytes.len()
+        self.len()
     }
 
     /// A server reads no answers; what is not read is passed over.
@@ -73,19 +85,32 @@ impl<M> prost::Message for Encoded<M> {
     }
 }
 
+/// Begins bytes that will be a message of about so many.
+fn begin(bytes: &mut Vec<u8>, expected: usize) {
+    bytes.reserve(FRAME_BYTES + expected);
+    bytes.extend_from_slice(&[0; FRAME_BYTES]);
+}
+
+/// The message in bytes that were begun, or never were.
+fn message(bytes: &[u8]) -> &[u8] {
+    bytes.get(FRAME_BYTES..).unwrap_or_default()
+}
+
 /// An answer while it is written: its fields, in the order of their numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Answer(Vec<u8>);
 
 impl Answer {
     /// One that will take about so many bytes.
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+    pub fn with_capacity(expected: usize) -> Self {
+        let mut bytes = Vec::new();
+        begin(&mut bytes, expected);
+        Self(bytes)
     }
 
     /// With the items of a page as its first field.
     pub fn of(items: Items) -> Self {
-        Self(items.bytes)
+        if items.bytes.is_empty() { Self::with_capacity(STATE_BYTES) } else { Self(items.bytes) }
     }
 
     /// With this text.
@@ -115,6 +140,7 @@ impl Answer {
 /// The items of a page or a frame while they are written: a repeated field, number 1.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
+    /// Begun with the first item.
     bytes: Vec<u8>,
     count: usize,
     /// How many there may be, as far as is known.
@@ -135,8 +161,8 @@ impl Items {
 
     /// One more.
     pub fn push(&mut self, item: &impl Message) {
-        if self.count == 0 {
-            self.bytes.reserve(FIRST_BYTES);
+        if self.bytes.is_empty() {
+            begin(&mut self.bytes, FIRST_BYTES);
         }
         self.bytes.message(1, item);
         self.count += 1;
@@ -166,7 +192,7 @@ impl Items {
 
 impl Message for Items {
     fn write(&self, out: &mut Vec<u8>) {
-        out.raw(&self.bytes);
+        out.raw(message(&self.bytes));
     }
 }
 

@@ -1,11 +1,11 @@
 //! What else the edge does for every call: panics, names, limits, unknown methods, metrics.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use configapi_runtime::grpc::{CallLimits, GrpcLimits};
+use configapi_runtime::grpc::{CallLimits, FRAME_BYTES, Framed, GrpcLimits};
 use futures_util::stream;
-use http::Request;
+use http::{HeaderMap, Request};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use hyper::client::conn::http2;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::support::{
-    Caller, GET, LARGE_BYTES, MAX_MESSAGE_BYTES, TestServer, WATCH, message, until,
+    Caller, FRAMED, GET, LARGE_BYTES, MAX_MESSAGE_BYTES, TestServer, WATCH, message, until,
 };
 
 #[tokio::test]
@@ -263,24 +263,51 @@ async fn more_bytes_of_answers_than_allowed_are_refused() {
     let large = "x".repeat(LARGE_BYTES);
     let caller = server.caller().await;
     // With leave for nothing, and with leave for a little, which is taken.
-    for window in [0, 1] {
+    for (window, headers) in [(0, &[][..]), (1, &[]), (0, &[FRAMED]), (1, &[FRAMED])] {
         let idle = Caller::connect_with_window(server.address, window).await;
         let mut held = Vec::new();
         for _ in 0..3 {
-            held.push(idle.open(GET, &large, &[]).await);
+            held.push(idle.open(GET, &large, headers).await);
         }
-        let refused = caller.ask(GET, &large, &[]).await;
+        let refused = caller.ask(GET, &large, headers).await;
         assert_eq!(refused.code(), Code::ResourceExhausted);
         assert_eq!(refused.reason(), "LIMIT_EXCEEDED");
         assert!(refused.items.is_empty());
-        assert_eq!(caller.ask(GET, "hello", &[]).await.items, ["hello"], "small ones go on");
+        assert_eq!(caller.ask(GET, "hello", headers).await.items, ["hello"], "small ones go on");
         drop((held, idle));
-        while caller.ask(GET, &large, &[]).await.code() != Code::Ok {}
+        while caller.ask(GET, &large, headers).await.code() != Code::Ok {}
         // All the places are free again.
-        let answers = (0..3).map(|_| caller.ask(GET, &large, &[]));
+        let answers = (0..3).map(|_| caller.ask(GET, &large, headers));
         for answer in futures_util::future::join_all(answers).await {
             assert_eq!(answer.items, [large.as_str()]);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_its_frame_goes_out_as_it_is_and_ends_like_any_other() {
+    let server = TestServer::start().await;
+    let caller = server.caller().await;
+    let texts = ["", "hello", &"x".repeat(LARGE_BYTES)];
+    for text in texts {
+        let framed = caller.ask(GET, text, &[FRAMED]).await;
+        let usual = caller.ask(GET, text, &[]).await;
+        assert_eq!(framed.items, [text]);
+        assert_eq!((framed.code(), framed.status.message()), (Code::Ok, ""));
+        let names = |head: &HeaderMap| head.keys().cloned().collect::<HashSet<_>>();
+        assert_eq!(names(&framed.head), names(&usual.head));
+    }
+    let labels = r#"grpc_service="configapi.v1.QueryService",grpc_method="Get""#;
+    let handled = format!(r#"grpc_server_handled_total{{{labels},grpc_code="OK"}}"#);
+    until(|| server.metric(&handled) == Some(6.0)).await;
+}
+
+#[test]
+fn what_has_no_room_for_a_frame_is_left_alone() {
+    for mut bytes in [Vec::new(), vec![7; FRAME_BYTES - 1]] {
+        let before = bytes.clone();
+        assert!(Framed::take(&mut bytes).is_none());
+        assert_eq!(bytes, before);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod dispatch;
 pub mod edge;
+mod framed;
 mod health;
 mod limits;
 mod reflection;
@@ -22,6 +23,7 @@ use self::{
     edge::{EdgeLayer, RequestBody},
 };
 pub use self::{
+    framed::{FRAME_BYTES, Framed},
     health::Health,
     limits::{CallLimits, GrpcLimits, Http2Limits},
     reflection::{Method, methods},

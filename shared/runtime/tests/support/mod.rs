@@ -5,7 +5,7 @@ mod probe;
 mod server;
 
 pub use caller::{Caller, message};
-pub use probe::{GET, LARGE_BYTES, MAX_MESSAGE_BYTES, Probe, WATCH};
+pub use probe::{FRAMED, GET, LARGE_BYTES, MAX_MESSAGE_BYTES, Probe, WATCH};
 pub use server::TestServer;
 
 use std::{future::Future, time::Duration};

@@ -12,8 +12,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use configapi_runtime::grpc::edge::{Call, RequestBody};
+use configapi_runtime::grpc::{
+    FRAME_BYTES, Framed,
+    edge::{Call, RequestBody},
+};
 use hyper::body::Incoming;
+use prost::Message as _;
 use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{
@@ -29,6 +33,9 @@ pub const GET: &str = "/configapi.v1.QueryService/Get";
 /// More than an answer may have and still be small.
 pub const LARGE_BYTES: usize = 300_000;
 pub const WATCH: &str = "/configapi.v1.QueryService/Watch";
+
+/// Makes the probe answer in a frame of its own.
+pub const FRAMED: (&str, &str) = ("framed", "yes");
 
 /// The largest message that the probe takes.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -70,7 +77,9 @@ impl Probe {
             "trace" => return Ok(Response::new(call.trace_id().unwrap_or("none").to_owned())),
             _ => {}
         }
-        Ok(Response::new(request.into_inner()))
+        let is_framed = request.metadata().contains_key(FRAMED.0) && call.takes_framed();
+        let text = request.into_inner();
+        Ok(if is_framed { framed(&text) } else { Response::new(text) })
     }
 
     pub fn listen(&self, request: Request<String>) -> Response<Items> {
@@ -88,6 +97,14 @@ impl Probe {
         });
         Response::new(Box::pin(first.chain(rest)))
     }
+}
+
+fn framed(text: &str) -> Response<String> {
+    let mut bytes = vec![0xff; FRAME_BYTES];
+    text.to_owned().encode(&mut bytes).expect("room");
+    let mut response = Response::new("not this".to_owned());
+    response.extensions_mut().insert(Framed::take(&mut bytes).expect("room for a frame"));
+    response
 }
 
 impl NamedService for Probe {

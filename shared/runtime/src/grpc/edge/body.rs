@@ -18,7 +18,7 @@ use super::{GRACE, meter::Watched};
 use crate::{
     answers::{SMALL_BYTES, Taken},
     budget::Full,
-    grpc::refusal,
+    grpc::{Framed, refusal},
 };
 
 const GRPC_STATUS: &str = "grpc-status";
@@ -50,6 +50,8 @@ pin_project! {
         // None when the last word is known.
         #[pin]
         inner: Option<B>,
+        // All that there is before the last word.
+        whole: Option<Bytes>,
         #[pin]
         timer: Option<Sleep>,
         watched: Watched,
@@ -63,11 +65,17 @@ pin_project! {
 
 impl<B> EdgeBody<B> {
     pub(super) fn new(inner: B, watched: Watched) -> Self {
-        Self { inner: Some(inner), timer: None, watched, taken: None, last_word: None }
+        Self { inner: Some(inner), ..Self::empty(watched) }
+    }
+
+    /// One that is whole already.
+    pub(super) fn whole(framed: Framed, watched: Watched) -> Self {
+        let last_word = Some(Box::new(trailers(&Status::ok(""))));
+        Self { whole: Some(framed.into_bytes()), last_word, ..Self::empty(watched) }
     }
 
     pub(super) fn empty(watched: Watched) -> Self {
-        Self { inner: None, timer: None, watched, taken: None, last_word: None }
+        Self { inner: None, whole: None, timer: None, watched, taken: None, last_word: None }
     }
 }
 
@@ -80,17 +88,17 @@ impl<B: Body<Data = Bytes>> Body for EdgeBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
+        if let Some(data) = this.whole.take() {
+            match sent(data, this.watched, this.taken) {
+                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(Full) => *this.last_word = Some(Box::new(trailers(&refusal::answers_full()))),
+            }
+        }
         if let Some(inner) = this.inner.as_mut().as_pin_mut() {
             let last_word = match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(context))) {
                 Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_data() {
-                    Ok(data) if data.len() <= SMALL_BYTES => {
-                        return Poll::Ready(Some(Ok(Frame::data(data))));
-                    }
-                    Ok(data) => match this.watched.large(data) {
-                        Ok((data, taken)) => {
-                            *this.taken = Some(taken);
-                            return Poll::Ready(Some(Ok(Frame::data(data))));
-                        }
+                    Ok(data) => match sent(data, this.watched, this.taken) {
+                        Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                         Err(Full) => trailers(&refusal::answers_full()),
                     },
                     Err(frame) if this.taken.is_none() => {
@@ -139,11 +147,22 @@ impl<B: Body<Data = Bytes>> Body for EdgeBody<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Some(inner) => inner.size_hint(),
-            None => SizeHint::with_exact(0),
+        match (&self.inner, &self.whole) {
+            (Some(inner), _) => inner.size_hint(),
+            (None, Some(_)) => SizeHint::default(),
+            (None, None) => SizeHint::with_exact(0),
         }
     }
+}
+
+/// Bytes as they go out. Large ones are counted until they are taken.
+fn sent(data: Bytes, watched: &Watched, last: &mut Option<Taken>) -> Result<Bytes, Full> {
+    if data.len() <= SMALL_BYTES {
+        return Ok(data);
+    }
+    let (data, taken) = watched.large(data)?;
+    *last = Some(taken);
+    Ok(data)
 }
 
 /// Looks at a frame that goes out: trailers end the call, and name it if it failed.

@@ -126,6 +126,12 @@ impl Call {
         self.traceparent()?.get(3..35)
     }
 
+    /// Whether a [`Framed`](crate::grpc::Framed) message among the extensions of the response is what the
+    /// client gets.
+    pub fn takes_framed(&self) -> bool {
+        self.inner.connection.sends_frames
+    }
+
     /// Where the call came from.
     pub fn peer(&self) -> SocketAddr {
         self.inner.connection.peer

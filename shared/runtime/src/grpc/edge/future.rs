@@ -16,7 +16,11 @@ use tonic::Status;
 use tracing::Span;
 
 use super::{Call, EdgeBody, GRACE, answer, meter::Watched, protocol::NotGrpc};
-use crate::{calls, drain::Drain, grpc::refusal};
+use crate::{
+    calls,
+    drain::Drain,
+    grpc::{Framed, refusal},
+};
 
 pin_project! {
     /// The answer of one call.
@@ -182,5 +186,9 @@ fn begin<R: http_body::Body>(response: Response<R>, mut watched: Watched) -> Res
         calls::end_by(end);
     }
     watched.call().name_in(&mut head.headers);
-    Response::from_parts(head, EdgeBody::new(body, watched))
+    let body = match head.extensions.remove::<Framed>() {
+        Some(framed) => EdgeBody::whole(framed, watched),
+        None => EdgeBody::new(body, watched),
+    };
+    Response::from_parts(head, body)
 }

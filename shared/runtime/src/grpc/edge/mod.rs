@@ -65,6 +65,8 @@ struct Connection {
     shared: Arc<Shared>,
     peer: SocketAddr,
     arrivals: Arrivals,
+    /// Not if there is no wire.
+    sends_frames: bool,
 }
 
 #[derive(Debug)]
@@ -96,13 +98,16 @@ impl EdgeLayer {
         let shared = Arc::new(Shared { limits, meters, served, waiting, bodies });
         // Nothing arrives here: requests are handed over whole.
         let arrivals = Arrivals::new(OfListener::new(0));
-        Self { within: Arc::new(Connection { shared, peer: THIS_PROCESS, arrivals }) }
+        let sends_frames = false;
+        let within = Connection { shared, peer: THIS_PROCESS, arrivals, sends_frames };
+        Self { within: Arc::new(within) }
     }
 
     /// The edge around this service, for a connection from there.
     pub(super) fn around<S>(&self, inner: S, peer: SocketAddr, arrivals: Arrivals) -> Edge<S> {
         let shared = Arc::clone(&self.within.shared);
-        Edge { inner, connection: Arc::new(Connection { shared, peer, arrivals }) }
+        let sends_frames = true;
+        Edge { inner, connection: Arc::new(Connection { shared, peer, arrivals, sends_frames }) }
     }
 }
 
