@@ -5,10 +5,14 @@
 FROM rust:1.95-bookworm AS builder
 WORKDIR /src
 COPY . .
-# The caches stay with the builder, so a changed file does not compile every dependency again.
+# The caches stay with the builder, so a changed file does not compile every dependency again. A changed
+# profile does.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked \
+    { [ ! -f target/release/release.profdata ] \
+        || cmp -s .cargo/release.profdata target/release/release.profdata \
+        || cargo clean --release; } \
+    && cargo build --release --locked \
         -p configapi -p configapi-command-service -p configapi-query-service -p configapi-gateway \
     && mkdir /out \
     && cp target/release/configapi target/release/configapi-command-service \

@@ -1,15 +1,25 @@
 //! What a release is compiled with, and that nothing else is.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::tree::root;
 
-/// What a compiler called in this way would be told.
-fn arguments_for(arguments: &[&str], profile_into: Option<&str>) -> String {
+/// What cargo calls in place of the compiler.
+fn wrapper() -> PathBuf {
     let config = std::fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
     let line = config.lines().find_map(|line| line.strip_prefix("rustc-wrapper = ")).unwrap();
-    let mut command = Command::new(root().join(line.trim_matches('"')));
+    root().join(line.trim_matches('"'))
+}
+
+/// What a compiler called in this way would be told.
+fn arguments_for(arguments: &[&str], profile_into: Option<&str>) -> String {
+    told_by(&wrapper(), arguments, profile_into)
+}
+
+fn told_by(wrapper: &Path, arguments: &[&str], profile_into: Option<&str>) -> String {
+    let mut command = Command::new(wrapper);
     command.arg("echo").args(arguments).env_remove("CONFIGAPI_PROFILE_INTO");
     if let Some(directory) = profile_into {
         command.env("CONFIGAPI_PROFILE_INTO", directory);
@@ -27,6 +37,32 @@ fn a_release_is_compiled_with_what_is_known_to_run_often() {
         assert!(told.starts_with(&of_a_release.join(" ")), "{told}");
         assert!(told.contains(&profile), "{told}");
     }
+}
+
+/// What was compiled with one profile cannot be linked with what was compiled with another.
+#[test]
+fn a_target_directory_keeps_the_profile_that_it_was_begun_with() {
+    let work = tempfile::tempdir().unwrap();
+    let profile = work.path().join("release.profdata");
+    let own_wrapper = work.path().join("wrapper");
+    std::fs::copy(wrapper(), &own_wrapper).unwrap();
+    let release = work.path().join("target/release");
+    let kept = release.join("release.profdata");
+    let compile = |folder: &str| {
+        let out_dir = release.join(folder);
+        std::fs::create_dir_all(&out_dir).unwrap();
+        let arguments = ["-C", "lto=fat", "--out-dir", out_dir.to_str().unwrap(), "--edition=2024"];
+        let told = told_by(&own_wrapper, &arguments, None);
+        assert!(told.contains(&format!("-Cprofile-use={} ", kept.display())), "{told}");
+        std::fs::read_to_string(&kept).unwrap()
+    };
+    std::fs::write(&profile, "the first").unwrap();
+    assert_eq!(compile("deps"), "the first");
+    std::fs::write(&profile, "the second").unwrap();
+    assert_eq!(compile("deps"), "the first");
+    assert_eq!(compile("examples"), "the first");
+    std::fs::remove_dir_all(&release).unwrap();
+    assert_eq!(compile("deps"), "the second");
 }
 
 #[test]
