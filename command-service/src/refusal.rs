@@ -25,8 +25,8 @@ pub(crate) fn api_error(
         Refusal::TooLarge { .. } => ApiError::invalid("commands", message),
         Refusal::DeadlineExceeded => ApiError::new(Reason::DeadlineExceeded, message),
         Refusal::OutcomeUnknown => outcome_unknown(request_id),
-        Refusal::Unavailable(why) => {
-            tracing::debug!(reason = %why, "a command was refused: the log cannot be written");
+        Refusal::Unavailable(_) | Refusal::NotCompared => {
+            tracing::debug!("a command was refused: {message}");
             ApiError::new(
                 Reason::Unavailable,
                 "the log cannot be written at the moment; nothing was written, try again",

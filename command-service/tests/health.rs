@@ -82,7 +82,7 @@ async fn what_a_reader_in_the_process_refuses_is_not_written() {
     let committer = committer.heeding(verdict);
     tokio::spawn(committer.worker.run());
     let mut stage = Stage { log: log.clone(), queue: committer.queue, health: committer.health };
-    assert!(matches!(stage.set().await, Err(Refusal::Unavailable(_))));
+    assert_eq!(stage.set().await, Err(Refusal::NotCompared));
     sender.send_replace(Verdict::Sound);
     stage.set().await.unwrap();
     stage.until(|health| *health == StoreHealth::Up).await;

@@ -79,9 +79,7 @@ impl Worker {
         let Some(verdict) = &self.verdict else { return Ok(()) };
         match &*verdict.borrow() {
             Verdict::Sound => Ok(()),
-            Verdict::Open => Err(Refusal::Unavailable(
-                "the log has not been compared yet with what is known of it".to_owned(),
-            )),
+            Verdict::Open => Err(Refusal::NotCompared),
             Verdict::Refused(why) => Err(Refusal::LogRefused(Arc::clone(why))),
         }
     }

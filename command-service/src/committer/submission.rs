@@ -168,6 +168,9 @@ pub enum Refusal {
     /// The store cannot be reached.
     #[error("the log cannot be written: {0}")]
     Unavailable(String),
+    /// One who reads the log in this process has yet to say whether it is sound.
+    #[error("the log has not been compared yet with what is known of it")]
+    NotCompared,
     /// The log lost what this server knows of it, and no new epoch was begun.
     #[error("the log was restored or lost its tail under this server")]
     LogChanged,

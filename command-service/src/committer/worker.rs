@@ -157,7 +157,7 @@ impl Worker {
                         // What was written since tells as much as a look would.
                         if !(std::mem::take(&mut is_busy) && self.is_confirmed) {
                             let outcome = self.look_after_store().await;
-                            self.report_look(outcome.err());
+                            self.report_look(outcome.err().as_ref());
                         }
                         pause = self.next_probe(pause);
                         probe.as_mut().reset(tokio::time::Instant::now() + pause);
@@ -241,7 +241,7 @@ impl Worker {
                 Err(refusal) => {
                     batch.refuse_all(&refusal);
                     self.is_confirmed = false;
-                    self.report(Some(refusal));
+                    self.report(Some(&refusal));
                     return;
                 }
             }
@@ -253,7 +253,7 @@ impl Worker {
 
     /// What a look at the store says of whether it can be written. That it can be read says nothing if it
     /// refused an append lately while it could be read; if it was away, it was refused for that.
-    fn report_look(&mut self, trouble: Option<Refusal>) {
+    fn report_look(&mut self, trouble: Option<&Refusal>) {
         if trouble.is_some() {
             self.refused_at = None;
         }
@@ -281,8 +281,8 @@ impl Worker {
         .await
     }
 
-    fn report(&self, trouble: Option<Refusal>) {
-        self.metrics.health(trouble.as_ref());
+    fn report(&self, trouble: Option<&Refusal>) {
+        self.metrics.health(trouble);
         let now = match trouble {
             None => StoreHealth::Up,
             Some(refusal) => StoreHealth::Down(refusal.to_string()),
@@ -291,12 +291,11 @@ impl Worker {
             if *health == now {
                 return false;
             }
-            match &now {
-                StoreHealth::Up => tracing::info!("the log can be written"),
-                StoreHealth::Starting => {}
-                StoreHealth::Down(reason) => {
-                    tracing::warn!(%reason, "the log cannot be written");
-                }
+            match trouble {
+                None => tracing::info!("the log can be written"),
+                // Each start beside a reader comes by here.
+                Some(refusal @ Refusal::NotCompared) => tracing::debug!("{refusal}"),
+                Some(refusal) => tracing::warn!("{refusal}"),
             }
             *health = now;
             true
