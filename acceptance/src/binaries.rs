@@ -25,7 +25,8 @@ pub enum Binary {
 }
 
 impl Binary {
-    const fn name(self) -> &'static str {
+    /// The name of the program.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::ConfigApi => "configapi",
             Self::CommandService => "configapi-command-service",

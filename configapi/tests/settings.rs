@@ -59,6 +59,7 @@ fn a_wrong_store_url_is_named_with_what_is_wrong_and_without_its_password() {
         ("postgres://me:s3cret@db/d?nope=1", r#"has the unknown parameter "nope""#),
         ("postgres://me:s3cret@db:99999/d", "has a port that is no number up to 65535"),
         ("postgres://me:s3cret@db/d?sslmode=zz", r#"has a wrong value for "sslmode""#),
+        ("", "is empty; give postgres://user@host/database, sqlite:path"),
         ("mysql://me:s3cret@db/d", "is none of postgres://user@host/database, sqlite:path"),
     ];
     for command in [

@@ -54,8 +54,8 @@ async fn start() -> ExitCode {
     let settings: Settings = settings::parse_or_exit();
     if settings.store == StoreUrl::Memory {
         return settings::wrong(
-            "CONFIGAPI_STORE (--store): memory: is for one process only; use `configapi serve`, \
-             or give postgres://… or sqlite:path",
+            "--store (CONFIGAPI_STORE): memory: is for one process only; use `configapi serve`, or give \
+             postgres://… or sqlite:path",
         );
     }
     if let Err(error) = failpoints::arm(FAILPOINTS) {

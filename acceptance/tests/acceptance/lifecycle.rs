@@ -81,6 +81,27 @@ async fn a_killed_server_comes_back_with_everything_it_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_start_that_goes_well_warns_of_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}/configapi.db", folder.path().display());
+    // A new log, and one that is there: which of the servers within is first is a matter of chance.
+    for _ in 0..5 {
+        let mut system = AllInOne::start(&store, folder.path()).await;
+        assert_eq!(system.rest().put("a", "1").await.unwrap().0, StatusCode::OK);
+        system.process.terminate().await;
+        assert_eq!(system.process.wait(END_LIMIT).await, Some(0));
+        let said = system.process.said();
+        assert!(said.contains("the log can be written"), "{said}");
+        // Whoever waits for the start asks too early, and is told so.
+        let is_answer =
+            |line: &str| line.contains("request failed") || line.contains("call failed");
+        let is_bad = |line: &&str| line.contains("WARN") || line.contains("ERROR");
+        let warnings: Vec<_> = said.lines().filter(is_bad).filter(|it| !is_answer(it)).collect();
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let cases = [
@@ -103,6 +124,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         assert_eq!(process.wait(WAIT_LIMIT).await, Some(2), "{setting}");
         let said = process.said();
         assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.starts_with(&format!("{}: ", binary.name())), "{said}");
         assert!(said.contains(setting), "{said}");
     }
 }
@@ -138,6 +160,7 @@ async fn an_address_that_is_taken_stops_the_start_with_one_line_that_names_setti
         let said = process.said();
         let why = said.lines().filter(|line| line.contains("cannot listen")).collect::<Vec<_>>();
         assert_eq!(why.len(), 1, "{said}");
+        assert!(why[0].starts_with(&format!("{}: ", binary.name())), "{said}");
         for word in [setting, &address, "in use"] {
             assert!(why[0].contains(word), "{said}");
         }

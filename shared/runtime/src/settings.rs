@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     fmt,
     io::Write as _,
+    path::{Path, PathBuf},
     process::{self, ExitCode},
     time::Duration,
 };
@@ -44,18 +45,26 @@ pub fn parse_or_exit<T: Parser>() -> T {
             process::exit(0)
         }
         Err(NoSettings::Wrong(line)) => {
-            wrong(&line);
+            say(&line);
             process::exit(i32::from(EXIT_WRONG_SETTING))
         }
     }
 }
 
-/// Says on stderr, in one line, what is wrong with the settings; for what only shows after they
-/// were parsed.
+/// Says on stderr, in one line behind the name of the program, what is wrong with the settings; for what
+/// only shows after they were parsed.
 pub fn wrong(line: &str) -> ExitCode {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    match program.as_deref().and_then(Path::file_name) {
+        Some(program) => say(&format!("{}: {line}", program.display())),
+        None => say(line),
+    }
+    ExitCode::from(EXIT_WRONG_SETTING)
+}
+
+fn say(line: &str) {
     // Nothing can be done about a closed stderr; the exit code still tells.
     let _ = writeln!(std::io::stderr(), "{}", one_line(line));
-    ExitCode::from(EXIT_WRONG_SETTING)
 }
 
 /// Reads settings from these arguments (the first is the program's name) and the environment.

@@ -32,6 +32,9 @@ impl PostgresUrl {
 /// what may be secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongStoreUrl {
+    /// There is nothing of it.
+    #[error("is empty; give postgres://user@host/database, sqlite:path or memory:")]
+    Empty,
     /// It is a URL of no kind of store.
     #[error("is none of postgres://user@host/database, sqlite:path (no URI, no :name:) or memory:")]
     NoStore,
@@ -44,6 +47,9 @@ impl FromStr for StoreUrl {
     type Err = WrongStoreUrl;
 
     fn from_str(text: &str) -> Result<Self, WrongStoreUrl> {
+        if text.is_empty() {
+            return Err(WrongStoreUrl::Empty);
+        }
         if text == "memory:" {
             return Ok(Self::Memory);
         }
