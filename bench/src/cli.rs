@@ -23,7 +23,7 @@ use crate::{
     workload::{self, Fill, Target, Workload},
 };
 
-/// Benchmarks of `ConfigApi`
+/// Benchmarks of ConfigApi
 #[derive(Debug, Parser)]
 #[command(name = "configapi-bench", version)]
 pub struct Arguments {

@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SERVICE: &str = "configapi-gateway";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The REST gateway of `ConfigApi`
+/// The REST gateway of ConfigApi
 #[derive(Debug, Parser)]
 #[command(name = SERVICE, version)]
 struct Settings {

@@ -130,7 +130,7 @@ pub fn state(state: &ReadState) -> Record {
 /// A time as RFC 3339, in UTC; none if there is none, or none that can be written so.
 pub fn time(timestamp: Option<&Timestamp>) -> Option<String> {
     let micros = micros_from_timestamp(timestamp?).ok()?;
-    jiff::Timestamp::from_microsecond(micros).ok().map(|time| time.to_string())
+    jiff::Timestamp::from_microsecond(micros).ok().map(|time| format!("{time:.6}"))
 }
 
 /// Bytes as two digits each.

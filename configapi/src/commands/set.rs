@@ -23,7 +23,7 @@ const MAX_VALUE_BYTES: u64 = 1_000_000;
 Examples:
   configapi set billing/retry-limit 3 --reason 'fewer timeouts'
   configapi set billing/rates --file rates.json --content-type application/json
-  printf %s \"$SECRET\" | configapi set billing/key -
+  configapi set billing/key - < key.txt
   configapi set billing/retry-limit 4 --expected-version 7
   configapi set offset -- -5")]
 pub struct SetArguments {

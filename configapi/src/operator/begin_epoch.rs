@@ -84,7 +84,7 @@ async fn look(store: &StoreArguments) -> Result<(LogId, Head), Failure> {
     let (identity, head) = looked.await.map_err(|error| store.failure(&error))?;
     if identity.is_standby {
         return Err(Failure::refused(format!("{} is a standby", store.store))
-            .with_hint("name the primary; promoting the standby begins an epoch by itself"));
+            .with_hint("name the primary; once a standby is promoted, a command server begins an epoch by itself"));
     }
     Ok((identity.log_id, head))
 }

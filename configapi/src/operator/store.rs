@@ -87,9 +87,9 @@ pub fn now() -> Timestamp {
     Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// A time as RFC 3339, in UTC; none if it cannot be written so.
+/// A time as RFC 3339, in UTC, with all six digits of its microseconds; none if it cannot be written so.
 pub fn written(time: Timestamp) -> Option<String> {
-    jiff::Timestamp::from_microsecond(time.0).ok().map(|time| time.to_string())
+    jiff::Timestamp::from_microsecond(time.0).ok().map(|time| format!("{time:.6}"))
 }
 
 /// A bar on stderr, if that is a terminal, of so many events.

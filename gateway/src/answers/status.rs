@@ -24,7 +24,8 @@ pub(crate) struct StatusView<'a> {
     head_position: u64,
     /// How many events it has still to apply.
     lag_events: u64,
-    /// For how long it has been behind.
+    /// For how long events may have been missing: since it knew of one that it has not applied, or since
+    /// the store was asked and gave no answer of use.
     lag_seconds: f64,
     /// How many configs exist.
     live_configs: u64,

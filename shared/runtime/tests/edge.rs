@@ -209,7 +209,10 @@ fn unreadable() -> Vec<(Bytes, &'static str)> {
         (Bytes::from_static(b"\0\0\0\0\x64abc"), "Unexpected EOF"),
         (Bytes::from_static(b"\x07\0\0\0\0"), "invalid compression flag"),
         (Bytes::from_static(b"\x01\0\0\0\x07notgzip"), "Error decompressing"),
-        (message(&vec![b'x'; MAX_MESSAGE_BYTES + 1]), "the limit is: 1048576 bytes"),
+        (
+            message(&vec![b'x'; MAX_MESSAGE_BYTES + 1]),
+            "at once (found 1048577 bytes, the limit is: 1048576 bytes)",
+        ),
     ]
 }
 

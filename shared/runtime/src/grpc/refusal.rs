@@ -94,7 +94,10 @@ pub(super) fn unreadable(told: &Status) -> Option<Status> {
         Code::OutOfRange | Code::ResourceExhausted => "the request is too large; send less at once",
         _ => return None,
     };
-    let sentence = format!("{what_to_do} ({})", told.message());
+    // Before that stand words about the library's own work.
+    let details = told.message();
+    let details = details.find("found ").map_or(details, |at| &details[at..]);
+    let sentence = format!("{what_to_do} ({details})");
     Some(ApiError::new(Reason::InvalidArgument, sentence).into())
 }
 
