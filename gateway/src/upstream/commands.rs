@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tonic::{Request, Status};
 
 use super::rpc::{Rpc, rpc};
+use super::streams::Streams;
 use super::transport::Transport;
 use super::way::{Calling, Either, Local, Way, remote};
 use super::{Along, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Ready, monitor};
@@ -53,7 +54,8 @@ impl Commands {
         let client = CommandServiceClient::new(transport.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
             .max_encoding_message_size(MAX_REQUEST_BYTES);
-        let way = Way::Remote { streams: client.clone(), calls: client };
+        let calls = client.clone();
+        let way = Way::Remote { calls, streams: Streams::over(move || client.clone()) };
         Self { way, health: Health::Asked(transport) }
     }
 

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use super::monitor::State;
 use super::queries::{Query, QueryMethods, QueryWay};
+use super::streams::Streams;
 use super::transport::Transport;
 use super::way::{Local, Way};
 use super::{Along, MAX_ANSWER_BYTES, Ready, monitor};
@@ -72,14 +73,18 @@ pub(crate) struct Busy {
 }
 
 impl Pool {
-    /// Each server over one transport for calls, and one for streams.
-    pub fn remote(transports: impl IntoIterator<Item = (Transport, Transport)>) -> Self {
+    /// Each server over one transport for calls, and others for streams, which are made when needed.
+    pub fn remote<F>(transports: impl IntoIterator<Item = (Transport, F)>) -> Self
+    where
+        F: Fn() -> Transport + Send + Sync + 'static,
+    {
         let client = |transport| {
             QueryServiceClient::new(transport).max_decoding_message_size(MAX_ANSWER_BYTES)
         };
         let mut pool = Self::default();
         for (calls, streams) in transports {
-            let way = Way::Remote { calls: client(calls.clone()), streams: client(streams) };
+            let streams = Streams::over(move || client(streams()));
+            let way = Way::Remote { calls: client(calls.clone()), streams };
             let member = Arc::new(Member::new(way));
             pool.probed.push((Arc::clone(&member), calls));
             pool.members.push(member);

@@ -96,8 +96,9 @@ macro_rules! rpc {
                             let first = along.timed_request(first);
                             calls.clone().$first_method(first).await?;
                         }
-                        let opened = streams.clone().$stream_method(along.request(message)).await?;
-                        Ok(opened.into_inner().boxed())
+                        let (mut client, seat) = streams.one_more();
+                        let opened = client.$stream_method(along.request(message)).await?;
+                        Ok(opened.into_inner().map(move |frame| (frame, &seat).0).boxed())
                     }
                     Way::Local(local) => {
                         let path = concat!($path, $stream_name);

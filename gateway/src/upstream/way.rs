@@ -11,6 +11,7 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _, TryFutureExt as _};
 use tonic::{Code, Request, Response, Status};
 
 use super::Along;
+use super::streams::Streams;
 use super::transport::begin_span;
 
 /// A call that is under way.
@@ -25,7 +26,7 @@ pub(crate) enum Way<C, S: ?Sized> {
     Remote {
         calls: C,
         /// Over connections of their own, whose streams may stand still without holding up the calls.
-        streams: C,
+        streams: Streams<C>,
     },
     Local(Local<S>),
 }
