@@ -9,7 +9,9 @@ use futures_util::future::select_all;
 use http::Request;
 use tokio::net::TcpStream;
 
-use crate::support::{Ask, Raw, TestApp, eventually};
+use crate::support::{
+    Ask, CommandServer, QueryServer, Raw, TestApp, eventually, gateway_to, memory_log,
+};
 
 fn impatient() -> HttpLimits {
     HttpLimits {
@@ -121,6 +123,37 @@ async fn who_begins_requests_and_does_not_end_them_keeps_nobody_else_from_being_
         body.send_data("d".into(), true).expect("it is sent");
         assert_eq!(answer.await.expect("an answer").status(), 200);
     }
+}
+
+#[tokio::test]
+async fn calls_that_wait_at_a_server_elsewhere_do_not_hold_up_others() {
+    // More than one connection to the server has room for.
+    const WAITING: usize = 1_200;
+    let log = memory_log();
+    let queries = QueryServer::start(&log, None).await;
+    let commands = CommandServer::start(&log, None).await;
+    let app = gateway_to(&commands, &[&queries]).await;
+    app.until_healthy().await;
+    let mut waiting = Vec::new();
+    for of_each in [WAITING / 2; 2] {
+        let stream = TcpStream::connect(app.address).await.expect("a connection");
+        let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        for _ in 0..of_each {
+            // It waits for something that was never written.
+            let read = Request::get("http://localhost/v1/config/a")
+                .header("configapi-token", "1-999")
+                .header("prefer", "wait=60");
+            client = client.ready().await.expect("it goes on");
+            let read = read.body(()).expect("a request");
+            waiting.push(client.send_request(read, true).expect("it is sent"));
+        }
+    }
+    eventually(async || queries.in_flight("Get") >= WAITING).await;
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    app.until_healthy().await;
+    drop(waiting);
+    eventually(async || queries.in_flight("Get") == 0).await;
 }
 
 #[tokio::test]

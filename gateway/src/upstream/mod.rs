@@ -5,9 +5,9 @@ mod monitor;
 mod pool;
 mod queries;
 mod rpc;
-mod streams;
 mod transport;
 mod way;
+mod ways;
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,22 +61,19 @@ impl Upstreams {
     /// Servers elsewhere, over channels that connect when first used. Needs a running tokio
     /// runtime.
     pub fn remote(settings: &UpstreamSettings) -> Self {
-        fn transport(url: &http::Uri, limits: &ClientLimits) -> Transport {
-            Transport::new(lazy_channel(url.clone(), limits))
-        }
+        let way_to = |url: &http::Uri, limits: &ClientLimits| {
+            let (url, limits) = (url.clone(), limits.clone());
+            move || Transport::new(lazy_channel(url.clone(), &limits))
+        };
         let for_calls = ClientLimits::default();
         let for_streams = ClientLimits {
             stream_window: WATCH_WINDOW,
             connection_window: ALL_WATCHES_WINDOW,
             ..ClientLimits::default()
         };
-        let both = |url: &http::Uri| {
-            let (calls, url, for_streams) =
-                (transport(url, &for_calls), url.clone(), for_streams.clone());
-            (calls, move || transport(&url, &for_streams))
-        };
+        let both = |url| (way_to(url, &for_calls), way_to(url, &for_streams));
         Self {
-            commands: Commands::remote(transport(&settings.command_url, &for_calls)),
+            commands: Commands::remote(way_to(&settings.command_url, &for_calls)),
             queries: Pool::remote(settings.query_url.iter().map(both)),
         }
     }
