@@ -252,8 +252,8 @@ async fn watches_that_stand_still_do_not_hold_up_what_else_is_asked_of_their_ser
 #[tokio::test]
 async fn as_many_watches_of_one_query_server_are_open_as_the_gateway_allows() {
     // Each connection has room for 1,000 streams.
-    const CONNECTIONS: usize = 2;
-    const WATCHES_OF_EACH: usize = 600;
+    const CONNECTIONS: usize = 12;
+    const WATCHES_OF_EACH: usize = 100;
     let log = memory_log();
     let (commands, queries) =
         (CommandServer::start(&log, None).await, QueryServer::start(&log, None).await);
