@@ -8,9 +8,10 @@ use configapi_command_service::committer::{
     CommitQueue, Committer, CommitterMetrics, Limits, Refusal, Submission, Wish, WishedAction,
 };
 use configapi_domain::{ConfigKey, Content, Provenance, Value, Version};
-use configapi_proto::Reason;
+use configapi_proto::{ApiError, Reason};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tonic::Request;
 
 use crate::faulty_log::FaultyLog;
 use crate::support::{TestClock, memory_log, reason, rows, set_request, start_on};
@@ -95,6 +96,29 @@ async fn a_command_whose_time_ends_in_the_queue_is_not_written_and_says_so() {
     log.open_gate();
     first.await.unwrap().unwrap();
     queue.submit(set("after", None)).await.unwrap();
+    let streams: Vec<_> = rows(&*log).await.iter().map(|row| row.stream.to_string()).collect();
+    assert_eq!(streams, ["default/warm-up", "default/first", "default/after"]);
+}
+
+#[tokio::test]
+async fn who_keeps_a_deadline_hears_in_time_that_nothing_was_sent_to_the_log() {
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), Limits::default()).await;
+    server.set("warm-up", "1").await.unwrap();
+    log.close_gate().await;
+    let first = tokio::spawn({
+        let mut client = server.client.clone();
+        async move { client.set(set_request("first", "1")).await }
+    });
+    log.append_waits().await;
+    let mut late = Request::new(set_request("late", "1"));
+    late.set_timeout(Duration::from_secs(1));
+    let told = server.client.clone().set(late).await.unwrap_err();
+    let error = ApiError::of_our_server(&told).expect("the server's own word");
+    assert_eq!(error.reason, Reason::DeadlineExceeded);
+    log.open_gate();
+    first.await.unwrap().unwrap();
+    server.set("after", "1").await.unwrap();
     let streams: Vec<_> = rows(&*log).await.iter().map(|row| row.stream.to_string()).collect();
     assert_eq!(streams, ["default/warm-up", "default/first", "default/after"]);
 }

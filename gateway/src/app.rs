@@ -84,9 +84,11 @@ impl App {
     }
 
     /// The place of a request that is handled, until its answer begins; long answers are bounded by
-    /// their connections.
-    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| {
+    /// their connections. One of many of its connection leaves half of the places to others.
+    pub fn admit(&self, is_one_of_many: bool) -> Result<OwnedSemaphorePermit, Problem> {
+        let left = if is_one_of_many { self.limits.max_requests / 2 } else { 0 };
+        let place = Arc::clone(&self.requests).try_acquire_owned().ok();
+        place.filter(|_| self.requests.available_permits() >= left).ok_or_else(|| {
             self.meter.requests_shed.inc();
             Reason::LimitExceeded.into()
         })

@@ -42,8 +42,9 @@ pub(crate) struct Asked {
     pub wish: Wish,
     /// How long an answer may take.
     patience: Duration,
-    is_admitted: bool,
-    /// Of a request that was not admitted before its body was there.
+    /// If it was not before its body was there.
+    not_admitted: Option<NotAdmitted>,
+    /// Of such a request.
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -59,9 +60,9 @@ impl FromRequestParts<App> for Asked {
         let along = Along::of(&headers, request_id, Instant::now() + patience);
         let level = level(&parts.uri)?;
         let token = only(&headers, &TOKEN)?.map(token).transpose()?;
-        let is_admitted = parts.extensions.get::<NotAdmitted>().is_none();
+        let not_admitted = parts.extensions.get().copied();
         let wish = Wish { level, token };
-        Ok(Self { headers, along, wish, patience, is_admitted, place: None })
+        Ok(Self { headers, along, wish, patience, not_admitted, place: None })
     }
 }
 
@@ -69,8 +70,8 @@ impl Asked {
     /// All of the body is here. Only now does the request take its place, and the time for the answer
     /// begins: how many bodies may come at a time, and how long each may take, has limits of its own.
     pub fn has_come(&mut self, app: &App) -> Result<(), Problem> {
-        if !self.is_admitted && self.place.is_none() {
-            self.place = Some(app.admit()?);
+        if let Some(NotAdmitted { is_one_of_many }) = self.not_admitted.take() {
+            self.place = Some(app.admit(is_one_of_many)?);
         }
         self.along.deadline = Instant::now() + self.patience;
         Ok(())

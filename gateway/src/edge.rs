@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use configapi_proto::{ApiError, Reason};
-use configapi_runtime::http::{Caught, Room};
+use configapi_runtime::http::{Caught, OneOfMany, Room};
 use configapi_runtime::request_id::RequestId;
 use http::{Method, StatusCode, Uri};
 use http_body::Body as _;
@@ -28,7 +28,9 @@ const NEVER_SHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// Goes with a request that has no place yet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct NotAdmitted;
+pub(crate) struct NotAdmitted {
+    pub is_one_of_many: bool,
+}
 
 /// Puts the edge around each route.
 #[derive(Debug, Clone)]
@@ -91,7 +93,8 @@ where
         let (method, room) = (request.method().clone(), self.room.clone());
         let is_admitted = self.admit(&from, &request);
         if matches!(is_admitted, Ok(None)) {
-            request.extensions_mut().insert(NotAdmitted);
+            let is_one_of_many = is_one_of_many(&request);
+            request.extensions_mut().insert(NotAdmitted { is_one_of_many });
         }
         let (stage, place) = match is_admitted {
             Ok(place) => {
@@ -123,8 +126,12 @@ impl<S> Edge<S> {
         if has_body || NEVER_SHED.contains(&request.uri().path()) {
             return Ok(None);
         }
-        self.app.admit().map(Some)
+        self.app.admit(is_one_of_many(request)).map(Some)
     }
+}
+
+fn is_one_of_many(request: &Request) -> bool {
+    request.extensions().get::<OneOfMany>().is_some()
 }
 
 pin_project! {

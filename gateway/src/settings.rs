@@ -116,7 +116,8 @@ pub struct GatewayLimits {
     pub timeout: Duration,
     /// The longest that a client may ask to wait.
     pub max_wait: Duration,
-    /// Requests handled at once, watches not counted.
+    /// Requests handled at once, watches not counted. Half of the places are for connections with fewer
+    /// than 100 requests.
     pub max_requests: usize,
     /// Watches open at once.
     pub max_watches: usize,

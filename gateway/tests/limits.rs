@@ -5,11 +5,16 @@ use std::time::Duration;
 use configapi_gateway::GatewayLimits;
 use configapi_runtime::connections::ConnectionLimits;
 use configapi_runtime::http::HttpLimits;
+use futures_util::StreamExt as _;
 use futures_util::future::select_all;
+use futures_util::stream::FuturesUnordered;
+use h2::client::ResponseFuture;
 use http::Request;
 use tokio::net::TcpStream;
 
-use crate::support::{Ask, Raw, TestApp, eventually};
+use crate::support::{
+    Ask, CommandServer, QueryServer, Raw, TestApp, eventually, gateway_to, memory_log,
+};
 
 fn impatient() -> HttpLimits {
     HttpLimits {
@@ -121,6 +126,62 @@ async fn who_begins_requests_and_does_not_end_them_keeps_nobody_else_from_being_
         body.send_data("d".into(), true).expect("it is sent");
         assert_eq!(answer.await.expect("an answer").status(), 200);
     }
+}
+
+#[tokio::test]
+async fn who_asks_for_much_at_once_leaves_half_of_the_places_to_others() {
+    const PLACES: usize = 300;
+    const REQUESTS: usize = 400;
+    let limits = GatewayLimits { max_requests: PLACES, ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    let mut answers: FuturesUnordered<_> =
+        waiting_reads(&app, REQUESTS).await.into_iter().collect();
+    for _ in PLACES / 2..REQUESTS {
+        let refused = answers.next().await.expect("there is one").expect("an answer");
+        assert_eq!(refused.status(), 429);
+    }
+    // With a body and without.
+    app.set("b", "1").await;
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+}
+
+/// So many reads over one connection that wait for something that was never written.
+async fn waiting_reads(app: &TestApp, reads: usize) -> Vec<ResponseFuture> {
+    let stream = TcpStream::connect(app.address).await.expect("a connection");
+    let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let mut answers = Vec::new();
+    for _ in 0..reads {
+        let read = Request::get("http://localhost/v1/config/a")
+            .header("configapi-token", "1-999")
+            .header("prefer", "wait=60")
+            .body(());
+        client = client.ready().await.expect("it goes on");
+        let sent = client.send_request(read.expect("a request"), true);
+        answers.push(sent.expect("it is sent").0);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn calls_that_wait_at_a_server_elsewhere_do_not_hold_up_others() {
+    // More than one connection to the server has room for.
+    const WAITING: usize = 1_200;
+    const FEW: usize = 100;
+    let log = memory_log();
+    let queries = QueryServer::start(&log, None).await;
+    let commands = CommandServer::start(&log, None).await;
+    let app = gateway_to(&commands, &[&queries]).await;
+    app.until_healthy().await;
+    let mut waiting = Vec::new();
+    for _ in 0..WAITING / FEW {
+        waiting.push(waiting_reads(&app, FEW).await);
+    }
+    eventually(async || queries.in_flight("Get") >= WAITING).await;
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    app.until_healthy().await;
+    drop(waiting);
+    eventually(async || queries.in_flight("Get") == 0).await;
 }
 
 #[tokio::test]

@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use configapi_gateway::GatewayLimits;
+use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
 use configapi_runtime::http::HttpLimits;
+use configapi_runtime::metrics::Metrics;
+use configapi_runtime::shutdown::Lifecycle;
+use http::{Request, StatusCode};
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::support::{
     Ask, CommandServer, Events, QueryServer, Raw, TestApp, eventually, gateway_to, gateway_with,
@@ -243,4 +247,47 @@ async fn watches_that_stand_still_do_not_hold_up_what_else_is_asked_of_their_ser
         open().await == 0
     })
     .await;
+}
+
+#[tokio::test]
+async fn as_many_watches_of_one_query_server_are_open_as_the_gateway_allows() {
+    // Each connection has room for 1,000 streams.
+    const CONNECTIONS: usize = 12;
+    const WATCHES_OF_EACH: usize = 100;
+    let log = memory_log();
+    let (commands, queries) =
+        (CommandServer::start(&log, None).await, QueryServer::start(&log, None).await);
+    let settings = UpstreamSettings { command_url: commands.url(), query_url: vec![queries.url()] };
+    let limits =
+        GatewayLimits { max_watches: CONNECTIONS * WATCHES_OF_EACH, ..GatewayLimits::default() };
+    let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
+    let upstreams = Upstreams::remote(&settings);
+    let app = TestApp::before(upstreams, limits, HttpLimits::default(), metrics, life).await;
+    app.until_healthy().await;
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let stream = TcpStream::connect(app.address).await.expect("a connection");
+        let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        for _ in 0..WATCHES_OF_EACH {
+            let watch = Request::get("http://localhost/v1/watch").body(()).expect("a request");
+            client = client.ready().await.expect("it goes on");
+            let (answer, _) = client.send_request(watch, true).expect("it is sent");
+            open.push(tokio::spawn(begun(answer)));
+        }
+    }
+    for watch in open {
+        assert_eq!(watch.await.expect("no panic"), 200);
+    }
+}
+
+/// How a watch begins. It goes on, and is read.
+async fn begun(answer: h2::client::ResponseFuture) -> StatusCode {
+    let (head, mut events) = answer.await.expect("an answer").into_parts();
+    tokio::spawn(async move {
+        while let Some(Ok(piece)) = events.data().await {
+            events.flow_control().release_capacity(piece.len()).expect("it was had");
+        }
+    });
+    head.status
 }

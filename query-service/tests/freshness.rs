@@ -355,11 +355,20 @@ async fn a_time_since_which_nothing_happened_is_answered_once_the_log_was_read_a
 
 #[tokio::test]
 async fn whoever_waits_is_told_when_the_server_shuts_down() {
-    let server = Server::ready(memory_log(1)).await;
-    let (answer, ()) = tokio::join!(server.get("default/a", Some(at_least("1-1"))), async {
-        server.life.begin_shutdown("the test says so");
-    });
-    assert_eq!(reason_of(&answer.unwrap_err()), Reason::Unavailable);
+    // The one waits for an event, the other for what the store says of its head, which it does not.
+    for wish in [at_least("1-1"), linearizable()] {
+        let log = FaultyLog::around(memory_log(1));
+        let server = Server::ready(log.clone()).await;
+        log.close_gate();
+        let (answer, ()) = tokio::join!(server.get("default/a", Some(wish.clone())), async {
+            server.life.begin_shutdown("the test says so");
+        });
+        let late = server.get("default/a", Some(wish)).await;
+        for status in [answer.unwrap_err(), late.unwrap_err()] {
+            assert_eq!(reason_of(&status), Reason::Unavailable);
+            assert_eq!(status.message(), "the server is shutting down");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,14 +1,18 @@
 //! The bounded queue in front of the committer, and the caller's side of a submission: a full queue
-//! refuses at once, a deadline is honoured to the moment, and a caller that goes away stops nothing
-//! that has begun.
+//! refuses at once, a deadline is honoured, and a caller that goes away stops nothing that has begun.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout_at;
 
 use super::{CommitterMetrics, Limits, Receipt, Refusal, Submission};
+
+/// The most that is kept back from a deadline for the way of a refusal to the caller. Most callers keep
+/// their deadlines themselves, and would take a command for written of which they heard nothing.
+const REFUSAL_MARGIN_MAX: Duration = Duration::from_millis(200);
 
 const WAITING: u8 = 0;
 const TAKEN: u8 = 1;
@@ -50,14 +54,15 @@ impl CommitQueue {
         (Self { entrance: Arc::new(Entrance { sender, bytes, metrics }) }, receiver)
     }
 
-    /// Submits and waits for the answer, at most until the submission's deadline.
+    /// Submits and waits for the answer, at most until the submission's deadline; a little less if the
+    /// committer has not begun by then.
     pub async fn submit(&self, submission: Submission) -> Answer {
         let deadline = submission.deadline;
         let writes = !submission.validate_only;
         let weight = u32::try_from(submission.weight_bytes()).unwrap_or(u32::MAX);
         let bytes = Arc::clone(&self.entrance.bytes).try_acquire_many_owned(weight);
         let bytes = bytes.map_err(|_| Refusal::QueueFull)?;
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let stage = Arc::new(AtomicU8::new(WAITING));
         let queued = Queued { submission, answer, stage: Arc::clone(&stage), _bytes: bytes };
         self.entrance.sender.try_send(queued).map_err(|error| match error {
@@ -69,20 +74,37 @@ impl CommitQueue {
         self.entrance.metrics.queued();
         let outcome = match deadline {
             None => answered.await,
-            Some(deadline) => match tokio::time::timeout_at(deadline.into(), answered).await {
-                Ok(outcome) => outcome,
-                Err(_) => return Err(too_late(&stage, writes)),
-            },
+            Some(deadline) => {
+                let last_moment = last_moment_before(deadline);
+                match timeout_at(last_moment.into(), &mut answered).await {
+                    Ok(outcome) => outcome,
+                    Err(_) if abandon(&stage) => return Err(Refusal::DeadlineExceeded),
+                    Err(_) => match timeout_at(deadline.into(), answered).await {
+                        Ok(outcome) => outcome,
+                        Err(_) => return Err(too_late(&stage, writes)),
+                    },
+                }
+            }
         };
         // A committer that died in the middle of a batch leaves its outcome unknown.
         outcome.unwrap_or_else(|_| Err(too_late(&stage, writes)))
     }
 }
 
+/// When a refusal has to leave, to be there by the deadline.
+fn last_moment_before(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline.checked_sub((left / 10).min(REFUSAL_MARGIN_MAX)).unwrap_or(deadline)
+}
+
+/// Whether the committer has not begun, and now never will.
+fn abandon(stage: &AtomicU8) -> bool {
+    stage.compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
 /// What to tell a caller whose time is over: if the committer has not begun, it never will.
 fn too_late(stage: &AtomicU8, writes: bool) -> Refusal {
-    let swap = stage.compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire);
-    if swap.is_err() && writes { Refusal::OutcomeUnknown } else { Refusal::DeadlineExceeded }
+    if !abandon(stage) && writes { Refusal::OutcomeUnknown } else { Refusal::DeadlineExceeded }
 }
 
 impl Queued {

@@ -18,6 +18,7 @@ use tonic::{Request, Status};
 use super::rpc::{Rpc, rpc};
 use super::transport::Transport;
 use super::way::{Calling, Either, Local, Way, remote};
+use super::ways::Ways;
 use super::{Along, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Ready, monitor};
 
 pub(crate) type CommandWay = Way<CommandServiceClient<Transport>, dyn CommandMethods>;
@@ -49,12 +50,19 @@ enum Health {
 }
 
 impl Commands {
-    pub fn remote(transport: Transport) -> Self {
-        let client = CommandServiceClient::new(transport.clone())
-            .max_decoding_message_size(MAX_ANSWER_BYTES)
-            .max_encoding_message_size(MAX_REQUEST_BYTES);
-        let way = Way::Remote { streams: client.clone(), calls: client };
-        Self { way, health: Health::Asked(transport) }
+    pub fn remote(transport: impl Fn() -> Transport + Clone + Send + Sync + 'static) -> Self {
+        let client = |transport| {
+            CommandServiceClient::new(transport)
+                .max_decoding_message_size(MAX_ANSWER_BYTES)
+                .max_encoding_message_size(MAX_REQUEST_BYTES)
+        };
+        let first = transport();
+        let ways = |first| {
+            let transport = transport.clone();
+            Ways::new(client(first), move || client(transport()))
+        };
+        let way = Way::Remote { streams: ways(first.clone()), calls: ways(first.clone()) };
+        Self { way, health: Health::Asked(first) }
     }
 
     pub fn local(service: impl CommandService, ready: Ready, edge: &EdgeLayer) -> Self {
@@ -102,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_whose_time_is_over_is_not_sent_and_known_not_to_be() {
         let nobody = lazy_channel(Uri::from_static("http://127.0.0.1:9"), &ClientLimits::default());
-        let commands = Commands::remote(Transport::new(nobody));
+        let commands = Commands::remote(move || Transport::new(nobody.clone()));
         let long_ago = Instant::now() - Duration::from_secs(1);
         let along = Along::of(&HeaderMap::new(), RequestId::generate(), long_ago);
         let error = commands.send(&along, SetRequest::default()).await.unwrap_err();

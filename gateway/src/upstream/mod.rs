@@ -7,6 +7,7 @@ mod queries;
 mod rpc;
 mod transport;
 mod way;
+mod ways;
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,8 +61,9 @@ impl Upstreams {
     /// Servers elsewhere, over channels that connect when first used. Needs a running tokio
     /// runtime.
     pub fn remote(settings: &UpstreamSettings) -> Self {
-        let transport = |url: &http::Uri, limits: &ClientLimits| {
-            Transport::new(lazy_channel(url.clone(), limits))
+        let way_to = |url: &http::Uri, limits: &ClientLimits| {
+            let (url, limits) = (url.clone(), limits.clone());
+            move || Transport::new(lazy_channel(url.clone(), &limits))
         };
         let for_calls = ClientLimits::default();
         let for_streams = ClientLimits {
@@ -69,9 +71,9 @@ impl Upstreams {
             connection_window: ALL_WATCHES_WINDOW,
             ..ClientLimits::default()
         };
-        let both = |url| (transport(url, &for_calls), transport(url, &for_streams));
+        let both = |url| (way_to(url, &for_calls), way_to(url, &for_streams));
         Self {
-            commands: Commands::remote(transport(&settings.command_url, &for_calls)),
+            commands: Commands::remote(way_to(&settings.command_url, &for_calls)),
             queries: Pool::remote(settings.query_url.iter().map(both)),
         }
     }

@@ -19,6 +19,7 @@ use super::monitor::State;
 use super::queries::{Query, QueryMethods, QueryWay};
 use super::transport::Transport;
 use super::way::{Local, Way};
+use super::ways::Ways;
 use super::{Along, MAX_ANSWER_BYTES, Ready, monitor};
 
 /// A read is tried on at most this many servers.
@@ -72,16 +73,21 @@ pub(crate) struct Busy {
 }
 
 impl Pool {
-    /// Each server over one transport for calls, and one for streams.
-    pub fn remote(transports: impl IntoIterator<Item = (Transport, Transport)>) -> Self {
+    /// Each server over transports for calls, and others for streams.
+    pub fn remote<F>(transports: impl IntoIterator<Item = (F, F)>) -> Self
+    where
+        F: Fn() -> Transport + Send + Sync + 'static,
+    {
         let client = |transport| {
             QueryServiceClient::new(transport).max_decoding_message_size(MAX_ANSWER_BYTES)
         };
+        let ways = |first, make: F| Ways::new(client(first), move || client(make()));
         let mut pool = Self::default();
         for (calls, streams) in transports {
-            let way = Way::Remote { calls: client(calls.clone()), streams: client(streams) };
-            let member = Arc::new(Member::new(way));
-            pool.probed.push((Arc::clone(&member), calls));
+            let (first, of_streams) = (calls(), streams());
+            let (calls, streams) = (ways(first.clone(), calls), ways(of_streams, streams));
+            let member = Arc::new(Member::new(Way::Remote { calls, streams }));
+            pool.probed.push((Arc::clone(&member), first));
             pool.members.push(member);
         }
         pool

@@ -64,9 +64,13 @@ macro_rules! rpc {
             ) -> impl Future<Output = Result<$answer, Status>> + Send {
                 match way {
                     Way::Remote { calls, .. } => {
-                        let mut client = calls.clone();
+                        let (mut client, seat) = calls.one_more();
                         let request = along.timed_request(message);
-                        Either::Left(remote(async move { client.$method(request).await }))
+                        Either::Left(remote(async move {
+                            let answered = client.$method(request).await;
+                            drop(seat);
+                            answered
+                        }))
                     }
                     Way::Local(local) => {
                         let path = concat!($path, $name);
@@ -94,10 +98,12 @@ macro_rules! rpc {
                             let consistency = Some(wish.clone());
                             let first = $first { consistency, ..$first::default() };
                             let first = along.timed_request(first);
-                            calls.clone().$first_method(first).await?;
+                            let (mut client, _seat) = calls.one_more();
+                            client.$first_method(first).await?;
                         }
-                        let opened = streams.clone().$stream_method(along.request(message)).await?;
-                        Ok(opened.into_inner().boxed())
+                        let (mut client, seat) = streams.one_more();
+                        let opened = client.$stream_method(along.request(message)).await?;
+                        Ok(opened.into_inner().map(move |frame| (frame, &seat).0).boxed())
                     }
                     Way::Local(local) => {
                         let path = concat!($path, $stream_name);

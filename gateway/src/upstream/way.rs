@@ -12,6 +12,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::Along;
 use super::transport::begin_span;
+use super::ways::Ways;
 
 /// A call that is under way.
 pub(super) type Calling<'a, T> =
@@ -23,9 +24,9 @@ pub(crate) type Frames<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>
 /// The way to one server: the generated client of its service, or the service itself.
 pub(crate) enum Way<C, S: ?Sized> {
     Remote {
-        calls: C,
+        calls: Ways<C>,
         /// Over connections of their own, whose streams may stand still without holding up the calls.
-        streams: C,
+        streams: Ways<C>,
     },
     Local(Local<S>),
 }

@@ -23,6 +23,7 @@ pub struct QueryServer(Server);
 struct Server {
     address: SocketAddr,
     life: Lifecycle,
+    metrics: Metrics,
 }
 
 impl CommandServer {
@@ -66,6 +67,15 @@ impl QueryServer {
         self.0.address
     }
 
+    /// How many calls of a method it has, streams included.
+    pub fn in_flight(&self, method: &str) -> usize {
+        let of = r#"grpc_service="configapi.v1.QueryService",grpc_method="#;
+        let name = format!("grpc_server_in_flight{{{of}\"{method}\"}} ");
+        let page = self.0.metrics.render().expect("renders");
+        let line = page.lines().find_map(|line| line.strip_prefix(&name)).expect("it is counted");
+        line.parse().expect("a number")
+    }
+
     pub fn url(&self) -> Uri {
         self.0.url()
     }
@@ -85,8 +95,9 @@ impl Server {
             }
         };
         let address = listener.local_addr().expect("an address");
-        let server = Self { address, life: Lifecycle::default() };
-        (listener, server, Metrics::new("test", "0"))
+        let metrics = Metrics::new("test", "0");
+        let server = Self { address, life: Lifecycle::default(), metrics: metrics.clone() };
+        (listener, server, metrics)
     }
 
     fn url(&self) -> Uri {

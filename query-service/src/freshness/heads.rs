@@ -28,12 +28,33 @@ pub(super) struct HeadRounds {
 #[derive(Debug, Clone)]
 struct Answer {
     round: u64,
-    standing: Result<Standing, Arc<str>>,
+    standing: Result<Standing, Untold>,
+}
+
+/// Why nobody knows what the store would say.
+#[derive(Debug, Clone)]
+pub(super) enum Untold {
+    /// The store did not answer.
+    ByStore(Arc<str>),
+    /// Nobody asks any more, for the server is about to end.
+    Ended,
+}
+
+/// No round comes after this one.
+const LAST_ROUND: u64 = u64::MAX;
+
+/// Answers all who wait, and all who ask later, once nobody asks any more.
+struct Asking<'a>(&'a watch::Sender<Answer>);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(Answer { round: LAST_ROUND, standing: Err(Untold::Ended) });
+    }
 }
 
 impl HeadRounds {
     pub fn new(question_max: Duration) -> Self {
-        let nothing = Answer { round: 0, standing: Err("not asked yet".into()) };
+        let nothing = Answer { round: 0, standing: Err(Untold::ByStore("not asked yet".into())) };
         Self {
             asked: AtomicU64::new(0),
             wanted: Notify::new(),
@@ -44,18 +65,19 @@ impl HeadRounds {
 
     /// The head of the log, as the store told it to a question that was asked after this call, and
     /// whether the one who told it may lag behind.
-    pub async fn ask(&self) -> Result<Standing, Arc<str>> {
+    pub async fn ask(&self) -> Result<Standing, Untold> {
         let mut answers = self.answers.subscribe();
         let next = self.asked.load(Ordering::SeqCst) + 1;
         self.wanted.notify_one();
         match answers.wait_for(|answer| answer.round >= next).await {
             Ok(answer) => answer.standing.clone(),
-            Err(_) => Err("nobody asks any more".into()),
+            Err(_) => Err(Untold::Ended),
         }
     }
 
     /// Asks one question after the other, as long as somebody wants to know.
     pub async fn serve(&self, log: &dyn EventLog, board: &Board) {
+        let _asking = Asking(&self.answers);
         loop {
             self.wanted.notified().await;
             // Who is ready to ask as well may still join this round: on an idle server that is
@@ -66,8 +88,8 @@ impl HeadRounds {
             let round = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
             let standing = match timeout(self.question_max, log.standing()).await {
                 Ok(Ok(standing)) => Ok(standing),
-                Ok(Err(error)) => Err(error.to_string().into()),
-                Err(_) => Err("the store takes too long".into()),
+                Ok(Err(error)) => Err(Untold::ByStore(error.to_string().into())),
+                Err(_) => Err(Untold::ByStore("the store takes too long".into())),
             };
             if let Ok(standing) = &standing {
                 board.asked_for_head(standing);

@@ -11,7 +11,7 @@ use configapi_event_log::{EventLog, Head};
 use configapi_proto::{ApiError, Token, timestamp_from_micros};
 use tokio::time::{Instant, timeout_at};
 
-use self::heads::HeadRounds;
+use self::heads::{HeadRounds, Untold};
 use self::wish::log_changed;
 pub(crate) use self::wish::{Wish, parse_token};
 use crate::board::Board;
@@ -21,6 +21,8 @@ use crate::view::View;
 
 /// The most that is kept back from a deadline for the way of the answer to the caller.
 const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(200);
+/// What those are told who wait when the end begins.
+const SHUTTING_DOWN: &str = "the server is shutting down";
 
 /// Gives readers a view that is as fresh as they wish.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ impl Freshness {
                 return Ok(view);
             }
             if self.board.is_ending() {
-                return Err(view.unavailable("the server is shutting down"));
+                return Err(view.unavailable(SHUTTING_DOWN));
             }
             if is_look_wanted {
                 self.board.poke();
@@ -106,9 +108,12 @@ impl Freshness {
     /// before does not count: it may have become a standby since, or be one no longer.
     async fn head(&self) -> Result<Head, ApiError> {
         self.board.view().check()?;
-        let standing = self.heads.ask().await.map_err(|why| {
-            tracing::debug!(reason = %why, "a linearizable read was refused");
-            self.board.view().unavailable("the store did not tell its head")
+        let standing = self.heads.ask().await.map_err(|untold| match untold {
+            Untold::ByStore(why) => {
+                tracing::debug!(reason = %why, "a linearizable read was refused");
+                self.board.view().unavailable("the store did not tell its head")
+            }
+            Untold::Ended => self.board.view().unavailable(SHUTTING_DOWN),
         })?;
         if standing.is_standby {
             return Err(self.board.view().unavailable(

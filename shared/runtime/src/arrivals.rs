@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 /// Half of the places are for connections that have no more than so many.
-const FEW: usize = 100;
+pub(crate) const FEW: usize = 100;
 
 /// What comes on one listener.
 #[derive(Debug)]

@@ -106,6 +106,11 @@ impl Calls {
         UnderWay(self.clone())
     }
 
+    /// Whether more are counted than so many.
+    pub(crate) fn are_more_than(&self, few: usize) -> bool {
+        self.0.counted.load(Ordering::Relaxed) > few
+    }
+
     /// Whether none is under way.
     pub(crate) fn are_none(&self) -> bool {
         let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);

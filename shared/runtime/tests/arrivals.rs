@@ -10,7 +10,7 @@ use configapi_runtime::{
 };
 use futures_util::{
     StreamExt as _,
-    stream::{self, BoxStream},
+    stream::{self, BoxStream, FuturesUnordered},
 };
 use http::{Request, Response};
 use http_body::Frame;
@@ -144,6 +144,26 @@ async fn a_call_whose_request_comes_when_too_many_wait_is_refused() {
     server.probe.open_gate();
     assert_eq!(first.await.expect("no panic").code(), Code::Ok);
     assert_eq!(slow.begin().await.end("hello").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn who_makes_many_calls_leaves_half_of_the_places_to_others() {
+    const PLACES: usize = 300;
+    const CALLS: usize = 200;
+    let calls = CallLimits { max_waiting_calls: PLACES, ..CallLimits::default() };
+    let server = server(calls, 10).await;
+    let (greedy, other) = (server.caller().await, server.caller().await);
+    let hang = |_| greedy.begin(GET, "hang", &[]);
+    let mut answers: FuturesUnordered<_> = (0..CALLS).map(hang).collect();
+    for _ in PLACES / 2..CALLS {
+        let refused = answers.next().await.expect("there is one").collect().await;
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+    }
+    assert_eq!(other.ask(GET, "hello", &[]).await.items, ["hello"]);
+    // What one has given back is there for it again.
+    drop(answers);
+    until(|| in_flight(&server) == 0.0).await;
+    assert_eq!(greedy.ask(GET, "hello", &[]).await.items, ["hello"]);
 }
 
 #[tokio::test]

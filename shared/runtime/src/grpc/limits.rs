@@ -88,7 +88,8 @@ pub struct CallLimits {
     /// How long a client may pause within a request that is one message, if its call may take longer.
     pub request_pause_timeout: Duration,
     /// Calls whose request has come and whose answer has not begun; one more is refused with
-    /// `LIMIT_EXCEEDED`. Questions about health are not among them.
+    /// `LIMIT_EXCEEDED`. Half of the places are for connections with fewer than 100 such calls. Questions
+    /// about health are not among them.
     pub max_waiting_calls: usize,
     /// How long a client may take to take an answer, beyond the time in which it must begin. Streams
     /// go on for ever, unless their client set a deadline.

@@ -26,11 +26,16 @@ use super::{
 };
 use crate::{
     answers::{SMALL_BYTES, Taken, tracked},
-    arrivals::Arrivals,
+    arrivals::{Arrivals, FEW},
     budget::{Budget, Full, Place},
     calls::{self, Calls, UnderWay},
     due::{Due, LAST_FRAME_GRACE},
 };
+
+/// Goes with a request if 100 others of its connection are under way. Where there is a limit to all
+/// requests, those leave half of it to the others, so that a few clients cannot use it up.
+#[derive(Debug, Clone, Copy)]
+pub struct OneOfMany;
 
 /// The router, for one connection.
 #[derive(Debug, Clone)]
@@ -82,7 +87,11 @@ impl Service<Request<Incoming>> for OfConnection {
         let grace = if is_alone { Duration::ZERO } else { timeout.min(LAST_FRAME_GRACE) };
         let due_after = timeout + grace;
         let under_way = Some(connection.calls.begin());
-        let handling = self.router.call(connection.paced(request));
+        let mut request = connection.paced(request);
+        if connection.calls.are_more_than(FEW) {
+            request.extensions_mut().insert(OneOfMany);
+        }
+        let handling = self.router.call(request);
         Answering { handling, under_way, timeout, due_after }
     }
 }

@@ -18,6 +18,7 @@ use tower::{Layer, Service, layer::util::Stack};
 
 pub use self::{
     caught::Caught,
+    connection::OneOfMany,
     edge::StandsFor,
     paced::Interrupted,
     room::{Endless, InPieces, Room},

@@ -60,12 +60,12 @@ impl Call {
 
     /// Takes the call's place among those that wait for their answer, if there is one.
     pub(super) fn begin_waiting(&self) -> bool {
-        self.inner.waiting.begin(&self.inner.connection.shared)
+        self.inner.waiting.begin(&self.inner.connection)
     }
 
     /// The call has, and needs, no such place any more.
     pub(super) fn end_waiting(&self) {
-        self.inner.waiting.end(&self.inner.connection.shared);
+        self.inner.waiting.end(&self.inner.connection);
     }
 
     /// The request is still coming: how long it may take until there is more of it begins anew.

@@ -65,6 +65,8 @@ struct Connection {
     shared: Arc<Shared>,
     peer: SocketAddr,
     arrivals: Arrivals,
+    /// Calls that wait for their answer.
+    waiting: AtomicUsize,
     /// Not if there is no wire.
     sends_frames: bool,
 }
@@ -94,20 +96,20 @@ impl EdgeLayer {
     ) -> Self {
         let meters = Meters::new(methods, &limits, &metrics.calls);
         let served = refusal::served(methods, elsewhere);
-        let (waiting, bodies) = (AtomicUsize::new(0), Budget::new(limits.max_body_bytes));
+        let (waiting, bodies) = (AtomicUsize::default(), Budget::new(limits.max_body_bytes));
         let shared = Arc::new(Shared { limits, meters, served, waiting, bodies });
         // Nothing arrives here: requests are handed over whole.
         let arrivals = Arrivals::new(OfListener::new(0));
-        let sends_frames = false;
-        let within = Connection { shared, peer: THIS_PROCESS, arrivals, sends_frames };
-        Self { within: Arc::new(within) }
+        let (peer, waiting, sends_frames) = (THIS_PROCESS, AtomicUsize::default(), false);
+        Self { within: Arc::new(Connection { shared, peer, arrivals, waiting, sends_frames }) }
     }
 
     /// The edge around this service, for a connection from there.
     pub(super) fn around<S>(&self, inner: S, peer: SocketAddr, arrivals: Arrivals) -> Edge<S> {
         let shared = Arc::clone(&self.within.shared);
-        let sends_frames = true;
-        Edge { inner, connection: Arc::new(Connection { shared, peer, arrivals, sends_frames }) }
+        let (waiting, sends_frames) = (AtomicUsize::default(), true);
+        let connection = Connection { shared, peer, arrivals, waiting, sends_frames };
+        Edge { inner, connection: Arc::new(connection) }
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Shared;
+use super::Connection;
+use crate::arrivals::FEW;
 
 /// It has no place yet.
 const OUTSIDE: u8 = 0;
@@ -26,30 +27,35 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Takes a place, if there is one.
-    pub fn begin(&self, shared: &Shared) -> bool {
+    /// Takes a place, if there is one. Half of them are for connections with few calls that wait.
+    pub fn begin(&self, connection: &Connection) -> bool {
         if self.place.load(Ordering::Relaxed) == FREE {
             return true;
         }
+        let Connection { shared, waiting, sends_frames, .. } = connection;
+        let of_connection = waiting.fetch_add(1, Ordering::Relaxed);
         let before = shared.waiting.fetch_add(1, Ordering::Relaxed);
-        let has_room = before < shared.limits.max_waiting_calls;
+        let max = shared.limits.max_waiting_calls;
+        // Within a process there are no clients to be told apart.
+        let has_few = of_connection < FEW || !sends_frames;
+        let has_room = before < if has_few { max } else { max / 2 };
         // It may have a place already, or have ended meanwhile, which is not to be undone.
         let takes_place = || {
             let (old, new) = (OUTSIDE, WAITING);
             self.place.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };
         if !has_room || !takes_place() {
-            shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            give_back(connection);
         }
         has_room
     }
 
     /// Gives the place back, if it has one, and needs none from now on.
-    pub fn end(&self, shared: &Shared) {
+    pub fn end(&self, connection: &Connection) {
         if self.place.load(Ordering::Relaxed) != FREE
             && self.place.swap(FREE, Ordering::Relaxed) == WAITING
         {
-            shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            give_back(connection);
         }
     }
 
@@ -70,5 +76,11 @@ impl Waiting {
             0 => deadline,
             sooner_ms => deadline - Duration::from_millis(sooner_ms.into()),
         }
+    }
+}
+
+fn give_back(connection: &Connection) {
+    for waiting in [&connection.waiting, &connection.shared.waiting] {
+        waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
