@@ -146,8 +146,13 @@ impl Worker {
             self.look_up(batch, &mut planner).await?;
             pasts = planner.settled_pasts();
         }
+        let epoch = self.head.map(|head| head.epoch);
         let mut turn = Some(self.log.take_turn().await.map_err(unavailable)?);
         self.catch_up(&mut turn).await?;
+        // Some of it may have been in a tail that the log has lost since.
+        if self.head.map(|head| head.epoch) != epoch {
+            pasts.clear();
+        }
         Ok((turn, pasts))
     }
 

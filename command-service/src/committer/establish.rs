@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use configapi_domain::{ConfigValue, Timestamp};
 use configapi_event_log::{
-    Head, Identity, LogError, Page, PageLimit, StoredEvent, Tail, TailError, Turn, Verdict, decode,
+    Epoch, Head, Identity, LogError, Page, PageLimit, StoredEvent, Tail, TailError, Turn, Verdict,
+    decode,
 };
 
 use super::Refusal;
@@ -44,6 +45,7 @@ impl Worker {
             self.aggregates.clear();
             newest
         });
+        self.enter(newest.epoch);
         let head = Head { epoch: newest.epoch, ..head };
         self.lineage = identity.lineage;
         self.stand_at(head);
@@ -162,8 +164,7 @@ impl Worker {
             }
             Err(error) => return Err(self.give_up(error.to_string())),
         };
-        // Which epochs there are is asked again before anything is told of them.
-        self.is_confirmed &= epoch == head.epoch;
+        self.enter(epoch);
         for row in &fresh {
             self.remember(row);
         }
@@ -172,6 +173,16 @@ impl Worker {
             self.stand_at(Head { epoch, position, hash, recorded_at });
         }
         Ok(())
+    }
+
+    /// Takes notice of the epoch that the log is in. In a new one the head may still be there, and what
+    /// others appended after it be lost. That was looked up too, so nothing is remembered; and which
+    /// epochs there are is asked again before anything is told of them.
+    fn enter(&mut self, epoch: Epoch) {
+        if self.head.is_some_and(|head| head.epoch != epoch) {
+            self.aggregates.clear();
+            self.is_confirmed = false;
+        }
     }
 
     pub(super) fn forget_head(&mut self) {
