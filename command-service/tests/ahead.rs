@@ -8,8 +8,10 @@ use configapi_command_service::committer::{
     CommitQueue, Committer, CommitterMetrics, Limits, Receipt, Refusal, Submission, Wish,
     WishedAction,
 };
-use configapi_domain::{BrokenRule, ConfigKey, Content, Provenance, Timestamp, Value, Version};
-use configapi_event_log::{EventLog, MemoryLog};
+use configapi_domain::{
+    BrokenRule, ConfigKey, Content, Provenance, RequestId, Timestamp, Value, Version,
+};
+use configapi_event_log::{EventLog, Fingerprint, MemoryLog, RequestKey};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use prometheus_client::registry::Registry;
 use tokio::task::yield_now;
@@ -322,4 +324,24 @@ async fn what_was_decided_long_before_its_turn_comes_is_decided_anew() {
     assert!(join_all(calls).await.iter().all(Result::is_ok));
     assert!(stage.last_recorded_at().await > turn_came_at);
     assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)]));
+}
+
+/// A command that is refused may repeat one that was accepted, so the log is asked for it.
+#[tokio::test]
+async fn what_was_decided_before_repeats_were_looked_up_for_long_is_decided_anew() {
+    let stage = Stage::new().await;
+    let id = RequestId::parse("one").unwrap();
+    let request = Some(RequestKey { id, fingerprint: Fingerprint([7; 16]) });
+    let refused = Submission { request, ..set("a", Some(7)) };
+    let calls = stage.decide_behind_a_commit(vec![refused, set("a", None)]).await;
+    stage.log.hold_look_ups().await;
+    stage.log.open_gate();
+    stage.looked_up().await;
+    stage.clock.advance(A_WHILE_MICROS);
+    let told_at = stage.clock.now();
+    stage.log.let_look_ups_go();
+    let answers = join_all(calls).await;
+    assert!(is_conflict(&answers[1]) && answers[2].is_ok(), "{answers:?}");
+    assert!(stage.last_recorded_at().await > told_at);
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3)]));
 }

@@ -358,6 +358,7 @@ impl EventLog for FaultyLog {
         let requested = self.inner().requests(ids, limit_bytes).await?;
         let bytes = requested.rows.iter().map(StoredEvent::weight_bytes).sum();
         self.faults.most_recalled_bytes.fetch_max(bytes, Ordering::Relaxed);
+        self.faults.look_ups.wait_to_tell().await;
         Ok(requested)
     }
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use configapi_domain::Position;
-use configapi_event_log::{Epoch, Fingerprint, Lineage, StoredEvent, decode};
+use configapi_domain::{Position, RequestId};
+use configapi_event_log::{Epoch, Fingerprint, Head, Lineage, StoredEvent, decode};
 
 use super::batch::Batch;
 use super::establish::{standby, unavailable};
@@ -25,9 +25,11 @@ impl Worker {
     /// Before keyed submissions are refused by a rule, or for what they would weigh by now: were they
     /// accepted once before? Then all was well, and the first receipt is the answer. So it is to those
     /// that are only to be validated: nothing will be written that would show that the id is taken.
+    /// What was answered before on this head is not asked again.
     pub(super) async fn recall_unwritten(
         &self,
-        batch: &Batch,
+        head: Head,
+        batch: &mut Batch,
         verdicts: &[Verdict],
     ) -> Result<Vec<(usize, Answer)>, Refusal> {
         let unwritten: Vec<_> = batch
@@ -36,8 +38,15 @@ impl Worker {
             .zip(verdicts)
             .filter(|((_, submission), verdict)| is_to_be_recalled(submission, verdict))
             .map(|(entry, _)| entry)
+            .filter(|(_, submission)| !batch.is_known_new(head, submission))
             .collect();
-        self.recall(unwritten.into_iter()).await
+        let recalled = self.recall(unwritten.iter().copied()).await?;
+        if recalled.is_empty() {
+            let requests = unwritten.iter().filter_map(|(_, it)| it.request.as_ref());
+            let ids: Vec<RequestId> = requests.map(|request| request.id.clone()).collect();
+            batch.note_new(head, ids);
+        }
+        Ok(recalled)
     }
 
     /// As [`Self::recall_unwritten`], for a first submission that needs too much to be decided at all.
