@@ -12,8 +12,8 @@ use configapi_event_log::{
 use super::Refusal;
 use super::worker::Worker;
 
-/// How often the log is asked for its identity and its head until both are of one epoch.
-const EPOCH_TRIES: usize = 3;
+/// How often the log is asked two questions until both answers are of one epoch.
+pub(super) const EPOCH_TRIES: usize = 3;
 
 impl Worker {
     /// Makes sure that the committer stands at a head of the lineage that the store is on now.
@@ -64,16 +64,24 @@ impl Worker {
         for _ in 0..EPOCH_TRIES {
             let identity = self.log.identity().await.map_err(unavailable)?;
             self.check_store(&identity)?;
-            let known = *self.log_id.get_or_insert(identity.log_id);
-            if known != identity.log_id {
-                return Err(Refusal::AnotherLog { known, found: identity.log_id });
-            }
+            self.log_id.get_or_insert(identity.log_id);
+            self.check_log(&identity)?;
             let newest = self.newest_head().await?;
             if newest.epoch == identity.lineage.current() {
                 return Ok((identity, newest));
             }
         }
         Err(epoch_began())
+    }
+
+    /// Whether it is the log that this server wrote, as far as it knows.
+    pub(super) fn check_log(&self, identity: &Identity) -> Result<(), Refusal> {
+        match self.log_id {
+            Some(known) if known != identity.log_id => {
+                Err(Refusal::AnotherLog { known, found: identity.log_id })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is known in this process of what the log held before is not written over.
@@ -246,7 +254,7 @@ impl Worker {
 }
 
 /// What was asked before it began says nothing of it.
-fn epoch_began() -> Refusal {
+pub(super) fn epoch_began() -> Refusal {
     Refusal::Unavailable("an epoch began while the log was looked at".to_owned())
 }
 
