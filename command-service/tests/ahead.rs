@@ -8,8 +8,10 @@ use configapi_command_service::committer::{
     CommitQueue, Committer, CommitterMetrics, Limits, Receipt, Refusal, Submission, Wish,
     WishedAction,
 };
-use configapi_domain::{BrokenRule, ConfigKey, Content, Provenance, Timestamp, Value, Version};
-use configapi_event_log::{EventLog, MemoryLog};
+use configapi_domain::{
+    BrokenRule, ConfigKey, Content, Provenance, RequestId, Timestamp, Value, Version,
+};
+use configapi_event_log::{EventLog, Fingerprint, MemoryLog, RequestKey};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use prometheus_client::registry::Registry;
 use tokio::task::yield_now;
@@ -150,6 +152,13 @@ fn set_to(name: &str, expected_version: Option<u64>, value: &str) -> Submission 
     }
 }
 
+fn keyed(submission: Submission) -> Submission {
+    let id = RequestId::parse("one").unwrap();
+    let request = Some(RequestKey { id: id.clone(), fingerprint: Fingerprint([7; 16]) });
+    let provenance = Provenance { request_id: Some(id), ..Provenance::default() };
+    Submission { request, provenance, ..submission }
+}
+
 fn is_conflict(answer: &Answer) -> bool {
     matches!(answer, Err(Refusal::Rule { rule: BrokenRule::VersionConflict { .. }, .. }))
 }
@@ -192,6 +201,28 @@ async fn what_is_decided_behind_a_commit_whose_answer_is_lost_is_true_all_the_sa
         assert!(is_conflict(&answers[2]), "{fault:?}: {answers:?}");
         assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3)]), "{fault:?}");
     }
+}
+
+/// A request that came through another server too leads to the very same event there, if both take its
+/// time from the event before it.
+#[tokio::test]
+async fn a_batch_that_another_writer_began_alike_is_not_taken_for_written() {
+    let stage = Stage::new().await;
+    stage.clock.advance(A_WHILE_MICROS);
+    stage.queue.submit(set("a", None)).await.unwrap();
+    stage.clock.turn_back(A_WHILE_MICROS);
+    let repeated = keyed(set("a", None));
+    let calls = stage.decide_behind_a_commit(vec![repeated.clone(), set("b", None)]).await;
+    stage.log.let_one_through();
+    stage.log.append_waits().await;
+    let other = start(stage.inner.clone(), CommitterMetrics::unregistered());
+    other.submit(repeated).await.unwrap();
+    stage.log.fail_next([Fault::LostBefore]);
+    stage.log.open_gate();
+    let answers = join_all(calls).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let written = [("a", 1), ("a", 2), ("a", 3), ("a", 4), ("b", 1)];
+    assert_eq!(stage.written().await, log_of(&written));
 }
 
 #[tokio::test]
@@ -322,4 +353,22 @@ async fn what_was_decided_long_before_its_turn_comes_is_decided_anew() {
     assert!(join_all(calls).await.iter().all(Result::is_ok));
     assert!(stage.last_recorded_at().await > turn_came_at);
     assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)]));
+}
+
+/// A command that is refused may repeat one that was accepted, so the log is asked for it.
+#[tokio::test]
+async fn what_was_decided_before_repeats_were_looked_up_for_long_is_decided_anew() {
+    let stage = Stage::new().await;
+    let refused = keyed(set("a", Some(7)));
+    let calls = stage.decide_behind_a_commit(vec![refused, set("a", None)]).await;
+    stage.log.hold_look_ups().await;
+    stage.log.open_gate();
+    stage.looked_up().await;
+    stage.clock.advance(A_WHILE_MICROS);
+    let told_at = stage.clock.now();
+    stage.log.let_look_ups_go();
+    let answers = join_all(calls).await;
+    assert!(is_conflict(&answers[1]) && answers[2].is_ok(), "{answers:?}");
+    assert!(stage.last_recorded_at().await > told_at);
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3)]));
 }

@@ -7,11 +7,14 @@ use std::time::Duration;
 use configapi_command_service::committer::Limits;
 use configapi_domain::Timestamp;
 use configapi_event_log::{EventLog, LogId, MemoryLog};
-use configapi_proto::v1::SetRequest;
+use configapi_proto::v1::restore_target::Moment;
+use configapi_proto::v1::{RestoreRequest, RestoreTarget, SetRequest};
 use configapi_proto::{Reason, key};
 
 use crate::faulty_log::{Fault, FaultyLog};
-use crate::support::{BEGINNING, TestServer, copy_of, memory_log, set_request, start_on};
+use crate::support::{
+    BEGINNING, TestServer, copy_of, memory_log, refusal, rows, set_request, start_on,
+};
 
 async fn start_faulty(limits: Limits) -> (TestServer, Arc<FaultyLog>) {
     let log = FaultyLog::new(memory_log());
@@ -52,7 +55,7 @@ async fn a_store_that_stays_silent_leaves_the_outcome_unknown_and_says_so() {
     log.append_waits().await;
     log.fall_silent_after_append();
     log.open_gate();
-    let error = crate::support::refusal(call.await.unwrap());
+    let error = refusal(call.await.unwrap());
     assert_eq!(error.reason, Reason::OutcomeUnknown);
     assert_eq!(error.metadata[key::REQUEST_ID], "one");
     log.set_down(false);
@@ -99,7 +102,7 @@ async fn a_log_that_lost_its_tail_is_not_written_until_a_new_epoch_says_so() {
     );
     assert_eq!(error.precondition_violations[0].subject, "log");
     assert_eq!(server.set("a", "1").await.unwrap_err().reason, Reason::LogChanged);
-    assert!(crate::support::rows(&*log).await.is_empty());
+    assert!(rows(&*log).await.is_empty());
     let head = before.head().await.unwrap();
     before.begin_epoch(&head).await.unwrap();
     assert_eq!(server.set("a", "1").await.unwrap().token, "2-1");
@@ -141,7 +144,7 @@ async fn another_log_is_not_written_whatever_it_holds() {
         assert!(!error.message.contains("epoch"), "{error}");
         assert_eq!(error.precondition_violations[0].subject, "store");
     }
-    assert_eq!(crate::support::rows(&*log).await.len(), 3);
+    assert_eq!(rows(&*log).await.len(), 3);
     log.replace_by(ours);
     assert_eq!(server.set("a", "2").await.unwrap().version, 2);
 }
@@ -159,4 +162,59 @@ async fn what_was_known_of_a_lost_tail_is_not_decided_on() {
     before.begin_epoch(&head).await.unwrap();
     let next = SetRequest { expected_version: Some(1), ..set_request("a", "2 again") };
     assert_eq!(server.set_with(next).await.unwrap().version, 2);
+}
+
+/// Nobody looks at the log but for the commands.
+fn unprobed() -> Limits {
+    Limits { probe_every: Duration::from_hours(1), ..Limits::default() }
+}
+
+/// Holds back what is looked up next, and takes the log that holds less in the place of this one.
+async fn fail_over_within_a_look_up(log: &FaultyLog, survivor: Arc<MemoryLog>) {
+    log.looked_up().await;
+    log.replace_by(survivor);
+    log.let_look_ups_go();
+}
+
+/// Another server wrote it after the head that is known here, which is not lost.
+#[tokio::test]
+async fn what_was_looked_up_in_a_lost_tail_is_not_decided_on() {
+    let (server, log) = start_faulty(unprobed()).await;
+    log.looked_up().await;
+    let survivor = copy_of(&*log).await;
+    survivor.begin_epoch(&survivor.head().await.unwrap()).await.unwrap();
+    let other = start_on(log.inner(), Limits::default()).await;
+    other.set("a", "lost").await.unwrap();
+
+    log.hold_look_ups().await;
+    let (receipt, ()) =
+        tokio::join!(server.set("a", "1"), fail_over_within_a_look_up(&log, survivor));
+    assert_eq!(receipt.unwrap().version, 1);
+    assert_eq!(rows(&*log).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_config_was_in_a_lost_tail_is_not_restored() {
+    let (server, log) = start_faulty(unprobed()).await;
+    let other = start_on(log.inner(), Limits::default()).await;
+    server.set("a", "1").await.unwrap();
+    other.set("a", "2").await.unwrap();
+    // It finds out that it is not the only writer, and takes turns from now on.
+    server.set("b", "1").await.unwrap();
+    let survivor = copy_of(&*log).await;
+    survivor.begin_epoch(&survivor.head().await.unwrap()).await.unwrap();
+    start_on(survivor.clone(), Limits::default()).await.set("c", "1").await.unwrap();
+    other.set("a", "lost").await.unwrap();
+
+    for _ in log.look_ups() {
+        log.looked_up().await;
+    }
+    log.hold_look_ups().await;
+    let target = Some(RestoreTarget { moment: Some(Moment::Version(3)) });
+    let restore = RestoreRequest { name: "a".to_owned(), target, ..RestoreRequest::default() };
+    let mut client = server.client.clone();
+    let (answer, ()) =
+        tokio::join!(client.restore(restore), fail_over_within_a_look_up(&log, survivor));
+    assert_eq!(refusal(answer).reason, Reason::RestoreRefused);
+    assert_eq!(rows(&*log).await.len(), 5);
 }

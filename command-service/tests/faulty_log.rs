@@ -233,6 +233,13 @@ impl FaultyLog {
     }
 }
 
+impl LookUps {
+    async fn wait_to_tell(&self) {
+        self.waiting.add_permits(1);
+        drop(self.gate.acquire().await.unwrap());
+    }
+}
+
 impl Faults {
     fn check_up(&self) -> Result<(), LogError> {
         if *self.is_down.lock().unwrap() {
@@ -326,8 +333,7 @@ impl EventLog for FaultyLog {
         let mut asked: Vec<String> = streams[..answered].iter().map(ToString::to_string).collect();
         asked.sort();
         look_ups.asked.lock().unwrap().push(asked);
-        look_ups.waiting.add_permits(1);
-        drop(look_ups.gate.acquire().await.unwrap());
+        look_ups.wait_to_tell().await;
         if *look_ups.fail.lock().unwrap() {
             return Err(LogError::Unavailable("the look-up was cut off".to_owned()));
         }
@@ -344,6 +350,7 @@ impl EventLog for FaultyLog {
         let bytes = rows.iter().flatten().map(StoredEvent::weight_bytes).sum();
         self.faults.past_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.faults.past_questions.fetch_add(1, Ordering::Relaxed);
+        self.faults.look_ups.wait_to_tell().await;
         Ok(rows)
     }
 
@@ -351,6 +358,7 @@ impl EventLog for FaultyLog {
         let requested = self.inner().requests(ids, limit_bytes).await?;
         let bytes = requested.rows.iter().map(StoredEvent::weight_bytes).sum();
         self.faults.most_recalled_bytes.fetch_max(bytes, Ordering::Relaxed);
+        self.faults.look_ups.wait_to_tell().await;
         Ok(requested)
     }
 

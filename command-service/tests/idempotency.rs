@@ -1,15 +1,19 @@
 //! One request id, one outcome, however often it is sent and through whichever server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_command_service::committer::Limits;
-use configapi_event_log::EventLog;
+use configapi_domain::Timestamp;
+use configapi_event_log::{EventLog, LogId, MemoryLog};
 use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
-use configapi_proto::v1::{ApplyRequest, Command, DeleteRequest, SetAction, SetRequest};
+use configapi_proto::v1::{
+    ApplyRequest, Command, DeleteRequest, RestoreRequest, SetAction, SetRequest,
+};
 
 use crate::faulty_log::FaultyLog;
-use crate::support::{memory_log, refusal, set_request, start, start_on};
+use crate::support::{BEGINNING, copy_of, memory_log, refusal, set_request, start, start_on};
 
 fn keyed(id: &str, name: &str, value: &str) -> SetRequest {
     SetRequest { request_id: id.to_owned(), ..set_request(name, value) }
@@ -207,4 +211,64 @@ async fn a_repeat_is_told_its_epoch_by_a_server_that_heard_of_it_in_its_turn() {
     let first = start_on(log, limits).await.set_with(create.clone()).await.unwrap();
     assert!(first.token.starts_with("2-"), "{first:?}");
     assert_eq!(one.set_with(create).await.unwrap(), first);
+}
+
+/// A failover lost some of what it knew, and another one has written since.
+#[tokio::test]
+async fn a_repeat_is_told_its_epoch_by_a_server_that_has_not_heard_of_it() {
+    let limits = Limits { probe_every: Duration::from_mins(10), ..Limits::default() };
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), limits).await;
+    server.set("a", "1").await.unwrap();
+    let survivor = copy_of(&*log).await;
+    server.set("a", "2").await.unwrap();
+    survivor.begin_epoch(&survivor.head().await.unwrap()).await.unwrap();
+    let create = SetRequest { expected_version: Some(0), ..keyed("one", "b", "1") };
+    let first = start_on(survivor.clone(), limits).await.set_with(create.clone()).await.unwrap();
+    assert_eq!(first.token, "2-2");
+    log.replace_by(survivor);
+    assert_eq!(server.set_with(create).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn what_another_log_holds_is_no_answer_to_a_repeat() {
+    let limits = Limits { probe_every: Duration::from_mins(10), ..Limits::default() };
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), limits).await;
+    server.set("a", "1").await.unwrap();
+    let id = LogId(uuid::Uuid::from_u128(7));
+    let others = Arc::new(MemoryLog::new(id, Timestamp(BEGINNING)));
+    let create = SetRequest { expected_version: Some(0), ..keyed("one", "b", "1") };
+    start_on(others.clone(), limits).await.set_with(create.clone()).await.unwrap();
+    log.replace_by(others);
+    assert_eq!(server.set_with(create).await.unwrap_err().reason, Reason::LogChanged);
+}
+
+#[tokio::test]
+async fn what_is_lost_while_it_is_looked_up_is_no_answer_to_a_repeat() {
+    let limits = Limits { probe_every: Duration::from_mins(10), ..Limits::default() };
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), limits).await;
+    server.set("a", "1").await.unwrap();
+    log.looked_up().await;
+    let survivor = copy_of(&*log).await;
+    survivor.begin_epoch(&survivor.head().await.unwrap()).await.unwrap();
+    let mut other = start_on(log.inner(), limits).await.client;
+    let delete = DeleteRequest { name: "a".to_owned(), ..DeleteRequest::default() };
+    other.delete(delete).await.unwrap();
+    let restore = RestoreRequest {
+        name: "a".to_owned(),
+        request_id: "one".to_owned(),
+        ..RestoreRequest::default()
+    };
+    other.restore(restore.clone()).await.unwrap();
+
+    log.hold_look_ups().await;
+    let mut client = server.client.clone();
+    let (answer, ()) = tokio::join!(client.restore(restore), async {
+        log.looked_up().await;
+        log.replace_by(survivor);
+        log.let_look_ups_go();
+    });
+    assert_eq!(refusal(answer).reason, Reason::RestoreRefused);
 }

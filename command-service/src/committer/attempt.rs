@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use configapi_domain::Timestamp;
 use configapi_event_log::{AppendError, Head, StoredEvent, Turn};
 
 use super::Refusal;
@@ -31,7 +32,7 @@ impl Worker {
         let Some(head) = self.head else { return Ok(Step::Lost) };
         let mut planner = batch
             .take_head_start(head)
-            .filter(|planner| self.is_recent(planner))
+            .filter(|planner| self.is_recent(planner.recorded_at()))
             .unwrap_or_else(|| Planner::new(head, self.now(), self.limits.commit_bytes));
         planner.knowledge.pasts.extend(pasts);
         let decided_ahead = planner.decided_submissions();
@@ -54,7 +55,7 @@ impl Worker {
         // Look-ups may have taken long, and an event bears the time that it is decided at.
         if decided_ahead == 0 {
             planner.record_at(self.now());
-        } else if !self.is_recent(&planner) {
+        } else if !self.is_recent(planner.recorded_at()) {
             return Ok(Step::Lost);
         }
         let _ = batch
@@ -63,7 +64,8 @@ impl Worker {
             .skip(decided_ahead)
             .all(|submission| planner.decide(submission));
         let (Plan { rows, verdicts, changed }, knowledge) = planner.finish();
-        let recalled = self.recall_unwritten(batch, &verdicts).await?;
+        let asks_at = self.now();
+        let recalled = self.recall_unwritten(head, batch, &verdicts).await?;
         if !recalled.is_empty() {
             settle_recalled(batch, recalled);
             return Ok(Step::Forward);
@@ -75,6 +77,10 @@ impl Worker {
             }
             batch.take_settled(verdicts).answer();
             return Ok(Step::Forward);
+        }
+        // To ask for repeats may have taken long too. It is not asked again on this head.
+        if !self.is_recent(asks_at) {
+            return Ok(Step::Lost);
         }
         BEFORE_BEGIN.pass().await.map_err(|error| Refusal::Unavailable(error.to_string()))?;
         if !batch.begin(verdicts.len()) {
@@ -120,9 +126,9 @@ impl Worker {
         Ok(Step::Forward)
     }
 
-    /// Whether the time that its events bear is still about the present.
-    fn is_recent(&self, planner: &Planner) -> bool {
-        let age_micros = self.now().0.saturating_sub(planner.recorded_at().0);
+    /// Whether a time that events bear is still about the present.
+    fn is_recent(&self, time: Timestamp) -> bool {
+        let age_micros = self.now().0.saturating_sub(time.0);
         let age = Duration::from_micros(age_micros.max(0).unsigned_abs());
         age <= self.limits.head_start_max
     }
@@ -146,8 +152,13 @@ impl Worker {
             self.look_up(batch, &mut planner).await?;
             pasts = planner.settled_pasts();
         }
+        let epoch = self.head.map(|head| head.epoch);
         let mut turn = Some(self.log.take_turn().await.map_err(unavailable)?);
         self.catch_up(&mut turn).await?;
+        // Some of it may have been in a tail that the log has lost since.
+        if self.head.map(|head| head.epoch) != epoch {
+            pasts.clear();
+        }
         Ok((turn, pasts))
     }
 

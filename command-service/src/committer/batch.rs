@@ -1,7 +1,8 @@
 //! A group of submissions on its way into the log.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
+use configapi_domain::RequestId;
 use configapi_event_log::Head;
 
 use super::gathering::Gathering;
@@ -18,6 +19,8 @@ pub(super) struct Batch {
     group: usize,
     /// What was decided of it while the batch before it was under way. Used once.
     head_start: Option<Planner>,
+    /// Request ids that the log did not hold up to a head.
+    new_ids: Option<(Head, HashSet<RequestId>)>,
     /// Whether another writer was faster: then the next round goes the patient way.
     pub lost_race: bool,
 }
@@ -25,12 +28,30 @@ pub(super) struct Batch {
 impl Batch {
     pub fn new(gathering: Gathering) -> Self {
         let (entries, head_start) = gathering.into_parts();
-        Self { group: entries.len(), entries, head_start, lost_race: false }
+        Self { group: entries.len(), entries, head_start, new_ids: None, lost_race: false }
     }
 
     /// What was decided of it ahead, if that was on this head.
     pub fn take_head_start(&mut self, head: Head) -> Option<Planner> {
         self.head_start.take().filter(|planner| planner.head() == head)
+    }
+
+    /// Whether it is known that a submission repeats nothing that the log holds up to this head.
+    pub fn is_known_new(&self, head: Head, submission: &Submission) -> bool {
+        let known = self.new_ids.as_ref().filter(|(at, _)| *at == head);
+        let request = submission.request.as_ref();
+        request.zip(known).is_some_and(|(request, (_, ids))| ids.contains(&request.id))
+    }
+
+    /// Remembers that the log holds none of these request ids up to this head.
+    pub fn note_new(&mut self, head: Head, ids: Vec<RequestId>) {
+        if ids.is_empty() {
+            return;
+        }
+        match &mut self.new_ids {
+            Some((at, known)) if *at == head => known.extend(ids),
+            new_ids => *new_ids = Some((head, ids.into_iter().collect())),
+        }
     }
 
     pub fn len(&self) -> usize {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use configapi_domain::{ConfigValue, Timestamp};
 use configapi_event_log::{
-    Head, Identity, LogError, Page, PageLimit, StoredEvent, Tail, TailError, Turn, Verdict, decode,
+    Epoch, Head, Identity, LogError, Page, PageLimit, StoredEvent, Tail, TailError, Turn, Verdict,
+    decode,
 };
 
 use super::Refusal;
 use super::worker::Worker;
 
-/// How often the log is asked for its identity and its head until both are of one epoch.
-const EPOCH_TRIES: usize = 3;
+/// How often the log is asked two questions until both answers are of one epoch.
+pub(super) const EPOCH_TRIES: usize = 3;
 
 impl Worker {
     /// Makes sure that the committer stands at a head of the lineage that the store is on now.
@@ -44,6 +45,7 @@ impl Worker {
             self.aggregates.clear();
             newest
         });
+        self.enter(newest.epoch);
         let head = Head { epoch: newest.epoch, ..head };
         self.lineage = identity.lineage;
         self.stand_at(head);
@@ -62,16 +64,24 @@ impl Worker {
         for _ in 0..EPOCH_TRIES {
             let identity = self.log.identity().await.map_err(unavailable)?;
             self.check_store(&identity)?;
-            let known = *self.log_id.get_or_insert(identity.log_id);
-            if known != identity.log_id {
-                return Err(Refusal::AnotherLog { known, found: identity.log_id });
-            }
+            self.log_id.get_or_insert(identity.log_id);
+            self.check_log(&identity)?;
             let newest = self.newest_head().await?;
             if newest.epoch == identity.lineage.current() {
                 return Ok((identity, newest));
             }
         }
         Err(epoch_began())
+    }
+
+    /// Whether it is the log that this server wrote, as far as it knows.
+    pub(super) fn check_log(&self, identity: &Identity) -> Result<(), Refusal> {
+        match self.log_id {
+            Some(known) if known != identity.log_id => {
+                Err(Refusal::AnotherLog { known, found: identity.log_id })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is known in this process of what the log held before is not written over.
@@ -160,8 +170,7 @@ impl Worker {
             }
             Err(error) => return Err(self.give_up(error.to_string())),
         };
-        // Which epochs there are is asked again before anything is told of them.
-        self.is_confirmed &= epoch == head.epoch;
+        self.enter(epoch);
         for row in &fresh {
             self.remember(row);
         }
@@ -170,6 +179,16 @@ impl Worker {
             self.stand_at(Head { epoch, position, hash, recorded_at });
         }
         Ok(())
+    }
+
+    /// Takes notice of the epoch that the log is in. In a new one the head may still be there, and what
+    /// others appended after it be lost. That was looked up too, so nothing is remembered; and which
+    /// epochs there are is asked again before anything is told of them.
+    fn enter(&mut self, epoch: Epoch) {
+        if self.head.is_some_and(|head| head.epoch != epoch) {
+            self.aggregates.clear();
+            self.is_confirmed = false;
+        }
     }
 
     pub(super) fn forget_head(&mut self) {
@@ -233,7 +252,7 @@ impl Worker {
 }
 
 /// What was asked before it began says nothing of it.
-fn epoch_began() -> Refusal {
+pub(super) fn epoch_began() -> Refusal {
     Refusal::Unavailable("an epoch began while the log was looked at".to_owned())
 }
 

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use configapi_domain::Position;
-use configapi_event_log::{Epoch, Fingerprint, Lineage, StoredEvent, decode};
+use configapi_domain::{Position, RequestId};
+use configapi_event_log::{Epoch, Fingerprint, Head, Lineage, Requested, decode};
 
 use super::batch::Batch;
-use super::establish::{standby, unavailable};
+use super::establish::{EPOCH_TRIES, epoch_began, standby, unavailable};
 use super::plan::Verdict;
 use super::queue::Answer;
 use super::worker::Worker;
@@ -25,9 +25,11 @@ impl Worker {
     /// Before keyed submissions are refused by a rule, or for what they would weigh by now: were they
     /// accepted once before? Then all was well, and the first receipt is the answer. So it is to those
     /// that are only to be validated: nothing will be written that would show that the id is taken.
+    /// What was answered before on this head is not asked again.
     pub(super) async fn recall_unwritten(
         &self,
-        batch: &Batch,
+        head: Head,
+        batch: &mut Batch,
         verdicts: &[Verdict],
     ) -> Result<Vec<(usize, Answer)>, Refusal> {
         let unwritten: Vec<_> = batch
@@ -36,8 +38,15 @@ impl Worker {
             .zip(verdicts)
             .filter(|((_, submission), verdict)| is_to_be_recalled(submission, verdict))
             .map(|(entry, _)| entry)
+            .filter(|(_, submission)| !batch.is_known_new(head, submission))
             .collect();
-        self.recall(unwritten.into_iter()).await
+        let recalled = self.recall(unwritten.iter().copied()).await?;
+        if recalled.is_empty() {
+            let requests = unwritten.iter().filter_map(|(_, it)| it.request.as_ref());
+            let ids: Vec<RequestId> = requests.map(|request| request.id.clone()).collect();
+            batch.note_new(head, ids);
+        }
+        Ok(recalled)
     }
 
     /// As [`Self::recall_unwritten`], for a first submission that needs too much to be decided at all.
@@ -89,10 +98,8 @@ impl Worker {
         let mut asked = 0;
         while asked < ids.len() {
             let end = ids.len().min(asked + self.limits.load_streams.max(1));
-            let found = self.log.requests(&ids[asked..end], self.limits.commit_bytes).await;
-            let found = found.map_err(unavailable)?;
+            let found = self.requests(&ids[asked..end], &mut lineage).await?;
             asked += found.answered(&ids[asked..end]);
-            self.learn_epochs(&found.rows, &mut lineage).await?;
             for row in found.rows {
                 let recorded = decode(&row).map_err(|error| Refusal::Broken(error.to_string()))?;
                 let Some(request) = &recorded.request else { continue };
@@ -107,23 +114,31 @@ impl Worker {
         Ok(firsts)
     }
 
-    /// Asks which epochs there are if one of these rows is beyond what was followed so far, or if that
-    /// is in an epoch that nobody has asked about: it may be in one that began since.
-    async fn learn_epochs(
+    /// What the log holds under these request ids, and which epochs it has: two answers of one epoch. In
+    /// one that nobody here has heard of, another event may be where one was that is told of.
+    async fn requests(
         &self,
-        rows: &[StoredEvent],
+        ids: &[&str],
         lineage: &mut Cow<'_, Lineage>,
-    ) -> Result<(), Refusal> {
-        let known = self.head.filter(|head| head.epoch <= lineage.current());
-        let known = known.map_or(Position::GENESIS, |head| head.position);
-        if rows.iter().any(|row| row.position > known) {
+    ) -> Result<Requested, Refusal> {
+        for _ in 0..EPOCH_TRIES {
+            let found = self.log.requests(ids, self.limits.commit_bytes).await;
+            let found = found.map_err(unavailable)?;
+            if found.rows.is_empty() {
+                return Ok(found);
+            }
             let identity = self.log.identity().await.map_err(unavailable)?;
             if identity.is_standby {
                 return Err(standby());
             }
+            self.check_log(&identity)?;
+            let is_of_one_epoch = identity.lineage.current() == lineage.current();
             *lineage = Cow::Owned(identity.lineage);
+            if is_of_one_epoch {
+                return Ok(found);
+            }
         }
-        Ok(())
+        Err(epoch_began())
     }
 }
 

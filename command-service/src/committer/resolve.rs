@@ -47,30 +47,43 @@ impl Worker {
 
     async fn look(&mut self, head: Head, rows: &[StoredEvent]) -> Look {
         let Ok(mut turn) = self.log.take_turn().await else { return Look::NoAnswer };
-        let limit = PageLimit::new(rows.len() + 1, PageLimit::TAIL.bytes());
-        let Ok(page) = turn.read(head.position, limit).await else { return Look::NoAnswer };
-        let Ok(fresh) = Tail::after(head.position, head.hash).advance(page) else {
-            // The head itself is gone: a tail was lost, perhaps with our batch in it.
-            self.lost = Some(head);
-            self.forget_head();
-            return Look::Settled(Resolution::Unknown);
-        };
-        match (fresh.first(), rows.first()) {
-            (Some(found), Some(ours)) if found.hash == ours.hash => {
-                Look::Settled(Resolution::Written)
+        let mut tail = Tail::after(head.position, head.hash);
+        // Another writer's batch may begin like ours, so each row counts.
+        let mut ours = rows;
+        let mut is_cut = true;
+        while is_cut && !ours.is_empty() {
+            let limit = PageLimit::new(ours.len() + 1, PageLimit::TAIL.bytes());
+            let Ok(page) = turn.read(tail.position(), limit).await else { return Look::NoAnswer };
+            is_cut = page.is_cut;
+            let Ok(fresh) = tail.advance(page) else {
+                // The head itself is gone: a tail was lost, perhaps with our batch in it.
+                self.lost = Some(head);
+                self.forget_head();
+                return Look::Settled(Resolution::Unknown);
+            };
+            let alike = fresh.iter().zip(ours).take_while(|(found, ours)| found.hash == ours.hash);
+            let found = alike.count();
+            if found < fresh.len().min(ours.len()) {
+                return Look::Settled(Resolution::NotWritten);
             }
-            (Some(_), _) => Look::Settled(Resolution::NotWritten),
-            (None, _) => match turn.append(&head, rows).await {
-                Ok(()) => Look::Settled(Resolution::Written),
-                // The head was there a moment ago, so it can only be gone with its epoch: what was
-                // under way in the old one is over.
-                Err(
-                    AppendError::Refused(_) | AppendError::RequestIdTaken | AppendError::HeadGone,
-                ) => Look::Settled(Resolution::NotWritten),
-                Err(
-                    AppendError::HeadMoved | AppendError::Unavailable(_) | AppendError::Unknown(_),
-                ) => Look::NoAnswer,
-            },
+            ours = &ours[found..];
+        }
+        if ours.is_empty() {
+            return Look::Settled(Resolution::Written);
+        }
+        if ours.len() < rows.len() {
+            return Look::Settled(Resolution::NotWritten);
+        }
+        match turn.append(&head, rows).await {
+            Ok(()) => Look::Settled(Resolution::Written),
+            // The head was there a moment ago, so it can only be gone with its epoch: what was
+            // under way in the old one is over.
+            Err(AppendError::Refused(_) | AppendError::RequestIdTaken | AppendError::HeadGone) => {
+                Look::Settled(Resolution::NotWritten)
+            }
+            Err(AppendError::HeadMoved | AppendError::Unavailable(_) | AppendError::Unknown(_)) => {
+                Look::NoAnswer
+            }
         }
     }
 

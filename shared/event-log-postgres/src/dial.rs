@@ -31,6 +31,8 @@ pub(crate) struct Dialed {
     /// when it was asked last, or one that had been promoted without an epoch. That may change under
     /// the connection; a primary never becomes a standby under its connections.
     pub(crate) may_lag: bool,
+    /// The epoch that its server was in when it was made.
+    pub(crate) epoch: Epoch,
 }
 
 /// Makes connections to one log.
@@ -78,7 +80,7 @@ impl Dialer {
         if purpose == Purpose::Write && !self.is_pooled() {
             pin_durability(&mut connection).await?;
         }
-        Ok(Dialed { connection, may_lag: standing.may_lag() })
+        Ok(Dialed { connection, may_lag: standing.may_lag(), epoch: standing.epoch })
     }
 
     /// Makes sure that what a connection leads to is a log that we know, in an epoch no earlier than

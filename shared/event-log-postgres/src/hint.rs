@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use configapi_event_log::Epoch;
 use configapi_event_log::domain::Position;
+use configapi_event_log::{AppendError, Epoch, Head, StoredEvent};
 use tokio::sync::watch;
 
 /// The end of the log, and its epoch, as far as this process knows.
@@ -49,6 +49,19 @@ impl Hints {
             }
             is_news
         });
+    }
+
+    /// Takes notice of what this process has appended. If the log was seen in a later epoch meanwhile, it
+    /// may have been a server that was left behind that took it: then it is in no log that counts.
+    pub(crate) fn appended(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
+        if self.is_behind(head.epoch) {
+            let why = "the log entered another epoch meanwhile";
+            return Err(AppendError::Unknown(why.to_owned()));
+        }
+        if let Some(last) = events.last() {
+            self.saw_in(head.epoch, last.position);
+        }
+        Ok(())
     }
 
     /// As [`Hints::saw_in`], after a look at the log's end. Answers whether it has grown and nobody

@@ -197,6 +197,16 @@ pub(crate) async fn compare_timeline_within(
     }
 }
 
+/// Begins a transaction that may write, and tells the log's newest epoch on whichever server it is.
+pub(crate) async fn begin_read_write(connection: &mut PgConnection) -> Result<Epoch, Trouble> {
+    const BEGIN: &str = concat!("BEGIN READ WRITE; SELECT ", newest_epoch!());
+    let row = raw_sql(BEGIN).fetch_all(connection).await?.pop();
+    let row = row.ok_or_else(|| Trouble::Unusable("the log has no epoch".to_owned()))?;
+    let text: Option<String> = row.try_get_unchecked(0)?;
+    let epoch = text.and_then(|text| text.parse().ok());
+    epoch.map(Epoch).ok_or_else(|| Trouble::Unusable("the log has no epoch".to_owned()))
+}
+
 /// Begins a transaction that has the turn, and tells where the log stands in it. For a session, whose
 /// server's timeline was compared when it began: one that takes writes stays on it.
 pub(crate) async fn begin_turn(connection: &mut PgConnection) -> Result<Standing, Trouble> {

@@ -192,10 +192,7 @@ impl EventLog for PostgresLog {
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
         self.check_writable().map_err(AppendError::Unavailable)?;
         append(&self.writers, head, events).await?;
-        if let Some(last) = events.last() {
-            self.hints.saw_in(head.epoch, last.position);
-        }
-        Ok(())
+        self.hints.appended(head, events)
     }
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {

@@ -15,6 +15,7 @@ use crate::dial::{Dialed, Dialer, Purpose};
 use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, CONNECT_BOUND, LEASE_BOUND, PING_AFTER, PING_BOUND, READ_BOUND,
 };
+use crate::lineage::begin_read_write;
 use crate::trouble::Trouble;
 
 /// Connections of one kind.
@@ -72,6 +73,10 @@ impl Pool {
     async fn idle(&self) -> Option<Dialed> {
         loop {
             let (mut dialed, since) = self.state().idle.pop()?;
+            if self.0.dialer.ensure_current(dialed.epoch).is_err() {
+                // It may lead to a server that was left behind; a new one will tell.
+                continue;
+            }
             if since.elapsed() < PING_AFTER {
                 return Some(dialed);
             }
@@ -207,6 +212,11 @@ impl Lease {
         self.pool.0.dialer.ensure_current(epoch)
     }
 
+    /// The same for an answer that tells no epoch: of the one in which the connection was made.
+    pub(crate) fn ensure_up_to_date(&self) -> Result<(), Trouble> {
+        self.connection.as_ref().map_or(Ok(()), |dialed| self.ensure_current(dialed.epoch))
+    }
+
     /// Where it comes from.
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
@@ -224,16 +234,22 @@ impl Lease {
 
     /// Makes sure that the statements up to [`Lease::end_read`] reach the same server: a pooler
     /// may part them otherwise, and each statement is two messages. Where appends are made no standby
-    /// may answer; behind a pooler it could, but for it to refuse a transaction that may write.
+    /// may answer, and none that was left behind; behind a pooler one could, but for it to refuse a
+    /// transaction that may write, and for its epoch.
     pub(crate) async fn begin_read(&mut self) -> Result<(), Trouble> {
-        if self.is_pooled && self.kept == Kept::Nothing {
-            let begin = match self.pool.0.purpose {
-                Purpose::Read => "BEGIN READ ONLY",
-                Purpose::Write => "BEGIN READ WRITE",
-            };
-            raw_sql(begin).execute(self.connection()?).await?;
+        if !self.is_pooled || self.kept != Kept::Nothing {
+            return Ok(());
         }
-        Ok(())
+        match self.pool.0.purpose {
+            Purpose::Read => {
+                raw_sql("BEGIN READ ONLY").execute(self.connection()?).await?;
+                Ok(())
+            }
+            Purpose::Write => {
+                let epoch = begin_read_write(self.connection()?).await?;
+                self.ensure_current(epoch)
+            }
+        }
     }
 
     /// See [`Lease::begin_read`].

@@ -129,11 +129,13 @@ async fn read_while(
     while let Some(row) = rows.try_next().await? {
         if !take(&row)? {
             drop(rows);
+            let is_up_to_date = lease.ensure_up_to_date();
             lease.cut();
-            return Ok(());
+            return is_up_to_date;
         }
     }
     drop(rows);
+    lease.ensure_up_to_date()?;
     lease.end_read().await
 }
 

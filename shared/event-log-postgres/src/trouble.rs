@@ -73,6 +73,8 @@ fn by_code(refusal: &PgDatabaseError, text: String) -> Trouble {
         // The database names the routine that found it. A pooler that lost its server says the same
         // without one, and what became of the statement is not known.
         ("08P01", _) if refusal.routine().is_some() => Trouble::StatementsMixedUp(text),
+        // What engines say that commit by several nodes, of a commit that one did not answer.
+        ("40003", _) => Trouble::Lost(text),
         ("42P01" | "3F000", _) => Trouble::NoSchema(text),
         ("42501", _) => Trouble::Unusable(text),
         // Names are taken, or columns are not there: whoever made the schema made another one.

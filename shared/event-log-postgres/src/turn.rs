@@ -172,9 +172,6 @@ impl Turn for PostgresTurn {
     ) -> Result<(), AppendError> {
         let Self { turn, hints, .. } = *self;
         turn.append(head, events).await?;
-        if let Some(last) = events.last() {
-            hints.saw_in(head.epoch, last.position);
-        }
-        Ok(())
+        hints.appended(head, events)
     }
 }

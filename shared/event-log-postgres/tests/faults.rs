@@ -125,7 +125,7 @@ async fn what_becomes_of_an_append_follows_from_what_the_database_says() {
     let faster = ["40001", "40P01"];
     let refused = ["22003", "23514", "54000"];
     let not_now = ["53100", "55P03", "57014", "42P01", "42501"];
-    let unknown = ["08006", "58030", "XX000"];
+    let unknown = ["08006", "40003", "58030", "XX000"];
     let cases = faster.iter().chain(&refused).chain(&not_now).chain(&unknown);
     for code in cases {
         execute(&mut owner, &format!("UPDATE told SET code = '{code}'")).await;

@@ -15,6 +15,7 @@ mod faults;
 mod harness;
 mod hints;
 mod immutable;
+mod left_behind;
 mod listening;
 mod mutant;
 mod parted;

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::cluster::Cluster;
 use crate::harness::{connect, execute, is_slow_wanted};
+use crate::left_behind::LookUp;
 use crate::writing::{append, batch, open};
 
 /// More transactions than any call makes, those of its connections included.
@@ -21,22 +22,23 @@ const MANY: usize = 60;
 
 /// A primary that lives on, and a standby that was promoted and lacks its last event, though it was
 /// acknowledged.
-struct Servers {
-    old: Cluster,
-    new: Cluster,
+pub(crate) struct Servers {
+    pub(crate) old: Cluster,
+    pub(crate) new: Cluster,
     /// The last event that both have.
-    kept: Head,
-    /// The last event of the old one.
-    told: Head,
+    pub(crate) kept: Head,
+    /// The last event of the old one, keyed as "lost".
+    pub(crate) told: Head,
 }
 
 impl Servers {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let old = Cluster::create();
         let kept = append(&*open(&old.url()).await, 5).await;
         let new = Cluster::standby_of(&old);
         new.set("primary_conninfo = ''");
-        let told = append(&*open(&old.url()).await, 1).await;
+        let (rows, told) = batch(&kept, 1, Some("lost"));
+        open(&old.url()).await.append(&kept, &rows).await.expect("appended");
         new.start();
         new.control("promote", &[]);
         Self { old, new, kept, told }
@@ -286,4 +288,20 @@ async fn a_server_without_timelines_is_written_to_through_a_pooler() {
     assert_eq!((page.events.len(), page.reach), (1 + 3, Reach::Asked));
     let begun = log.begin_epoch(&end).await;
     assert_eq!(begun, Ok(Epoch(2)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_looked_up_in_a_server_that_a_pooler_leads_back_to() {
+    if !is_slow_wanted("look-ups behind a pooler that leads back") {
+        return;
+    }
+    let servers = Servers::start().await;
+    for question in LookUp::ALL {
+        let (pooler, log) = servers.behind_a_pooler(Access::ReadWrite).await;
+        pooler.leave_after(0);
+        assert_eq!(question.finds_lost(&log).await, Ok(false), "{question:?}");
+        pooler.leave_after(usize::MAX);
+        let refused = question.finds_lost(&log).await;
+        assert!(matches!(refused, Err(LogError::Unavailable(_))), "{question:?}: {refused:?}");
+    }
 }
