@@ -49,7 +49,7 @@ fn start_of(command: &str) -> Option<usize> {
     calls.find(|at| *at == 0 || command[..*at].ends_with(' '))
 }
 
-/// A line as a shell would split it, up to where its output goes; what it would run within is one
+/// A line as a shell would split it, up to where its input comes from or its output goes; what it would run within is one
 /// word.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
@@ -57,7 +57,7 @@ fn words(line: &str) -> Vec<String> {
         match (quote, c) {
             (None, '\'' | '"') => quote = Some(c),
             (Some(open), c) if c == open => quote = None,
-            (None, '>') => break,
+            (None, '<' | '>') => break,
             (None, ' ') if !word.is_empty() => words.push(std::mem::take(&mut word)),
             (None, ' ') => {}
             (_, c) => word.push(c),
