@@ -13,6 +13,10 @@ use configapi_event_log::{CommandPart, Draft, Hash, StoredEvent, encode};
 use configapi_query_service::projection::{Anchor, Decoded, Projector, Texts};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
+/// Memory as a query server has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NAMESPACE: &str = "default";
 /// Events folded in at once, about a page of the log.
 const PAGE: u64 = 5_000;
@@ -127,6 +131,23 @@ fn get(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn in_order(criterion: &mut Criterion) {
+    configapi_runtime::memory::hold_much();
+    let mut group = criterion.benchmark_group("all configs in the order of keys, met in none");
+    for configs in [1_000, 100_000] {
+        let projector = projector(configs, configs);
+        group.throughput(Throughput::Elements(configs));
+        group.bench_function(BenchmarkId::from_parameter(configs), |bencher| {
+            bencher.iter(|| {
+                let bytes = |value: &Value| value.as_str().bytes().fold(0, u8::wrapping_add);
+                let sums = projector.state().all().map(|newest| bytes(&newest.content().value));
+                sums.fold(0, u8::wrapping_add)
+            });
+        });
+    }
+    group.finish();
+}
+
 fn at_time(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("at a time in the past, of one config");
     for versions in [10, 1_000, 100_000] {
@@ -144,5 +165,5 @@ fn at_time(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, apply, get, at_time);
+criterion_group!(benches, apply, get, in_order, at_time);
 criterion_main!(benches);

@@ -122,14 +122,13 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use configapi_domain::ConfigKey;
+    use configapi_domain::{ConfigKey, Position};
 
-    use super::super::node::tests::first_of;
     use super::*;
 
     fn history(number: usize) -> Arc<History> {
         let key = ConfigKey::parse("", &name(number)).unwrap();
-        History::of(key.clone(), first_of(key))
+        History::of(key, Position(1))
     }
 
     fn name(number: usize) -> String {

@@ -109,7 +109,8 @@ fn lead(key: &ConfigKey, from: usize) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::node::tests::first_of;
+    use configapi_domain::Position;
+
     use super::*;
 
     #[test]
@@ -122,7 +123,7 @@ mod tests {
             let key = |ns: &&str, name: &&str| ConfigKey::parse(ns, name).unwrap();
             let keys = names.iter().flat_map(|name| namespaces.iter().map(move |ns| key(ns, name)));
             let mut keys: Vec<ConfigKey> = keys.collect();
-            let history = |key: &ConfigKey| History::of(key.clone(), first_of(key.clone()));
+            let history = |key: &ConfigKey| History::of(key.clone(), Position(1));
             let found = sorted(keys.iter().map(history).collect());
             keys.sort();
             assert!(found.iter().map(|history| history.key()).eq(&keys));

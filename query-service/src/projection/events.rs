@@ -1,22 +1,26 @@
 //! All events by position, shared by all states. The list only grows, and each state sees as much
-//! of it as it is long itself: nothing is copied when an event is added.
+//! of it as it is long itself: nothing is copied when an event is added, and nothing is counted or
+//! locked when one is looked at.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-
-use imbl::Vector;
 
 use super::node::Node;
 
 /// How many events lie together.
 const CHUNK: usize = 1_024;
+/// As many as a list of any length needs.
+const LEVELS: usize = usize::BITS as usize;
 
 /// The events from the first to some position.
 #[derive(Clone)]
 pub(super) struct Events {
-    chunks: Vector<Arc<Chunk>>,
+    shared: Arc<[Level]>,
     len: usize,
 }
+
+/// Twice as many chunks as on the level before, in the order of positions. The first has one.
+type Level = OnceLock<Box<[OnceLock<Box<Chunk>>]>>;
 
 /// Places that are filled one after the other, each once.
 type Chunk = [OnceLock<Arc<Node>>];
@@ -30,7 +34,7 @@ impl fmt::Debug for Events {
 impl Events {
     /// None.
     pub fn new() -> Self {
-        Self { chunks: Vector::new(), len: 0 }
+        Self { shared: empty(LEVELS).into(), len: 0 }
     }
 
     /// How many there are.
@@ -41,10 +45,17 @@ impl Events {
     /// The event with this index.
     pub fn get(&self, index: usize) -> Option<&Arc<Node>> {
         // Beyond the end there may be events of later states.
-        if index >= self.len {
-            return None;
-        }
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK)?.get()
+        if index < self.len { self.anywhere(index) } else { None }
+    }
+
+    /// The event with this index, one of a later state included.
+    pub fn anywhere(&self, index: usize) -> Option<&Arc<Node>> {
+        self.chunk(index / CHUNK)?.get(index % CHUNK)?.get()
+    }
+
+    fn chunk(&self, number: usize) -> Option<&Chunk> {
+        let (level, place) = place_of(number);
+        self.shared.get(level)?.get()?.get(place)?.get().map(AsRef::as_ref)
     }
 
     /// The last event.
@@ -54,13 +65,10 @@ impl Events {
 
     /// Adds an event. A list is continued by its one owner only, so its next place is empty.
     pub fn push(&mut self, node: Arc<Node>) {
-        let place = self.len % CHUNK;
-        if place == 0 {
-            self.chunks.push_back((0..CHUNK).map(|_| OnceLock::new()).collect());
-        }
-        if let Some(chunk) = self.chunks.last() {
-            let _ = chunk[place].set(node);
-        }
+        let (level, place) = place_of(self.len / CHUNK);
+        let chunks = self.shared[level].get_or_init(|| empty(1 << level));
+        let chunk = chunks[place].get_or_init(|| empty(CHUNK));
+        let _ = chunk[self.len % CHUNK].set(node);
         self.len += 1;
     }
 
@@ -70,7 +78,7 @@ impl Events {
         chunks.flat_map(move |at| {
             let before = at * CHUNK;
             let places = first.saturating_sub(before)..(self.len - before).min(CHUNK);
-            let chunk = self.chunks.get(at).and_then(|chunk| chunk.get(places));
+            let chunk = self.chunk(at).and_then(|chunk| chunk.get(places));
             chunk.unwrap_or_default().iter().filter_map(OnceLock::get)
         })
     }
@@ -89,4 +97,15 @@ impl Events {
         }
         low
     }
+}
+
+/// On which level a chunk is, and as which one there.
+fn place_of(chunk: usize) -> (usize, usize) {
+    let level = (chunk + 1).ilog2();
+    (level as usize, chunk + 1 - (1 << level))
+}
+
+/// So many places that nothing is in yet.
+fn empty<T>(count: usize) -> Box<[OnceLock<T>]> {
+    (0..count).map(|_| OnceLock::new()).collect()
 }

@@ -3,23 +3,21 @@
 //! although nothing is copied when a config changes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::{ArcSwap, Guard};
 use configapi_domain::{ConfigKey, Position};
 
-use super::node::Node;
-
-/// All events of one config, found from the newest.
+/// One config, and where all of its events are found.
 #[derive(Debug)]
 pub(crate) struct History {
     key: ConfigKey,
-    newest: ArcSwap<Node>,
+    newest: AtomicU64,
 }
 
 impl History {
-    /// All events up to this one, which is of the config with this key.
-    pub fn of(key: ConfigKey, newest: Arc<Node>) -> Arc<Self> {
-        Arc::new(Self { key, newest: ArcSwap::new(newest) })
+    /// All events up to the one at this position, which is of the config with this key.
+    pub fn of(key: ConfigKey, newest: Position) -> Arc<Self> {
+        Arc::new(Self { key, newest: AtomicU64::new(newest.0) })
     }
 
     /// Of which config.
@@ -27,27 +25,14 @@ impl History {
         &self.key
     }
 
-    /// Goes on with the event after the newest one.
-    pub fn push(&self, next: Arc<Node>) {
-        self.newest.store(next);
+    /// Goes on with the event after the newest one. It is among all events already: whoever is told
+    /// its position finds it.
+    pub fn push(&self, next: Position) {
+        self.newest.store(next.0, Ordering::Release);
     }
 
-    /// The newest event of all.
-    pub fn newest(&self) -> Arc<Node> {
-        self.newest.load_full()
-    }
-
-    /// The newest event of all, only to look at it for a moment.
-    pub fn glance(&self) -> Guard<Arc<Node>> {
-        self.newest.load()
-    }
-
-    /// The newest event within a position; none if the config came later.
-    pub fn within(&self, position: Position) -> Option<Arc<Node>> {
-        let newest = self.newest.load_full();
-        if newest.position() <= position {
-            return Some(newest);
-        }
-        newest.at_position(position).map(Arc::clone)
+    /// Where the newest event of all is.
+    pub fn newest(&self) -> Position {
+        Position(self.newest.load(Ordering::Acquire))
     }
 }

@@ -13,6 +13,9 @@ use configapi_event_log::{CommandPart, Hash};
 
 use super::packed::{PackedRequestId, PackedTrace};
 
+/// How much memory comes near at once, on most processors.
+const LINE_BYTES: usize = 64;
+
 /// What happened to a config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
@@ -62,10 +65,20 @@ impl Node {
         Self { parts, created_at, previous, jump }
     }
 
-    /// Brings near what the next event will be compared with.
-    pub(super) fn look_at(&self) {
+    /// Brings near what it says. What is looked at has to be read: of a mere reference nothing comes near.
+    pub(crate) fn look_at(&self) {
+        // A byte of each line that it lies in, and of the first lines of its value.
+        black_box(self.change());
+        black_box(self.actor().len());
         black_box(self.version());
-        black_box(self.content().value.as_str().as_bytes().first());
+        black_box(self.created_at());
+        let value = self.content().value.as_str().as_bytes();
+        black_box([value.first().copied(), value.get(LINE_BYTES).copied(), value.last().copied()]);
+    }
+
+    /// Brings near what the next event will be compared with.
+    pub(super) fn look_at_end(&self) {
+        self.look_at();
         black_box(self.jump_pair().map(|(_, far)| far.version()));
     }
 
@@ -233,30 +246,5 @@ impl Drop for Node {
             node.jump = None;
             next = node.previous.take();
         }
-    }
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    /// The first event of a config.
-    pub fn first_of(key: ConfigKey) -> Arc<Node> {
-        let parts = Parts {
-            key,
-            version: Version(1),
-            position: Position(1),
-            recorded_at: Timestamp(0),
-            part: CommandPart::WHOLE,
-            schema_version: 1,
-            change: Change::Set,
-            content: Content::untyped(Value::parse("").unwrap()),
-            actor: Actor::default(),
-            reason: ReasonText::default(),
-            request_id: PackedRequestId::Absent,
-            traceparent: None,
-            hash: Hash::ZERO,
-        };
-        Arc::new(Node::after(None, parts))
     }
 }

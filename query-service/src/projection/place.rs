@@ -1,15 +1,19 @@
 //! Finding configs by parts of their keys, without making a key first: one config, or in order all
 //! that a namespace and a prefix select.
 
+use std::array;
 use std::cmp::Ordering;
+use std::iter::Flatten;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use configapi_domain::{ConfigKey, Position};
+use configapi_domain::ConfigKey;
 use equivalent::{Comparable, Equivalent};
 
+use super::history::History;
 use super::in_order::{Configs, InOrder};
 use super::node::Node;
+use super::state::State;
 
 /// A place in the order of keys; it need not be a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,37 +40,85 @@ impl Comparable<ConfigKey> for Place<'_> {
     }
 }
 
+/// How many configs are looked at before they are told: as many as are sure to be still near then.
+const AHEAD: usize = 16;
+
 /// The newest events of all configs of a namespace, or of all, whose names begin with a prefix; in
-/// the order of keys. Steps over whole namespaces rather than through them.
+/// the order of keys.
 pub(crate) struct Matching<'a> {
-    configs: &'a InOrder,
-    range: Configs<'a>,
-    namespace: Option<&'a str>,
-    prefix: &'a str,
-    /// As of when.
-    position: Position,
+    state: &'a State,
+    walk: Walk<'a>,
+    ahead: Flatten<array::IntoIter<Option<&'a Arc<Node>>, AHEAD>>,
 }
 
 impl<'a> Matching<'a> {
     /// From the beginning, or from the first key after `after`.
     pub fn new(
+        state: &'a State,
         configs: &'a InOrder,
         namespace: Option<&'a str>,
         prefix: &'a str,
         after: Option<Place<'_>>,
-        position: Position,
+    ) -> Self {
+        let walk = Walk::new(configs, namespace, prefix, after);
+        Self { state, walk, ahead: [None; AHEAD].into_iter().flatten() }
+    }
+
+    /// Brings the next ones near, a step for all of them at a time: neighbours in the order of keys
+    /// lie wherever there was room when each was recorded, and memory answers many questions in about
+    /// the time of one. None if there are no more.
+    fn look_ahead(&mut self) -> Option<()> {
+        let mut histories = [None; AHEAD];
+        histories.fill_with(|| self.walk.next());
+        histories[0]?;
+        let nodes = histories.map(|history| self.state.later_too(history?.newest()));
+        let position = self.state.position();
+        let newest = nodes.map(|node| node?.at_position(position).inspect(|node| node.look_at()));
+        self.ahead = newest.into_iter().flatten();
+        Some(())
+    }
+}
+
+impl<'a> Iterator for Matching<'a> {
+    type Item = &'a Arc<Node>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.ahead.next() {
+                Some(newest) => return Some(newest),
+                None => self.look_ahead()?,
+            }
+        }
+    }
+}
+
+/// All configs of a namespace, or of all, whose names begin with a prefix; in the order of keys.
+/// Steps over whole namespaces rather than through them.
+struct Walk<'a> {
+    configs: &'a InOrder,
+    range: Configs<'a>,
+    namespace: Option<&'a str>,
+    prefix: &'a str,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        configs: &'a InOrder,
+        namespace: Option<&'a str>,
+        prefix: &'a str,
+        after: Option<Place<'_>>,
     ) -> Self {
         let first = Place { namespace: namespace.unwrap_or_default(), name: prefix };
         let range = match &after {
             Some(after) => configs.from(Bound::Excluded(*after)),
             None => configs.from(Bound::Included(first)),
         };
-        Self { configs, range, namespace, prefix, position }
+        Self { configs, range, namespace, prefix }
     }
 }
 
-impl Iterator for Matching<'_> {
-    type Item = Arc<Node>;
+impl<'a> Iterator for Walk<'a> {
+    type Item = &'a History;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -76,10 +128,7 @@ impl Iterator for Matching<'_> {
                 return None;
             }
             if key.name().starts_with(self.prefix) {
-                match history.within(self.position) {
-                    Some(newest) => return Some(newest),
-                    None => continue,
-                }
+                return Some(history);
             }
             if self.namespace.is_some() {
                 // Names with the prefix lie together, and the range began at or among them.

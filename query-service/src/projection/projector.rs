@@ -60,11 +60,12 @@ impl Projector {
         let places = events.iter().map(|event| Place::of(&event.parts.key));
         let histories: Vec<&History> = self.state.likely_histories(places).collect();
         for history in &histories {
-            black_box(history.key().stream().as_bytes().first());
+            black_box(history.key().stream().as_bytes().first().copied());
         }
-        let newest: Vec<_> = histories.iter().map(|history| history.glance()).collect();
-        for node in &newest {
-            node.look_at();
+        let newest = histories.iter().map(|history| self.state.later_too(history.newest()));
+        let newest: Vec<&Arc<Node>> = newest.flatten().collect();
+        for node in newest {
+            node.look_at_end();
         }
     }
 
@@ -74,22 +75,21 @@ impl Projector {
             let problem = "its position is not the next one";
             return Err(Unfoldable { position: event.parts.position, problem });
         }
-        let node = if let Some(history) = self.state.history(Place::of(&event.parts.key)) {
-            let node = next(Some(history.newest()), event)?;
-            history.push(Arc::clone(&node));
-            node
-        } else {
-            let node = next(None, event)?;
-            self.meet(&node);
-            node
-        };
-        self.state.push(node);
+        let history = self.state.history(Place::of(&event.parts.key)).map(Arc::clone);
+        let newest = history.as_ref().and_then(|history| self.state.newest_of(history));
+        let node = next(newest.map(Arc::clone), event)?;
+        // Among all events first: that is where whoever looks at the config will look for it.
+        self.state.push(Arc::clone(&node));
+        match history {
+            Some(history) => history.push(node.position()),
+            None => self.meet(&node),
+        }
         Ok(())
     }
 
     /// Takes up a config that has its first event.
-    fn meet(&mut self, first: &Arc<Node>) {
-        let history = History::of(first.key().clone(), Arc::clone(first));
+    fn meet(&mut self, first: &Node) {
+        let history = History::of(first.key().clone(), first.position());
         let configs = self.state.configs_mut();
         match &mut self.replay {
             Some(fresh) => {
@@ -157,7 +157,7 @@ impl Restoring {
     /// questions in about the time of one.
     pub fn look_at(&self, keys: impl Iterator<Item = usize>) {
         for number in keys {
-            black_box(self.key(number).map(|key| key.stream().as_bytes().first()));
+            black_box(self.key(number).and_then(|key| key.stream().as_bytes().first().copied()));
             black_box(self.newest(number).map(|node| node.version()));
         }
     }
@@ -174,7 +174,9 @@ impl Restoring {
     /// A projector that goes on from there; none if a config has no event.
     pub fn finish(self) -> Option<Projector> {
         let mut state = self.state;
-        let history = |(key, newest): (ConfigKey, Option<_>)| Some(History::of(key, newest?));
+        let history = |(key, newest): (ConfigKey, Option<Arc<Node>>)| {
+            Some(History::of(key, newest?.position()))
+        };
         let configs: Option<Vec<_>> = self.keys.into_iter().zip(self.newest).map(history).collect();
         *state.configs_mut() = Configs::from_sorted(configs?);
         Some(Projector::of(state))

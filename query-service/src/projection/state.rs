@@ -101,8 +101,19 @@ impl State {
     }
 
     /// The newest event of one config.
-    pub fn newest(&self, namespace: &str, name: &str) -> Option<Arc<Node>> {
-        self.history(Place { namespace, name })?.within(self.position())
+    pub fn newest(&self, namespace: &str, name: &str) -> Option<&Arc<Node>> {
+        self.newest_of(self.history(Place { namespace, name })?)
+    }
+
+    /// The newest event of a config; none if the config came later.
+    pub(super) fn newest_of(&self, history: &History) -> Option<&Arc<Node>> {
+        self.later_too(history.newest())?.at_position(self.position())
+    }
+
+    /// The event at a position, one of a later state included.
+    pub(super) fn later_too(&self, position: Position) -> Option<&Arc<Node>> {
+        let index = position.0.checked_sub(1)?;
+        self.events.anywhere(usize::try_from(index).ok()?)
     }
 
     /// The newest event of every config that matches, in the order of keys.
@@ -112,11 +123,11 @@ impl State {
         prefix: &'a str,
         after: Option<Place<'_>>,
     ) -> Matching<'a> {
-        Matching::new(self.configs.in_order(), namespace, prefix, after, self.position())
+        Matching::new(self, self.configs.in_order(), namespace, prefix, after)
     }
 
     /// The newest event of every config, in the order of keys.
-    pub fn all(&self) -> impl Iterator<Item = Arc<Node>> {
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.matching(None, "", None)
     }
 

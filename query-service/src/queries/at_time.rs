@@ -38,7 +38,7 @@ impl Core {
         if let Some(key) = selection.key() {
             let node = get::find(&view, key.namespace(), key.name(), position)?;
             let mut configs = Items::default();
-            configs.push(&wire::Config { node: &node, keys_only: false });
+            configs.push(&wire::Config { node, keys_only: false });
             return Ok(Answer::of(configs).message(3, &state).finish());
         }
         let page = list::page(&view, position, &selection, &paging, false, &self.limits)?;

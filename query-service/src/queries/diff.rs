@@ -109,7 +109,7 @@ impl<'a> Page<'a> {
         if later.0 - earlier.0 > CLOSE_EVENTS {
             return state
                 .matching(selection.namespace(), selection.name_prefix(), after.map(Place::of))
-                .all(|newest| self.compare(&newest));
+                .all(|newest| self.compare(newest));
         }
         let between = usize::try_from(later.0 - earlier.0).unwrap_or(usize::MAX);
         let touched: BTreeMap<&ConfigKey, &Arc<Node>> = state

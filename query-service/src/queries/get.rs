@@ -21,9 +21,10 @@ impl Core {
         request: v1::GetRequest,
         deadline: Option<Instant>,
     ) -> Result<Encoded<v1::GetResponse>, ApiError> {
-        let Found { view, position, node } = self.look_up(&request, deadline).await?;
-        Ok(Answer::with_capacity(wire::config_bytes(&node, false) + wire::STATE_BYTES)
-            .message(1, &wire::Config { node: &node, keys_only: false })
+        let (view, position) = self.view_of_get(&request, deadline).await?;
+        let node = find(&view, &request.namespace, &request.name, position)?;
+        Ok(Answer::with_capacity(wire::config_bytes(node, false) + wire::STATE_BYTES)
+            .message(1, &wire::Config { node, keys_only: false })
             .message(2, &view.read_state(position))
             .finish())
     }
@@ -34,48 +35,42 @@ impl Core {
         request: v1::GetRequest,
         deadline: Option<Instant>,
     ) -> Result<v1::GetResponse, ApiError> {
-        let Found { view, position, node } = self.look_up(&request, deadline).await?;
-        let config = wire::Config { node: &node, keys_only: false }.message();
+        let (view, position) = self.view_of_get(&request, deadline).await?;
+        let node = find(&view, &request.namespace, &request.name, position)?;
+        let config = wire::Config { node, keys_only: false }.message();
         Ok(v1::GetResponse { config: Some(config), state: Some(view.read_state(position)) })
     }
 
-    async fn look_up(
+    /// The view that is asked, and the position that is asked about.
+    async fn view_of_get(
         &self,
         request: &v1::GetRequest,
         deadline: Option<Instant>,
-    ) -> Result<Found, ApiError> {
+    ) -> Result<(Arc<View>, Position), ApiError> {
         let moment = Moment::parse("at", request.at.as_ref())?;
         let wishes = [Wish::parse(request.consistency.as_ref())?, moment.wish()];
         let view = self.freshness.view(&wishes, deadline).await?;
         let position = moment.resolve(&view);
-        let node = find(&view, &request.namespace, &request.name, position)?;
-        Ok(Found { view, position, node })
+        Ok((view, position))
     }
 }
 
-/// A config as it was at a position.
-struct Found {
-    view: Arc<View>,
-    position: Position,
-    node: Arc<Node>,
-}
-
 /// The event that made a config what it was at a position.
-pub(super) fn find(
-    view: &View,
+pub(super) fn find<'a>(
+    view: &'a View,
     namespace: &str,
     name: &str,
     position: Position,
-) -> Result<Arc<Node>, ApiError> {
+) -> Result<&'a Node, ApiError> {
     let place = if namespace.is_empty() { Namespace::DEFAULT } else { namespace };
     // Only valid keys are held, so only one that is not found needs to be checked.
     let newest = view.state.newest(place, name);
-    let Some(node) = newest.as_ref().and_then(|newest| newest.at_position(position)) else {
+    let Some(node) = newest.and_then(|newest| newest.at_position(position)) else {
         let key = ConfigKey::parse(namespace, name).map_err(invalid)?;
         return Err(not_found(&key, None, view.token(position)));
     };
     if node.is_live() {
-        Ok(Arc::clone(node))
+        Ok(node)
     } else {
         Err(not_found(node.key(), Some(node), view.token(position)))
     }

@@ -34,10 +34,10 @@ impl Core {
         let newest = view.state.newest(key.namespace(), key.name());
         let mut events = Items::expecting(paging.items.min(10));
         let mut next_page_token = String::new();
-        if let Some(newest) = newest.as_ref().and_then(|newest| newest.at_position(position)) {
+        if let Some(newest) = newest.and_then(|newest| newest.at_position(position)) {
             let mut room = Room::new(&paging, &self.limits);
             let mut last_version = last;
-            for node in nodes(newest, order, last, paging.items) {
+            for node in one_by_one(&nodes(newest, order, last, paging.items)) {
                 if !room.take(wire::event_bytes(node)) {
                     break;
                 }
@@ -104,4 +104,16 @@ fn nodes(newest: &Arc<Node>, order: Order, last: Option<u64>, items: usize) -> V
         nodes.reverse();
     }
     nodes
+}
+
+/// These events, each group of which is brought near before the first of it is told: memory answers many
+/// questions in about the time of one.
+fn one_by_one<'a>(nodes: &[&'a Node]) -> impl Iterator<Item = &'a Node> {
+    const GROUP: usize = 16;
+    nodes.chunks(GROUP).flat_map(|group| {
+        for node in group {
+            node.look_at();
+        }
+        group.iter().copied()
+    })
 }

@@ -92,7 +92,7 @@ pub(super) fn page(
         after.as_ref().map(Place::of),
     );
     for newest in matching {
-        let node = if is_newest { Some(&newest) } else { newest.at_position(position) };
+        let node = if is_newest { Some(newest) } else { newest.at_position(position) };
         let has_room = match node.filter(|node| node.is_live()) {
             Some(node) if room.take(wire::config_bytes(node, keys_only)) => {
                 configs.push(&wire::Config { node, keys_only });
@@ -105,7 +105,7 @@ pub(super) fn page(
             last = Some(newest);
         }
         if !has_room || !room.look() {
-            let last = last.as_ref().map_or("", |last: &Arc<Node>| last.key().stream());
+            let last = last.map_or("", |last: &Arc<Node>| last.key().stream());
             let next = paging.next(view, position, Position::GENESIS, last.as_bytes());
             return Ok(Page { configs, next });
         }

@@ -82,7 +82,7 @@ pub(super) fn initial(
         let newest = state.newest(key.namespace(), key.name()).filter(|node| node.is_live());
         let mut configs = Items::default();
         if let Some(node) = newest {
-            configs.push(&wire::Config { node: &node, keys_only: false });
+            configs.push(&wire::Config { node, keys_only: false });
         }
         return InitialPart { configs, after: None };
     }
@@ -96,12 +96,12 @@ pub(super) fn initial(
             return InitialPart { configs, after: last };
         }
         if node.is_live() {
-            bytes += wire::config_bytes(&node, false);
+            bytes += wire::config_bytes(node, false);
             let is_full = configs.count() >= limits.frame_items || bytes > limits.frame_bytes;
             if is_full && configs.count() > 0 {
                 return InitialPart { configs, after: last };
             }
-            configs.push(&wire::Config { node: &node, keys_only: false });
+            configs.push(&wire::Config { node, keys_only: false });
         }
         last = Some(node.key().clone());
     }
