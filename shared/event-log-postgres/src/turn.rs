@@ -171,6 +171,10 @@ impl Turn for PostgresTurn {
         events: &[StoredEvent],
     ) -> Result<(), AppendError> {
         let Self { turn, hints, .. } = *self;
+        // What was decided may be of a later epoch, and the server that has the turn in none that counts.
+        if hints.is_behind(head.epoch) {
+            return Err(AppendError::HeadGone);
+        }
         turn.append(head, events).await?;
         hints.appended(head, events)
     }

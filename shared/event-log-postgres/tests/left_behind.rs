@@ -94,7 +94,7 @@ impl Parted {
     /// From now on it is known that another one has taken over, over a new connection to read with.
     async fn hear_of_the_new(&mut self) {
         const CUT_READERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE application_name = 'configapi' AND query NOT LIKE '%wanted%' \
+             WHERE application_name = 'configapi' AND state = 'idle' \
              AND query NOT LIKE 'INSERT INTO configapi.events%'";
         self.address.server.store(self.new_port, Ordering::Release);
         execute(&mut self.old, CUT_READERS).await;
@@ -133,6 +133,12 @@ async fn a_server_that_was_left_behind_is_neither_asked_nor_written_any_more() {
     parted.hear_of_the_new().await;
     let refused = parted.log.append(&servers.told, &batch(&servers.told, 1, None).0).await;
     assert_eq!(refused, Err(AppendError::HeadGone));
+
+    let mut parted = Parted::of(&servers).await;
+    let turn = parted.log.take_turn().await.expect("a turn");
+    parted.hear_of_the_new().await;
+    let refused = turn.append(&servers.told, &batch(&servers.told, 1, None).0).await;
+    assert_eq!(refused, Err(AppendError::HeadGone), "in a turn");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
