@@ -109,3 +109,21 @@ fn place_of(chunk: usize) -> (usize, usize) {
 fn empty<T>(count: usize) -> Box<[OnceLock<T>]> {
     (0..count).map(|_| OnceLock::new()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_chunk_has_a_place_of_its_own_after_the_one_before() {
+        let mut expected = (0, 0);
+        for chunk in 0..100_000 {
+            assert_eq!(place_of(chunk), expected, "chunk {chunk}");
+            let (level, place) = expected;
+            let is_last = place + 1 == 1 << level;
+            expected = if is_last { (level + 1, 0) } else { (level, place + 1) };
+        }
+        let (level, _) = place_of(usize::MAX / CHUNK);
+        assert!(level < LEVELS);
+    }
+}
