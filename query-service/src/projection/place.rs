@@ -3,7 +3,7 @@
 
 use std::array;
 use std::cmp::Ordering;
-use std::iter::Flatten;
+use std::iter::{Flatten, Fuse};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ const AHEAD: usize = 16;
 /// the order of keys.
 pub(crate) struct Matching<'a> {
     state: &'a State,
-    walk: Walk<'a>,
+    walk: Fuse<Walk<'a>>,
     ahead: Flatten<array::IntoIter<Option<&'a Arc<Node>>, AHEAD>>,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Matching<'a> {
         prefix: &'a str,
         after: Option<Place<'_>>,
     ) -> Self {
-        let walk = Walk::new(configs, namespace, prefix, after);
+        let walk = Walk::new(configs, namespace, prefix, after).fuse();
         Self { state, walk, ahead: [None; AHEAD].into_iter().flatten() }
     }
 
