@@ -1,8 +1,44 @@
 //! What an operator's command says of what it did: also where its output cannot be taken, and where it
 //! is asked for once more.
 
+use crate::operating::on_store;
 use crate::support::stored::written;
-use crate::support::{Serving, configapi};
+use crate::support::{Configapi, Serving, configapi};
+
+#[test]
+fn what_is_done_is_said_though_it_cannot_be_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let on = |command, store: &str, more: &[&str]| -> Configapi {
+        let arguments = [command, "--store", store];
+        configapi(arguments.into_iter().chain(more.iter().copied()))
+    };
+    let ended = on("begin-epoch", &store, &["--yes"]).has_no_room_for_stdout().ends();
+    let ended = ended.failed_with(1);
+    assert!(ended.stderr.contains("epoch 2 is begun"), "{ended:#?}");
+    let verified = || on_store("verify", &store, &[]).succeeded().json();
+    assert_eq!(verified()["epoch"], 2);
+    on("begin-epoch", &store, &["--yes"]).nobody_reads_stdout().ends().succeeded();
+    assert_eq!(verified()["epoch"], 3);
+
+    let backup = directory.path().join("backup.jsonl");
+    let backup = backup.to_str().unwrap();
+    configapi(["backup", "--store", &store, backup]).ends().succeeded();
+    let restored = format!("sqlite:{}", directory.path().join("restored.db").display());
+    let ended = on("restore-backup", &restored, &[backup]).has_no_room_for_stdout().ends();
+    let ended = ended.failed_with(1);
+    assert!(ended.stderr.contains("the backup is restored"), "{ended:#?}");
+    assert_eq!(on_store("verify", &restored, &[]).succeeded().json()["epoch"], 4);
+}
+
+#[test]
+fn an_import_that_is_made_says_so_though_its_report_cannot_be_printed() {
+    let servers = crate::support::Servers::start();
+    let import = servers.configapi(["import", "-", "-o", "json"]).stdin("{\"a\": \"1\"}");
+    let ended = import.has_no_room_for_stdout().ends().failed_with(1);
+    assert!(ended.stderr.contains("1 change is made"), "{ended:#?}");
+    assert_eq!(servers.configapi(["get", "a", "--linearizable"]).ends().succeeded().stdout, "1");
+}
 
 #[test]
 fn a_damaged_snapshot_shows_in_the_exit_code_though_nobody_reads_of_the_others() {

@@ -117,7 +117,11 @@ fn print(
         .with("epoch", head.epoch.0)
         .with("head_position", head.position.0)
         .with("head_hash", head.hash.to_string());
-    Ok(Printer::new(output.format()).one(&record, &["head_position"])?)
+    let printed = Printer::new(output.format()).one(&record, &["head_position"]);
+    printed.map_err(|error| {
+        Failure::unprinted("the backup is restored", &error)
+            .with_hint("the same command with --resume prints it again")
+    })
 }
 
 /// How the restored log begins: as the backup's did, and with an epoch after all that the backup knew.

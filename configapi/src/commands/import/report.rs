@@ -126,5 +126,14 @@ pub fn print_report(
     } else if outcome.refused > 0 {
         say("run it again to see what differs now");
     }
-    Ok(printed?)
+    match printed {
+        Err(error) if !is_dry_run && outcome.written > 0 => {
+            let done = match outcome.written {
+                1 => "1 change is made".to_owned(),
+                many => format!("{many} changes are made"),
+            };
+            Err(Failure::unprinted(&done, &error))
+        }
+        printed => Ok(printed?),
+    }
 }
