@@ -6,6 +6,56 @@ use crate::support::stored::written;
 use crate::support::{Configapi, Serving, configapi};
 
 #[test]
+fn a_restore_that_is_done_is_known_though_the_log_went_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let backup = directory.path().join("backup.jsonl");
+    let backup = backup.to_str().unwrap();
+    configapi(["backup", "--store", &store, backup]).ends().succeeded();
+    let restored = format!("sqlite:{}", directory.path().join("restored.db").display());
+    on_store("restore-backup", &restored, &[backup]).succeeded();
+    let again = || on_store("restore-backup", &restored, &[backup, "--resume"]);
+    assert!(again().succeeded().stderr.contains("restored already"));
+
+    // Another epoch changes nothing that the backup holds.
+    on_store("begin-epoch", &restored, &["--yes"]).succeeded();
+    let ended = again().succeeded();
+    assert!(ended.stderr.contains("restored already, in epoch 3"), "{ended:#?}");
+    assert_eq!((&ended.json()["epoch"], &ended.json()["head_position"]), (&3.into(), &7.into()));
+
+    Serving::start(&restored).configapi(["set", "later", "1"]).ends().succeeded();
+    let ended = again().failed_with(1);
+    assert!(ended.stderr.contains("restored already, and the log went on by 1"), "{ended:#?}");
+    assert!(!ended.stderr.contains("another log"), "{ended:#?}");
+}
+
+#[test]
+fn what_went_another_way_than_the_backup_is_not_taken_for_its_restore() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let early = directory.path().join("early.jsonl");
+    let early = early.to_str().unwrap();
+    configapi(["backup", "--store", &store, early]).ends().succeeded();
+    let on = |store: &str, name| {
+        Serving::start(store).configapi(["set", name, "1"]).ends().succeeded();
+    };
+    // One log, from which two went on.
+    let other = format!("sqlite:{}", directory.path().join("other.db").display());
+    on_store("restore-backup", &other, &[early]).succeeded();
+    on(&other, "other");
+    let backup = directory.path().join("backup.jsonl");
+    let backup = backup.to_str().unwrap();
+    configapi(["backup", "--store", &other, backup]).ends().succeeded();
+    let twin = format!("sqlite:{}", directory.path().join("twin.db").display());
+    on_store("restore-backup", &twin, &[early]).succeeded();
+    on(&twin, "twin");
+    on_store("begin-epoch", &twin, &["--yes"]).succeeded();
+    let ended = on_store("restore-backup", &twin, &[backup, "--resume"]).failed_with(1);
+    assert!(ended.stderr.contains("another"), "{ended:#?}");
+    assert_eq!(on_store("verify", &twin, &[]).succeeded().json()["head_position"], 8);
+}
+
+#[test]
 fn what_is_done_is_said_though_it_cannot_be_printed() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());
