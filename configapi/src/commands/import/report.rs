@@ -38,6 +38,15 @@ pub struct Refusal {
 }
 
 impl Outcome {
+    /// What to say of an import that ends here, of what it has made and of how it goes on.
+    pub fn so_far(&self) -> String {
+        format!(
+            "{} changes are known to be made; run the same import again to go on: what was written \
+             counts as unchanged",
+            self.written
+        )
+    }
+
     /// Counts a refusal, and keeps it if it is one of the first.
     pub fn refuse(&mut self, refusal: Refusal) {
         self.refused += 1;
