@@ -75,6 +75,15 @@ impl Failure {
         }
     }
 
+    /// That what was done cannot be printed. It stays done, and who is told of a failure must not take it
+    /// for one of that.
+    pub fn unprinted(done: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::io(&format!("{done}, but its report cannot be printed"), error),
+        }
+    }
+
     /// What came of printing something that matters less than what the command does: that its reader
     /// has gone neither ends the command nor changes its exit code.
     pub fn unless_closed(printed: Result<(), Self>) -> Result<(), Self> {

@@ -186,6 +186,32 @@ fn what_an_import_before_left_on_its_way_counts_as_unchanged() {
     assert_eq!(events(&servers), 1_500);
 }
 
+#[test]
+fn changes_that_were_made_are_told_though_nobody_says_what_hindered_the_others() {
+    let servers = Servers::start();
+    servers.set("n000007", "x");
+    servers.configapi(["delete", "n000007"]).ends().succeeded();
+    let limits = std::iter::once(Limit::None).chain(std::iter::repeat_n(Limit::CutAfter(0), 20));
+    let (commands, queries) = (
+        servers.proxy(servers.command, [Limit::StallAfter(60_000)]),
+        servers.proxy(servers.query, limits),
+    );
+    let import = servers
+        .configapi(["import", "-", "--show", "0", "--timeout", "2s"])
+        .env("CONFIGAPI_COMMAND_URL", &format!("http://{}", commands.address))
+        .env("CONFIGAPI_QUERY_URL", &format!("http://{}", queries.address))
+        .stdin(file(1_500, "v"))
+        .starts();
+    while events(&servers) == 2 {}
+    queries.cut();
+    commands.cut();
+    let ended = import.ends().failed_with(3);
+    assert_eq!(events(&servers), 1_501);
+    for part in ["1499 changes are known to be made", "run the same import again"] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:#?}");
+    }
+}
+
 /// Changes that go out one by one are read from the file again.
 #[test]
 fn nothing_is_imported_but_what_was_agreed_to() {

@@ -1,6 +1,7 @@
 //! What is written as a file is read as the same, whatever is in it.
 
 use std::fmt::Write as _;
+use std::io::{self, BufReader, Read as _};
 
 use configapi::transfer::{Entry, EntryWriter, FileForm, ReadError, read};
 use proptest::prelude::*;
@@ -127,6 +128,53 @@ fn properties_are_read_as_java_reads_them() {
         pairs(FileForm::Properties, text),
         expected.map(|(a, b)| (a.to_owned(), b.to_owned()))
     );
+}
+
+#[test]
+fn a_file_that_comes_to_no_config_is_not_read_to_its_end() {
+    const LENGTH: u64 = 256 << 20;
+    for (form, beginning) in [
+        (FileForm::Json, "{\"a\": \"b\", \"c\": \""),
+        (FileForm::Yaml, "a: b\nc: \""),
+        (FileForm::Yaml, "a: b\n#"),
+        (FileForm::Env, "a=b\nc=\""),
+        (FileForm::Env, "a=b\n"),
+        (FileForm::Env, "a=b\n#"),
+        (FileForm::Properties, "a=b\nc="),
+        (FileForm::Properties, "a=b\n#"),
+    ] {
+        let mut rest = io::repeat(b'x').take(LENGTH);
+        let input = BufReader::new(beginning.as_bytes().chain(&mut rest));
+        let mut entries = 0;
+        let outcome = read(form, input, &mut |_| {
+            entries += 1;
+            Ok(())
+        });
+        assert!(outcome.is_err(), "{form:?} {beginning:?}");
+        assert_eq!(entries, 1, "{form:?} {beginning:?}");
+        assert!(rest.limit() > LENGTH / 2, "{form:?} {beginning:?}: all of it was read");
+    }
+}
+
+#[test]
+fn a_line_may_be_as_long_as_many_configs_together() {
+    let value = "é".repeat(450_000);
+    // Where the characters of a value begin is another place each time.
+    let entry = |n: usize| {
+        let name = format!("n{n}{}", "_".repeat(n % 7));
+        Entry { name, value: value.clone(), content_type: String::new() }
+    };
+    let entries: Vec<_> = (0..40).map(entry).collect();
+    let json = String::from_utf8(written(FileForm::Json, &entries)).unwrap().replace('\n', " ");
+    assert!(read_all(FileForm::Json, json.as_bytes()).as_ref() == Ok(&entries));
+    let many = &entries[..20];
+    let line = String::from_utf8(written(FileForm::Json, many)).unwrap().replace('\n', " ");
+    assert!(read_all(FileForm::Yaml, line.as_bytes()).as_deref() == Ok(many));
+    for form in FORMS {
+        assert!(read_all(form, &written(form, &entries)).as_ref() == Ok(&entries), "{form:?}");
+    }
+    let cut = &json.as_bytes()[..=json.find('é').unwrap()];
+    assert!(read_all(FileForm::Yaml, cut).unwrap_err().contains("UTF-8"));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod forms;
 mod healthchecks;
 mod help;
 mod operating;
+mod outcomes;
 mod output;
 mod reads;
 mod rights;

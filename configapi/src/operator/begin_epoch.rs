@@ -74,7 +74,11 @@ pub async fn run(arguments: BeginEpochArguments) -> Result<(), Failure> {
         .with("first_position", found.position.next().0)
         .with("head_position", found.position.0)
         .with("head_hash", found.hash.to_string());
-    Ok(Printer::new(output.format()).one(&record, &["new_epoch", "first_position"])?)
+    let printed = Printer::new(output.format()).one(&record, &["new_epoch", "first_position"]);
+    printed.map_err(|error| {
+        Failure::unprinted(&format!("epoch {epoch} is begun"), &error)
+            .with_hint("no other has to be begun; `configapi verify` tells the epoch")
+    })
 }
 
 /// What is there, before anything is touched.

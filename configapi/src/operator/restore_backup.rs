@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use configapi_event_log::{
-    AppendError, Beginning, Epoch, EpochStart, EventLog, Head, Lineage, LogError, LogId,
+    AppendError, Beginning, Epoch, EpochStart, EventLog, Head, Lineage, LogError, LogId, PageLimit,
     StoredEvent,
 };
 use configapi_store::{Access, begin, open};
@@ -81,8 +81,15 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
         return Err(Failure::refused(message).with_hint(format!("{hint} {above}")));
     }
     if let Some(head) = begun.filter(|head| is_finished(head, &reader)) {
-        if head.hash.to_string() != reader.header().head_hash() {
-            return Err(another(&store));
+        let later = head.position.0 - reader.header().head_position().0;
+        if later > 0 {
+            let message =
+                format!("this backup is restored already, and the log went on by {later}");
+            let hint =
+                "nothing was written; to have the log as it was, choose an empty store and say";
+            return Err(
+                Failure::refused(message).with_hint(format!("{hint} --above {}", head.epoch))
+            );
         }
         say(&format!("this backup is restored already, in epoch {}", head.epoch));
         return print(&store, log_id, &head, output);
@@ -117,7 +124,11 @@ fn print(
         .with("epoch", head.epoch.0)
         .with("head_position", head.position.0)
         .with("head_hash", head.hash.to_string());
-    Ok(Printer::new(output.format()).one(&record, &["head_position"])?)
+    let printed = Printer::new(output.format()).one(&record, &["head_position"]);
+    printed.map_err(|error| {
+        Failure::unprinted("the backup is restored", &error)
+            .with_hint("the same command with --resume prints it again")
+    })
 }
 
 /// How the restored log begins: as the backup's did, and with an epoch after all that the backup knew.
@@ -143,7 +154,13 @@ async fn begun(
     reader: &BackupReader<BufReader<&File>>,
 ) -> Result<Option<Head>, Failure> {
     match open(&store.store, Access::Read, now()).await {
-        Ok(log) => established(&*log, store, reader).await.map(Some),
+        Ok(log) => {
+            let head = established(&*log, store, reader).await?;
+            if is_finished(&head, reader) {
+                must_hold_its_end(&*log, store, reader).await?;
+            }
+            Ok(Some(head))
+        }
         // There is no log. If the store does not answer, beginning one tells so, and makes nothing.
         Err(LogError::Unavailable(_)) => Ok(None),
         Err(error) => Err(store.failure(&error)),
@@ -155,6 +172,22 @@ fn is_finished(head: &Head, reader: &BackupReader<BufReader<&File>>) -> bool {
     head.position >= reader.header().head_position()
 }
 
+/// That the log, which may have gone on, holds the last event of the backup.
+async fn must_hold_its_end(
+    log: &dyn EventLog,
+    store: &StoreArguments,
+    reader: &BackupReader<BufReader<&File>>,
+) -> Result<(), Failure> {
+    let header = reader.header();
+    let page = log.read(header.head_position(), PageLimit::new(1, 1)).await;
+    let page = page.map_err(|error| store.failure(&error))?;
+    let end = page.events.first().filter(|row| row.position == header.head_position());
+    match end {
+        Some(row) if row.hash.to_string() == header.head_hash() => Ok(()),
+        _ => Err(another(store)),
+    }
+}
+
 /// The head of the log that is restored to, which must be this log.
 async fn established(
     log: &dyn EventLog,
@@ -163,12 +196,14 @@ async fn established(
 ) -> Result<Head, Failure> {
     let found = async { Ok::<_, LogError>((log.identity().await?, log.head().await?)) };
     let (identity, head) = found.await.map_err(|error| store.failure(&error))?;
-    // The last epoch is the restore's own, and began after the last event of its backup.
-    let known = identity.lineage.epochs().split_last();
     let header = reader.header();
-    match known {
-        Some((own, begun))
-            if identity.log_id == reader.beginning().0 && begun == header.lineage().epochs() =>
+    let is_same_log = identity.log_id == reader.beginning().0;
+    let later = identity.lineage.epochs().strip_prefix(header.lineage().epochs());
+    // The next epoch is the restore's own, and began after the last event of its backup. Others may have
+    // begun once it was finished.
+    match later {
+        Some([own, others @ ..])
+            if is_same_log && (others.is_empty() || is_finished(&head, reader)) =>
         {
             if own.first_position == header.head_position().next() {
                 return Ok(head);

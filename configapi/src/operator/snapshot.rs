@@ -52,17 +52,18 @@ pub fn run(arguments: SnapshotArguments) -> Result<(), Failure> {
     let SnapshotCommand::Inspect(InspectArguments { paths, output }) = arguments.command;
     let mut printer = Printer::new(output.format());
     let mut sheet = Sheet::new(&mut printer, COLUMNS, COLUMNS);
-    let mut bad = Vec::new();
+    let (mut bad, mut outcome) = (Vec::new(), Ok(()));
     for path in files(paths)? {
         match inspect(&path) {
-            Ok(info) => sheet.push(&record(&info))?,
+            Ok(info) => outcome = outcome.and_then(|()| sheet.push(&record(&info))),
             Err(error) => bad.push(format!("{}: {error}", path.display())),
         }
     }
-    sheet.finish()?;
+    let outcome = outcome.and_then(|()| sheet.finish());
+    // That the output cannot be taken hides none of them.
     let mut bad = bad.into_iter();
     match bad.next() {
-        None => Ok(()),
+        None => Ok(outcome?),
         Some(first) => Err(bad.fold(Failure::refused(first), Failure::with_hint)),
     }
 }

@@ -1,19 +1,25 @@
-//! The characters of a file, read line by line, with a count of the lines. Bytes that are not UTF-8
-//! end it, and whoever reads on finds out why.
+//! The characters of a file, read line by line, long lines in parts, with a count of the lines. Bytes that
+//! are not UTF-8 end it, and whoever reads on finds out why.
 
 use std::cell::RefCell;
-use std::io::{self, BufRead, ErrorKind};
+use std::io::{self, BufRead, ErrorKind, Read as _};
 use std::rc::Rc;
+
+/// The most bytes of a line that are read together.
+const PART_BYTES: u64 = 64 << 10;
 
 /// The characters of a file.
 #[derive(Debug)]
 pub struct Characters<R> {
     input: R,
+    /// What was read of a character that is not whole yet.
     buffer: Vec<u8>,
+    /// A line, or a part of one.
     line: String,
-    /// Where in the line the next character is.
+    /// Where in it the next character is.
     at: usize,
     lines: u64,
+    is_within_line: bool,
     trouble: Trouble,
 }
 
@@ -32,7 +38,8 @@ impl<R: BufRead> Characters<R> {
     /// From the beginning.
     pub fn new(input: R) -> Self {
         let trouble = Trouble::default();
-        Self { input, buffer: Vec::new(), line: String::new(), at: 0, lines: 0, trouble }
+        let (buffer, line) = (Vec::new(), String::new());
+        Self { input, buffer, line, at: 0, lines: 0, is_within_line: false, trouble }
     }
 
     /// The number of the line that was read last.
@@ -54,25 +61,38 @@ impl<R: BufRead> Characters<R> {
     }
 
     fn read_line(&mut self) -> bool {
-        self.buffer.clear();
         self.line.clear();
         self.at = 0;
-        let text = self.input.read_until(b'\n', &mut self.buffer).and_then(|_| {
-            std::str::from_utf8(&self.buffer)
-                .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
-        });
-        match text {
-            Ok("") => false,
-            Ok(text) => {
-                self.line.push_str(text);
-                self.lines += 1;
-                true
-            }
-            Err(error) => {
-                *self.trouble.0.borrow_mut() = Some(error);
-                false
+        while self.line.is_empty() {
+            match self.read_part() {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => {
+                    *self.trouble.0.borrow_mut() = Some(error);
+                    return false;
+                }
             }
         }
+        self.lines += u64::from(!self.is_within_line);
+        self.is_within_line = !self.line.ends_with('\n');
+        true
+    }
+
+    /// Reads more, which may be less than a character; false at the end of the file.
+    fn read_part(&mut self) -> io::Result<bool> {
+        let mut input = (&mut self.input).take(PART_BYTES);
+        let length = input.read_until(b'\n', &mut self.buffer)?;
+        let whole = match std::str::from_utf8(&self.buffer) {
+            Ok(text) => text,
+            Err(error) if length > 0 && error.error_len().is_none() => {
+                let (whole, _) = self.buffer.split_at(error.valid_up_to());
+                std::str::from_utf8(whole).unwrap_or_default()
+            }
+            Err(_) => return Err(io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text")),
+        };
+        self.line.push_str(whole);
+        self.buffer.drain(..self.line.len());
+        Ok(length > 0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Configs as files, one entry in memory at a time: reading and writing JSON, YAML, .env and Java
 //! properties. What is written here is read here byte for byte.
 
+mod bounded;
 mod characters;
 mod dotenv;
 mod json;
@@ -13,6 +14,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+use self::bounded::Bounded;
 pub use self::scalar::ScalarVisitor;
 
 /// The form of a file of configs.
@@ -95,7 +97,13 @@ pub type Take<'a> = dyn FnMut(Entry) -> Result<(), ReadError> + 'a;
 pub const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Hands over the entries of a file in their order.
-pub fn read(form: FileForm, mut input: impl BufRead, take: &mut Take<'_>) -> Result<(), ReadError> {
+pub fn read(form: FileForm, input: impl BufRead, take: &mut Take<'_>) -> Result<(), ReadError> {
+    let mut input = Bounded::new(input);
+    let allowance = input.allowance();
+    let take: &mut Take<'_> = &mut |entry| {
+        allowance.renew();
+        take(entry)
+    };
     if input.fill_buf().map_err(ReadError::Io)?.starts_with(BYTE_ORDER_MARK.as_bytes()) {
         input.consume(BYTE_ORDER_MARK.len());
     }

@@ -1,6 +1,8 @@
 //! Restarts and crashes of the worker.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use super::{Worker, assert_whole, parsed};
@@ -73,6 +75,54 @@ fn a_worker_on_stdout_goes_on_where_it_was() {
     running.signal("TERM");
     assert_eq!(running.ends().succeeded().stdout, "");
     assert_eq!(worker.checkpoint()["position"], 8);
+}
+
+#[test]
+fn a_line_that_was_cut_off_swallows_none_of_those_appended_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let file = directory.path().join("appended.jsonl");
+    let half = "{\"audit\":1,\"token\":\"1-1\",\"log_id\":\"01";
+    fs::write(&file, half).unwrap();
+    worker.configapi(&["--once"]).appends_stdout_to(&file).ends().succeeded();
+    let text = fs::read_to_string(&file).unwrap();
+    let (first, records) = text.split_once('\n').unwrap();
+    assert_eq!(first, half);
+    assert_eq!(assert_whole(&parsed(records), &store), 0);
+    // What ends as it should is gone on with at once.
+    Serving::start(&store).configapi(["set", "e", "1"]).ends().succeeded();
+    worker.configapi(&["--once"]).appends_stdout_to(&file).ends().succeeded();
+    let text = fs::read_to_string(&file).unwrap();
+    let (_, records) = text.split_once('\n').unwrap();
+    assert_eq!(assert_whole(&parsed(records), &store), 0);
+}
+
+/// Looked at from outside, where that can be done: else nothing tells a synced file from one that is not.
+#[test]
+fn records_on_stdout_are_on_the_disk_before_the_checkpoint_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let (calls, checkpoint) = (worker.path("calls"), worker.path("checkpoint"));
+    let trace = ["-f", "-y", "-e", "trace=fsync,rename", "-o", &calls];
+    let mut probe = Command::new("strace");
+    let can_trace = probe.args(trace).arg("true").status();
+    if !can_trace.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let file = fs::File::create(directory.path().join("appended.jsonl")).unwrap();
+    let audit = ["audit", "--once", "--store", &store, "--checkpoint", &checkpoint];
+    let mut traced = Command::new("strace");
+    traced.args(trace).arg(env!("CARGO_BIN_EXE_configapi")).args(audit).stdout(file);
+    assert!(traced.status().unwrap().success());
+    let calls = fs::read_to_string(calls).unwrap();
+    let first = |call: &str, of: &str| {
+        calls.lines().position(|line| line.contains(call) && line.contains(of))
+    };
+    let (synced, saved) = (first("fsync(", "appended.jsonl"), first("rename(", "checkpoint"));
+    assert!(saved.is_some(), "{calls}");
+    assert!(synced.is_some() && synced < saved, "{calls}");
 }
 
 #[test]

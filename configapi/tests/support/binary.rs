@@ -17,8 +17,8 @@ pub struct Configapi {
     stdin: Stdin,
     reads_stdout: bool,
     reads_stderr: bool,
-    /// Whether its stdout is a disk that is full.
-    has_no_room: bool,
+    /// Where its stdout goes instead of to who started it.
+    stdout: Option<File>,
 }
 
 /// Where it reads from.
@@ -57,7 +57,7 @@ pub fn configapi<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Configapi 
         stdin: Stdin::Nothing,
         reads_stdout: true,
         reads_stderr: true,
-        has_no_room: false,
+        stdout: None,
     }
 }
 
@@ -127,7 +127,13 @@ impl Configapi {
 
     /// With a stdout that takes nothing, as a full disk does.
     pub fn has_no_room_for_stdout(mut self) -> Self {
-        self.has_no_room = true;
+        self.stdout = Some(File::options().write(true).open("/dev/full").unwrap());
+        self
+    }
+
+    /// With a stdout that is appended to this file.
+    pub fn appends_stdout_to(mut self, path: &Path) -> Self {
+        self.stdout = Some(File::options().append(true).create(true).open(path).unwrap());
         self
     }
 
@@ -151,8 +157,8 @@ impl Configapi {
         let (stdout, to_stdout) = pipe(self.reads_stdout);
         let (stderr, to_stderr) = pipe(self.reads_stderr);
         self.command.stdin(stdin).stdout(to_stdout).stderr(to_stderr);
-        if self.has_no_room {
-            self.command.stdout(File::options().write(true).open("/dev/full").unwrap());
+        if let Some(file) = self.stdout {
+            self.command.stdout(file);
         }
         let mut child = self.command.spawn().unwrap();
         // It holds the ends to write into, and a pipe ends with the last of them.

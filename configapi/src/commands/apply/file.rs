@@ -84,8 +84,12 @@ fn items(tree: Value) -> Result<(Vec<Value>, String), String> {
 }
 
 fn parse_item(item: Value) -> Result<Item, String> {
-    if !item.is_object() {
+    let Some(fields) = item.as_object() else {
         return Err("must be an object, such as {set: NAME, value: TEXT}".to_owned());
+    };
+    // What a template left empty is no wish for less: without its condition a command does more.
+    if let Some((field, _)) = fields.iter().find(|(field, it)| it.is_null() && *field != "value") {
+        return Err(format!("`{field}` is empty; leave it out, or say what it is"));
     }
     Item::deserialize(item).map_err(|error| without_value(&error))
 }

@@ -108,11 +108,7 @@ impl<'a> Bulk<'a> {
                     }
                     _ => self.commands.failure_of(&status, attempt),
                 };
-                return Err(failure.with_hint(format!(
-                    "{} changes are known to be made; run the same import again to go on: what was \
-                     written counts as unchanged",
-                    self.outcome.written
-                )));
+                return Err(failure.with_hint(self.outcome.so_far()));
             }
             sleep(wait).await;
         }

@@ -51,7 +51,11 @@ pub async fn settle(
     if conflicts.is_empty() {
         return Ok(outcome);
     }
-    let present = planner.present.read_again(queries, &planner.namespace).await?;
+    let present = planner.present.read_again(queries, &planner.namespace).await;
+    let present = present.map_err(|failure| {
+        let is_dry = planner.validate_only;
+        if is_dry { failure } else { failure.with_hint(outcome.so_far()) }
+    })?;
     for Conflict { mut refusal, content } in conflicts {
         match present.find(&refusal.name) {
             Some(known) if known.content() == content => outcome.found += 1,
@@ -78,7 +82,8 @@ pub async fn explained(
     let Some(error) = failure.error() else { return Err(failure.with_hint(NONE_MADE)) };
     match error.reason {
         Reason::VersionConflict => {
-            let present = planner.present.read_again(queries, &planner.namespace).await?;
+            let present = planner.present.read_again(queries, &planner.namespace).await;
+            let present = present.map_err(|failure| failure.with_hint(NONE_MADE))?;
             conflicting(error, request, &present)
         }
         Reason::OutcomeUnknown => {

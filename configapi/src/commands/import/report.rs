@@ -38,6 +38,15 @@ pub struct Refusal {
 }
 
 impl Outcome {
+    /// What to say of an import that ends here, of what it has made and of how it goes on.
+    pub fn so_far(&self) -> String {
+        format!(
+            "{} changes are known to be made; run the same import again to go on: what was written \
+             counts as unchanged",
+            self.written
+        )
+    }
+
     /// Counts a refusal, and keeps it if it is one of the first.
     pub fn refuse(&mut self, refusal: Refusal) {
         self.refused += 1;
@@ -126,5 +135,14 @@ pub fn print_report(
     } else if outcome.refused > 0 {
         say("run it again to see what differs now");
     }
-    Ok(printed?)
+    match printed {
+        Err(error) if !is_dry_run && outcome.written > 0 => {
+            let done = match outcome.written {
+                1 => "1 change is made".to_owned(),
+                many => format!("{many} changes are made"),
+            };
+            Err(Failure::unprinted(&done, &error))
+        }
+        printed => Ok(printed?),
+    }
 }

@@ -154,7 +154,7 @@ impl Destination {
                 Ok(Box::new(sink))
             }
             // One that is none was refused when the flags were read.
-            (None, None | Some(MaybePostUrl(Err(_)))) => Ok(Box::new(StandardOutput)),
+            (None, None | Some(MaybePostUrl(Err(_)))) => Ok(Box::new(StandardOutput::default())),
         }
     }
 }
