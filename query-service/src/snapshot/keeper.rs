@@ -86,15 +86,22 @@ impl Keeper {
     async fn write(&mut self, view: Arc<View>) {
         let began = Instant::now();
         let dir = self.dir.clone();
-        let position = view.position().0;
+        let position = view.position();
         let written = tokio::task::spawn_blocking(move || dir.write(&view)).await;
         let took = began.elapsed();
         self.written_at = Instant::now();
         self.rest = took * REST_FACTOR;
         match written {
             Ok(Ok(bytes)) => {
-                self.metrics.snapshot_written(position, bytes, took);
-                tracing::info!(position, bytes, seconds = took.as_secs_f64(), "snapshot written");
+                self.metrics.snapshot_written(bytes, took);
+                // Of a state that was dropped meanwhile it is worth nothing.
+                self.metrics.covered(self.dir.covered());
+                tracing::info!(
+                    position = position.0,
+                    bytes,
+                    seconds = took.as_secs_f64(),
+                    "snapshot written"
+                );
             }
             Ok(Err(error)) => self.failed(&error.to_string()),
             Err(_) => self.failed("the writer panicked"),
