@@ -114,6 +114,10 @@ fn a_limit_that_lets_nothing_through_is_refused() {
             &["serve", "--command-addr", NOWHERE, "--gateway-timeout", "0s"],
             "not a duration above zero",
         ),
+        (
+            &["serve", "--command-addr", NOWHERE, "--snapshot-interval", "0s"],
+            "not a duration above zero",
+        ),
         (&["audit", "--checkpoint", "c", "--rotate-bytes", "0"], "not a size above zero"),
         (&["audit", "--checkpoint", "c", "--post-timeout", "0ms"], "not a duration above zero"),
     ] {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use configapi_domain::Position;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -124,8 +125,16 @@ impl QueryMetrics {
         self.replay_seconds.set(took.as_secs_f64());
     }
 
-    pub(crate) fn snapshot_written(&self, position: u64, bytes: u64, took: Duration) {
-        self.snapshot_position.set(position);
+    /// A start would not have to read the log up to here.
+    pub(crate) fn covered(&self, position: Position) {
+        self.snapshot_position.set(position.0);
+    }
+
+    pub(crate) fn snapshot_found(&self, bytes: u64) {
+        self.snapshot_bytes.set(bytes);
+    }
+
+    pub(crate) fn snapshot_written(&self, bytes: u64, took: Duration) {
         self.snapshot_bytes.set(bytes);
         self.snapshot_seconds.set(took.as_secs_f64());
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use configapi_runtime::listen::ListenAddress;
-use configapi_runtime::settings::duration;
+use configapi_runtime::settings::some_duration;
 
 use crate::limits::Limits;
 
@@ -49,7 +49,7 @@ pub struct QuerySettings {
         env = "CONFIGAPI_SNAPSHOT_INTERVAL",
         value_name = "DURATION",
         default_value = "10m",
-        value_parser = duration
+        value_parser = some_duration
     )]
     pub snapshot_interval: Duration,
 

@@ -22,6 +22,15 @@ fn settings(dir: &TempDir) -> QuerySettings {
     }
 }
 
+/// No snapshot is written.
+fn seldom(dir: &TempDir) -> QuerySettings {
+    QuerySettings {
+        snapshot_events: u64::MAX,
+        snapshot_interval: Duration::from_hours(1),
+        ..settings(dir)
+    }
+}
+
 fn files(dir: &TempDir) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(dir.path())
         .unwrap()
@@ -103,6 +112,19 @@ async fn a_snapshot_and_the_tail_give_the_same_state_as_a_replay() {
     fill(&mut writer, 10).await;
     let token = writer.token();
     assert_eq!(restored.state_hash(&token).await, replayed.state_hash(&token).await);
+}
+
+#[tokio::test]
+async fn a_server_tells_of_the_snapshot_that_it_began_with() {
+    let (log, mut writer, dir, _) = with_snapshot(20).await;
+    let info = snapshot::inspect(&files(&dir).pop().unwrap()).unwrap();
+    writer.set("default/a", "later").await;
+    let server = Server::start(log, &seldom(&dir));
+    server.until_ready().await;
+    let page = server.metrics.render().unwrap();
+    let told = |metric: &str, value| page.contains(&format!("{metric} {value}\n"));
+    assert!(told("configapi_query_snapshot_position", info.position.0), "{page}");
+    assert!(told("configapi_query_snapshot_bytes", info.bytes), "{page}");
 }
 
 #[tokio::test]
@@ -260,8 +282,7 @@ async fn what_a_snapshot_proves_it_proves_whole_and_of_this_log_alone() {
     // A standby may not have read this far yet.
     let standby = FaultyLog::around(other.clone());
     standby.is_standby.store(true, Ordering::SeqCst);
-    let seldom = QuerySettings { snapshot_events: u64::MAX, ..settings(&dir) };
-    let seldom = QuerySettings { snapshot_interval: Duration::from_hours(1), ..seldom };
+    let seldom = seldom(&dir);
     Server::start(standby, &seldom).until_ready().await;
     Server::start(memory_log(2), &seldom).until_ready().await;
     for path in files(&dir) {

@@ -1,11 +1,10 @@
 //! The directory of snapshots: which ones there are, how a new one comes in whole or not at all,
 //! and how old ones go. The files hold values, so only their owner may read them.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use configapi_domain::Position;
 use configapi_event_log::{Epoch, LogId};
@@ -51,6 +50,7 @@ struct Covered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub path: PathBuf,
+    pub bytes: u64,
     pub log_id: LogId,
     /// The epoch that the log was in.
     pub epoch: Epoch,
@@ -112,11 +112,12 @@ impl SnapshotDir {
     /// All snapshots whose header is whole, the one that holds most first.
     pub fn candidates(&self) -> io::Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
-        for (path, _) in self.files()? {
+        for (path, about) in self.files()? {
             match read_header(&path) {
                 Ok(header) => {
                     let Header { log_id, epoch, anchor, .. } = header;
-                    candidates.push(Candidate { path, log_id, epoch, anchor });
+                    let bytes = about.len();
+                    candidates.push(Candidate { path, bytes, log_id, epoch, anchor });
                 }
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a snapshot is not valid");
@@ -155,8 +156,12 @@ impl SnapshotDir {
     /// Removes all but the one just written and those written last before it. Not those with the
     /// lowest positions: a log that lost its tail has snapshots that are of no use but higher.
     fn let_go(&self, written: &Path) -> io::Result<()> {
-        let mut others = self.files()?;
-        others.retain(|(path, _)| path != written);
+        let mut others = Vec::new();
+        for (path, about) in self.files()? {
+            if path != written {
+                others.push((path, about.modified()?));
+            }
+        }
         others.sort_by_key(|(_, modified)| std::cmp::Reverse(*modified));
         for (path, _) in others.iter().skip(KEPT - 1) {
             fs::remove_file(path)?;
@@ -164,15 +169,15 @@ impl SnapshotDir {
         Ok(())
     }
 
-    fn files(&self) -> io::Result<Vec<(PathBuf, SystemTime)>> {
+    fn files(&self) -> io::Result<Vec<(PathBuf, Metadata)>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             if !is_named_as_one(&entry.path()) {
                 continue;
             }
-            match entry.metadata().and_then(|metadata| metadata.modified()) {
-                Ok(modified) => files.push((entry.path(), modified)),
+            match entry.metadata() {
+                Ok(about) => files.push((entry.path(), about)),
                 // Another server has let go of it meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

@@ -50,11 +50,15 @@ impl Keeper {
         let mut turns = self.board.turns();
         loop {
             let view = self.board.view();
+            let is_serving = view.condition == Condition::Serving;
             if self.is_due(&view) {
-                self.write(Arc::clone(&view)).await;
+                self.write(view).await;
+            } else {
+                // One that only waits must not keep what others have dropped.
+                drop(view);
             }
             tokio::select! {
-                () = self.much_has_happened(), if view.condition == Condition::Serving => {}
+                () = self.much_has_happened(), if is_serving => {}
                 _ = turns.changed() => {}
                 () = sleep(self.settings.interval) => {}
             }
@@ -82,15 +86,22 @@ impl Keeper {
     async fn write(&mut self, view: Arc<View>) {
         let began = Instant::now();
         let dir = self.dir.clone();
-        let position = view.position().0;
+        let position = view.position();
         let written = tokio::task::spawn_blocking(move || dir.write(&view)).await;
         let took = began.elapsed();
         self.written_at = Instant::now();
         self.rest = took * REST_FACTOR;
         match written {
             Ok(Ok(bytes)) => {
-                self.metrics.snapshot_written(position, bytes, took);
-                tracing::info!(position, bytes, seconds = took.as_secs_f64(), "snapshot written");
+                self.metrics.snapshot_written(bytes, took);
+                // Of a state that was dropped meanwhile it is worth nothing.
+                self.metrics.covered(self.dir.covered());
+                tracing::info!(
+                    position = position.0,
+                    bytes,
+                    seconds = took.as_secs_f64(),
+                    "snapshot written"
+                );
             }
             Ok(Err(error)) => self.failed(&error.to_string()),
             Err(_) => self.failed("the writer panicked"),
@@ -101,5 +112,33 @@ impl Keeper {
         self.metrics.snapshot_failures.inc();
         self.rest = self.rest.max(self.settings.interval);
         tracing::warn!(reason = %why, "a snapshot could not be written; going on without it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_state_that_was_dropped_is_not_held_until_another_one_is_served() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::open(directory.path()).unwrap();
+        let metrics = QueryMetrics::default();
+        let board = Arc::new(Board::new(metrics.clone()));
+        let when = KeeperSettings { events: u64::MAX, interval: Duration::from_hours(1) };
+        tokio::spawn(Keeper::new(dir, when, Arc::clone(&board), metrics).run());
+        board.set_condition(Condition::Serving);
+        yield_now().await;
+
+        // As when the log lost its tail.
+        board.set_condition(Condition::NotReady("lost".into()));
+        yield_now().await;
+        let lost = Arc::downgrade(&board.view());
+        let condition = board.view().condition.clone();
+        board.publish(View { condition, ..View::initial() });
+        yield_now().await;
+        assert!(lost.upgrade().is_none(), "all of it is in memory still");
     }
 }

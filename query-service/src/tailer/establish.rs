@@ -125,12 +125,19 @@ impl Tailer {
             // To load it may take long, and those who write need not wait for that.
             self.board.judge(Verdict::Sound);
             if let Some(projector) = load(&candidate).await {
-                dir.cover(self.generation, position);
+                self.cover(&dir, position);
+                self.metrics.snapshot_found(candidate.bytes);
                 tracing::info!(position = position.0, "going on from a snapshot");
                 return Ok(Some(projector));
             }
         }
         Ok(None)
+    }
+
+    /// Remembers how much of what is being read lies in a snapshot.
+    fn cover(&self, dir: &SnapshotDir, position: Position) {
+        dir.cover(self.generation, position);
+        self.metrics.covered(position);
     }
 
     /// Whether a snapshot that the log does not confirm proves that the log lost what it held: it is
@@ -197,7 +204,7 @@ impl Tailer {
         self.is_serving = false;
         self.facts = None;
         if let Some(dir) = &self.snapshots {
-            dir.cover(self.generation, Position::GENESIS);
+            self.cover(dir, Position::GENESIS);
         }
         self.began = tokio::time::Instant::now();
         let nothing = View::initial().state;
