@@ -7,6 +7,7 @@ use configapi_event_log::{EventLog as _, MemoryLog, Reach};
 use configapi_proto::Reason;
 
 use crate::broken_logs::running;
+use crate::freshness::impatient;
 use crate::support::{
     FaultyLog, Op, Server, Writer, at_least, eventually, key, linearizable, memory_log, reason_of,
 };
@@ -202,9 +203,27 @@ async fn a_server_in_an_older_epoch_is_neither_believed_nor_called_broken() {
         let answer = server.get("default/a", None).await.unwrap();
         assert_eq!(answer.config.unwrap().value, "new");
         assert!(answer.state.unwrap().token.starts_with("2-"));
+        // Where it ends says nothing of where the log does.
+        let status = server.get("default/a", Some(linearizable())).await.unwrap_err();
+        assert_eq!(reason_of(&status), Reason::Unavailable, "{status}");
         faulty.replace(promoted.clone());
         let token = survivor.set("default/a", "new").await;
         assert_eq!(server.value("default/a", &token).await, "new");
     }
     assert_eq!(server.service.readiness()(), Ok(()));
+}
+
+/// Of an epoch that came after its own it knows nothing.
+#[tokio::test]
+async fn a_server_in_an_older_epoch_is_not_asked_whether_a_token_is_of_this_log() {
+    let (old, mut writer) = with_values(&["1"]).await;
+    let (promoted, survivor) = with_values(&["1"]).await;
+    promoted.begin_epoch(&survivor.head).await.unwrap();
+    let faulty = FaultyLog::around(promoted);
+    let server = Server::start(faulty.clone(), &impatient());
+    server.until_ready().await;
+    writer.set("default/a", "lost").await;
+    faulty.replace(old);
+    let status = server.get("default/a", Some(at_least("3-1"))).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable, "{status}");
 }

@@ -7,7 +7,7 @@ mod wish;
 use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_event_log::{EventLog, Head};
+use configapi_event_log::{Epoch, EventLog, Head};
 use configapi_proto::{ApiError, Token, timestamp_from_micros};
 use tokio::time::{Instant, timeout_at};
 
@@ -107,7 +107,7 @@ impl Freshness {
     /// The head of the log, told by the one who takes the writes. What is known of the store from
     /// before does not count: it may have become a standby since, or be one no longer.
     async fn head(&self) -> Result<Head, ApiError> {
-        self.board.view().check()?;
+        let known = self.servable_epoch()?;
         let standing = self.heads.ask().await.map_err(|untold| match untold {
             Untold::ByStore(why) => {
                 tracing::debug!(reason = %why, "a linearizable read was refused");
@@ -122,7 +122,18 @@ impl Freshness {
                  token instead of a linearizable read",
             ));
         }
+        // One that was left behind when that epoch began ends where nobody writes any more.
+        if standing.head.epoch < known {
+            return Err(self.board.view().unavailable("the store told its head in an older epoch"));
+        }
         Ok(standing.head)
+    }
+
+    /// The epoch of the log that is being served.
+    fn servable_epoch(&self) -> Result<Epoch, ApiError> {
+        let view = self.board.view();
+        view.check()?;
+        Ok(view.log.lineage.current())
     }
 
     /// A token of a later epoch than the store has is from another log.
