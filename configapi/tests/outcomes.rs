@@ -1,20 +1,33 @@
 //! What an operator's command says of what it did: also where its output cannot be taken, and where it
 //! is asked for once more.
 
+use std::path::Path;
+
 use crate::operating::on_store;
 use crate::support::stored::written;
 use crate::support::{Configapi, Serving, configapi};
+
+/// A backup of this store, made in this directory; answers its path.
+fn backed_up(store: &str, directory: &Path) -> String {
+    let path = directory.join("backup.jsonl");
+    let path = path.to_str().unwrap();
+    configapi(["backup", "--store", store, path]).ends().succeeded();
+    path.to_owned()
+}
+
+/// The store of this name in this directory.
+fn store_in(directory: &Path, name: &str) -> String {
+    format!("sqlite:{}", directory.join(name).with_extension("db").display())
+}
 
 #[test]
 fn a_restore_that_is_done_is_known_though_the_log_went_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());
-    let backup = directory.path().join("backup.jsonl");
-    let backup = backup.to_str().unwrap();
-    configapi(["backup", "--store", &store, backup]).ends().succeeded();
-    let restored = format!("sqlite:{}", directory.path().join("restored.db").display());
-    on_store("restore-backup", &restored, &[backup]).succeeded();
-    let again = || on_store("restore-backup", &restored, &[backup, "--resume"]);
+    let backup = backed_up(&store, directory.path());
+    let restored = store_in(directory.path(), "restored");
+    on_store("restore-backup", &restored, &[&backup]).succeeded();
+    let again = || on_store("restore-backup", &restored, &[&backup, "--resume"]);
     assert!(again().succeeded().stderr.contains("restored already"));
 
     // Another epoch changes nothing that the backup holds.
@@ -33,24 +46,21 @@ fn a_restore_that_is_done_is_known_though_the_log_went_on() {
 fn what_went_another_way_than_the_backup_is_not_taken_for_its_restore() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());
-    let early = directory.path().join("early.jsonl");
-    let early = early.to_str().unwrap();
-    configapi(["backup", "--store", &store, early]).ends().succeeded();
+    let early = backed_up(&store, directory.path());
     let on = |store: &str, name| {
         Serving::start(store).configapi(["set", name, "1"]).ends().succeeded();
     };
     // One log, from which two went on.
-    let other = format!("sqlite:{}", directory.path().join("other.db").display());
-    on_store("restore-backup", &other, &[early]).succeeded();
+    let other = store_in(directory.path(), "other");
+    on_store("restore-backup", &other, &[&early]).succeeded();
     on(&other, "other");
-    let backup = directory.path().join("backup.jsonl");
-    let backup = backup.to_str().unwrap();
-    configapi(["backup", "--store", &other, backup]).ends().succeeded();
-    let twin = format!("sqlite:{}", directory.path().join("twin.db").display());
-    on_store("restore-backup", &twin, &[early]).succeeded();
+    let later = tempfile::tempdir().unwrap();
+    let backup = backed_up(&other, later.path());
+    let twin = store_in(directory.path(), "twin");
+    on_store("restore-backup", &twin, &[&early]).succeeded();
     on(&twin, "twin");
     on_store("begin-epoch", &twin, &["--yes"]).succeeded();
-    let ended = on_store("restore-backup", &twin, &[backup, "--resume"]).failed_with(1);
+    let ended = on_store("restore-backup", &twin, &[&backup, "--resume"]).failed_with(1);
     assert!(ended.stderr.contains("another"), "{ended:#?}");
     assert_eq!(on_store("verify", &twin, &[]).succeeded().json()["head_position"], 8);
 }
@@ -71,11 +81,9 @@ fn what_is_done_is_said_though_it_cannot_be_printed() {
     on("begin-epoch", &store, &["--yes"]).nobody_reads_stdout().ends().succeeded();
     assert_eq!(verified()["epoch"], 3);
 
-    let backup = directory.path().join("backup.jsonl");
-    let backup = backup.to_str().unwrap();
-    configapi(["backup", "--store", &store, backup]).ends().succeeded();
-    let restored = format!("sqlite:{}", directory.path().join("restored.db").display());
-    let ended = on("restore-backup", &restored, &[backup]).has_no_room_for_stdout().ends();
+    let backup = backed_up(&store, directory.path());
+    let restored = store_in(directory.path(), "restored");
+    let ended = on("restore-backup", &restored, &[&backup]).has_no_room_for_stdout().ends();
     let ended = ended.failed_with(1);
     assert!(ended.stderr.contains("the backup is restored"), "{ended:#?}");
     assert_eq!(on_store("verify", &restored, &[]).succeeded().json()["epoch"], 4);
