@@ -5,7 +5,9 @@
 mod sending;
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
+    mem::take,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -20,10 +22,14 @@ pub(crate) use self::sending::Sending;
 const MAX_COPIED: usize = 16 << 10;
 /// The most that is gathered. Who writes more waits until some of it is sent.
 const MAX_GATHERED: usize = 64 << 10;
-/// The most room that is kept for the next time.
-const MAX_KEPT: usize = 16 << 10;
 /// The most pieces that are sent behind what was gathered, in one go.
 const MAX_PIECES: usize = 16;
+
+thread_local! {
+    /// Room for what is gathered next, whoever writes it: it was used just now, so it is near. Who has
+    /// nothing to send holds none. It has grown with what was gathered, to less than twice the most.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A stream of bytes whose output is gathered: what it is written to is sent by [`Sending`]. Clones are
 /// the same stream.
@@ -102,7 +108,7 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
         if self.unsent() == 0 {
             self.sent = 0;
             self.gathered.clear();
-            self.gathered.shrink_to(MAX_KEPT);
+            ROOM.set(take(&mut self.gathered));
         }
     }
 
@@ -110,12 +116,22 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
         while self.unsent() > 0 {
             let rest = &self.gathered[self.sent..];
             let written = Pin::new(&mut self.stream).poll_write(context, rest);
-            match ready!(self.noted(written))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                bytes => self.advance(bytes),
+            match self.noted(written)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(bytes) => self.advance(bytes),
+                Poll::Pending => {
+                    self.make_do();
+                    return Poll::Pending;
+                }
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Holds no more room than what is left needs: it may take long until somebody takes it.
+    fn make_do(&mut self) {
+        self.gathered.drain(..take(&mut self.sent));
+        self.gathered.shrink_to_fit();
     }
 
     /// Copies what there is room for, or waits for room.
@@ -131,8 +147,10 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
                 return Poll::Pending;
             }
         }
-        self.gathered.drain(..self.sent);
-        self.sent = 0;
+        self.gathered.drain(..take(&mut self.sent));
+        if self.gathered.capacity() == 0 {
+            self.gathered = ROOM.take();
+        }
         self.gathered.reserve(bytes);
         for piece in pieces {
             self.gathered.extend_from_slice(piece);
@@ -227,7 +245,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Outbox<S> {
 #[cfg(test)]
 mod tests {
     use std::{
-        future::poll_fn,
+        future::{pending, poll_fn},
         sync::atomic::{AtomicUsize, Ordering},
         task::{Wake, Waker},
     };
@@ -371,6 +389,28 @@ mod tests {
         assert!(matches!(write(&outbox, b"y"), Poll::Ready(Ok(1))));
         assert!(write(&outbox, b"z").is_pending());
         assert_eq!(outbox.shared().unsent(), MAX_GATHERED);
+    }
+
+    #[tokio::test]
+    async fn room_is_held_only_for_what_is_not_sent_yet() {
+        const PIECE: usize = 1 << 10;
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let outbox = Wire::outbox();
+        let mut sending = Box::pin(outbox.clone().sending(pending::<()>(), PATIENCE));
+        let mut send = || {
+            let turn = sending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(turn.is_pending());
+            outbox.shared().gathered.capacity()
+        };
+        for in_all in [usize::MAX, 10 * PIECE - 1] {
+            outbox.shared().stream.in_all = in_all;
+            for _ in 0..10 {
+                assert!(matches!(write(&outbox, &[b'x'; PIECE]), Poll::Ready(Ok(PIECE))));
+            }
+            assert_eq!(send(), 10 * PIECE - in_all.min(10 * PIECE), "{in_all} are taken");
+        }
+        outbox.shared().stream.in_all = usize::MAX;
+        assert_eq!(send(), 0);
     }
 
     #[test]
