@@ -7,8 +7,8 @@ use std::time::Duration;
 use configapi_command_service::committer::{
     CommitQueue, Committer, CommitterMetrics, Limits, Refusal, Submission, Wish, WishedAction,
 };
-use configapi_domain::{ConfigKey, Content, Provenance, Value, Version};
-use configapi_event_log::{EventLog as _, MemoryLog, seal};
+use configapi_domain::{ConfigEvent, ConfigKey, Content, ContentType, Provenance, Value, Version};
+use configapi_event_log::{EventLog as _, MemoryLog, decode, seal};
 use prometheus_client::registry::Registry;
 use tokio::task::yield_now;
 
@@ -65,11 +65,16 @@ impl Stage {
 }
 
 fn set(name: &str, expected_version: Option<u64>) -> Submission {
+    let content = Content::untyped(Value::parse("1").unwrap());
+    wish(name, expected_version, WishedAction::Set(content))
+}
+
+fn wish(name: &str, expected_version: Option<u64>, action: WishedAction) -> Submission {
     Submission {
         wishes: vec![Wish {
             key: ConfigKey::parse("", name).unwrap(),
             expected_version: expected_version.map(Version),
-            action: WishedAction::Set(Content::untyped(Value::parse("1").unwrap())),
+            action,
         }],
         provenance: Provenance::default(),
         request: None,
@@ -117,6 +122,64 @@ async fn what_is_used_again_and_again_stays_while_others_come_and_go() {
     assert_eq!(stage.look_ups("hot"), 1);
     stage.set("c0", 1).await;
     assert_eq!(stage.look_ups("c0"), 2);
+}
+
+#[tokio::test]
+async fn a_large_value_leaves_its_room_to_others_when_it_is_set_anew() {
+    let stage = Stage::new(Limits { cache_bytes: 50_000, ..Limits::default() });
+    let names: Vec<_> = (0..10).map(|number| format!("c{number}")).collect();
+    let content = Content::untyped(Value::parse("x".repeat(10_000)).unwrap());
+    for name in &names {
+        let large = wish(name, Some(0), WishedAction::Set(content.clone()));
+        stage.queue.submit(large).await.unwrap();
+    }
+    for name in &names {
+        stage.set(name, 1).await;
+    }
+    let look_ups = || names.iter().map(|name| stage.look_ups(name)).sum::<usize>();
+    let before = look_ups();
+    assert!(before > 14, "{before} look-ups: five large ones are remembered at most");
+    for name in &names {
+        stage.set(name, 2).await;
+    }
+    assert_eq!(look_ups(), before, "small ones are all remembered");
+}
+
+#[tokio::test]
+async fn what_is_remembered_is_what_was_set_whatever_its_size() {
+    let stage = Stage::new(Limits::default());
+    let kind = |size: usize| {
+        ContentType::parse(if size.is_multiple_of(2) { "" } else { "text/x" }).unwrap()
+    };
+    let sizes = [0, 1, 200, 199, 4_096, 4_097, 1_000_000, 3, 300, 44, 43, 0, 5_001, 5_000];
+    let mut actions = Vec::new();
+    for (size, letter) in sizes.into_iter().zip('a'..) {
+        let value = Value::parse(String::from(letter).repeat(size)).unwrap();
+        actions.push(WishedAction::Set(Content { value, content_type: kind(size) }));
+        actions.push(WishedAction::Delete);
+        actions.push(WishedAction::Restore(None));
+    }
+    let mut before = None;
+    for (action, version) in actions.into_iter().zip(0..) {
+        stage.queue.submit(wish("a", Some(version), action.clone())).await.unwrap();
+        let row = rows(&*stage.inner).await.pop().unwrap();
+        let event = decode(&row).unwrap().event;
+        match (&event, &action) {
+            (ConfigEvent::Set { content, old_value }, WishedAction::Set(wished)) => {
+                assert_eq!(content, wished);
+                assert_eq!(*old_value, before.map(|before: Content| before.value));
+                before = Some(content.clone());
+            }
+            (ConfigEvent::Deleted { deleted }, WishedAction::Delete) => {
+                assert_eq!(Some(deleted), before.as_ref());
+            }
+            (ConfigEvent::Restored { content, old_value: None, .. }, WishedAction::Restore(_)) => {
+                assert_eq!(Some(content), before.as_ref());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(stage.look_ups("a"), 1);
 }
 
 #[tokio::test]

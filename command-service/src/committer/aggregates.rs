@@ -1,88 +1,132 @@
-//! The configs that the committer knows: a bounded cache of aggregates, each as of the head. Two
-//! generations make a cheap approximation of "least recently used".
+//! The configs that the committer knows: a bounded cache of aggregates, each as of the head. Whoever was
+//! not asked for since a hand passed by last, as that of a clock, makes room for others.
 
-use std::collections::HashMap;
+mod kept;
+
 use std::sync::Arc;
 
 use configapi_domain::{ConfigValue, State};
 use configapi_runtime::memory;
+use foldhash::quality::RandomState;
+use indexmap::IndexMap;
+use indexmap::map::Entry;
+
+use self::kept::Kept;
 
 /// From how many configs on they are spread over so much memory that large pages are worth it.
 const MANY_CONFIGS: usize = 1 << 13;
+/// How many the hand passes to find one that nobody asked for. Then the next one goes, for nobody is to
+/// wait until the hand has come round.
+const MAX_PASSED: usize = 64;
+/// About what an aggregate weighs beside its texts, its place among the others included.
+const FIXED_BYTES: usize = 160;
 
 /// A bounded cache of aggregates by stream.
 #[derive(Debug)]
 pub(super) struct Aggregates {
-    young: HashMap<Arc<str>, ConfigValue>,
-    old: HashMap<Arc<str>, ConfigValue>,
-    young_bytes: usize,
-    generation_bytes: usize,
+    /// Only those who may write can choose streams, so a fast hash is safe enough.
+    configs: IndexMap<Arc<str>, Slot, RandomState>,
+    /// Whose turn it is to make room.
+    hand: usize,
+    bytes: usize,
+    limit_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    config: Kept,
+    /// Whether it was asked for since the hand passed by.
+    is_wanted: bool,
 }
 
 impl Aggregates {
     /// A cache that holds about so many bytes.
     pub fn new(limit_bytes: usize) -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            young_bytes: 0,
-            generation_bytes: limit_bytes / 2,
-        }
+        Self { configs: IndexMap::default(), hand: 0, bytes: 0, limit_bytes }
     }
 
     /// The aggregate of a stream, if it is known.
-    pub fn get(&mut self, stream: &Arc<str>) -> Option<&ConfigValue> {
-        if !self.young.contains_key(stream) {
-            let config = self.old.remove(stream)?;
-            self.put(stream, config);
-        }
-        self.young.get(stream)
+    pub fn get(&mut self, stream: &Arc<str>) -> Option<ConfigValue> {
+        let slot = self.configs.get_mut(stream)?;
+        slot.is_wanted = true;
+        slot.config.get()
+    }
+
+    /// Whether the aggregate of a stream is known.
+    pub fn knows(&self, stream: &Arc<str>) -> bool {
+        self.configs.contains_key(stream)
     }
 
     /// Remembers an aggregate.
-    pub fn put(&mut self, stream: &Arc<str>, config: ConfigValue) {
-        self.young_bytes += weight_bytes(stream, &config);
-        if let Some(before) = self.young.insert(Arc::clone(stream), config) {
-            self.young_bytes = self.young_bytes.saturating_sub(weight_bytes(stream, &before));
-        } else {
-            // The newest word is in the young generation; an old one must not outlive it.
-            self.old.remove(stream);
-            if self.young.len() >= MANY_CONFIGS {
-                memory::hold_much();
+    pub fn put(&mut self, stream: &Arc<str>, config: &ConfigValue) {
+        match self.configs.entry(Arc::clone(stream)) {
+            Entry::Occupied(mut known) => {
+                let slot = known.get_mut();
+                self.bytes -= slot.config.text_bytes();
+                slot.config.replace(config);
+                self.bytes += slot.config.text_bytes();
+            }
+            Entry::Vacant(place) => {
+                let config = Kept::new(config);
+                self.bytes += FIXED_BYTES + stream.len() + config.text_bytes();
+                place.insert(Slot { config, is_wanted: false });
+                if self.configs.len() >= MANY_CONFIGS {
+                    memory::hold_much();
+                }
             }
         }
-        if self.young_bytes > self.generation_bytes {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+        while self.bytes > self.limit_bytes && self.configs.len() > 1 {
+            self.make_room();
         }
     }
 
     /// Brings an aggregate up to date, if it is known.
-    pub fn refresh(&mut self, stream: &Arc<str>, config: ConfigValue) {
-        if self.young.contains_key(stream) || self.old.contains_key(stream) {
+    pub fn refresh(&mut self, stream: &Arc<str>, config: &ConfigValue) {
+        if self.knows(stream) {
             self.put(stream, config);
         }
     }
 
     /// Forgets one aggregate.
     pub fn forget(&mut self, stream: &Arc<str>) {
-        if let Some(config) = self.young.remove(stream) {
-            self.young_bytes = self.young_bytes.saturating_sub(weight_bytes(stream, &config));
+        if let Some((stream, slot)) = self.configs.swap_remove_entry(stream) {
+            self.bytes -= FIXED_BYTES + stream.len() + slot.config.text_bytes();
         }
-        self.old.remove(stream);
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
-        self.young_bytes = 0;
+        self.configs.clear();
+        self.bytes = 0;
+    }
+
+    /// Forgets the next one that was not asked for.
+    fn make_room(&mut self) {
+        for _ in 0..MAX_PASSED {
+            match self.configs.get_index_mut(self.hand) {
+                Some((_, slot)) if slot.is_wanted => slot.is_wanted = false,
+                Some(_) | None => break,
+            }
+            self.go_on();
+        }
+        if let Some((stream, slot)) = self.configs.swap_remove_index(self.hand) {
+            self.bytes -= FIXED_BYTES + stream.len() + slot.config.text_bytes();
+        }
+        // The newest one is there now, and has its turn when the others have had theirs.
+        self.go_on();
+    }
+
+    /// Goes round. Those who come next come behind all that the hand has still to pass.
+    fn go_on(&mut self) {
+        self.hand += 1;
+        if self.hand >= self.configs.len() {
+            self.hand = 0;
+        }
     }
 }
 
-/// About what an aggregate weighs, its place in the map included.
+/// About what an aggregate weighs, its place among the others included.
 pub(super) fn weight_bytes(stream: &str, config: &ConfigValue) -> usize {
-    const FIXED_BYTES: usize = 160;
     let content = match &config.state {
         State::Unborn => 0,
         State::Live(content) | State::Deleted(content) => content.value.as_str().len(),

@@ -101,7 +101,7 @@ impl Worker {
                 let stream = wish.key.shared_stream();
                 let is_known = planner.knowledge.configs.contains_key(&stream)
                     || before.configs.contains_key(&stream)
-                    || self.aggregates.get(&stream).is_some();
+                    || self.aggregates.knows(&stream);
                 if !is_known {
                     missing.insert(stream);
                 }
@@ -132,7 +132,7 @@ fn recollect(
         if knowledge.configs.contains_key(&stream) {
             return true;
         }
-        let known = before.configs.get(&stream).or_else(|| aggregates.get(&stream)).cloned();
+        let known = before.configs.get(&stream).cloned().or_else(|| aggregates.get(&stream));
         let is_known = known.is_some();
         knowledge.configs.extend(known.map(|config| (stream, config)));
         is_known

@@ -117,7 +117,7 @@ impl Worker {
         self.stand_at(head_after(head, &rows));
         for stream in &changed {
             if let Some(config) = knowledge.configs.get(stream) {
-                self.aggregates.put(stream, config.clone());
+                self.aggregates.put(stream, config);
             }
         }
         self.owed = Some(batch.take_settled(verdicts));

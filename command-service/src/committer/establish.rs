@@ -209,7 +209,7 @@ impl Worker {
         match decode(row) {
             Ok(recorded) => {
                 let config = ConfigValue::after(recorded.version, &recorded.event);
-                self.aggregates.refresh(&row.stream, config);
+                self.aggregates.refresh(&row.stream, &config);
             }
             Err(error) => {
                 // Nothing is decided over an event that cannot be read: the next command on this

@@ -122,7 +122,7 @@ impl Worker {
                 }
             };
             bytes += weight_bytes(stream, &config);
-            self.aggregates.put(stream, config.clone());
+            self.aggregates.put(stream, &config);
             knowledge.configs.insert(Arc::clone(stream), config);
         }
         bytes

@@ -35,7 +35,7 @@ impl Worker {
         let mut wishes = batch.group().flat_map(|submission| &submission.wishes);
         wishes.any(|wish| {
             matches!(wish.action, WishedAction::Restore(Some(_)))
-                || self.aggregates.get(&wish.key.shared_stream()).is_none()
+                || !self.aggregates.knows(&wish.key.shared_stream())
         })
     }
 
@@ -89,7 +89,7 @@ impl Worker {
                     continue;
                 }
                 if let Some(config) = self.aggregates.get(&stream) {
-                    knowledge.configs.insert(stream, config.clone());
+                    knowledge.configs.insert(stream, config);
                 } else if seen.insert(Arc::clone(&stream)) {
                     submissions.push(index);
                     streams.push(stream);
