@@ -9,8 +9,8 @@ use std::hint::black_box;
 use configapi_domain::{
     ConfigEvent, ConfigKey, Content, Position, Provenance, Timestamp, Value, Version,
 };
-use configapi_event_log::{CommandPart, Draft, Hash, StoredEvent, encode};
-use configapi_query_service::projection::{Anchor, Decoded, Projector, Texts};
+use configapi_event_log::{CommandPart, Draft, Hash, StoredEvent, Texts, encode};
+use configapi_query_service::projection::{Anchor, Decoded, Projector};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Memory as a query server has it.

@@ -2,8 +2,8 @@
 //! state however it came about.
 
 use configapi_domain::Position;
-use configapi_event_log::{EventLog as _, PageLimit};
-use configapi_query_service::projection::{Anchor, Decoded, Projector, State, Texts};
+use configapi_event_log::{EventLog as _, PageLimit, Texts};
+use configapi_query_service::projection::{Anchor, Decoded, Projector, State};
 
 use crate::support::{Op, Writer, key, memory_log};
 

@@ -1,7 +1,8 @@
 //! One config with very many versions: found fast, and dropped without using up the stack.
 
 use configapi_domain::{Position, Version};
-use configapi_query_service::projection::{Anchor, Decoded, Projector, Texts};
+use configapi_event_log::Texts;
+use configapi_query_service::projection::{Anchor, Decoded, Projector};
 
 use crate::support::{Op, Writer, key, memory_log};
 

@@ -20,13 +20,13 @@ pub struct Unfoldable {
 
 /// Refuses an event that does not follow from `previous`, the newest event of its config.
 pub(super) fn follows(previous: Option<&Node>, event: &Decoded) -> Result<(), Unfoldable> {
-    let refused = |problem| Err(Unfoldable { position: event.parts.position, problem });
+    let refused = |problem| Err(Unfoldable { position: event.node.position(), problem });
     let expected = previous.map_or(1, |node| node.version().0 + 1);
-    if event.parts.version.0 != expected {
+    if event.node.version().0 != expected {
         return refused("its version is not the next one");
     }
     let live = previous.filter(|node| node.is_live());
-    match event.parts.change {
+    match event.node.change() {
         Change::Set if previous.is_some() && live.is_none() => {
             return refused("a deleted config is set");
         }

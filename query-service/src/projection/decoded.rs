@@ -1,28 +1,30 @@
 //! A row of the log, understood and ready to be applied. Made beside the task that applies, so
 //! that a replay uses two cores.
 
-use configapi_domain::{ConfigEvent, Content, Value};
-use configapi_event_log::{DecodeError, StoredEvent, decode};
+use std::sync::Arc;
 
-use super::intern::Texts;
-use super::node::{Change, Parts};
+use configapi_domain::{ConfigEvent, Content, Value};
+use configapi_event_log::{DecodeError, StoredEvent, Texts, decode_sharing};
+
+use super::node::{Change, Node, Parts};
 use super::packed::{PackedRequestId, PackedTrace};
 
 /// An event that can be applied.
 #[derive(Debug)]
 pub struct Decoded {
-    pub(crate) parts: Parts,
+    /// As it will be held, so that it need not be moved. Where it belongs is found out when it is applied.
+    pub(super) node: Arc<Node>,
     /// What the event says about the value before it, to be checked against what is held.
-    pub(crate) old_value: Option<Value>,
+    pub(super) old_value: Option<Value>,
 }
 
 impl Decoded {
     /// Understands a row, which shares texts with those before it.
     pub fn from_row(row: &StoredEvent, texts: &mut Texts) -> Result<Self, DecodeError> {
-        let recorded = decode(row)?;
+        let recorded = decode_sharing(row, texts)?;
         let (change, content, old_value) = take_apart(recorded.event);
         let provenance = recorded.provenance;
-        let mut parts = Parts {
+        let node = Node::alone(Parts {
             key: recorded.key,
             version: recorded.version,
             position: recorded.position,
@@ -36,9 +38,8 @@ impl Decoded {
             request_id: PackedRequestId::pack(provenance.request_id),
             traceparent: provenance.traceparent.as_ref().and_then(PackedTrace::pack),
             hash: recorded.hash,
-        };
-        texts.share(&mut parts);
-        Ok(Self { parts, old_value })
+        });
+        Ok(Self { node: Arc::new(node), old_value })
     }
 }
 

@@ -10,7 +10,6 @@ mod digest;
 mod events;
 mod history;
 mod in_order;
-mod intern;
 mod node;
 mod packed;
 mod place;
@@ -19,7 +18,6 @@ mod state;
 
 pub use check::Unfoldable;
 pub use decoded::Decoded;
-pub use intern::Texts;
 pub(crate) use node::Parts;
 pub use node::{Change, Node};
 pub(crate) use packed::{PackedRequestId, PackedTrace};

@@ -47,6 +47,7 @@ pub(crate) struct Parts {
 }
 
 /// One event of one config, with all events of that config before it.
+#[derive(Clone)]
 pub struct Node {
     parts: Parts,
     created_at: Timestamp,
@@ -55,14 +56,32 @@ pub struct Node {
 }
 
 impl Node {
-    /// The event that these parts tell, after the events that `previous` stands for.
-    pub(crate) fn after(previous: Option<Arc<Self>>, parts: Parts) -> Self {
-        let created_at = previous.as_ref().map_or(parts.recorded_at, |before| before.created_at);
-        let jump = previous.as_ref().map(|before| match before.jump_pair() {
-            Some((near, far)) if before.distance(near) == near.distance(far) => Arc::clone(far),
-            _ => Arc::clone(before),
-        });
-        Self { parts, created_at, previous, jump }
+    /// The event that these parts tell, with none before it.
+    pub(crate) fn alone(parts: Parts) -> Self {
+        Self { created_at: parts.recorded_at, parts, previous: None, jump: None }
+    }
+
+    /// Takes its place after the events that `previous` stands for.
+    pub(super) fn come_after(&mut self, previous: Arc<Self>) {
+        let jump = match previous.jump_pair() {
+            Some((near, far)) if previous.distance(near) == near.distance(far) => far,
+            _ => &previous,
+        };
+        self.created_at = previous.created_at;
+        self.jump = Some(Arc::clone(jump));
+        self.previous = Some(previous);
+    }
+
+    /// Holds nothing twice that is held already by the newest event of the same config.
+    pub(super) fn share_with(&mut self, newest: &Arc<Self>) {
+        self.parts.key = newest.key().clone();
+        let known = match self.parts.change {
+            Change::Set | Change::Deleted => Some(newest),
+            Change::Restored(version) => newest.at_version(version),
+        };
+        if let Some(known) = known.filter(|known| *known.content() == self.parts.content) {
+            self.parts.content = known.content().clone();
+        }
     }
 
     /// Brings near what it says. What is looked at has to be read: of a mere reference nothing comes near.

@@ -4,13 +4,13 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use configapi_domain::{ConfigKey, Content, Position};
+use configapi_domain::{ConfigKey, Position};
 
 use super::check::{Unfoldable, follows};
 use super::configs::Configs;
 use super::decoded::Decoded;
 use super::history::History;
-use super::node::{Change, Node, Parts};
+use super::node::{Node, Parts};
 use super::place::Place;
 use super::state::{Anchor, State};
 
@@ -57,7 +57,7 @@ impl Projector {
     /// Brings near what the next events will be compared with, a step for all of them at a time:
     /// memory answers many questions in about the time of one.
     pub fn look_at(&self, events: &[Decoded]) {
-        let places = events.iter().map(|event| Place::of(&event.parts.key));
+        let places = events.iter().map(|event| Place::of(event.node.key()));
         let histories: Vec<&History> = self.state.likely_histories(places).collect();
         for history in &histories {
             black_box(history.key().stream().as_bytes().first().copied());
@@ -71,13 +71,13 @@ impl Projector {
 
     /// Folds in the next event. After an error the state is as it was.
     pub fn apply(&mut self, event: Decoded) -> Result<(), Unfoldable> {
-        if event.parts.position != self.state.position().next() {
+        if event.node.position() != self.state.position().next() {
             let problem = "its position is not the next one";
-            return Err(Unfoldable { position: event.parts.position, problem });
+            return Err(Unfoldable { position: event.node.position(), problem });
         }
-        let history = self.state.history(Place::of(&event.parts.key)).map(Arc::clone);
+        let history = self.state.history(Place::of(event.node.key())).map(Arc::clone);
         let newest = history.as_ref().and_then(|history| self.state.newest_of(history));
-        let node = next(newest.map(Arc::clone), event)?;
+        let node = next(newest, event)?;
         // Among all events first: that is where whoever looks at the config will look for it.
         self.state.push(Arc::clone(&node));
         match history {
@@ -102,26 +102,16 @@ impl Projector {
 }
 
 /// The node of an event after the newest one of its config, if it follows from it.
-fn next(newest: Option<Arc<Node>>, event: Decoded) -> Result<Arc<Node>, Unfoldable> {
-    follows(newest.as_deref(), &event)?;
-    let mut parts = event.parts;
-    if let Some(newest) = &newest {
-        parts.key = newest.key().clone();
-        parts.content = shared_content(newest, parts.change, parts.content);
+fn next(newest: Option<&Arc<Node>>, event: Decoded) -> Result<Arc<Node>, Unfoldable> {
+    follows(newest.map(AsRef::as_ref), &event)?;
+    let mut node = event.node;
+    if let Some(newest) = newest {
+        // Nobody else has it yet, so it is not copied.
+        let node = Arc::make_mut(&mut node);
+        node.share_with(newest);
+        node.come_after(Arc::clone(newest));
     }
-    Ok(Arc::new(Node::after(newest, parts)))
-}
-
-/// The same content, in memory that is in use already if it can be.
-fn shared_content(newest: &Arc<Node>, change: Change, content: Content) -> Content {
-    let known = match change {
-        Change::Set | Change::Deleted => Some(newest),
-        Change::Restored(version) => newest.at_version(version),
-    };
-    match known {
-        Some(node) if *node.content() == content => node.content().clone(),
-        _ => content,
-    }
+    Ok(node)
 }
 
 /// A state that is read back from a snapshot: keys are numbers there, in the order of keys, so that
@@ -165,7 +155,11 @@ impl Restoring {
     /// Adds the next event, of the config with this number. Answers whether there is such a number.
     pub fn push(&mut self, key: usize, parts: Parts) -> bool {
         let Some(slot) = self.newest.get_mut(key) else { return false };
-        let node = Arc::new(Node::after(slot.take(), parts));
+        let mut node = Node::alone(parts);
+        if let Some(newest) = slot.take() {
+            node.come_after(newest);
+        }
+        let node = Arc::new(node);
         *slot = Some(Arc::clone(&node));
         self.state.push(node);
         true

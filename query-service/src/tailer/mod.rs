@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::{Epoch, EventLog, PageLimit, Tail};
+use configapi_event_log::{Epoch, EventLog, PageLimit, Tail, Texts};
 use configapi_runtime::memory;
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::clock;
 use crate::failpoints::{AFTER_FETCH, MID_PAGE};
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
-use crate::projection::{Anchor, Decoded, LOOK_AHEAD, Projector, Texts};
+use crate::projection::{Anchor, Decoded, LOOK_AHEAD, Projector};
 use crate::snapshot::{Candidate, SnapshotDir};
 use crate::view::{Condition, LogFacts, View, WholeUntil};
 

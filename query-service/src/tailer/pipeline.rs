@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::Position;
-use configapi_event_log::{Epoch, EventLog, LogError, Page, PageLimit, Tail};
+use configapi_event_log::{Epoch, EventLog, LogError, Page, PageLimit, Tail, Texts};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::trouble::Trouble;
-use crate::projection::{Anchor, Decoded, Texts};
+use crate::projection::{Anchor, Decoded};
 
 /// Pages that wait between two stages. More would only cost memory.
 const PAGES_AHEAD: usize = 1;

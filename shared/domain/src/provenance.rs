@@ -1,5 +1,6 @@
 //! Who asked for a change, why, and under which ids: what every event carries beside its content.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +18,12 @@ pub const MAX_REQUEST_ID_BYTES: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Actor(Arc<str>);
 
+impl Borrow<str> for Actor {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Actor {
     /// Parses an actor.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
@@ -33,6 +40,12 @@ impl Actor {
 /// Why a change was asked for, in the caller's words: at most 1,024 bytes, may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ReasonText(Arc<str>);
+
+impl Borrow<str> for ReasonText {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl ReasonText {
     /// Parses a reason. Line breaks and tabs are allowed here, unlike in other short texts.

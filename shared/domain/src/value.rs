@@ -1,5 +1,6 @@
 //! What a config holds: UTF-8 text and, if somebody said so, what kind of text it is.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -53,6 +54,12 @@ impl fmt::Debug for Value {
 /// What kind of text a value is, such as `application/json`: printable ASCII, at most 255 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ContentType(Arc<str>);
+
+impl Borrow<str> for ContentType {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl ContentType {
     /// Parses a content type; the empty text means that none was given.

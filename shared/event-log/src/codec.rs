@@ -6,12 +6,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use configapi_domain::{
-    Actor, ConfigEvent, ConfigKey, Content, ContentType, Invalid, Position, Provenance, ReasonText,
-    RequestId, Timestamp, TraceParent, Value, Version,
+    ConfigEvent, ConfigKey, Content, Invalid, Position, Provenance, RequestId, Timestamp,
+    TraceParent, Value, Version,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandPart, Fingerprint, Hash, Recorded, RequestKey, StoredEvent};
+use crate::{CommandPart, Fingerprint, Hash, Recorded, RequestKey, StoredEvent, Texts};
 
 /// The version of the stored forms that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -228,7 +228,12 @@ fn json(form: &impl Serialize, texts_bytes: usize) -> String {
 
 /// Stored → domain.
 pub fn decode(row: &StoredEvent) -> Result<Recorded, DecodeError> {
-    let event = decode_event(row)?;
+    decode_sharing(row, &mut Texts::unremembered())
+}
+
+/// Stored → domain, with texts that are shared with the rows before it.
+pub fn decode_sharing(row: &StoredEvent, texts: &mut Texts) -> Result<Recorded, DecodeError> {
+    let event = decode_event(row, texts)?;
     let malformed = |problem: &dyn std::fmt::Display| malformed(row, problem);
     let key = ConfigKey::of_stream(Arc::clone(&row.stream)).map_err(|e| malformed(&e))?;
     let metadata: MetadataV1<'_> = parse(row, &row.metadata)?;
@@ -253,8 +258,8 @@ pub fn decode(row: &StoredEvent) -> Result<Recorded, DecodeError> {
         key,
         event,
         provenance: Provenance {
-            actor: Actor::parse(&metadata.actor).map_err(|e| malformed(&e))?,
-            reason: ReasonText::parse(&metadata.reason).map_err(|e| malformed(&e))?,
+            actor: texts.actor(&metadata.actor).map_err(|e| malformed(&e))?,
+            reason: texts.reason(&metadata.reason).map_err(|e| malformed(&e))?,
             request_id,
             traceparent: metadata.traceparent.and_then(|text| TraceParent::parse(&text.0)),
         },
@@ -264,13 +269,13 @@ pub fn decode(row: &StoredEvent) -> Result<Recorded, DecodeError> {
     })
 }
 
-fn decode_event(row: &StoredEvent) -> Result<ConfigEvent, DecodeError> {
+fn decode_event(row: &StoredEvent, texts: &mut Texts) -> Result<ConfigEvent, DecodeError> {
     let (position, schema_version) = (row.position, row.schema_version);
     let event_type = || row.event_type.to_string();
     let event = match (&*row.event_type, schema_version) {
-        (SET, 1) => set_from_v1(parse(row, &row.payload)?),
-        (DELETED, 1) => deleted_from_v1(parse(row, &row.payload)?),
-        (RESTORED, 1) => restored_from_v1(parse(row, &row.payload)?),
+        (SET, 1) => set_from_v1(parse(row, &row.payload)?, texts),
+        (DELETED, 1) => deleted_from_v1(parse(row, &row.payload)?, texts),
+        (RESTORED, 1) => restored_from_v1(parse(row, &row.payload)?, texts),
         (SET | DELETED | RESTORED, _) => {
             let event_type = event_type();
             return Err(DecodeError::UnknownVersion { position, event_type, schema_version });
@@ -280,30 +285,33 @@ fn decode_event(row: &StoredEvent) -> Result<ConfigEvent, DecodeError> {
     event.map_err(|problem| malformed(row, &problem))
 }
 
-fn set_from_v1(form: SetV1<'_>) -> Result<ConfigEvent, Invalid> {
+fn set_from_v1(form: SetV1<'_>, texts: &mut Texts) -> Result<ConfigEvent, Invalid> {
     Ok(ConfigEvent::Set {
-        content: content_from(form.value, form.content_type)?,
+        content: content_from(form.value, form.content_type, texts)?,
         old_value: form.old_value.map(|old| Value::parse(old.0)).transpose()?,
     })
 }
 
-fn deleted_from_v1(form: DeletedV1<'_>) -> Result<ConfigEvent, Invalid> {
-    Ok(ConfigEvent::Deleted { deleted: content_from(form.deleted_value, form.content_type)? })
+fn deleted_from_v1(form: DeletedV1<'_>, texts: &mut Texts) -> Result<ConfigEvent, Invalid> {
+    Ok(ConfigEvent::Deleted {
+        deleted: content_from(form.deleted_value, form.content_type, texts)?,
+    })
 }
 
-fn restored_from_v1(form: RestoredV1<'_>) -> Result<ConfigEvent, Invalid> {
+fn restored_from_v1(form: RestoredV1<'_>, texts: &mut Texts) -> Result<ConfigEvent, Invalid> {
     Ok(ConfigEvent::Restored {
-        content: content_from(form.value, form.content_type)?,
+        content: content_from(form.value, form.content_type, texts)?,
         old_value: form.old_value.map(|old| Value::parse(old.0)).transpose()?,
         restored_version: Version(form.restored_version),
     })
 }
 
-fn content_from(value: Cow<'_, str>, content_type: Option<Text<'_>>) -> Result<Content, Invalid> {
-    let content_type = match content_type {
-        Some(text) => ContentType::parse(&text.0)?,
-        None => None,
-    };
+fn content_from(
+    value: Cow<'_, str>,
+    content_type: Option<Text<'_>>,
+    texts: &mut Texts,
+) -> Result<Content, Invalid> {
+    let content_type = content_type.map_or(Ok(None), |text| texts.content_type(&text.0))?;
     Ok(Content { value: Value::parse(value)?, content_type })
 }
 

@@ -17,12 +17,13 @@ mod recorded;
 mod requested;
 mod stored;
 mod tail;
+mod texts;
 mod verdict;
 mod weight;
 
 pub use batch::check_batch;
 pub use chain::{ChainBreak, Hash, hash_of, seal, verify_link};
-pub use codec::{DecodeError, Draft, SCHEMA_VERSION, decode, encode};
+pub use codec::{DecodeError, Draft, SCHEMA_VERSION, decode, decode_sharing, encode};
 pub use error::{AppendError, LogError};
 pub use lineage::{Beginning, Epoch, EpochStart, Identity, Lineage, LogId};
 pub use memory::MemoryLog;
@@ -35,6 +36,7 @@ pub use stored::{
     GENESIS_EVENT_TYPE, GENESIS_STREAM, StoredEvent, event_type_named, genesis, log_id_of,
 };
 pub use tail::{Tail, TailError};
+pub use texts::Texts;
 pub use verdict::Verdict;
 pub use weight::encoded_bytes;
 

@@ -1,7 +1,10 @@
 //! What cannot be understood is an error that names the place, never the content.
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{DecodeError, Draft, SCHEMA_VERSION, StoredEvent, decode, encode};
+use configapi_event_log::{
+    DecodeError, Draft, Recorded, SCHEMA_VERSION, StoredEvent, Texts, decode, decode_sharing,
+    encode,
+};
 use proptest::prelude::*;
 
 use crate::rows::{log, made};
@@ -143,6 +146,43 @@ fn a_traceparent_that_cannot_be_read_is_left_out() {
     assert_eq!(decode(&row).unwrap().provenance.traceparent, None);
 }
 
+/// A row by somebody, for some reason, with some kind of value.
+fn row_by(actor: &str, reason: &str, content_type: &str) -> StoredEvent {
+    let payload = serde_json::json!({"value": "1", "content_type": content_type});
+    let metadata = serde_json::json!({"actor": actor, "reason": reason});
+    StoredEvent { payload: payload.to_string(), metadata: metadata.to_string(), ..row() }
+}
+
+fn texts_of(read: &Recorded) -> [&str; 3] {
+    let content_type = read.event.content().and_then(|it| it.content_type.as_ref());
+    let Recorded { provenance, .. } = read;
+    [
+        provenance.actor.as_str(),
+        provenance.reason.as_str(),
+        content_type.map_or("", |it| it.as_str()),
+    ]
+}
+
+#[test]
+fn rows_with_equal_texts_share_them_until_there_are_too_many() {
+    let mut texts = Texts::default();
+    let mut read = |who: usize| {
+        let (actor, reason) = (format!("user-{who}"), format!("because of {who}"));
+        let row = row_by(&actor, &reason, &format!("text/{who}"));
+        let read = decode_sharing(&row, &mut texts).unwrap();
+        assert_eq!(texts_of(&read), [actor, reason, format!("text/{who}")]);
+        read
+    };
+    let places = |read: &Recorded| texts_of(read).map(str::as_ptr);
+    let (first, again) = (read(0), read(0));
+    assert_eq!(places(&first), places(&again));
+    (1..5_000).for_each(|who| drop(read(who)));
+    let late = read(0);
+    for (early, late) in places(&first).into_iter().zip(places(&late)) {
+        assert_ne!(early, late, "all are remembered for ever");
+    }
+}
+
 /// A character taken away, put in, or put in another's place.
 fn changed(text: &str, at: prop::sample::Index, change: Option<char>, replaces: bool) -> String {
     let mut letters: Vec<char> = text.chars().collect();
@@ -204,6 +244,21 @@ proptest! {
                 part: read.part,
             });
             prop_assert_eq!(decode(&written), Ok(read));
+        }
+    }
+
+    #[test]
+    fn what_is_read_with_shared_texts_is_what_is_read_alone(
+        rows in prop::collection::vec((0..4_usize, 0..4_usize, 0..4_usize), 1..20),
+    ) {
+        // The last ones are refused.
+        let (actors, reasons) = (["", "ada", "text/x", "a\nb"], ["", "ada", "text/x", "a\0b"]);
+        let content_types = ["", "text/x", "ada", "é"];
+        let mut texts = Texts::default();
+        for (actor, reason, content_type) in rows {
+            let row = row_by(actors[actor], reasons[reason], content_types[content_type]);
+            prop_assert_eq!(decode_sharing(&row, &mut texts), decode(&row));
+            prop_assert_eq!(decode(&row).is_err(), actor == 3 || reason == 3 || content_type == 3);
         }
     }
 
