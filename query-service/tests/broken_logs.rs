@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::{EventLog as _, MemoryLog, StoredEvent, seal};
+use configapi_event_log::{CommandPart, EventLog as _, MemoryLog, StoredEvent, seal};
 use configapi_proto::Reason;
 use configapi_query_service::{Limits, QuerySettings};
 
 use crate::support::{
-    FaultyLog, Server, Writer, eventually, linearizable, memory_log, quick, reason_of, token_of,
+    FaultyLog, Op, Server, Writer, eventually, key, linearizable, memory_log, quick, reason_of,
+    token_of,
 };
 
 /// A log with two events, a server on it, and a way to break it.
@@ -113,6 +114,23 @@ async fn an_event_that_breaks_the_rules_of_its_config_is_refused() {
     writer.set("default/a", "4").await;
     let told = server.until_not_ready().await;
     assert!(told.contains("does not follow from the history of its config"), "{told}");
+}
+
+/// The hashes fit, but whoever reads up to the first event of the Apply would see half of it.
+#[tokio::test]
+async fn an_apply_whose_parts_do_not_join_is_refused() {
+    let (_, faulty, mut writer, server) = running().await;
+    forge(&faulty, 3, |row| row.part = CommandPart::WHOLE);
+    let set = |name: &str| (key(name), Op::Set("3".to_owned()));
+    let token = writer.commit(vec![set("default/a"), set("default/b")]).await;
+    let told = server.until_not_ready().await;
+    assert_eq!(told, "the event at position 4 is not the next part of a command");
+    let status = server.get("default/a", None).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+
+    faulty.mend();
+    server.until_ready().await;
+    assert_eq!(server.value("default/b", &token).await, "3");
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ impl Trouble {
                 Self::AnchorGone { position: *position, epoch, may_come_yet }
             }
             TailError::Gap { .. } => Self::broken("gap", error),
+            TailError::Torn { .. } => Self::broken("corrupt", error),
             TailError::TimeRunsBackwards { .. } => Self::broken("time_runs_backwards", error),
             TailError::Chain(_) => Self::broken("broken_chain", error),
         }
