@@ -103,7 +103,7 @@ impl Projector {
 
 /// The node of an event after the newest one of its config, if it follows from it.
 fn next(newest: Option<Arc<Node>>, event: Decoded) -> Result<Arc<Node>, Unfoldable> {
-    follows(newest.as_deref(), &event)?;
+    follows(newest.as_ref(), &event)?;
     let mut parts = event.parts;
     if let Some(newest) = &newest {
         parts.key = newest.key().clone();
