@@ -91,11 +91,11 @@ pub(super) fn initial(
     let mut last = None;
     let (namespace, prefix) = (selection.namespace(), selection.name_prefix());
     let matching = state.matching(namespace, prefix, after.map(Place::of));
-    for (visits, node) in matching.enumerate() {
+    for (visits, step) in matching.enumerate() {
         if visits >= limits.frame_visits {
             return InitialPart { configs, after: last };
         }
-        if node.is_live() {
+        if let Some(node) = step.matching().filter(|node| node.is_live()) {
             bytes += wire::config_bytes(node, false);
             let is_full = configs.count() >= limits.frame_items || bytes > limits.frame_bytes;
             if is_full && configs.count() > 0 {
@@ -103,7 +103,7 @@ pub(super) fn initial(
             }
             configs.push(&wire::Config { node, keys_only: false });
         }
-        last = Some(node.key().clone());
+        last = Some(step.key().clone());
     }
     InitialPart { configs, after: None }
 }
