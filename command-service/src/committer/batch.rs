@@ -97,6 +97,25 @@ impl Batch {
         }
     }
 
+    /// Refuses the first submissions, on which these are the verdicts and of which nobody knows what
+    /// became: whether something was written. Nothing was of those that were to be validated only or
+    /// broke a rule, though the verdict on them may not be true either.
+    pub fn refuse_unresolved(&mut self, verdicts: &[Verdict], why: &str) {
+        for verdict in verdicts {
+            let Some(queued) = self.entries.pop_front() else { break };
+            let is_sent = match verdict {
+                Verdict::Accepted(_) => !queued.submission.validate_only,
+                Verdict::Repeats(_) => true,
+                Verdict::Refused(_) => false,
+            };
+            queued.settle(Err(if is_sent {
+                Refusal::OutcomeUnknown
+            } else {
+                Refusal::Unavailable(why.to_owned())
+            }));
+        }
+    }
+
     /// Refuses what is left.
     pub fn refuse_all(&mut self, refusal: &Refusal) {
         self.refuse_first(self.entries.len(), refusal);
