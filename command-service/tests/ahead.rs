@@ -77,7 +77,7 @@ impl Stage {
     }
 
     /// Has these decided behind a commit, lets that one go on, and tells how all went.
-    async fn behind_a_commit(&self, others: Vec<Submission>) -> Vec<Answer> {
+    pub async fn behind_a_commit(&self, others: Vec<Submission>) -> Vec<Answer> {
         let calls = self.decide_behind_a_commit(others).await;
         self.log.open_gate();
         join_all(calls).await
@@ -138,7 +138,7 @@ pub fn set(name: &str, expected_version: Option<u64>) -> Submission {
     set_to(name, expected_version, "1")
 }
 
-fn set_to(name: &str, expected_version: Option<u64>, value: &str) -> Submission {
+pub fn set_to(name: &str, expected_version: Option<u64>, value: &str) -> Submission {
     Submission {
         wishes: vec![Wish {
             key: ConfigKey::parse("", name).unwrap(),

@@ -15,7 +15,7 @@ use super::{CommitterMetrics, Refusal, Submission};
 pub(super) struct Batch {
     entries: VecDeque<Queued>,
     /// How many are decided and written at once. Shrinks when the store refuses a group as a
-    /// whole, until the guilty one stands alone.
+    /// whole, until the guilty one stands alone, and grows again with each group that it takes.
     group: usize,
     /// What was decided of it while the batch before it was under way. Used once.
     head_start: Option<Planner>,
@@ -86,6 +86,7 @@ impl Batch {
 
     /// Takes out the first submissions, which are settled by these verdicts.
     pub fn take_settled(&mut self, verdicts: Vec<Verdict>) -> Settled {
+        self.group = self.group.saturating_mul(2);
         let entries = self.entries.drain(..verdicts.len().min(self.entries.len())).collect();
         Settled { entries, verdicts }
     }
