@@ -36,16 +36,16 @@ fn start_with(
 }
 
 /// A committer on a log with a gate.
-struct Stage {
+pub struct Stage {
     inner: Arc<MemoryLog>,
-    log: Arc<FaultyLog>,
+    pub log: Arc<FaultyLog>,
     queue: CommitQueue,
     registry: Registry,
     clock: Arc<TestClock>,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::on(memory_log()).await
     }
 
@@ -77,14 +77,14 @@ impl Stage {
     }
 
     /// Has these decided behind a commit, lets that one go on, and tells how all went.
-    async fn behind_a_commit(&self, others: Vec<Submission>) -> Vec<Answer> {
+    pub async fn behind_a_commit(&self, others: Vec<Submission>) -> Vec<Answer> {
         let calls = self.decide_behind_a_commit(others).await;
         self.log.open_gate();
         join_all(calls).await
     }
 
     /// Holds one set in the gate, and has these decided behind it.
-    async fn decide_behind_a_commit(
+    pub async fn decide_behind_a_commit(
         &self,
         others: Vec<Submission>,
     ) -> Vec<BoxFuture<'static, Answer>> {
@@ -134,11 +134,11 @@ impl Stage {
     }
 }
 
-fn set(name: &str, expected_version: Option<u64>) -> Submission {
+pub fn set(name: &str, expected_version: Option<u64>) -> Submission {
     set_to(name, expected_version, "1")
 }
 
-fn set_to(name: &str, expected_version: Option<u64>, value: &str) -> Submission {
+pub fn set_to(name: &str, expected_version: Option<u64>, value: &str) -> Submission {
     Submission {
         wishes: vec![Wish {
             key: ConfigKey::parse("", name).unwrap(),
@@ -152,7 +152,7 @@ fn set_to(name: &str, expected_version: Option<u64>, value: &str) -> Submission 
     }
 }
 
-fn keyed(submission: Submission) -> Submission {
+pub fn keyed(submission: Submission) -> Submission {
     let id = RequestId::parse("one").unwrap();
     let request = Some(RequestKey { id: id.clone(), fingerprint: Fingerprint([7; 16]) });
     let provenance = Provenance { request_id: Some(id), ..Provenance::default() };

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_command_service::committer::Limits;
+use configapi_command_service::committer::{Limits, Refusal, Submission};
 use configapi_domain::Timestamp;
 use configapi_event_log::{EventLog, LogId, MemoryLog};
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{RestoreRequest, RestoreTarget, SetRequest};
 use configapi_proto::{Reason, key};
+use futures_util::future::join_all;
 
+use crate::ahead::{Stage, keyed, set};
 use crate::faulty_log::{Fault, FaultyLog};
 use crate::support::{
     BEGINNING, TestServer, copy_of, memory_log, refusal, rows, set_request, start_on,
@@ -63,6 +65,32 @@ async fn a_store_that_stays_silent_leaves_the_outcome_unknown_and_says_so() {
     assert_eq!(server.set_with(keyed).await.unwrap(), receipt);
     let events = server.events().await;
     assert_eq!(events.iter().filter(|event| event.key.name() == "a").count(), 1);
+}
+
+/// The log is another one by the time that it is asked what became of them.
+#[tokio::test]
+async fn of_commands_whose_commit_is_not_known_those_that_were_not_sent_are_not_in_doubt() {
+    let stage = Stage::new().await;
+    let validated = Submission { validate_only: true, ..set("b", None) };
+    let broken = set("c", Some(7));
+    let others = vec![set("d", None), validated, broken, keyed(set("e", None))];
+    let repeat = keyed(set("e", None));
+    let others = others.into_iter().chain([repeat]).collect();
+    let calls = stage.decide_behind_a_commit(others).await;
+    stage.log.let_one_through();
+    stage.log.append_waits().await;
+    stage.log.fail_next([Fault::LostAfter]);
+    stage.log.replace_by(memory_log());
+    stage.log.open_gate();
+
+    let answers = join_all(calls).await;
+    assert!(answers[0].is_ok(), "{answers:?}");
+    let is_unknown = |answer: &_| matches!(answer, Err(Refusal::OutcomeUnknown));
+    let unknown: Vec<_> = answers[1..].iter().map(is_unknown).collect();
+    assert_eq!(unknown, [true, false, false, true, true], "{answers:?}");
+    for answer in &answers[2..=3] {
+        assert!(matches!(answer, Err(Refusal::Unavailable(_))), "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use configapi_proto::Reason;
 use configapi_proto::v1::SetRequest;
 use tokio::task::JoinHandle;
 
+use crate::ahead::{Stage, set_to};
 use crate::faulty_log::FaultyLog;
 use crate::support::{TestServer, memory_log, set_request, start_on};
 
@@ -110,6 +111,20 @@ async fn a_command_that_the_store_refuses_stands_alone_in_the_end() {
     }
     assert_eq!(refused, [(37, Reason::Internal)]);
     assert_eq!(server.events().await.len(), 64);
+}
+
+#[tokio::test]
+async fn once_the_guilty_one_is_found_the_others_share_commits_again() {
+    let stage = Stage::new().await;
+    stage.log.refuse("poison");
+    let value = |i| if i == 20 { "poison" } else { "fine" };
+    let others = (0..200).map(|i| set_to(&format!("k{i}"), None, value(i))).collect();
+    let answers = stage.behind_a_commit(others).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 200);
+    // One by itself from the beginning, one that the others wait for, and all but the guilty one.
+    let groups = stage.log.appended();
+    assert_eq!(groups.iter().sum::<usize>(), 1 + 1 + 199);
+    assert!(groups.len() < 20, "{groups:?}");
 }
 
 #[tokio::test]

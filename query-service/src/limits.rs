@@ -23,7 +23,8 @@ pub struct Limits {
     pub backoff_min: Duration,
     /// The longest pause after trouble with the log.
     pub backoff_max: Duration,
-    /// Configs looked at for one page of an answer; then the page ends, full or not.
+    /// Configs looked at, and namespaces passed, for one page of an answer; then the page ends, full or
+    /// not.
     pub page_visits: usize,
     /// Bytes of one page of an answer, so that it fits into the 4 MiB that clients accept.
     pub page_bytes: usize,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::{EventLog as _, MemoryLog, StoredEvent, seal};
+use configapi_event_log::{CommandPart, EventLog as _, MemoryLog, StoredEvent, seal};
 use configapi_proto::Reason;
 use configapi_query_service::{Limits, QuerySettings};
 
 use crate::support::{
-    FaultyLog, Server, Writer, eventually, linearizable, memory_log, quick, reason_of, token_of,
+    FaultyLog, Op, Server, Writer, at_least, eventually, key, linearizable, memory_log, quick,
+    reason_of, token_of,
 };
 
 /// A log with two events, a server on it, and a way to break it.
@@ -113,6 +114,70 @@ async fn an_event_that_breaks_the_rules_of_its_config_is_refused() {
     writer.set("default/a", "4").await;
     let told = server.until_not_ready().await;
     assert!(told.contains("does not follow from the history of its config"), "{told}");
+}
+
+#[tokio::test]
+async fn an_event_that_tells_another_content_than_the_one_it_is_about_is_refused() {
+    let forged = [
+        (Op::Delete, r#"{"deleted_value":"2"}"#, "what is deleted is not what it had"),
+        (
+            Op::Restore(Some(1)),
+            r#"{"value":"2","old_value":"2","restored_version":1}"#,
+            "what is restored is not what that version had",
+        ),
+        (
+            Op::Restore(Some(1)),
+            r#"{"value":"1","old_value":"2","content_type":"text/plain","restored_version":1}"#,
+            "what is restored is not what that version had",
+        ),
+    ];
+    for (op, payload, why) in forged {
+        let log = memory_log(1);
+        let faulty = FaultyLog::around(log.clone());
+        let mut writer = Writer::new(log).await;
+        writer.set("default/a", "1").await;
+        let typed = Op::SetTyped("2".to_owned(), "text/plain".to_owned());
+        writer.commit(vec![(key("default/a"), typed)]).await;
+        let server = Server::ready(faulty.clone()).await;
+        forge(&faulty, 3, move |row| row.payload = payload.to_owned());
+        let token = writer.commit(vec![(key("default/a"), op)]).await;
+        let told = server.until_not_ready().await;
+        assert!(told.contains("the event at position 3") && told.contains(why), "{told}");
+        faulty.mend();
+        server.until_ready().await;
+        let answer = server.status().await;
+        assert_eq!(answer.state.unwrap().token, token);
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_was_a_delete_is_not_restored() {
+    let (_, faulty, mut writer, server) = running().await;
+    let token = writer.delete("default/a").await;
+    let status = server.get("default/a", Some(at_least(&token))).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::ConfigNotFound);
+    let payload = r#"{"value":"2","old_value":null,"restored_version":3}"#;
+    forge(&faulty, 4, move |row| row.payload = payload.to_owned());
+    writer.commit(vec![(key("default/a"), Op::Restore(None))]).await;
+    let told = server.until_not_ready().await;
+    assert!(told.contains("a version is restored that was a delete"), "{told}");
+}
+
+/// The hashes fit, but whoever reads up to the first event of the Apply would see half of it.
+#[tokio::test]
+async fn an_apply_whose_parts_do_not_join_is_refused() {
+    let (_, faulty, mut writer, server) = running().await;
+    forge(&faulty, 3, |row| row.part = CommandPart::WHOLE);
+    let set = |name: &str| (key(name), Op::Set("3".to_owned()));
+    let token = writer.commit(vec![set("default/a"), set("default/b")]).await;
+    let told = server.until_not_ready().await;
+    assert_eq!(told, "the event at position 4 is not the next part of a command");
+    let status = server.get("default/a", None).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::Unavailable);
+
+    faulty.mend();
+    server.until_ready().await;
+    assert_eq!(server.value("default/b", &token).await, "3");
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use configapi_proto::Reason;
 
 use configapi_proto::v1::{DiffRequest, HistoryRequest, ListRequest, PointInTime, point_in_time};
+use configapi_query_service::{Limits, QuerySettings};
 use prost::Message as _;
 use tonic::Request;
 
 use crate::oracle;
-use crate::support::{Server, Writer, memory_log, reason_of};
+use crate::support::{Op, Server, Writer, key, memory_log, quick, reason_of};
 
 async fn written(count: usize) -> (Writer, Server) {
     let log = memory_log(1);
@@ -191,6 +192,82 @@ async fn histories_and_differences_come_in_pages_too() {
         }
         assert_eq!(entries, oracle::diff(&writer.written, from, to));
     }
+}
+
+/// Many namespaces, of which few have a config that is meant; behind and before it there are others.
+async fn sparse(writer: &mut Writer) -> Vec<String> {
+    let mut wanted = Vec::new();
+    for number in 0..120 {
+        let mut names = vec!["aside", "zone"];
+        if number % 50 == 7 {
+            names.extend(["main/a", "main/b"]);
+        }
+        let streams = names.into_iter().map(|name| format!("ns-{number:03}/{name}"));
+        let ops: Vec<_> = streams.map(|it| (key(&it), Op::Set("1".to_owned()))).collect();
+        wanted.extend(ops.iter().map(|(key, _)| key.stream().to_owned()));
+        writer.commit(ops).await;
+    }
+    wanted.retain(|stream| stream.contains("/main/"));
+    wanted
+}
+
+#[tokio::test]
+async fn the_namespaces_that_a_list_passes_count_for_its_pages() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let wanted = sparse(&mut writer).await;
+    for page_visits in [1, 2, 20] {
+        let limits = Limits { page_visits, ..quick().limits };
+        let server = Server::start(log.clone(), &QuerySettings { limits, ..quick() });
+        server.until_ready().await;
+        let (all_namespaces, prefix) = (true, "main".to_owned());
+        let mut request = ListRequest { all_namespaces, prefix, ..ListRequest::default() };
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = server.list(request.clone()).await.unwrap();
+            pages += 1;
+            assert!(page.configs.len() <= page_visits, "{page:?}");
+            found.extend(page.configs.iter().map(|it| format!("{}/{}", it.namespace, it.name)));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request.page_token = page.next_page_token;
+        }
+        assert_eq!(found, wanted, "{page_visits} a page");
+        // Each namespace is looked at twice: before what is meant, and behind.
+        assert!(pages > 2 * 110 / page_visits, "{pages} pages of {page_visits}");
+    }
+}
+
+#[tokio::test]
+async fn the_namespaces_that_a_comparison_passes_count_for_its_pages() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let wanted = sparse(&mut writer).await;
+    // Moments that lie far apart are compared config by config.
+    for number in 0..11 {
+        let set = |part| (key(&format!("ns-000/aside/{number}/{part}")), Op::Set("1".to_owned()));
+        writer.commit((0..1_000).map(set).collect()).await;
+    }
+    let limits = Limits { page_visits: 20, ..quick().limits };
+    let server = Server::start(log, &QuerySettings { limits, ..quick() });
+    server.until_ready().await;
+    let from = Some(PointInTime { moment: Some(point_in_time::Moment::Position(0)) });
+    let (all_namespaces, prefix) = (true, "main".to_owned());
+    let mut request = DiffRequest { from, all_namespaces, prefix, ..DiffRequest::default() };
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = server.client.clone().diff(Request::new(request.clone())).await;
+        let page = page.unwrap().into_inner();
+        pages += 1;
+        found.extend(page.entries.iter().map(|it| format!("{}/{}", it.namespace, it.name)));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(found, wanted);
+    assert!(pages > 10, "{pages}");
 }
 
 #[tokio::test]

@@ -314,6 +314,32 @@ async fn a_start_that_cannot_tell_which_snapshots_there_are_is_not_made_without_
 }
 
 #[tokio::test]
+async fn a_start_that_cannot_open_a_snapshot_is_not_made_without_it() {
+    let (_, writer, dir, _) = with_snapshot(20).await;
+    let (other, _) = other_history(1).await;
+    let kept = files(&dir);
+    for path in &kept {
+        fs::rename(path, path.with_extension("aside")).unwrap();
+        // Not even one who may open everything opens a link to itself.
+        std::os::unix::fs::symlink(path, path).unwrap();
+    }
+    let server = Server::start(other, &seldom(&dir));
+    eventually("told what is in the way", async || {
+        let told = server.service.readiness()();
+        told.is_err_and(|why| {
+            kept.iter().any(|path| why.contains(&*path.to_string_lossy()))
+                && why.contains("cannot be opened")
+        })
+    })
+    .await;
+    for path in &kept {
+        fs::remove_file(path).unwrap();
+        fs::rename(path.with_extension("aside"), path).unwrap();
+    }
+    is_refused_start(&server, writer.head.position).await;
+}
+
+#[tokio::test]
 async fn a_snapshot_of_an_epoch_that_ended_before_it_is_not_used() {
     let (_, _, dir, _) = with_snapshot(20).await;
     let (other, mut survivor) = other_history(1).await;

@@ -102,7 +102,7 @@ impl Worker {
                     Resolution::Written => Ok(()),
                     Resolution::NotWritten => Err(AppendError::HeadMoved),
                     Resolution::Unknown => {
-                        batch.refuse_first(verdicts.len(), &Refusal::OutcomeUnknown);
+                        batch.refuse_unresolved(&verdicts, &why);
                         return Err(Refusal::Unavailable(why));
                     }
                 }

@@ -15,7 +15,7 @@ use super::{CommitterMetrics, Refusal, Submission};
 pub(super) struct Batch {
     entries: VecDeque<Queued>,
     /// How many are decided and written at once. Shrinks when the store refuses a group as a
-    /// whole, until the guilty one stands alone.
+    /// whole, until the guilty one stands alone, and grows again with each group that it takes.
     group: usize,
     /// What was decided of it while the batch before it was under way. Used once.
     head_start: Option<Planner>,
@@ -86,6 +86,7 @@ impl Batch {
 
     /// Takes out the first submissions, which are settled by these verdicts.
     pub fn take_settled(&mut self, verdicts: Vec<Verdict>) -> Settled {
+        self.group = self.group.saturating_mul(2);
         let entries = self.entries.drain(..verdicts.len().min(self.entries.len())).collect();
         Settled { entries, verdicts }
     }
@@ -94,6 +95,25 @@ impl Batch {
     pub fn refuse_first(&mut self, count: usize, refusal: &Refusal) {
         for queued in self.entries.drain(..count.min(self.entries.len())) {
             queued.settle(Err(refusal.clone()));
+        }
+    }
+
+    /// Refuses the first submissions, on which these are the verdicts and of which nobody knows what
+    /// became: whether something was written. Nothing was of those that were to be validated only or
+    /// broke a rule, though the verdict on them may not be true either.
+    pub fn refuse_unresolved(&mut self, verdicts: &[Verdict], why: &str) {
+        for verdict in verdicts {
+            let Some(queued) = self.entries.pop_front() else { break };
+            let is_sent = match verdict {
+                Verdict::Accepted(_) => !queued.submission.validate_only,
+                Verdict::Repeats(_) => true,
+                Verdict::Refused(_) => false,
+            };
+            queued.settle(Err(if is_sent {
+                Refusal::OutcomeUnknown
+            } else {
+                Refusal::Unavailable(why.to_owned())
+            }));
         }
     }
 

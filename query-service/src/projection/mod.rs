@@ -21,7 +21,7 @@ pub use decoded::Decoded;
 pub(crate) use node::Parts;
 pub use node::{Change, Node};
 pub(crate) use packed::{PackedRequestId, PackedTrace};
-pub(crate) use place::Place;
+pub(crate) use place::{Place, Step};
 pub(crate) use projector::Restoring;
 pub use projector::{LOOK_AHEAD, Projector};
 pub use state::{Anchor, Counts, State};

@@ -103,7 +103,7 @@ impl Projector {
 
 /// The node of an event after the newest one of its config, if it follows from it.
 fn next(newest: Option<&Arc<Node>>, event: Decoded) -> Result<Arc<Node>, Unfoldable> {
-    follows(newest.map(AsRef::as_ref), &event)?;
+    follows(newest, &event)?;
     let mut node = event.node;
     if let Some(newest) = newest {
         // Nobody else has it yet, so it is not copied.

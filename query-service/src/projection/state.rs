@@ -12,7 +12,7 @@ use super::digest;
 use super::events::Events;
 use super::history::History;
 use super::node::Node;
-use super::place::{Matching, Place};
+use super::place::{Matching, Place, Step};
 
 /// A row of the log that a state stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl State {
         self.events.anywhere(usize::try_from(index).ok()?)
     }
 
-    /// The newest event of every config that matches, in the order of keys.
+    /// The way to the newest event of every config that matches, in the order of keys.
     pub(crate) fn matching<'a>(
         &'a self,
         namespace: Option<&'a str>,
@@ -128,7 +128,7 @@ impl State {
 
     /// The newest event of every config, in the order of keys.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.matching(None, "", None)
+        self.matching(None, "", None).filter_map(Step::matching)
     }
 
     /// The event at a position; none at 0 and beyond the end.

@@ -13,7 +13,7 @@ use super::page::{Fingerprint, Paging, Room};
 use super::{Moment, Selection};
 use crate::core::Core;
 use crate::freshness::Wish;
-use crate::projection::{Node, Place};
+use crate::projection::{Node, Place, Step};
 use crate::view::View;
 use crate::wire::{self, Answer, Encoded, Items};
 
@@ -109,7 +109,10 @@ impl<'a> Page<'a> {
         if later.0 - earlier.0 > CLOSE_EVENTS {
             return state
                 .matching(selection.namespace(), selection.name_prefix(), after.map(Place::of))
-                .all(|newest| self.compare(newest));
+                .all(|step| match step {
+                    Step::Match(newest) => self.compare(newest),
+                    Step::Past(key) => self.looked_at(key),
+                });
         }
         let between = usize::try_from(later.0 - earlier.0).unwrap_or(usize::MAX);
         let touched: BTreeMap<&ConfigKey, &Arc<Node>> = state
@@ -143,7 +146,12 @@ impl<'a> Page<'a> {
             }
             self.entries.push(&wire::DiffEntry { newest, kind, from, to });
         }
-        self.last = Some(newest.key().clone());
+        self.looked_at(newest.key())
+    }
+
+    /// Answers whether there may be more looking.
+    fn looked_at(&mut self, key: &ConfigKey) -> bool {
+        self.last = Some(key.clone());
         self.room.look()
     }
 

@@ -11,7 +11,7 @@ use super::{Moment, Selection};
 use crate::core::Core;
 use crate::freshness::Wish;
 use crate::limits::Limits;
-use crate::projection::{Node, Place};
+use crate::projection::Place;
 use crate::view::View;
 use crate::wire::{self, Answer, Encoded, Items};
 
@@ -91,8 +91,11 @@ pub(super) fn page(
         selection.name_prefix(),
         after.as_ref().map(Place::of),
     );
-    for newest in matching {
-        let node = if is_newest { Some(newest) } else { newest.at_position(position) };
+    for step in matching {
+        let node = match step.matching() {
+            Some(newest) if !is_newest => newest.at_position(position),
+            newest => newest,
+        };
         let has_room = match node.filter(|node| node.is_live()) {
             Some(node) if room.take(wire::config_bytes(node, keys_only)) => {
                 configs.push(&wire::Config { node, keys_only });
@@ -102,10 +105,10 @@ pub(super) fn page(
             None => true,
         };
         if has_room {
-            last = Some(newest);
+            last = Some(step.key());
         }
         if !has_room || !room.look() {
-            let last = last.map_or("", |last: &Arc<Node>| last.key().stream());
+            let last = last.map_or("", ConfigKey::stream);
             let next = paging.next(view, position, Position::GENESIS, last.as_bytes());
             return Ok(Page { configs, next });
         }
@@ -116,5 +119,5 @@ pub(super) fn page(
 /// The key that the page before ended with.
 pub(super) fn last_key(stream: &str, selection: &Selection) -> Result<ConfigKey, ApiError> {
     let key = ConfigKey::of_stream(stream.into()).map_err(|_| foreign())?;
-    if selection.matches(&key) { Ok(key) } else { Err(foreign()) }
+    if selection.is_on_the_way(&key) { Ok(key) } else { Err(foreign()) }
 }

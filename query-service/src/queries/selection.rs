@@ -54,6 +54,12 @@ impl Selection {
         }
     }
 
+    /// Whether a config is met by who looks for what is meant: from namespace to namespace others are,
+    /// too.
+    pub fn is_on_the_way(&self, key: &ConfigKey) -> bool {
+        self.namespace.is_none() || self.matches(key)
+    }
+
     /// The namespace; none means all.
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_ref().map(Namespace::as_str)

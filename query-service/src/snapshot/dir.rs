@@ -57,6 +57,15 @@ pub(crate) struct Candidate {
     pub anchor: Anchor,
 }
 
+/// Why it is not known which snapshots there are, or what they are of.
+#[derive(Debug)]
+pub(crate) enum Unseen {
+    /// They cannot be listed.
+    All(io::Error),
+    /// This one cannot be opened.
+    One(PathBuf, io::Error),
+}
+
 impl SnapshotDir {
     /// This directory; it is made if it is not there. Whoever finds another server in it reads what is
     /// there, and writes once that one has ended.
@@ -110,15 +119,16 @@ impl SnapshotDir {
     }
 
     /// All snapshots whose header is whole, the one that holds most first.
-    pub fn candidates(&self) -> io::Result<Vec<Candidate>> {
+    pub fn candidates(&self) -> Result<Vec<Candidate>, Unseen> {
         let mut candidates = Vec::new();
-        for (path, about) in self.files()? {
+        for (path, about) in self.files().map_err(Unseen::All)? {
             match read_header(&path) {
                 Ok(header) => {
                     let Header { log_id, epoch, anchor, .. } = header;
                     let bytes = about.len();
                     candidates.push(Candidate { path, bytes, log_id, epoch, anchor });
                 }
+                Err(SnapshotError::Unopened(error)) => return Err(Unseen::One(path, error)),
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a snapshot is not valid");
                 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Write};
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -139,7 +139,11 @@ pub(super) fn read_header(path: &Path) -> Result<Header, SnapshotError> {
 }
 
 fn open(path: &Path) -> Result<(Header, BlockReader<BufReader<File>>), SnapshotError> {
-    let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => SnapshotError::Io(error),
+        _ => SnapshotError::Unopened(error),
+    })?;
+    let file = BufReader::with_capacity(BUFFER_BYTES, file);
     let mut blocks = BlockReader::new(file)?;
     let header = match blocks.next()? {
         (Kind::Header, payload) => Header::decode(payload)?,

@@ -16,7 +16,7 @@ use configapi_domain::{Position, Timestamp};
 use configapi_event_log::{Epoch, Hash, LogId};
 
 pub use self::dir::is_named_as_one;
-pub(crate) use self::dir::{Candidate, SnapshotDir};
+pub(crate) use self::dir::{Candidate, SnapshotDir, Unseen};
 pub(crate) use self::file::load;
 pub(crate) use self::keeper::{Keeper, KeeperSettings};
 
@@ -26,6 +26,9 @@ pub enum SnapshotError {
     /// The file cannot be read or written.
     #[error("the file cannot be read or written: {0}")]
     Io(#[from] io::Error),
+    /// The file is there and cannot be opened, so that nothing is known of it: it may well be whole.
+    #[error("the file cannot be opened: {0}")]
+    Unopened(#[source] io::Error),
     /// The file is not a snapshot, or not as it was written.
     #[error("the file is not a whole snapshot: {0}")]
     Damaged(&'static str),

@@ -1,5 +1,6 @@
 //! Whose log it is, where to go on reading it, and what to do when it is no longer what it was.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use configapi_domain::Position;
@@ -11,7 +12,7 @@ use super::pipeline::ask;
 use super::trouble::Trouble;
 use super::{Tailer, make_room_for};
 use crate::projection::{Anchor, Projector, State};
-use crate::snapshot::{self, Candidate, SnapshotDir};
+use crate::snapshot::{self, Candidate, SnapshotDir, SnapshotError, Unseen};
 use crate::view::{Condition, LogFacts, View, WholeUntil};
 
 impl Tailer {
@@ -115,7 +116,7 @@ impl Tailer {
             let may_come_yet = row.is_none() && reach.may_lag();
             let is_there = row.is_some_and(|row| row.hash == candidate.anchor.hash);
             if !is_there || facts.log_id != Some(candidate.log_id) {
-                if !may_come_yet && self.is_proof_of_loss(&candidate, facts).await {
+                if !may_come_yet && self.is_proof_of_loss(&candidate, facts).await? {
                     return Err(lost_before_the_start(&candidate, facts));
                 }
                 let (path, position) = (candidate.path.display(), position.0);
@@ -124,7 +125,7 @@ impl Tailer {
             }
             // To load it may take long, and those who write need not wait for that.
             self.board.judge(Verdict::Sound);
-            if let Some(projector) = load(&candidate).await {
+            if let Some(projector) = load(&candidate).await? {
                 self.cover(&dir, position);
                 self.metrics.snapshot_found(candidate.bytes);
                 tracing::info!(position = position.0, "going on from a snapshot");
@@ -142,18 +143,22 @@ impl Tailer {
 
     /// Whether a snapshot that the log does not confirm proves that the log lost what it held: it is
     /// whole and of this log, and no epoch that began since then has ended what it holds.
-    async fn is_proof_of_loss(&mut self, candidate: &Candidate, facts: &LogFacts) -> bool {
+    async fn is_proof_of_loss(
+        &mut self,
+        candidate: &Candidate,
+        facts: &LogFacts,
+    ) -> Result<bool, Trouble> {
         let still_holds = facts.lineage.still_holds(candidate.epoch, candidate.anchor.position);
         if facts.log_id != Some(candidate.log_id) || !still_holds {
-            return false;
+            return Ok(false);
         }
         // All of it is read once only, however often the log is looked at again.
         if self.proof.as_ref() != Some(candidate) {
-            let Some(projector) = load(candidate).await else { return false };
+            let Some(projector) = load(candidate).await? else { return Ok(false) };
             drop_aside(projector);
             self.proof = Some(candidate.clone());
         }
-        true
+        Ok(true)
     }
 
     /// The log no longer holds what was applied last.
@@ -255,18 +260,19 @@ fn drop_aside(projector: Projector) {
 }
 
 /// All that a snapshot holds; none if it is not as it was written.
-async fn load(candidate: &Candidate) -> Option<Projector> {
+async fn load(candidate: &Candidate) -> Result<Option<Projector>, Trouble> {
     let path = candidate.path.clone();
     let shown = candidate.path.display();
     match tokio::task::spawn_blocking(move || snapshot::load(&path)).await {
-        Ok(Ok(projector)) if projector.state().anchor() == candidate.anchor => Some(projector),
+        Ok(Ok(projector)) if projector.state().anchor() == candidate.anchor => Ok(Some(projector)),
         Ok(Ok(_)) | Err(_) => {
             tracing::warn!(path = %shown, "a snapshot is not usable");
-            None
+            Ok(None)
         }
+        Ok(Err(SnapshotError::Unopened(error))) => Err(unopened(&candidate.path, &error)),
         Ok(Err(error)) => {
             tracing::warn!(path = %shown, %error, "a snapshot is not valid; discarded");
-            None
+            Ok(None)
         }
     }
 }
@@ -276,11 +282,20 @@ async fn load(candidate: &Candidate) -> Option<Projector> {
 async fn newest_first(dir: &SnapshotDir) -> Result<Vec<Candidate>, Trouble> {
     let dir = dir.clone();
     let listed = tokio::task::spawn_blocking(move || dir.candidates()).await;
-    let listed = listed.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));
-    listed.map_err(|error| {
-        Trouble::Unlisted(format!(
+    let listed = listed.unwrap_or_else(|ended| Err(Unseen::All(std::io::Error::other(ended))));
+    listed.map_err(|unseen| match unseen {
+        Unseen::All(error) => Trouble::Unseen(format!(
             "the snapshots cannot be listed, and the log has to be compared with them: {error}; see \
              to their directory (CONFIGAPI_SNAPSHOT_DIR)"
-        ))
+        )),
+        Unseen::One(path, error) => unopened(&path, &error),
     })
+}
+
+fn unopened(path: &Path, error: &std::io::Error) -> Trouble {
+    Trouble::Unseen(format!(
+        "the snapshot {} cannot be opened, and the log has to be compared with it: {error}; let this \
+         server read it or, if the log is right as it is, delete it",
+        path.display()
+    ))
 }

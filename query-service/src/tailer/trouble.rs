@@ -20,8 +20,9 @@ pub(super) enum Trouble {
     /// The log no longer holds what was applied last, or not yet, where one answers that may lag behind
     /// and ends before it.
     AnchorGone { position: Position, epoch: Epoch, may_come_yet: bool },
-    /// It is not known which snapshots there are, so the log was not compared with them.
-    Unlisted(String),
+    /// It is not known which snapshots there are, or what one of them is of, so the log was not compared
+    /// with them.
+    Unseen(String),
     /// The log is not what a log may be.
     Broken { kind: &'static str, why: String },
 }
@@ -42,6 +43,7 @@ impl Trouble {
                 Self::AnchorGone { position: *position, epoch, may_come_yet }
             }
             TailError::Gap { .. } => Self::broken("gap", error),
+            TailError::Torn { .. } => Self::broken("corrupt", error),
             TailError::TimeRunsBackwards { .. } => Self::broken("time_runs_backwards", error),
             TailError::Chain(_) => Self::broken("broken_chain", error),
         }
@@ -93,7 +95,7 @@ impl Tailer {
             Trouble::AnchorGone { position, epoch, may_come_yet } => {
                 self.lost_anchor(*position, *epoch, *may_come_yet).await;
             }
-            Trouble::Unlisted(why) => self.is_uncompared(why),
+            Trouble::Unseen(why) => self.is_uncompared(why),
             Trouble::Broken { kind, why } => self.is_broken(kind, why),
         }
     }

@@ -36,7 +36,7 @@ impl Core {
         let view = view.map_err(|error| begin.refused(error))?;
         let seat = Seat::take(self)?;
         let start = begin.start(&view);
-        let watcher = Watcher::new(Arc::clone(self), seat, selection, interval, view, start);
+        let watcher = Watcher::new(Arc::clone(self), seat, selection, interval, &view, start);
         Ok(watcher.into_stream())
     }
 }

@@ -1,10 +1,12 @@
 //! One look at the log behind a cursor: what matches, as much as fits into a frame. A frame ends
 //! with the end of a command, unless one command alone is too large for a frame.
 
+use std::sync::Arc;
+
 use configapi_domain::{ConfigKey, Position};
 
 use crate::limits::Limits;
-use crate::projection::{Place, State};
+use crate::projection::{Node, Place, State};
 use crate::queries::Selection;
 use crate::wire::{self, Items};
 
@@ -71,17 +73,17 @@ pub(super) struct InitialPart {
     pub after: Option<ConfigKey>,
 }
 
-/// Looks at the configs after a key.
+/// Looks at the configs after a key, as they were at a position that the state holds.
 pub(super) fn initial(
     state: &State,
+    at: Position,
     after: Option<&ConfigKey>,
     selection: &Selection,
     limits: &Limits,
 ) -> InitialPart {
     if let Some(key) = selection.key() {
-        let newest = state.newest(key.namespace(), key.name()).filter(|node| node.is_live());
         let mut configs = Items::default();
-        if let Some(node) = newest {
+        if let Some(node) = live_at(state.newest(key.namespace(), key.name()), at) {
             configs.push(&wire::Config { node, keys_only: false });
         }
         return InitialPart { configs, after: None };
@@ -91,11 +93,11 @@ pub(super) fn initial(
     let mut last = None;
     let (namespace, prefix) = (selection.namespace(), selection.name_prefix());
     let matching = state.matching(namespace, prefix, after.map(Place::of));
-    for (visits, node) in matching.enumerate() {
+    for (visits, step) in matching.enumerate() {
         if visits >= limits.frame_visits {
             return InitialPart { configs, after: last };
         }
-        if node.is_live() {
+        if let Some(node) = live_at(step.matching(), at) {
             bytes += wire::config_bytes(node, false);
             let is_full = configs.count() >= limits.frame_items || bytes > limits.frame_bytes;
             if is_full && configs.count() > 0 {
@@ -103,7 +105,12 @@ pub(super) fn initial(
             }
             configs.push(&wire::Config { node, keys_only: false });
         }
-        last = Some(node.key().clone());
+        last = Some(step.key().clone());
     }
     InitialPart { configs, after: None }
+}
+
+/// The event that made a config what it was at a position, if it existed then.
+fn live_at(newest: Option<&Arc<Node>>, at: Position) -> Option<&Arc<Node>> {
+    newest?.at_position(at).filter(|node| node.is_live())
 }

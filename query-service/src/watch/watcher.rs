@@ -43,7 +43,8 @@ pub(super) enum Start {
     After(Cursor),
 }
 
-/// One watch. It holds no events, only its place in the log.
+/// One watch. It holds no events and no state, only its place in the log: a client that takes its time
+/// keeps nothing in memory that the server has dropped.
 #[derive(Debug)]
 pub(super) struct Watcher {
     core: Arc<Core>,
@@ -62,9 +63,9 @@ pub(super) struct Watcher {
 #[derive(Debug)]
 enum Stage {
     /// Nothing was sent yet.
-    Beginning { view: Arc<View>, with_initial_state: bool },
-    /// The initial state is being sent.
-    Initial { view: Arc<View>, after: Option<ConfigKey>, sent: u64, is_sent: bool },
+    Beginning { with: About, with_initial_state: bool },
+    /// The initial state is being sent: that of the cursor's place.
+    Initial { after: Option<ConfigKey>, sent: u64, is_sent: bool },
     /// Events are being sent.
     Following,
     /// The last word was said.
@@ -82,7 +83,7 @@ impl Watcher {
         seat: Seat,
         selection: Selection,
         interval: Duration,
-        view: Arc<View>,
+        view: &View,
         start: Start,
     ) -> Self {
         let (cursor, with_initial_state) = match start {
@@ -99,7 +100,7 @@ impl Watcher {
             log: Arc::clone(&view.log),
             generation: view.generation,
             cursor,
-            stage: Stage::Beginning { view, with_initial_state },
+            stage: Stage::Beginning { with: About::of(view), with_initial_state },
             timer: Box::pin(sleep_until(Instant::now() + pause(interval))),
             core,
             _seat: seat,
@@ -123,15 +124,15 @@ impl Watcher {
 
     async fn next(&mut self) -> Result<Frame, ApiError> {
         match &self.stage {
-            Stage::Beginning { view, with_initial_state } => {
-                let view = Arc::clone(view);
-                let about = About::of(&view);
-                self.stage = if *with_initial_state {
-                    Stage::Initial { view, after: None, sent: 0, is_sent: false }
+            Stage::Beginning { with, with_initial_state } => {
+                let next = if *with_initial_state {
+                    Stage::Initial { after: None, sent: 0, is_sent: false }
                 } else {
                     Stage::Following
                 };
-                Ok(self.frame(STARTED, &about))
+                let started = self.frame(STARTED, with);
+                self.stage = next;
+                Ok(started)
             }
             Stage::Initial { .. } => self.next_initial().await,
             Stage::Following | Stage::Ended => self.follow().await,
@@ -140,17 +141,18 @@ impl Watcher {
 
     async fn next_initial(&mut self) -> Result<Frame, ApiError> {
         loop {
-            self.check()?;
-            let Stage::Initial { view, after, sent, is_sent } = &mut self.stage else {
+            let view = self.check()?;
+            let at = self.cursor.seen;
+            let Stage::Initial { after, sent, is_sent } = &mut self.stage else {
                 return self.follow().await;
             };
             if *is_sent {
-                let complete = About { configs: *sent, ..About::of(view) };
+                let complete = About { configs: *sent, ..About::up_to(&view, at) };
                 self.stage = Stage::Following;
                 return Ok(self.frame(INITIAL_STATE_COMPLETE, &complete));
             }
             let limits = &self.core.limits;
-            let part = initial(&view.state, after.as_ref(), &self.selection, limits);
+            let part = initial(&view.state, at, after.as_ref(), &self.selection, limits);
             *is_sent = part.after.is_none();
             *after = part.after;
             *sent += part.configs.count() as u64;
@@ -274,6 +276,7 @@ impl Watcher {
 
 /// What the frames that hold no items say: which state they are about, and how many configs were
 /// sent, if any were.
+#[derive(Debug)]
 struct About {
     state: ReadState,
     configs: u64,
@@ -294,5 +297,37 @@ impl Message for About {
     fn write(&self, out: &mut Vec<u8>) {
         out.message(1, &self.state);
         out.number(2, self.configs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use configapi_proto::v1::{WatchRequest, watch_request};
+    use futures_util::StreamExt as _;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::metrics::QueryMetrics;
+    use crate::view::Condition;
+
+    #[tokio::test]
+    async fn a_client_that_takes_its_time_holds_no_state_that_was_dropped() {
+        let core = Arc::new(Core::new(Limits::default(), QueryMetrics::default()));
+        core.board.set_condition(Condition::Serving);
+        let initial = watch_request::InitialState::default();
+        let start = Some(watch_request::Start::InitialState(initial));
+        let request = WatchRequest { start, ..WatchRequest::default() };
+        let _yet_to_begin = core.watch(request.clone(), None).await.unwrap();
+        let mut begun = core.watch(request, None).await.unwrap();
+        begun.next().await.unwrap().unwrap();
+
+        // As when the log lost its tail and was read anew.
+        let lost = Arc::downgrade(&core.board.view());
+        core.board.publish(View {
+            condition: Condition::Serving,
+            generation: 1,
+            ..View::initial()
+        });
+        assert!(lost.upgrade().is_none(), "all of it is in memory still");
     }
 }

@@ -4,15 +4,15 @@
 
 use configapi_domain::Position;
 
-use crate::{AppendError, Head, MAX_EVENTS_PER_COMMAND, StoredEvent};
+use crate::{AppendError, CommandPart, Head, StoredEvent};
 
 /// Refuses a batch that could never be right after `head`: positions that are not the next ones,
 /// a time that runs backwards, a command that is torn, or a request id within a command.
 pub fn check_batch(head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
     let mut expected = head.position;
     let mut recorded_at = head.recorded_at;
-    // What is still to come of the command: its next index and its size.
-    let mut open: Option<(u32, u32)> = None;
+    // A head is the end of a command.
+    let mut part = CommandPart::WHOLE;
     for row in events {
         expected = expected.next();
         if row.position != expected {
@@ -25,16 +25,15 @@ pub fn check_batch(head: &Head, events: &[StoredEvent]) -> Result<(), AppendErro
         if !is_sane(row) {
             return refused(row.position, "a version or a length is not what a row may hold");
         }
-        let (index, size) = open.unwrap_or((0, row.part.size));
-        if row.part.index != index || row.part.size != size || too_large(size) {
+        if !row.part.follows(part) {
             return refused(row.position, "the parts of a command must be whole and in order");
         }
-        if index > 0 && row.request_id.is_some() {
+        if row.part.index > 0 && row.request_id.is_some() {
             return refused(row.position, "only a command's first event bears the request id");
         }
-        open = (!row.ends_command()).then_some((index + 1, size));
+        part = row.part;
     }
-    if open.is_some() {
+    if !part.is_last() {
         return refused(expected, "the batch ends within a command");
     }
     Ok(())
@@ -48,10 +47,6 @@ fn is_sane(row: &StoredEvent) -> bool {
         && (1..=512).contains(&row.stream.len())
         && (1..=64).contains(&row.event_type.len())
         && request_id.is_none_or(|id| (1..=128).contains(&id.len()))
-}
-
-fn too_large(size: u32) -> bool {
-    size == 0 || usize::try_from(size).map_or(true, |size| size > MAX_EVENTS_PER_COMMAND)
 }
 
 fn refused(position: Position, rule: &str) -> Result<(), AppendError> {

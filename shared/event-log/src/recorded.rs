@@ -6,7 +6,7 @@ use configapi_domain::{
     ConfigEvent, ConfigKey, Position, Provenance, RequestId, Timestamp, Version,
 };
 
-use crate::Hash;
+use crate::{Hash, MAX_EVENTS_PER_COMMAND};
 
 /// An event that is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,5 +82,17 @@ impl CommandPart {
     /// Whether no other event of the command follows.
     pub fn is_last(self) -> bool {
         self.index.saturating_add(1) >= self.size
+    }
+
+    /// Whether an event that is this part may follow the one that is `previous`: as the next one of the
+    /// same command, or as the first of another, of a size that a command may have.
+    pub fn follows(self, previous: Self) -> bool {
+        let next = if previous.is_last() {
+            Self { index: 0, size: self.size }
+        } else {
+            Self { index: previous.index.saturating_add(1), size: previous.size }
+        };
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        self == next && (1..=MAX_EVENTS_PER_COMMAND).contains(&size)
     }
 }

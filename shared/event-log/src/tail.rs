@@ -1,5 +1,5 @@
 //! The rules by which a reader follows the log: it starts from the row it applied last, takes no
-//! step but +1, checks every link of the chain, and stops rather than skip.
+//! step but +1, checks every link of the chain and that commands are whole, and stops rather than skip.
 
 use configapi_domain::Position;
 
@@ -26,6 +26,12 @@ pub enum TailError {
     /// The recorded time runs backwards.
     #[error("the recorded time runs backwards at position {position}")]
     TimeRunsBackwards {
+        /// Where.
+        position: Position,
+    },
+    /// The parts of a command are not whole, or not in order.
+    #[error("the event at position {position} is not the next part of a command")]
+    Torn {
         /// Where.
         position: Position,
     },
@@ -77,6 +83,9 @@ impl Tail {
                 return Err(TailError::TimeRunsBackwards { position: row.position });
             }
             verify_link(last.hash, row)?;
+            if !row.part.follows(last.part) {
+                return Err(TailError::Torn { position: row.position });
+            }
             last = row;
         }
         self.position = last.position;

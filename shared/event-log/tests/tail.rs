@@ -1,7 +1,9 @@
 //! A reader takes no step that the rules do not allow, and stays where it was.
 
 use configapi_event_log::domain::{Position, Timestamp};
-use configapi_event_log::{Epoch, Hash, Page, Reach, StoredEvent, Tail, TailError, seal};
+use configapi_event_log::{
+    CommandPart, Epoch, Hash, Page, Reach, StoredEvent, Tail, TailError, seal,
+};
 
 use crate::rows::log;
 
@@ -66,6 +68,51 @@ fn time_that_runs_backwards_stops_the_reader() {
     let error = refused(&mut tail, &rows);
     assert_eq!(error, TailError::TimeRunsBackwards { position: Position(2) });
     assert_eq!(error.to_string(), "the recorded time runs backwards at position 2");
+}
+
+#[test]
+fn a_torn_command_stops_the_reader() {
+    let part = |index, size| CommandPart { index, size };
+    // Of the events at positions 2 and 3, which are one command.
+    let (first, second) = (part(0, 2), part(1, 2));
+    for (parts, torn) in [
+        ([part(0, 1), second], 3),
+        ([first, part(0, 1)], 3),
+        ([first, part(1, 3)], 3),
+        ([first, first], 3),
+        ([second, first], 2),
+        ([part(0, 0), part(0, 1)], 2),
+        ([part(0, 1_001), part(1, 1_001)], 2),
+        ([part(0, u32::MAX), part(u32::MAX, u32::MAX)], 2),
+    ] {
+        let mut rows = log(&[1, 2, 1]);
+        (rows[2].part, rows[3].part) = (parts[0], parts[1]);
+        for at in 2..rows.len() {
+            let before = rows[at - 1].hash;
+            seal(before, &mut rows[at]);
+        }
+        let mut tail = Tail::after(Position(1), rows[1].hash);
+        let error = refused(&mut tail, &rows[1..]);
+        assert_eq!(error, TailError::Torn { position: Position(torn) }, "{parts:?}");
+        assert_eq!(
+            error.to_string(),
+            format!("the event at position {torn} is not the next part of a command")
+        );
+    }
+}
+
+#[test]
+fn a_reader_may_go_on_within_a_command() {
+    let rows = log(&[1, 3, 1]);
+    let mut tail = Tail::after(Position(3), rows[3].hash);
+    assert_eq!(tail.advance(page(&rows[3..])), Ok(rows[4..].to_vec()));
+    let mut tail = Tail::after(Position(2), rows[2].hash);
+    let mut torn = rows.clone();
+    torn[3].part = CommandPart::WHOLE;
+    let before = torn[2].hash;
+    seal(before, &mut torn[3]);
+    let error = refused(&mut tail, &torn[2..4]);
+    assert_eq!(error, TailError::Torn { position: Position(3) });
 }
 
 #[test]
