@@ -2,10 +2,15 @@
 //! is a bound to them; and a few clients that do not go on cannot use it up for all the others. What is
 //! there with its head, as nearly every request is, is never counted.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
 };
+
+use futures_util::task::AtomicWaker;
 
 /// Half of the places are for connections that have no more than so many.
 pub(crate) const FEW: usize = 100;
@@ -25,6 +30,10 @@ pub(crate) struct Arrivals(Arc<OfConnection>);
 struct OfConnection {
     coming: AtomicUsize,
     listener: Arc<OfListener>,
+    /// Whether all of a request is there whose answer is owed, also to who sends nothing more.
+    is_owed: AtomicBool,
+    /// Who looks for the end of what comes once that is answered.
+    ear: AtomicWaker,
 }
 
 /// A request that is waited for until this is dropped.
@@ -35,6 +44,10 @@ pub(crate) struct Arriving {
     is_first: bool,
 }
 
+/// For as long as a request is not answered. Over HTTP/1 there is one at a time.
+#[derive(Debug)]
+pub(crate) struct Unanswered(Arrivals);
+
 impl OfListener {
     /// It waits for so many, beside one for each connection.
     pub fn new(max: usize) -> Arc<Self> {
@@ -44,12 +57,33 @@ impl OfListener {
 
 impl Arrivals {
     pub fn new(listener: Arc<OfListener>) -> Self {
-        Self(Arc::new(OfConnection { coming: AtomicUsize::new(0), listener }))
+        let (coming, is_owed, ear) =
+            (AtomicUsize::new(0), AtomicBool::new(false), AtomicWaker::new());
+        Self(Arc::new(OfConnection { coming, listener, is_owed, ear }))
+    }
+
+    /// A request whose answer will be owed once all of it is there.
+    pub fn unanswered(&self) -> Unanswered {
+        Unanswered(self.clone())
+    }
+
+    /// All of it is there.
+    pub fn owe(&self) {
+        self.0.is_owed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer is owed; if so, this is woken once it is given.
+    pub fn is_owed(&self, waker: &Waker) -> bool {
+        let is_owed = self.0.is_owed.load(Ordering::Relaxed);
+        if is_owed {
+            self.0.ear.register(waker);
+        }
+        is_owed
     }
 
     /// Begins to wait for a request, if there is a place.
     pub fn begin(&self) -> Option<Arriving> {
-        let OfConnection { coming, listener } = &*self.0;
+        let OfConnection { coming, listener, .. } = &*self.0;
         let of_connection = coming.fetch_add(1, Ordering::Relaxed);
         let is_first = of_connection == 0;
         let arriving = Arriving { arrivals: self.clone(), is_first };
@@ -64,11 +98,19 @@ impl Arrivals {
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        let OfConnection { coming, listener } = &*self.arrivals.0;
+        let OfConnection { coming, listener, .. } = &*self.arrivals.0;
         coming.fetch_sub(1, Ordering::Relaxed);
         if !self.is_first {
             listener.coming.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        let OfConnection { is_owed, ear, .. } = &*self.0.0;
+        is_owed.store(false, Ordering::Relaxed);
+        ear.wake();
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, body::Body, response::Response};
 use bytes::Bytes;
-use http::{Extensions, Request, Version};
+use http::{Extensions, Method, Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     answers::{SMALL_BYTES, Taken, tracked},
-    arrivals::{Arrivals, FEW},
+    arrivals::{Arrivals, FEW, Unanswered},
     budget::{Budget, Full, Place},
     calls::{self, Calls, UnderWay},
     due::{Due, LAST_FRAME_GRACE},
@@ -56,14 +56,18 @@ pub(super) struct Connection {
 
 impl Connection {
     /// The request with a body that must keep coming. How it comes is told to the edge.
-    fn paced(&self, request: Request<Incoming>) -> Request<Body> {
+    fn paced(&self, request: Request<Incoming>, is_owed: bool) -> Request<Body> {
         if request.body().is_end_stream() {
+            if is_owed {
+                self.arrivals.owe();
+            }
             return request.map(|_| Body::empty());
         }
         let sender = Sender::default();
         let mut request = Lingering::body_of(request).map(|body| {
             let (pause, total) = (self.body_pause, self.body_total);
-            Body::new(Paced::new(body, pause, total, self.arrivals.clone(), sender.clone()))
+            let (arrivals, sender) = (self.arrivals.clone(), sender.clone());
+            Body::new(Paced::new(body, pause, total, arrivals, is_owed, sender))
         });
         request.extensions_mut().insert(sender);
         request
@@ -87,12 +91,16 @@ impl Service<Request<Incoming>> for OfConnection {
         let grace = if is_alone { Duration::ZERO } else { timeout.min(LAST_FRAME_GRACE) };
         let due_after = timeout + grace;
         let under_way = Some(connection.calls.begin());
-        let mut request = connection.paced(request);
+        // What changes something is answered even if its client has said its last word and only listens. Who
+        // reads and goes away, by the same sign, is not waited for.
+        let is_owed = is_alone && !matches!(*request.method(), Method::GET | Method::HEAD);
+        let unanswered = is_owed.then(|| connection.arrivals.unanswered());
+        let mut request = connection.paced(request, is_owed);
         if connection.calls.are_more_than(FEW) {
             request.extensions_mut().insert(OneOfMany);
         }
         let handling = self.router.call(request);
-        Answering { handling, under_way, timeout, due_after }
+        Answering { handling, under_way, unanswered, timeout, due_after }
     }
 }
 
@@ -102,6 +110,7 @@ pin_project! {
         #[pin]
         handling: F,
         under_way: Option<UnderWay>,
+        unanswered: Option<Unanswered>,
         timeout: Duration,
         due_after: Duration,
     }
@@ -123,8 +132,9 @@ where
         let has_end = matches!(kind, Kind::InPieces) || is_large;
         let due = has_end.then(|| time.begin());
         let place = head.extensions.remove();
-        let (taken, under_way) = (None, this.under_way.take());
-        let answer = Answer { inner, kind, time, place, due, taken, _under_way: under_way };
+        let (taken, under_way, unanswered) = (None, this.under_way.take(), this.unanswered.take());
+        let done = (under_way, unanswered);
+        let answer = Answer { inner, kind, time, place, due, taken, _done: done };
         Poll::Ready(Ok(Response::from_parts(head, answer)))
     }
 }
@@ -185,7 +195,7 @@ pin_project! {
         due: Option<Due>,
         // Of the last large piece that went out.
         taken: Option<Taken>,
-        _under_way: Option<UnderWay>,
+        _done: (Option<UnderWay>, Option<Unanswered>),
     }
 }
 
