@@ -64,7 +64,8 @@ fn only_as_many_old_files_are_kept_as_was_said() {
 fn renamed_files_that_somebody_else_deletes_do_not_end_a_worker() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", directory.path().join("many.db").display());
-    let file: String = (0..100).map(|n| format!("- {{set: n{n}, value: x}}\n")).collect();
+    let set = |file: String, n| file + &format!("- {{set: n{n}, value: x}}\n");
+    let file = (0..100).fold(String::new(), set);
     Serving::start(&store).configapi(["apply", "-"]).stdin(file).ends().succeeded();
     let worker = Worker::new(&store, directory.path());
     let mut running = worker.to_file(&["--once", "--rotate-bytes", "100", "--keep", "1"]).starts();
