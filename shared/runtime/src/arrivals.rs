@@ -30,9 +30,11 @@ pub(crate) struct Arrivals(Arc<OfConnection>);
 struct OfConnection {
     coming: AtomicUsize,
     listener: Arc<OfListener>,
-    /// Whether all of a request is there whose answer is owed, also to who sends nothing more.
+    /// Whether a request is under way whose answer is owed, also to who sends nothing more.
     is_owed: AtomicBool,
-    /// Who looks for the end of what comes once that is answered.
+    /// Whether there is nothing more to come, which was not told because of that.
+    has_ended: AtomicBool,
+    /// Whom to wake once it may be told.
     ear: AtomicWaker,
 }
 
@@ -57,28 +59,35 @@ impl OfListener {
 
 impl Arrivals {
     pub fn new(listener: Arc<OfListener>) -> Self {
-        let (coming, is_owed, ear) =
-            (AtomicUsize::new(0), AtomicBool::new(false), AtomicWaker::new());
-        Self(Arc::new(OfConnection { coming, listener, is_owed, ear }))
+        let (coming, is_owed, has_ended) = (AtomicUsize::new(0), false.into(), false.into());
+        let ear = AtomicWaker::new();
+        Self(Arc::new(OfConnection { coming, listener, is_owed, has_ended, ear }))
     }
 
-    /// A request whose answer will be owed once all of it is there.
+    /// A request whose answer is owed.
     pub fn unanswered(&self) -> Unanswered {
+        self.0.has_ended.store(false, Ordering::Relaxed);
+        self.0.is_owed.store(true, Ordering::Relaxed);
         Unanswered(self.clone())
     }
 
-    /// All of it is there.
-    pub fn owe(&self) {
-        self.0.is_owed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether an answer is owed; if so, this is woken once it is given.
-    pub fn is_owed(&self, waker: &Waker) -> bool {
+    /// There is nothing more to come: whether that has to be kept back because an answer is owed. If so, this
+    /// is woken once it has not.
+    pub fn keep_back_end(&self, waker: &Waker) -> bool {
         let is_owed = self.0.is_owed.load(Ordering::Relaxed);
         if is_owed {
             self.0.ear.register(waker);
+            self.0.has_ended.store(true, Ordering::Relaxed);
         }
         is_owed
+    }
+
+    /// All that has come of a request was read, and it is not all of it: if nothing more comes, no answer is
+    /// owed.
+    pub fn want_more(&self) {
+        if self.0.has_ended.load(Ordering::Relaxed) {
+            self.0.tell_end();
+        }
     }
 
     /// Begins to wait for a request, if there is a place.
@@ -96,6 +105,13 @@ impl Arrivals {
     }
 }
 
+impl OfConnection {
+    fn tell_end(&self) {
+        self.is_owed.store(false, Ordering::Relaxed);
+        self.ear.wake();
+    }
+}
+
 impl Drop for Arriving {
     fn drop(&mut self) {
         let OfConnection { coming, listener, .. } = &*self.arrivals.0;
@@ -108,9 +124,7 @@ impl Drop for Arriving {
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        let OfConnection { is_owed, ear, .. } = &*self.0.0;
-        is_owed.store(false, Ordering::Relaxed);
-        ear.wake();
+        self.0.0.tell_end();
     }
 }
 

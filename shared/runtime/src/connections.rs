@@ -340,7 +340,7 @@ impl AsyncRead for Heard {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let more = buffer.filled().len() - before;
-        if more == 0 && buffer.remaining() > 0 && self.arrivals.is_owed(context.waker()) {
+        if more == 0 && buffer.remaining() > 0 && self.arrivals.keep_back_end(context.waker()) {
             return Poll::Pending;
         }
         self.received.fetch_add(more, Ordering::Relaxed);

@@ -80,6 +80,14 @@ async fn who_has_said_its_last_word_and_only_listens_is_answered() {
         soon(stream.read_to_string(&mut answer)).await.expect("an answer, and the end");
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("open"), "{answer}");
     }
+    // The last word may be there before anything of a request is looked at.
+    let request = "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\nbody";
+    let mut stream = server.connect().await;
+    stream.write_all(request.repeat(3).as_bytes()).await.expect("written");
+    stream.shutdown().await.expect("its last word");
+    let mut answers = String::new();
+    soon(stream.read_to_string(&mut answers)).await.expect("the answers, and the end");
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 3, "{answers}");
 }
 
 const HEADERS: u8 = 1;

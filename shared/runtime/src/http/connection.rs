@@ -56,18 +56,14 @@ pub(super) struct Connection {
 
 impl Connection {
     /// The request with a body that must keep coming. How it comes is told to the edge.
-    fn paced(&self, request: Request<Incoming>, is_owed: bool) -> Request<Body> {
+    fn paced(&self, request: Request<Incoming>) -> Request<Body> {
         if request.body().is_end_stream() {
-            if is_owed {
-                self.arrivals.owe();
-            }
             return request.map(|_| Body::empty());
         }
         let sender = Sender::default();
         let mut request = Lingering::body_of(request).map(|body| {
             let (pause, total) = (self.body_pause, self.body_total);
-            let (arrivals, sender) = (self.arrivals.clone(), sender.clone());
-            Body::new(Paced::new(body, pause, total, arrivals, is_owed, sender))
+            Body::new(Paced::new(body, pause, total, self.arrivals.clone(), sender.clone()))
         });
         request.extensions_mut().insert(sender);
         request
@@ -95,7 +91,7 @@ impl Service<Request<Incoming>> for OfConnection {
         // reads and goes away, by the same sign, is not waited for.
         let is_owed = is_alone && !matches!(*request.method(), Method::GET | Method::HEAD);
         let unanswered = is_owed.then(|| connection.arrivals.unanswered());
-        let mut request = connection.paced(request, is_owed);
+        let mut request = connection.paced(request);
         if connection.calls.are_more_than(FEW) {
             request.extensions_mut().insert(OneOfMany);
         }

@@ -68,8 +68,6 @@ pin_project! {
         arrivals: Arrivals,
         // Since it had to be waited for.
         arriving: Option<Arriving>,
-        // Whether its answer is owed once all of it is there.
-        is_owed: bool,
         sender: Sender,
     }
 }
@@ -81,13 +79,12 @@ impl Paced {
         pause: Duration,
         total: Duration,
         arrivals: Arrivals,
-        is_owed: bool,
         sender: Sender,
     ) -> Self {
         let now = Instant::now();
         let end = now + total;
         let timer = sleep_until(end.min(now + pause));
-        Self { inner, timer, pause, end, arrivals, arriving: None, is_owed, sender }
+        Self { inner, timer, pause, end, arrivals, arriving: None, sender }
     }
 }
 
@@ -103,14 +100,12 @@ impl HttpBody for Paced {
         if let Poll::Ready(frame) = this.inner.as_mut().poll_frame(context) {
             let next = (*this.end).min(Instant::now() + *this.pause);
             this.timer.as_mut().reset(next);
-            if frame.is_none() || this.inner.is_end_stream() {
+            if this.inner.is_end_stream() {
                 *this.arriving = None;
-                if *this.is_owed {
-                    this.arrivals.owe();
-                }
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Interrupted::from)));
         }
+        this.arrivals.want_more();
         if this.arriving.is_none() {
             *this.arriving = this.arrivals.begin();
             if this.arriving.is_none() {
