@@ -1,7 +1,10 @@
 //! Imports that are too large to be one change: streamed, interrupted, repeated.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -228,4 +231,35 @@ fn nothing_is_imported_but_what_was_agreed_to() {
     let ended = import.ends().failed_with(1);
     assert!(ended.stderr.contains("was written into while it was being imported"), "{ended:#?}");
     assert_eq!(events(&servers), 0);
+}
+
+/// Writes over the end of a file, in place.
+fn write_over_end(path: &Path, text: &str) {
+    let mut file = File::options().write(true).open(path).unwrap();
+    file.seek(SeekFrom::End(-i64::try_from(text.len()).unwrap())).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// What comes into the file once it is being sent was agreed to by nobody either.
+#[test]
+fn nothing_is_imported_that_came_into_the_file_while_it_was_sent() {
+    let servers = Servers::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.json");
+    // More than is read ahead of what the server has taken.
+    std::fs::write(&path, file(20_000, &"v".repeat(100))).unwrap();
+    let proxy = servers.proxy(servers.command, [Limit::StallAfter(60_000)]);
+    let import = servers
+        .configapi(["import", path.to_str().unwrap(), "--show", "0"])
+        .env("CONFIGAPI_COMMAND_URL", &format!("http://{}", proxy.address))
+        .starts();
+    while events(&servers) == 0 {}
+    write_over_end(&path, "w19999\"\n}\n");
+    proxy.cut();
+    let ended = import.ends().failed_with(1);
+    for part in ["was written into while it was being imported", "changes are known to be made"] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:#?}");
+    }
+    assert!(events(&servers) < 20_000);
+    servers.configapi(["get", "n019999"]).ends().failed_with(1);
 }

@@ -25,7 +25,9 @@ fn a_log_that_nobody_edited_is_verified() {
     on_store("verify", &store, &["--expect", known]).succeeded();
     let part = on_store("verify", &store, &["--from", "5"]).succeeded().json();
     assert_eq!(part["events"], 2);
-    on_store("verify", &store, &["--from", "8"]).failed_with(1);
+    let ended = on_store("verify", &store, &["--from", "8"]).failed_with(1);
+    assert!(ended.stderr.contains("the log ends at position 7, before --from 8"), "{ended:#?}");
+    assert!(!ended.stderr.contains("serve nothing"), "{ended:#?}");
     let other = format!("7={}", "0".repeat(64));
     let ended = on_store("verify", &store, &["--expect", &other]).failed_with(1);
     assert!(ended.stderr.contains("history was rewritten"), "{ended:#?}");

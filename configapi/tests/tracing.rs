@@ -261,3 +261,19 @@ fn a_collector_that_is_away_or_silent_stops_no_server() {
         both.spawn(|| survives(away, true));
     });
 }
+
+#[test]
+fn a_request_that_fails_is_logged_with_the_trace_that_it_came_in() {
+    let serving = Serving::start("memory:");
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let request = reqwest::Client::new()
+        .get(format!("{}/v1/config/a", serving.gateway))
+        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))
+        .header("configapi-token", "1-999")
+        .header("prefer", "wait=0");
+    let answer = Runtime::new().unwrap().block_on(request.send()).unwrap();
+    assert_eq!(answer.status(), 503);
+    let line = serving.log_with("request failed");
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["trace_id"], trace_id, "{line}");
+}

@@ -1,16 +1,21 @@
-//! Entity tags and the requests that depend on them. A config's tag is its version; a list's is the
-//! state of the log that it was read at.
+//! Entity tags and the requests that depend on them. A config's tag is its version, and that of its record
+//! says so beside it: a cache must not take one for the other. A list's is the state of the log that it was
+//! read at.
 
 use configapi_proto::{ApiError, Reason, key};
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::accepts::Format;
 use crate::asked::invalid_header;
 use crate::problem::Problem;
 
 /// A version that no config ever has: no log has so many events. A command that expects it is checked
 /// like any other, and not done.
 pub(crate) const NO_VERSION: u64 = 1 << 63;
+
+/// What stands behind the version in the tag of a record.
+const OF_RECORD: &str = "-json";
 
 /// What must hold for a write to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +88,13 @@ fn without_weakness(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
 
-/// The tag of a config at a version.
-pub(crate) fn tag_of(version: u64) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("\"{version}\"")).ok()
+/// The tag of a config at a version, in this form.
+pub(crate) fn tag_of(version: u64, format: Format) -> Option<HeaderValue> {
+    let form = match format {
+        Format::Text => "",
+        Format::Json => OF_RECORD,
+    };
+    HeaderValue::try_from(format!("\"{version}{form}\"")).ok()
 }
 
 /// The tag of an answer about many configs, from what stands for the state that it is about.
@@ -115,9 +124,11 @@ fn is_tag(text: &str) -> bool {
     opaque.is_some_and(|opaque| !opaque.contains('"'))
 }
 
-/// A weak tag does not match in a precondition, as RFC 9110 has it.
+/// The version that a tag names, in whichever form it was read. A weak tag does not match in a precondition,
+/// as RFC 9110 has it.
 fn version_of(tag: &str) -> Option<u64> {
-    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let text = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let digits = text.strip_suffix(OF_RECORD).unwrap_or(text);
     let plain = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
     if plain { digits.parse().ok() } else { None }
 }
@@ -153,11 +164,11 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_it_already_is_recognised() {
-        let tag = tag_of(3);
+        let tag = tag_of(3, Format::Text);
         for value in ["\"3\"", "W/\"3\"", "\"2\", \"3\"", "*"] {
             assert!(has_already(&headers(IF_NONE_MATCH, value), tag.as_ref()), "{value}");
         }
-        for value in ["\"2\"", "3", "\"33\""] {
+        for value in ["\"2\"", "3", "\"33\"", "\"3-json\""] {
             assert!(!has_already(&headers(IF_NONE_MATCH, value), tag.as_ref()), "{value}");
         }
     }

@@ -136,7 +136,9 @@ fn answered(receipt: &Receipt, format: Format) -> Answer {
     };
     if !receipt.token.is_empty() {
         let token = HeaderValue::from_str(&receipt.token).ok();
-        json::stamp(response.headers_mut(), conditional::tag_of(receipt.version), token);
+        // That of the value, whichever form the receipt has.
+        let tag = conditional::tag_of(receipt.version, Format::Text);
+        json::stamp(response.headers_mut(), tag, token);
     }
     Ok(response)
 }

@@ -30,6 +30,38 @@ async fn a_reader_that_has_it_already_gets_304() {
     assert_eq!(list.status, 200);
 }
 
+/// They are two representations of one resource, so no cache may take one for the other.
+#[tokio::test]
+async fn the_text_and_the_record_of_a_config_have_tags_of_their_own() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let at = "/v1/config/a/at/2999-01-01T00:00:00Z";
+    for path in ["/v1/config/a", at] {
+        let record = app.get(path).got_json().await;
+        assert_eq!(record.header("etag"), "\"1-json\"", "{path}");
+        let again = app.get(path).header("if-none-match", "\"1-json\"").got_json().await;
+        assert_eq!((again.status, again.header("etag")), (304, "\"1-json\""), "{path}");
+        // A client that holds the text has no record yet, and the other way round.
+        let other = app.get(path).header("if-none-match", "\"1\"").got_json().await;
+        assert_eq!((other.status, &other.body), (200, &record.body), "{path}");
+        let other = app.get(path).header("if-none-match", "\"1-json\"").got().await;
+        assert_eq!((other.status, other.body.as_str()), (200, "1"), "{path}");
+        let both = app.get(path).header("if-none-match", "\"1\", \"1-json\"");
+        assert_eq!(both.got_json().await.header("etag"), "\"1-json\"", "{path}");
+    }
+    // Both name the version that a write depends on.
+    let put = |tag: &'static str| {
+        app.put("/v1/config/a").header("if-match", tag).json(&json!({"value": "x"}))
+    };
+    assert_eq!(put("\"1-json\"").got_json().await.header("etag"), "\"2\"");
+    assert_eq!(put("\"1-json\"").got().await.status, 412);
+    assert_eq!(put("\"2\"").got().await.header("etag"), "\"3\"");
+    for no_tag_of_ours in ["W/\"3-json\"", "\"03-json\"", "\"-json\"", "\"3-json-json\""] {
+        assert_eq!(put(no_tag_of_ours).got().await.status, 412, "{no_tag_of_ours}");
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.header("etag"), "\"3\"");
+}
+
 #[tokio::test]
 async fn a_write_may_depend_on_the_version() {
     let app = TestApp::start().await;

@@ -191,7 +191,12 @@ async fn execute(
     });
     let (outcome, conflicts) = Bulk::new(commands, plan.changes()).run(changes).await?;
     // Trouble with the file counts for more than what was done of it.
-    reading.await.map_err(|_| Failure::fault("reading the file broke off"))??;
+    let read = reading.await.unwrap_or_else(|_| Err(Failure::fault("reading the file broke off")));
+    if outcome.written > 0 && !planner.validate_only {
+        read.map_err(|failure| failure.with_hint(outcome.so_far()))?;
+    } else {
+        read?;
+    }
     conflicts::settle(outcome, conflicts, queries, &planner).await
 }
 

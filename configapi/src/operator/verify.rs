@@ -97,8 +97,7 @@ pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
     let outcome = async {
         let head = log.head().await.map_err(Bad::Store)?;
         if head.position < from {
-            let message = format!("the log ends at position {}, before {from}", head.position);
-            return Err(Bad::Row(message));
+            return Err(Bad::End(ends_before(&store, head.position, from)));
         }
         let events = verify(&*log, from, head, expect).await?;
         let identity = log.identity().await.map_err(Bad::Store)?;
@@ -131,6 +130,15 @@ pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
         .with("known", format!("{}={}", head.position, head.hash))
         .maybe("head_recorded_at", written(head.recorded_at));
     Ok(Printer::new(output.format()).one(&record, &["known"])?)
+}
+
+/// Nothing was looked at, so nothing is known to be wrong.
+fn ends_before(store: &StoreArguments, head: Position, from: Position) -> Failure {
+    Failure::refused(format!("{}: the log ends at position {head}, before --from {from}", store.store))
+        .with_hint(
+            "begin where it has events; if it ever held that position, its end is lost: docs/runbook.md \
+             says how to restore a backup",
+        )
 }
 
 /// Follows the chain up to the head; answers how many events were looked at.

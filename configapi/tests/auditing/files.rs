@@ -58,7 +58,46 @@ fn only_as_many_old_files_are_kept_as_was_said() {
     assert_eq!(kept, [5, 6, 7]);
 }
 
-/// There is nothing in it to be synced, which it refuses.
+/// The renamed files but the newest are deleted as soon as there is one more, which is just when the worker
+/// is about to delete them.
+#[test]
+fn renamed_files_that_somebody_else_deletes_do_not_end_a_worker() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", directory.path().join("many.db").display());
+    let set = |file: String, n| file + &format!("- {{set: n{n}, value: x}}\n");
+    let file = (0..100).fold(String::new(), set);
+    Serving::start(&store).configapi(["apply", "-"]).stdin(file).ends().succeeded();
+    let worker = Worker::new(&store, directory.path());
+    let mut running = worker.to_file(&["--once", "--rotate-bytes", "100", "--keep", "1"]).starts();
+    while running.child.try_wait().unwrap().is_none() {
+        let mut renamed = files(directory.path());
+        renamed.truncate(renamed.len().saturating_sub(2));
+        for file in renamed {
+            let _ = fs::remove_file(file);
+        }
+    }
+    running.ends().succeeded();
+    assert_eq!(positions(&worker.records()), [100]);
+}
+
+#[test]
+fn a_file_with_a_day_for_its_number_is_neither_counted_nor_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let foreign = ["audit.jsonl.20240115", "audit.jsonl.0000001", "audit.jsonl.1705276800"];
+    for name in foreign {
+        fs::write(worker.path(name), name).unwrap();
+    }
+    worker.to_file(&["--once", "--rotate-bytes", "100", "--keep", "1"]).ends().succeeded();
+    for name in foreign {
+        assert_eq!(fs::read_to_string(worker.path(name)).unwrap(), name);
+    }
+    assert!(fs::exists(worker.path("audit.jsonl.000006")).unwrap());
+    assert!(!fs::exists(worker.path("audit.jsonl.000005")).unwrap());
+}
+
+/// There is nothing in it to be synced, which it refuses, and nothing to be renamed, however much it took.
 #[test]
 fn records_go_into_a_pipe_too() {
     let directory = tempfile::tempdir().unwrap();
@@ -67,10 +106,11 @@ fn records_go_into_a_pipe_too() {
     let pipe = worker.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let reader = Command::new("cat").arg(&pipe).stdout(Stdio::piped()).spawn().unwrap();
-    worker.configapi(&["--once", "--file", &pipe]).ends().succeeded();
+    worker.configapi(&["--once", "--file", &pipe, "--rotate-bytes", "100"]).ends().succeeded();
     let read = String::from_utf8(reader.wait_with_output().unwrap().stdout).unwrap();
     assert_eq!(positions(&parsed(&read)), (1..=7).collect::<Vec<_>>());
     assert_eq!(worker.checkpoint()["position"], 7);
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
 }
 
 #[test]

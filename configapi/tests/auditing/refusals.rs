@@ -43,6 +43,45 @@ fn another_log_is_refused() {
     assert_eq!(worker.records().len(), 7);
 }
 
+/// Puts a file of SQLite in the place of another, under whoever has that open.
+fn replace(store: &str, other: &str) {
+    let path = |store: &str| store.strip_prefix("sqlite:").unwrap().to_owned();
+    fs::rename(path(other), path(store)).unwrap();
+}
+
+#[test]
+fn another_log_in_the_place_of_the_one_that_is_followed_ends_the_worker() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    let before = worker.checkpoint();
+    let other = tempfile::tempdir().unwrap();
+    let other = written_anew(other.path());
+    let running = worker.to_file(&[]).starts();
+    running.says("going on");
+    replace(&worker.store, &other);
+    let ended = running.ends().failed_with(1);
+    assert!(ended.stderr.contains("it holds log"), "{ended:#?}");
+    assert_eq!((worker.checkpoint(), worker.records().len()), (before, 7));
+}
+
+#[test]
+fn a_copy_of_the_log_in_its_place_is_read_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    let copy = worker.path("copy.db");
+    fs::copy(worker.path("log.db"), &copy).unwrap();
+    let copy = format!("sqlite:{copy}");
+    Serving::start(&copy).configapi(["set", "late", "1"]).ends().succeeded();
+    let running = worker.to_file(&[]).starts();
+    running.says("going on");
+    replace(&worker.store, &copy);
+    running.says("can be read again");
+    while worker.checkpoint()["position"] != 8 {}
+    running.signal("TERM");
+    running.ends().succeeded();
+    assert_eq!(positions(&worker.records()), (1..=8).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_log_that_lost_its_tail_without_a_new_epoch_is_refused() {
     let directory = tempfile::tempdir().unwrap();

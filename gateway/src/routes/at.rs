@@ -50,7 +50,8 @@ impl Parameters for AtParams {
             (String = "text/plain"),
             (RecordView<'static> = "application/json"),
         ), headers(
-            ("ETag" = String, description = "The version that the config was at"),
+            ("ETag" = String, description = "The version that the config was at; of its \
+            record `\"3-json\"`"),
             ("ConfigApi-Token" = String, description = "The state of the log that was read"),
             ("ConfigApi-Content-Type" = String, description = "What kind of text the value is"),
         )),

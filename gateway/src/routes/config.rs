@@ -59,7 +59,7 @@ impl Parameters for ReadParams {
             (String = "text/plain"),
             (RecordView<'static> = "application/json"),
         ), headers(
-            ("ETag" = String, description = "The version of the config"),
+            ("ETag" = String, description = "The version of the config; of its record `\"3-json\"`"),
             ("ConfigApi-Token" = String, description = "The state of the log that was read"),
             ("ConfigApi-Content-Type" = String, description = "What kind of text the value is"),
         )),
@@ -86,7 +86,7 @@ pub(crate) async fn read(
 pub(super) fn shown(answer: GetResponse, asked: &Asked, format: Format) -> Answer {
     let Some(config) = answer.config else { return Err(Reason::Internal.into()) };
     let token = token_header(answer.state.as_ref());
-    let tag = conditional::tag_of(config.version);
+    let tag = conditional::tag_of(config.version, format);
     if conditional::has_already(&asked.headers, tag.as_ref()) {
         return Ok(json::not_modified(tag, token));
     }

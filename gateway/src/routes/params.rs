@@ -133,7 +133,11 @@ pub(crate) struct WriteHeaders {
 pub(crate) struct ConditionHeaders {
     /// Only if the config is at this version, as in the header `ETag`; `*`: only if it exists,
     /// whoever else writes to it meanwhile.
-    #[param(rename = "If-Match", pattern = "^(\"[1-9][0-9]{0,18}\"|[*])$", example = "\"3\"")]
+    #[param(
+        rename = "If-Match",
+        pattern = "^(\"[1-9][0-9]{0,18}(-json)?\"|[*])$",
+        example = "\"3\""
+    )]
     if_match: Option<String>,
 }
 

@@ -2,10 +2,15 @@
 //! is a bound to them; and a few clients that do not go on cannot use it up for all the others. What is
 //! there with its head, as nearly every request is, is never counted.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
 };
+
+use futures_util::task::AtomicWaker;
 
 /// Half of the places are for connections that have no more than so many.
 pub(crate) const FEW: usize = 100;
@@ -25,6 +30,12 @@ pub(crate) struct Arrivals(Arc<OfConnection>);
 struct OfConnection {
     coming: AtomicUsize,
     listener: Arc<OfListener>,
+    /// Whether a request is under way whose answer is owed, also to who sends nothing more.
+    is_owed: AtomicBool,
+    /// Whether there is nothing more to come, which was not told because of that.
+    has_ended: AtomicBool,
+    /// Whom to wake once it may be told.
+    ear: AtomicWaker,
 }
 
 /// A request that is waited for until this is dropped.
@@ -35,6 +46,10 @@ pub(crate) struct Arriving {
     is_first: bool,
 }
 
+/// For as long as a request is not answered. Over HTTP/1 there is one at a time.
+#[derive(Debug)]
+pub(crate) struct Unanswered(Arrivals);
+
 impl OfListener {
     /// It waits for so many, beside one for each connection.
     pub fn new(max: usize) -> Arc<Self> {
@@ -44,12 +59,40 @@ impl OfListener {
 
 impl Arrivals {
     pub fn new(listener: Arc<OfListener>) -> Self {
-        Self(Arc::new(OfConnection { coming: AtomicUsize::new(0), listener }))
+        let (coming, is_owed, has_ended) = (AtomicUsize::new(0), false.into(), false.into());
+        let ear = AtomicWaker::new();
+        Self(Arc::new(OfConnection { coming, listener, is_owed, has_ended, ear }))
+    }
+
+    /// A request whose answer is owed.
+    pub fn unanswered(&self) -> Unanswered {
+        self.0.has_ended.store(false, Ordering::Relaxed);
+        self.0.is_owed.store(true, Ordering::Relaxed);
+        Unanswered(self.clone())
+    }
+
+    /// There is nothing more to come: whether that has to be kept back because an answer is owed. If so, this
+    /// is woken once it has not.
+    pub fn keep_back_end(&self, waker: &Waker) -> bool {
+        let is_owed = self.0.is_owed.load(Ordering::Relaxed);
+        if is_owed {
+            self.0.ear.register(waker);
+            self.0.has_ended.store(true, Ordering::Relaxed);
+        }
+        is_owed
+    }
+
+    /// All that has come of a request was read, and it is not all of it: if nothing more comes, no answer is
+    /// owed.
+    pub fn want_more(&self) {
+        if self.0.has_ended.load(Ordering::Relaxed) {
+            self.0.tell_end();
+        }
     }
 
     /// Begins to wait for a request, if there is a place.
     pub fn begin(&self) -> Option<Arriving> {
-        let OfConnection { coming, listener } = &*self.0;
+        let OfConnection { coming, listener, .. } = &*self.0;
         let of_connection = coming.fetch_add(1, Ordering::Relaxed);
         let is_first = of_connection == 0;
         let arriving = Arriving { arrivals: self.clone(), is_first };
@@ -62,13 +105,26 @@ impl Arrivals {
     }
 }
 
+impl OfConnection {
+    fn tell_end(&self) {
+        self.is_owed.store(false, Ordering::Relaxed);
+        self.ear.wake();
+    }
+}
+
 impl Drop for Arriving {
     fn drop(&mut self) {
-        let OfConnection { coming, listener } = &*self.arrivals.0;
+        let OfConnection { coming, listener, .. } = &*self.arrivals.0;
         coming.fetch_sub(1, Ordering::Relaxed);
         if !self.is_first {
             listener.coming.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.0.tell_end();
     }
 }
 

@@ -125,10 +125,11 @@ pub(crate) async fn serve<S, B>(
         let calls = Calls::default();
         let builder = protocol(calls.clone());
         let arrivals = Arrivals::new(Arc::clone(&arrivals));
-        let service = TowerToHyperService::new(service_for(peer, &calls, arrivals));
+        let service = TowerToHyperService::new(service_for(peer, &calls, arrivals.clone()));
         let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
         let (limits, life) = (limits.clone(), life.clone());
-        let connection = connection(stream, builder, service, calls.clone(), limits, life, ticket);
+        let traffic = Traffic { calls: calls.clone(), arrivals };
+        let connection = connection(stream, builder, service, traffic, limits, life, ticket);
         open.spawn(UntilDue::new(calls.within(connection)));
     }
     // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
@@ -141,6 +142,12 @@ pub(crate) async fn serve<S, B>(
 struct Ticket {
     _slot: OwnedSemaphorePermit,
     _counted: Counted,
+}
+
+/// What is under way on a connection, and what comes.
+struct Traffic {
+    calls: Calls,
+    arrivals: Arrivals,
 }
 
 /// What is told of connections that cannot be accepted. They are tried for again and again.
@@ -207,7 +214,7 @@ async fn connection<S, B>(
     stream: TcpStream,
     builder: Builder<Calls>,
     service: TowerToHyperService<S>,
-    calls: Calls,
+    traffic: Traffic,
     limits: ConnectionLimits,
     life: Lifecycle,
     _ticket: Ticket,
@@ -219,9 +226,10 @@ async fn connection<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let Traffic { calls, arrivals } = traffic;
     let received = Arc::new(AtomicUsize::new(0));
     let outbox = Outbox::new(stream);
-    let io = Heard { stream: outbox.clone(), received: Arc::clone(&received) };
+    let io = Heard { stream: outbox.clone(), received: Arc::clone(&received), arrivals };
     let mut served = pin!(
         outbox
             .clone()
@@ -315,10 +323,12 @@ fn closed(result: Result<(), Box<dyn Error + Send + Sync>>) {
     }
 }
 
-/// A stream that counts what it hears.
+/// A stream that counts what it hears. It does not hear that this was all before the answer is given that is
+/// owed for it.
 struct Heard {
     stream: Outbox<TcpStream>,
     received: Arc<AtomicUsize>,
+    arrivals: Arrivals,
 }
 
 impl AsyncRead for Heard {
@@ -329,7 +339,11 @@ impl AsyncRead for Heard {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.received.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
+        let more = buffer.filled().len() - before;
+        if more == 0 && buffer.remaining() > 0 && self.arrivals.keep_back_end(context.waker()) {
+            return Poll::Pending;
+        }
+        self.received.fetch_add(more, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }

@@ -7,7 +7,7 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{Request, StatusCode},
     response::Response,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use configapi_runtime::{
     connections::ConnectionLimits,
@@ -72,7 +72,7 @@ pub struct HttpServer {
     life: Lifecycle,
     pub metrics: Metrics,
     pub gate: Arc<Notify>,
-    reached: Arc<Notify>,
+    pub reached: Arc<Notify>,
     finished: JoinHandle<Exit>,
 }
 
@@ -95,7 +95,7 @@ impl HttpServer {
             .route("/noticed", post(noticed))
             .route(
                 "/gate",
-                get(async move || {
+                any(async move |_: Bytes| {
                     before.notify_one();
                     behind.notified().await;
                     "open"

@@ -66,6 +66,30 @@ async fn who_asks_before_it_sends_is_answered_and_has_nothing_to_send() {
     soon(stream.read_to_end(&mut Vec::new())).await.expect("the end");
 }
 
+#[tokio::test]
+async fn who_has_said_its_last_word_and_only_listens_is_answered() {
+    let server = HttpServer::start(HttpLimits::default()).await;
+    for body in ["content-length: 0\r\n\r\n", "content-length: 4\r\n\r\nbody"] {
+        let mut stream = server.connect().await;
+        let request = format!("POST /gate HTTP/1.1\r\nhost: test\r\n{body}");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        stream.shutdown().await.expect("its last word");
+        soon(server.reached.notified()).await;
+        server.gate.notify_one();
+        let mut answer = String::new();
+        soon(stream.read_to_string(&mut answer)).await.expect("an answer, and the end");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("open"), "{answer}");
+    }
+    // The last word may be there before anything of a request is looked at.
+    let request = "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\nbody";
+    let mut stream = server.connect().await;
+    stream.write_all(request.repeat(3).as_bytes()).await.expect("written");
+    stream.shutdown().await.expect("its last word");
+    let mut answers = String::new();
+    soon(stream.read_to_string(&mut answers)).await.expect("the answers, and the end");
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 3, "{answers}");
+}
+
 const HEADERS: u8 = 1;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;

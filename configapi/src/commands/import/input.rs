@@ -1,7 +1,7 @@
 //! The file of an import, which is read from its beginning several times.
 
 use std::fs::File;
-use std::io::{self, BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
@@ -39,6 +39,24 @@ impl Seen {
     fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self { bytes: metadata.len(), modified: metadata.modified()? })
+    }
+}
+
+/// A file of which nothing is read that came into it since it was opened.
+struct Unchanged<'a> {
+    file: &'a File,
+    opened: &'a Seen,
+}
+
+impl Read for Unchanged<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(into)?;
+        // Looked at afterwards: what was read before that is what was there.
+        if Seen::of(self.file)? == *self.opened {
+            Ok(length)
+        } else {
+            Err(io::Error::other("it was written into"))
+        }
     }
 }
 
@@ -109,20 +127,18 @@ impl Input {
         let Ok(mut file) = self.file.lock() else {
             return Err(Failure::fault("reading the file broke off"));
         };
-        if Seen::of(&file).map_err(cannot)? != self.opened {
-            return Err(Failure::refused(format!(
-                "{} was written into while it was being imported",
-                self.name
-            ))
-            .with_hint("run it again, to see what differs now"));
-        }
         file.seek(SeekFrom::Start(0)).map_err(cannot)?;
-        let reader = BufReader::with_capacity(BUFFER_BYTES, &mut *file);
+        let unchanged = Unchanged { file: &file, opened: &self.opened };
+        let reader = BufReader::with_capacity(BUFFER_BYTES, unchanged);
         let wanted = &mut |entry: Entry| {
             if entry.name.starts_with(&self.prefix) { take(entry) } else { Ok(()) }
         };
         match read(self.form, reader, wanted) {
             Ok(()) | Err(ReadError::Stopped) => Ok(()),
+            Err(ReadError::Io(_)) if Seen::of(&file).map_err(cannot)? != self.opened => {
+                let message = format!("{} was written into while it was being imported", self.name);
+                Err(Failure::refused(message).with_hint("run it again, to see what differs now"))
+            }
             Err(ReadError::Io(error)) => Err(cannot(error)),
             Err(ReadError::Wrong(why)) => Err(Failure::refused(format!("{}: {why}", self.name))
                 .with_hint("is it of another form? --form says which")),

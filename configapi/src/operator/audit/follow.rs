@@ -17,6 +17,7 @@ use super::checkpoint::CheckpointFile;
 use super::place::Place;
 use super::record::Writing;
 use super::sink::{Delivery, Lines, Sink};
+use super::trouble::{Trouble, opened_anew, wrong_log};
 use crate::failure::Failure;
 use crate::operator::store::{StoreArguments, now};
 
@@ -44,14 +45,6 @@ pub struct Ended {
     pub has_checkpoint: bool,
     /// Whether everything is written that was asked for.
     pub is_complete: bool,
-}
-
-/// Why a step was not taken.
-enum Trouble {
-    /// The store does not answer; it may later.
-    Silent(String),
-    /// There is no going on.
-    Fatal(Failure),
 }
 
 /// What a step led to.
@@ -108,11 +101,11 @@ impl Follower {
                         stop.run_until_cancelled(self.log.grown(position, POLL)).await;
                     }
                 }
-                Err(Trouble::Fatal(failure)) => return Err(failure),
-                Err(Trouble::Silent(why)) if is_once => {
-                    return Err(Failure::try_again(format!("{}: {why}", self.store.store)));
-                }
-                Err(Trouble::Silent(reason)) => {
+                Err(trouble) => {
+                    let reason = self.obstacle(trouble, place.as_ref()).await?;
+                    if is_once {
+                        return Err(Failure::try_again(format!("{}: {reason}", self.store.store)));
+                    }
                     self.board.not_read(&reason);
                     if !std::mem::replace(&mut is_silent, true) {
                         tracing::warn!(%reason, "the log cannot be read");
@@ -370,18 +363,31 @@ impl Follower {
     ) -> Result<T, Trouble> {
         match timeout(QUESTION_MAX, question).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(LogError::Unavailable(why) | LogError::Unusable(why))) => {
-                Err(Trouble::Silent(why))
-            }
+            Ok(Err(LogError::Unavailable(why))) => Err(Trouble::Silent(why)),
+            Ok(Err(LogError::Unusable(why))) => Err(Trouble::Refused(why)),
             Ok(Err(error @ LogError::Corrupt { .. })) => Err(self.fatal(&error.to_string())),
             Err(_) => Err(Trouble::Silent("it takes too long to answer".to_owned())),
         }
     }
 
+    /// What is in the way, if that may pass. A store that refuses is opened anew for the next step.
+    async fn obstacle(
+        &mut self,
+        trouble: Trouble,
+        place: Option<&Place>,
+    ) -> Result<String, Failure> {
+        match (trouble, place) {
+            (Trouble::Fatal(failure), _) => Err(failure),
+            (Trouble::Refused(why), Some(place)) => {
+                let log = opened_anew(&self.store, place.writing.log_id).await?;
+                self.log = log.unwrap_or_else(|| Arc::clone(&self.log));
+                Ok(why)
+            }
+            (Trouble::Silent(why) | Trouble::Refused(why), _) => Ok(why),
+        }
+    }
+
     fn fatal(&self, why: &str) -> Trouble {
-        Trouble::Fatal(
-            Failure::refused(format!("{}: {why}", self.store.store))
-                .with_hint("the checkpoint stays where it is; `configapi verify` looks at the log"),
-        )
+        Trouble::Fatal(wrong_log(&self.store, why))
     }
 }

@@ -9,6 +9,7 @@ mod follow;
 mod place;
 mod record;
 mod sink;
+mod trouble;
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, body::Body, response::Response};
 use bytes::Bytes;
-use http::{Extensions, Request, Version};
+use http::{Extensions, Method, Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     answers::{SMALL_BYTES, Taken, tracked},
-    arrivals::{Arrivals, FEW},
+    arrivals::{Arrivals, FEW, Unanswered},
     budget::{Budget, Full, Place},
     calls::{self, Calls, UnderWay},
     due::{Due, LAST_FRAME_GRACE},
@@ -87,12 +87,16 @@ impl Service<Request<Incoming>> for OfConnection {
         let grace = if is_alone { Duration::ZERO } else { timeout.min(LAST_FRAME_GRACE) };
         let due_after = timeout + grace;
         let under_way = Some(connection.calls.begin());
+        // What changes something is answered even if its client has said its last word and only listens. Who
+        // reads and goes away, by the same sign, is not waited for.
+        let is_owed = is_alone && !matches!(*request.method(), Method::GET | Method::HEAD);
+        let unanswered = is_owed.then(|| connection.arrivals.unanswered());
         let mut request = connection.paced(request);
         if connection.calls.are_more_than(FEW) {
             request.extensions_mut().insert(OneOfMany);
         }
         let handling = self.router.call(request);
-        Answering { handling, under_way, timeout, due_after }
+        Answering { handling, under_way, unanswered, timeout, due_after }
     }
 }
 
@@ -102,6 +106,7 @@ pin_project! {
         #[pin]
         handling: F,
         under_way: Option<UnderWay>,
+        unanswered: Option<Unanswered>,
         timeout: Duration,
         due_after: Duration,
     }
@@ -123,8 +128,9 @@ where
         let has_end = matches!(kind, Kind::InPieces) || is_large;
         let due = has_end.then(|| time.begin());
         let place = head.extensions.remove();
-        let (taken, under_way) = (None, this.under_way.take());
-        let answer = Answer { inner, kind, time, place, due, taken, _under_way: under_way };
+        let (taken, under_way, unanswered) = (None, this.under_way.take(), this.unanswered.take());
+        let done = (under_way, unanswered);
+        let answer = Answer { inner, kind, time, place, due, taken, _done: done };
         Poll::Ready(Ok(Response::from_parts(head, answer)))
     }
 }
@@ -185,7 +191,7 @@ pin_project! {
         due: Option<Due>,
         // Of the last large piece that went out.
         taken: Option<Taken>,
-        _under_way: Option<UnderWay>,
+        _done: (Option<UnderWay>, Option<Unanswered>),
     }
 }
 

@@ -83,10 +83,11 @@ where
         let request_id = RequestId::sent_in(request.headers()).unwrap_or_else(RequestId::generate);
         request.extensions_mut().insert(request_id.clone());
         let span = begin_span(&mut request, &route);
+        let traceparent = trace::sent_in(request.headers()).cloned();
         let sender = request.extensions_mut().remove();
         let handling = Caught::begin(|| self.inner.call(request));
         let shared = Arc::clone(&self.shared);
-        let watch = Watch { shared, started, method, route, request_id, span, sender };
+        let watch = Watch { shared, started, method, route, request_id, span, traceparent, sender };
         EdgeFuture { handling, watch: Some(watch) }
     }
 }
@@ -127,6 +128,8 @@ struct Watch {
     route: RouteLabels,
     request_id: RequestId,
     span: Option<Span>,
+    /// Of what is done for the request: its span's, if traces are on, or else the one that it sent.
+    traceparent: Option<HeaderValue>,
     /// Of a body that was not there at once.
     sender: Option<Sender>,
 }
@@ -158,7 +161,7 @@ impl Watch {
             span.set("http.response.status_code", i64::from(status.as_u16()));
             span.end(status.is_server_error());
         }
-        log(&self.route, status, took, &self.request_id);
+        log(&self.route, status, took, &self.request_id, self.traceparent.as_ref());
         self.shared.count(self.route, status, took);
         response
     }
@@ -219,7 +222,14 @@ fn too_many_requests() -> Response {
     response
 }
 
-fn log(route: &RouteLabels, status: StatusCode, took: Duration, request_id: &RequestId) {
+fn log(
+    route: &RouteLabels,
+    status: StatusCode,
+    took: Duration,
+    request_id: &RequestId,
+    traceparent: Option<&HeaderValue>,
+) {
+    let trace_id = || traceparent?.to_str().ok()?.get(3..35);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -228,6 +238,7 @@ fn log(route: &RouteLabels, status: StatusCode, took: Duration, request_id: &Req
                 status = status.as_u16(),
                 duration_ms = seconds(took) * 1_000.0,
                 request_id = request_id.as_str(),
+                trace_id = trace_id(),
                 "request failed"
             )
         };

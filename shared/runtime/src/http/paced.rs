@@ -105,6 +105,7 @@ impl HttpBody for Paced {
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Interrupted::from)));
         }
+        this.arrivals.want_more();
         if this.arriving.is_none() {
             *this.arriving = this.arrivals.begin();
             if this.arriving.is_none() {

@@ -19,6 +19,8 @@ use crate::output::file::{beside, must_be_no_database};
 const LOOK_BACK_BYTES: u64 = 64 << 10;
 /// How many digits the number of a renamed file has at least.
 const DIGITS: usize = 6;
+/// The last number that a renamed file gets. Longer ones are somebody else's: days and times look so.
+const MAX_NUMBER: u64 = 9_999_999;
 
 /// How often the file may be taken away under one batch.
 const MAX_MOVES: usize = 8;
@@ -56,8 +58,7 @@ impl FileSink {
                 tracing::info!(path = %self.path.display(), "the file was taken away; a new one");
                 self.begin_anew()?;
             }
-            self.write(lines)?;
-            if self.is_at_path()? {
+            if self.write(lines)? && self.is_at_path()? {
                 return Ok(());
             }
         }
@@ -83,16 +84,21 @@ impl FileSink {
         sync_directory(&self.directory)
     }
 
-    fn write(&mut self, lines: &Lines) -> io::Result<()> {
+    /// Whether nobody has taken away a file with some of the lines before it was full.
+    fn write(&mut self, lines: &Lines) -> io::Result<bool> {
+        // There is nothing to begin anew where a pipe or a device was.
+        let is_file = self.file.metadata()?.is_file();
         for line in lines.bytes.split_inclusive(|byte| *byte == b'\n') {
             let length = line.len() as u64;
-            if self.bytes > 0 && self.bytes + length > self.rotate_bytes {
-                self.rotate()?;
+            let is_full = self.bytes > 0 && self.bytes + length > self.rotate_bytes;
+            if is_file && is_full && !self.rotate()? {
+                return Ok(false);
             }
             self.file.write_all(line)?;
             self.bytes += length;
         }
-        self.sync()
+        self.sync()?;
+        Ok(true)
     }
 
     /// What was written stays. A pipe or a device has nothing that could be synced, and refuses it.
@@ -100,25 +106,43 @@ impl FileSink {
         if self.file.metadata()?.is_file() { self.file.sync_all() } else { Ok(()) }
     }
 
-    fn rotate(&mut self) -> io::Result<()> {
+    /// Renames the file and begins a new one, unless somebody has taken it away.
+    fn rotate(&mut self) -> io::Result<bool> {
         if !self.is_at_path()? {
-            return self.begin_anew();
+            return Ok(false);
         }
         let renamed = renamed_files(&self.directory, &self.path)?;
         let next = renamed.last().map_or(1, |(number, _)| number + 1);
-        fs::rename(&self.path, beside(&self.path, &format!(".{next:0DIGITS$}")))?;
+        if next > MAX_NUMBER {
+            return Err(io::Error::other(
+                "there is no number left to rename it to; move the others",
+            ));
+        }
+        let full = beside(&self.path, &format!(".{next:0DIGITS$}"));
+        match fs::rename(&self.path, &full) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            renamed => renamed?,
+        }
         self.begin_anew()?;
         if let Some(keep) = self.keep {
             // The one that was renamed just now is not in the list.
             let surplus = (renamed.len() + 1).saturating_sub(keep);
             for (_, old) in renamed.iter().take(surplus) {
-                fs::remove_file(old)?;
+                remove(old)?;
             }
             if keep == 0 {
-                fs::remove_file(beside(&self.path, &format!(".{next:0DIGITS$}")))?;
+                remove(&full)?;
             }
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// Removes a file that nobody is to keep. Somebody else may have been faster.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -225,8 +249,9 @@ fn renamed_files(directory: &Path, path: &Path) -> io::Result<Vec<(u64, PathBuf)
 
 fn number_of(found: &OsStr, name: &OsStr) -> Option<u64> {
     let digits = found.to_str()?.strip_prefix(name.to_str()?)?.strip_prefix('.')?;
-    let is_number = digits.len() >= DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| is_number)
+    let number: u64 = digits.parse().ok()?;
+    let is_ours = (1..=MAX_NUMBER).contains(&number) && digits == format!("{number:0DIGITS$}");
+    is_ours.then_some(number)
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
