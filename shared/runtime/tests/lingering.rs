@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::body::Bytes;
@@ -88,6 +89,34 @@ async fn who_has_said_its_last_word_and_only_listens_is_answered() {
     let mut answers = String::new();
     soon(stream.read_to_string(&mut answers)).await.expect("the answers, and the end");
     assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 3, "{answers}");
+}
+
+#[tokio::test]
+async fn who_has_said_its_last_word_within_a_body_is_not_waited_for() {
+    let patience = Duration::from_hours(1);
+    let limits = HttpLimits {
+        body_pause_timeout: patience,
+        body_timeout: patience,
+        ..HttpLimits::default()
+    };
+    let server = HttpServer::start(limits).await;
+    let head = "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 8\r\n";
+    // At once with all that it sends, and once the body is waited for.
+    for is_waited_for in [false, true] {
+        let mut stream = server.connect().await;
+        stream.write_all(head.as_bytes()).await.expect("written");
+        if is_waited_for {
+            stream.write_all(b"expect: 100-continue\r\n\r\n").await.expect("written");
+            assert!(answer(&mut stream).await.starts_with("HTTP/1.1 100 "));
+        } else {
+            stream.write_all(b"\r\n").await.expect("written");
+        }
+        stream.write_all(b"half").await.expect("written");
+        stream.shutdown().await.expect("its last word");
+        let mut rest = String::new();
+        soon(stream.read_to_string(&mut rest)).await.expect("the end");
+        assert!(!rest.contains("HTTP/1.1 200 "), "{rest}");
+    }
 }
 
 const HEADERS: u8 = 1;
