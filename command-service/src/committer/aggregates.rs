@@ -39,6 +39,12 @@ struct Slot {
     is_wanted: bool,
 }
 
+impl Slot {
+    fn weight_bytes(&self, stream: &str) -> usize {
+        FIXED_BYTES + stream.len() + self.config.text_bytes()
+    }
+}
+
 impl Aggregates {
     /// A cache that holds about so many bytes.
     pub fn new(limit_bytes: usize) -> Self {
@@ -67,9 +73,9 @@ impl Aggregates {
                 self.bytes += slot.config.text_bytes();
             }
             Entry::Vacant(place) => {
-                let config = Kept::new(config);
-                self.bytes += FIXED_BYTES + stream.len() + config.text_bytes();
-                place.insert(Slot { config, is_wanted: false });
+                let slot = Slot { config: Kept::new(config), is_wanted: false };
+                self.bytes += slot.weight_bytes(stream);
+                place.insert(slot);
                 if self.configs.len() >= MANY_CONFIGS {
                     memory::hold_much();
                 }
@@ -90,7 +96,7 @@ impl Aggregates {
     /// Forgets one aggregate.
     pub fn forget(&mut self, stream: &Arc<str>) {
         if let Some((stream, slot)) = self.configs.swap_remove_entry(stream) {
-            self.bytes -= FIXED_BYTES + stream.len() + slot.config.text_bytes();
+            self.bytes -= slot.weight_bytes(&stream);
         }
     }
 
@@ -110,13 +116,13 @@ impl Aggregates {
             self.go_on();
         }
         if let Some((stream, slot)) = self.configs.swap_remove_index(self.hand) {
-            self.bytes -= FIXED_BYTES + stream.len() + slot.config.text_bytes();
+            self.bytes -= slot.weight_bytes(&stream);
         }
         // The newest one is there now, and has its turn when the others have had theirs.
         self.go_on();
     }
 
-    /// Goes round. Those who come next come behind all that the hand has still to pass.
+    /// The hand goes on, and round: never beyond the last, where the next newcomer would be the first to go.
     fn go_on(&mut self) {
         self.hand += 1;
         if self.hand >= self.configs.len() {
