@@ -16,7 +16,9 @@ use configapi_event_log::{
 };
 use configapi_event_log_sqlite::SqliteLog;
 
-const STREAMS: u64 = 10_000;
+const STREAMS: u64 = 100_000;
+/// Odd, and no multiple of five: streams that follow each other lie far apart.
+const STRIDE: u64 = 61_803;
 const VALUE_BYTES: usize = 128;
 const COMMITS: u64 = 5_000;
 
@@ -90,7 +92,7 @@ fn rows(head: &mut Head, count: u64) -> Result<(Head, Vec<StoredEvent>), Box<dyn
     let mut rows = Vec::new();
     for _ in 0..count {
         let position = head.position.next();
-        let key = ConfigKey::parse("bench", &format!("service/{}", position.0 % STREAMS))?;
+        let key = ConfigKey::parse("bench", &format!("service/{}", position.0 * STRIDE % STREAMS))?;
         let value = format!("{:>width$}", position.0, width = VALUE_BYTES);
         let content = Content::untyped(Value::parse(value)?);
         let mut row = encode(&Draft {

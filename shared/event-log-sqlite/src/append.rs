@@ -1,20 +1,110 @@
 //! Compare-and-append. A batch is one INSERT if it fits, which is its own transaction; else several
 //! in one transaction, each on the condition that the row before it is the head.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use configapi_event_log::{AppendError, Head, StoredEvent};
+use configapi_event_log::domain::Position;
+use configapi_event_log::{AppendError, Epoch, Head, StoredEvent, check_batch};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::fault::append_error;
+use crate::file::OpenFile;
+use crate::growth::Growth;
+use crate::index;
+use crate::recent::Recent;
 use crate::row::{COLUMNS_COUNT, INSERT_COLUMNS, bind, bind_nothing, signed};
+use crate::unindexed::{Entry, Slice, Unindexed};
 
 /// The most rows of one INSERT. SQLite takes at most 32,766 arguments.
 const MAX_ROWS: usize = 1_024;
 
+/// What this process knows of the log beside the file, and is told of each commit.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) file: Arc<OpenFile>,
+    pub(crate) growth: Growth,
+    pub(crate) recent: Arc<Recent>,
+    pub(crate) unindexed: Arc<Unindexed>,
+}
+
+/// Events that are about to be appended.
+pub(crate) struct Batch {
+    chunks: Vec<Chunk>,
+    /// What is entered into the index with the same commit.
+    slice: Option<Arc<Slice>>,
+    epoch: Epoch,
+    end: Position,
+    copy: Vec<StoredEvent>,
+    entries: Vec<Entry>,
+    known: Known,
+}
+
+impl Batch {
+    /// What can be said and done before the log is taken hold of.
+    pub(crate) fn new(
+        known: &Known,
+        head: &Head,
+        events: &[StoredEvent],
+    ) -> Result<Self, AppendError> {
+        check_batch(head, events)?;
+        Ok(Self {
+            chunks: chunks(head, events)?,
+            slice: None,
+            epoch: head.epoch,
+            end: events.last().map_or(head.position, |row| row.position),
+            copy: known.recent.copy_of(events),
+            entries: events.iter().map(Entry::of).collect(),
+            known: known.clone(),
+        })
+    }
+
+    /// The rest of what comes before the first row, by the connection that will write it.
+    pub(crate) async fn prepare(
+        &mut self,
+        connection: &mut SqliteConnection,
+        head: &Head,
+    ) -> Result<(), AppendError> {
+        let Known { file, unindexed, .. } = &self.known;
+        file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        self.slice = index::due(connection, unindexed, head, &self.entries).await?;
+        Ok(())
+    }
+
+    /// Whether it is a transaction of its own.
+    pub(crate) fn is_one_statement(&self) -> bool {
+        self.slice.is_none() && self.chunks.len() == 1
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), AppendError> {
+        if let Some(slice) = &self.slice {
+            index::enter(connection, slice).await?;
+        }
+        for chunk in self.chunks.drain(..) {
+            send(connection, chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells of it, once it is committed, if it is where it should be.
+    pub(crate) fn tell(self) -> Result<(), AppendError> {
+        let Known { file, growth, recent, unindexed } = &self.known;
+        file.check().map_err(|error| AppendError::Unknown(error.to_string()))?;
+        if let Some(slice) = &self.slice {
+            unindexed.is_entered(slice);
+        }
+        unindexed.note(self.entries);
+        recent.keep(self.epoch, self.copy);
+        growth.grew_to(self.end);
+        Ok(())
+    }
+}
+
 /// One INSERT, ready to be sent.
-pub(crate) struct Chunk {
+struct Chunk {
     sql: SqlStr,
     arguments: SqliteArguments,
     rows: usize,
@@ -39,7 +129,7 @@ fn insert(rows: usize) -> SqlStr {
 }
 
 /// Cuts a batch into statements.
-pub(crate) fn chunks(head: &Head, events: &[StoredEvent]) -> Result<Vec<Chunk>, AppendError> {
+fn chunks(head: &Head, events: &[StoredEvent]) -> Result<Vec<Chunk>, AppendError> {
     let mut before = (head.position, head.hash);
     let mut chunks = Vec::with_capacity(events.len().div_ceil(MAX_ROWS));
     for rows in events.chunks(MAX_ROWS) {
@@ -69,10 +159,7 @@ fn chunk(
 }
 
 /// Sends one statement. That nothing was inserted means that the head is not there.
-pub(crate) async fn send(
-    connection: &mut SqliteConnection,
-    chunk: Chunk,
-) -> Result<(), AppendError> {
+async fn send(connection: &mut SqliteConnection, chunk: Chunk) -> Result<(), AppendError> {
     let done = sqlx::query_with(chunk.sql, chunk.arguments)
         .execute(connection)
         .await

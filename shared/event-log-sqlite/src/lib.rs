@@ -5,6 +5,7 @@ mod append;
 mod fault;
 mod file;
 mod growth;
+mod index;
 mod log;
 mod packed;
 mod place;
@@ -14,5 +15,6 @@ mod rights;
 mod row;
 mod schema;
 mod turn;
+mod unindexed;
 
 pub use log::SqliteLog;

@@ -8,21 +8,20 @@ use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
     AppendError, Beginning, Epoch, EpochStart, EventLog, Hash, Head, Identity, LogError, Newest,
-    Page, PageLimit, Requested, StoredEvent, Turn, check_batch,
+    Page, PageLimit, Requested, StoredEvent, Turn,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, Transaction};
 
-use crate::append::{chunks, send};
+use crate::append::{Batch, Known};
 use crate::fault::{append_error, log_error, not_begun};
-use crate::file::{OpenFile, Still};
+use crate::file::Still;
 use crate::growth::Growth;
 use crate::place::Place;
 use crate::read::Chunking;
-use crate::recent::Recent;
 use crate::turn::SqliteTurn;
-use crate::{read, schema};
+use crate::{index, read, schema};
 
 /// A log in an SQLite file.
 #[derive(Debug)]
@@ -30,9 +29,7 @@ pub struct SqliteLog {
     /// None if the log is open for reading only.
     writer: Option<SqlitePool>,
     readers: SqlitePool,
-    file: Arc<OpenFile>,
-    growth: Growth,
-    recent: Arc<Recent>,
+    known: Known,
     chunking: Arc<Chunking>,
 }
 
@@ -93,7 +90,7 @@ impl SqliteLog {
         };
         schema::check(&readers, &place).await?;
         let log = Self::of(&place, None, readers, still)?;
-        log.file.check_still()?;
+        log.known.file.check_still()?;
         Ok(log)
     }
 
@@ -115,18 +112,18 @@ impl SqliteLog {
     ) -> Result<Arc<Self>, LogError> {
         let file = Arc::new(place.open_file(still)?);
         let growth = Growth::new(readers.clone(), writer.is_some());
-        let (recent, chunking) = (Arc::default(), Arc::new(Chunking::new()));
-        Ok(Arc::new(Self { writer, readers, file, growth, recent, chunking }))
+        let known = Known { file, growth, recent: Arc::default(), unindexed: Arc::default() };
+        Ok(Arc::new(Self { writer, readers, known, chunking: Arc::new(Chunking::new()) }))
     }
 
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, LogError> {
-        self.file.check()?;
+        self.known.file.check()?;
         self.readers.acquire().await.map_err(|error| log_error(&error))
     }
 
     /// What was just read, if nobody wrote meanwhile where nobody may: even an error says nothing then.
     fn still<T>(&self, read: Result<T, LogError>) -> Result<T, LogError> {
-        self.file.check_still()?;
+        self.known.file.check_still()?;
         read
     }
 
@@ -141,11 +138,11 @@ impl SqliteLog {
     async fn put_in_order(&self) {
         self.readers.close().await;
         let Some(writer) = &self.writer else { return };
-        if self.file.check().is_ok() {
+        if self.known.file.check().is_ok() {
             // The limit is for who holds the file still; it is no fault that somebody does.
             let _ = sqlx::raw_sql(CHECKPOINT).execute(writer).await;
         }
-        if self.file.may_be_closed() {
+        if self.known.file.may_be_closed() {
             writer.close().await;
         }
     }
@@ -154,7 +151,7 @@ impl SqliteLog {
     async fn begin_writing(&self) -> Result<Transaction<'static, Sqlite>, LogError> {
         let transaction = self.writer()?.begin_with(BEGIN).await;
         let transaction = transaction.map_err(|error| log_error(&error))?;
-        self.file.check()?;
+        self.known.file.check()?;
         Ok(transaction)
     }
 }
@@ -190,42 +187,30 @@ impl EventLog for SqliteLog {
     }
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
-        check_batch(head, events)?;
         let writer = self.writer().map_err(|error| AppendError::Refused(error.to_string()))?;
-        let mut chunks = chunks(head, events)?;
+        let mut batch = Batch::new(&self.known, head, events)?;
         // Whoever goes away while waiting for the connection has done nothing.
         let mut connection = writer.acquire().await.map_err(|error| not_begun(&error))?;
-        self.file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
-        let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
-        let (epoch, copy, file) = (head.epoch, recent.copy_of(events), Arc::clone(&self.file));
-        let end = events.last().map_or(head.position, |row| row.position);
+        batch.prepare(&mut connection, head).await?;
         to_the_end(async move {
-            if chunks.len() == 1
-                && let Some(whole) = chunks.pop()
-            {
-                send(&mut connection, whole).await?;
+            if batch.is_one_statement() {
+                batch.send(&mut connection).await?;
             } else {
                 let mut transaction = sqlx::Connection::begin_with(&mut *connection, BEGIN)
                     .await
                     .map_err(|error| not_begun(&error))?;
-                for chunk in chunks {
-                    send(&mut transaction, chunk).await?;
-                }
+                batch.send(&mut transaction).await?;
                 transaction.commit().await.map_err(|error| append_error(&error))?;
             }
-            file.check().map_err(|error| AppendError::Unknown(error.to_string()))?;
-            recent.keep(epoch, copy);
-            growth.grew_to(end);
-            Ok(())
+            batch.tell()
         })
         .await
     }
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
         let transaction = self.begin_writing().await?;
-        let (growth, recent) = (self.growth.clone(), Arc::clone(&self.recent));
-        let (chunking, file) = (Arc::clone(&self.chunking), Arc::clone(&self.file));
-        Ok(Box::new(SqliteTurn { transaction, file, growth, recent, chunking }))
+        let (known, chunking) = (self.known.clone(), Arc::clone(&self.chunking));
+        Ok(Box::new(SqliteTurn { transaction, known, chunking }))
     }
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
@@ -234,11 +219,12 @@ impl EventLog for SqliteLog {
     }
 
     fn at_hand(&self, from: Position, hash: Hash, limit: PageLimit) -> Option<Page> {
-        self.recent.page(from, hash, limit)
+        self.known.recent.page(from, hash, limit)
     }
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
-        let newest = read::newest(&mut *self.reader().await?, streams, limit_bytes).await;
+        let (mut reader, unindexed) = (self.reader().await?, &self.known.unindexed);
+        let newest = index::newest(&mut reader, unindexed, streams, limit_bytes).await;
         self.still(newest)
     }
 
@@ -247,7 +233,8 @@ impl EventLog for SqliteLog {
         wanted: &[(&str, Point)],
         limit_bytes: usize,
     ) -> Result<Vec<Option<StoredEvent>>, LogError> {
-        let rows = read::streams_at(&mut *self.reader().await?, wanted, limit_bytes).await;
+        let (mut reader, unindexed) = (self.reader().await?, &self.known.unindexed);
+        let rows = index::streams_at(&mut reader, unindexed, wanted, limit_bytes).await;
         self.still(rows)
     }
 
@@ -257,8 +244,8 @@ impl EventLog for SqliteLog {
     }
 
     async fn grown(&self, beyond: Position, patience: Duration) {
-        self.recent.follow();
-        self.growth.beyond(beyond, patience).await;
+        self.known.recent.follow();
+        self.known.growth.beyond(beyond, patience).await;
     }
 
     async fn begin_epoch(&self, head: &Head) -> Result<Epoch, LogError> {
@@ -270,9 +257,9 @@ impl EventLog for SqliteLog {
         let start = EpochStart { epoch, first_position: head.position.next() };
         schema::begin_epoch(&mut transaction, start).await?;
         transaction.commit().await.map_err(|error| log_error(&error))?;
-        self.file.check()?;
+        self.known.file.check()?;
         // What was kept says in which epoch it was read.
-        self.recent.keep(epoch, Vec::new());
+        self.known.recent.keep(epoch, Vec::new());
         Ok(epoch)
     }
 

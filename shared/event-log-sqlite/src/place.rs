@@ -27,12 +27,11 @@ const MAX_READERS: u32 = 6;
 /// Rows, or chunks of rows, that may be on their way from a connection's thread. With the largest
 /// values this bounds what a read can hold beyond its page.
 const ROWS_IN_FLIGHT: usize = 2;
-/// What the writer keeps of the file in memory: 16 MiB. Every event lands somewhere else in the index
-/// of streams, and a page that is not at hand has to be looked for in the write-ahead log first.
+/// What the writer keeps of the file in memory: 16 MiB. Each event is looked for in the index of streams, and
+/// a page that is not at hand has to be looked for in the write-ahead log first.
 const WRITER_CACHE: &str = "-16384";
-/// Pages in the write-ahead log before they are moved into the file: 64 MiB. Events of one batch lie
-/// on pages all over the index, so the longer it is waited, the more of them share a page that is
-/// written once.
+/// Pages in the write-ahead log before they are moved into the file: 64 MiB. The longer it is waited,
+/// the more commits share a page that is written once.
 const CHECKPOINT_PAGES: &str = "16384";
 /// What the write-ahead log is cut back to after it grew beyond: 64 MiB.
 const WRITE_AHEAD_LOG_BYTES: &str = "67108864";

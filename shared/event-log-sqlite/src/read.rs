@@ -1,21 +1,20 @@
 //! Everything that is read. Each read is one statement, so it sees one snapshot.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use configapi_event_log::domain::{Point, Position, Timestamp};
+use configapi_event_log::domain::{Position, Timestamp};
 use configapi_event_log::{
-    Epoch, EpochStart, Hash, Head, Identity, Lineage, LogError, Newest, Page, PageBuilder,
-    PageLimit, Requested, StoredEvent, log_id_of,
+    Epoch, EpochStart, Hash, Head, Identity, Lineage, LogError, Page, PageBuilder, PageLimit,
+    Requested, StoredEvent, log_id_of,
 };
 use futures_util::TryStreamExt;
-use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::fault::{corrupt, log_error};
+use crate::index::{each_once, list};
 use crate::packed::{Packed, packed};
-use crate::row::{columns, signed, stored, stored_if_any};
+use crate::row::{columns, signed, stored};
 
 /// How many rows the chunk from a position on has: as many as are asked for, or one if they would weigh
 /// much more than chunks do. SQLite knows how long a text is without reading it.
@@ -55,44 +54,14 @@ const GENESIS: &str = concat!("SELECT ", columns!(), " FROM events AS e WHERE e.
 
 const EPOCHS: &str = "SELECT epoch, first_position FROM epochs ORDER BY epoch";
 
-/// Each row as soon as it is found, in the order of the list: a CROSS JOIN is not turned round, and what
-/// is sorted would have to be read to its end first.
-const NEWEST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM json_each(?) AS asked CROSS JOIN events AS e ON e.stream = asked.value \
-     AND e.version = (SELECT max(version) FROM events WHERE stream = asked.value)"
-);
-
-/// In the same way, and the rows of each command as they lie in the table.
+/// Each row as soon as it is found, in the order of the list, and those of each command as they lie in the
+/// table: a CROSS JOIN is not turned round, and what is sorted would have to be read to its end first.
 const REQUESTS: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM json_each(?) AS asked CROSS JOIN events AS first ON first.request_id = asked.value \
      CROSS JOIN events AS e ON e.position BETWEEN first.position \
      AND first.position + first.part_size - 1"
-);
-
-/// What streams stood at. Versions are dense, and positions and times grow with them: the place is
-/// found by halving, for all that are asked for at once. A version is its own place. Without a limit
-/// SQLite would take the order of the places for meaningless, and rows come in that order.
-const STREAMS_AT: &str = concat!(
-    "WITH RECURSIVE wanted (n, stream, kind, point) AS MATERIALIZED ( \
-     SELECT key, value ->> 0, value ->> 1, CASE value ->> 1 WHEN 'position' \
-     THEN coalesce((SELECT position + part_size - 1 - part_index FROM events \
-     WHERE position = value ->> 2), value ->> 2) ELSE value ->> 2 END FROM json_each(?)), \
-     search (n, stream, kind, point, low, high) AS ( \
-     SELECT n, stream, kind, point, iif(kind = 'version', point, 0), iif(kind = 'version', point, \
-     coalesce((SELECT max(version) FROM events WHERE stream = wanted.stream), 0)) FROM wanted \
-     UNION ALL SELECT n, search.stream, kind, point, \
-     iif(iif(kind = 'time', recorded_at, position) <= point, (low + high + 1) / 2, low), \
-     iif(iif(kind = 'time', recorded_at, position) <= point, high, (low + high + 1) / 2 - 1) \
-     FROM search LEFT JOIN events ON events.stream = search.stream \
-     AND version = (low + high + 1) / 2 WHERE low < high) \
-     SELECT ",
-    columns!(),
-    " FROM (SELECT n, stream, low FROM search WHERE low = high ORDER BY n LIMIT -1) AS place \
-     LEFT JOIN events AS e ON e.stream = place.stream AND e.version = place.low"
 );
 
 /// How many rows to ask for in one value, from what rows have weighed lately.
@@ -206,24 +175,6 @@ pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identi
     })
 }
 
-pub(crate) async fn newest(
-    connection: &mut SqliteConnection,
-    streams: &[&str],
-    limit_bytes: usize,
-) -> Result<Newest, LogError> {
-    let mut newest = Newest::within(limit_bytes);
-    if streams.is_empty() {
-        return Ok(newest);
-    }
-    let mut rows = sqlx::query(NEWEST).bind(list(&each_once(streams))?).fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
-        if !newest.push(stored(&row)?) {
-            break;
-        }
-    }
-    Ok(newest)
-}
-
 pub(crate) async fn requests(
     connection: &mut SqliteConnection,
     ids: &[&str],
@@ -240,46 +191,6 @@ pub(crate) async fn requests(
         }
     }
     Ok(requested)
-}
-
-fn each_once<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let mut seen = HashSet::with_capacity(names.len());
-    names.iter().copied().filter(|name| seen.insert(*name)).collect()
-}
-
-/// A list as an argument, as JSON: SQLite has no other.
-fn list(items: &impl Serialize) -> Result<String, LogError> {
-    serde_json::to_string(items).map_err(|error| LogError::Unusable(error.to_string()))
-}
-
-pub(crate) async fn streams_at(
-    connection: &mut SqliteConnection,
-    wanted: &[(&str, Point)],
-    limit_bytes: usize,
-) -> Result<Vec<Option<StoredEvent>>, LogError> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let points: Vec<_> = wanted.iter().map(|(stream, point)| place(stream, *point)).collect();
-    let mut found = Vec::with_capacity(wanted.len());
-    let mut bytes = 0;
-    let mut rows = sqlx::query(STREAMS_AT).bind(list(&points)?).fetch(connection);
-    while bytes < limit_bytes || found.is_empty() {
-        let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? else { break };
-        let row = stored_if_any(&row)?;
-        bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
-        found.push(row);
-    }
-    Ok(found)
-}
-
-/// A point as the statement takes it.
-fn place(stream: &str, point: Point) -> (&str, &'static str, i64) {
-    match point {
-        Point::Version(version) => (stream, "version", signed(version.0)),
-        Point::Time(time) => (stream, "time", time.0),
-        Point::Position(position) => (stream, "position", signed(position.0)),
-    }
 }
 
 /// The newest position alone.

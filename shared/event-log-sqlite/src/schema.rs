@@ -11,7 +11,8 @@ use crate::place::Place;
 use crate::row::{INSERT_COLUMNS, bind, signed};
 
 /// Every change of the schema ever made, oldest first. What was released never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_log.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_log.sql"), include_str!("../migrations/0002_streams.sql")];
 
 /// "CfgA": says that a file is ours, in the header, where SQLite keeps such marks.
 const APPLICATION_ID: i64 = 0x4366_6741;
@@ -80,10 +81,11 @@ pub(crate) async fn must_hold_a_log(pool: &SqlitePool, place: &Place) -> Result<
     Ok(())
 }
 
-/// For readers: the file must hold a log that this program knows.
+/// For readers: the file must hold a log that this program knows. Events are read in the same way from
+/// one that its writer has still to bring up to date.
 pub(crate) async fn check(pool: &SqlitePool, place: &Place) -> Result<(), LogError> {
     let mut connection = pool.acquire().await.map_err(|error| log_error(&error))?;
-    if found(&mut connection, place).await? == Found::Log(MIGRATIONS.len()) {
+    if let Found::Log(1..) = found(&mut connection, place).await? {
         return Ok(());
     }
     let place = place.shown();

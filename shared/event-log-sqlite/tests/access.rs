@@ -64,12 +64,12 @@ async fn a_log_is_begun_once_however_many_open_it_at_the_same_time() {
 async fn a_file_of_a_newer_program_is_refused() {
     let file = InFile::fresh().await;
     drop(SqliteLog::open(&file.path(), NOW).await.unwrap());
-    run(&mut console(&file.path()).await, "PRAGMA user_version = 2").await.unwrap();
+    run(&mut console(&file.path()).await, "PRAGMA user_version = 99").await.unwrap();
     let write = SqliteLog::open(&file.path(), NOW).await.unwrap_err();
     let read = SqliteLog::open_for_reading(&file.path()).await.unwrap_err();
     let LogError::Unusable(text) = &write else { panic!("not unusable: {write}") };
     assert_eq!(write, read);
-    let expected = "was made by a newer program: its schema has version 2, this program knows 1";
+    let expected = "was made by a newer program: its schema has version 99, this program knows 2";
     assert!(text.ends_with(expected), "{text}");
 }
 

@@ -6,6 +6,7 @@ mod access;
 mod durability;
 mod faults;
 mod immutability;
+mod index;
 #[cfg(target_os = "linux")]
 mod memory;
 mod recent;

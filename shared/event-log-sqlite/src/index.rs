@@ -1,0 +1,268 @@
+//! The index of streams: written many events at once, and asked together with what it does not have yet.
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
+use configapi_event_log::domain::{Point, Position, Version};
+use configapi_event_log::{AppendError, Head, LogError, Newest, StoredEvent};
+use futures_util::TryStreamExt;
+use serde::Serialize;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, Row, SqlSafeStr, SqlStr};
+
+use crate::fault::{corrupt, log_error, not_begun};
+use crate::row::{COLUMNS_COUNT, columns, signed, stored_if_any};
+use crate::unindexed::{Entry, Slice, Unindexed};
+
+/// The most entries of one INSERT.
+const MAX_ENTRIES: usize = 2_048;
+
+/// Entries that are not there have no position, and are left out.
+static ENTER: LazyLock<SqlStr> = LazyLock::new(|| {
+    let values = vec!["(?,?,?)"; MAX_ENTRIES].join(",");
+    AssertSqlSafe(format!(
+        "INSERT INTO streams (stream, version, position) \
+         SELECT * FROM (VALUES {values}) WHERE column3 IS NOT NULL"
+    ))
+    .into_sql_str()
+});
+
+/// Others may have said so too.
+const ENTERED: &str = "INSERT INTO indexed (up_to) SELECT ?1 \
+     WHERE NOT EXISTS (SELECT 1 FROM indexed WHERE up_to = ?1)";
+
+/// How many events are looked through with one statement.
+const LOOKED_THROUGH: usize = 1_000;
+
+/// Up to where the index has everything, where the log ends, and events from a position on.
+const BEYOND: &str = "SELECT (SELECT max(up_to) FROM indexed), (SELECT max(position) FROM events), \
+     (SELECT json_group_array(json_array(position, stream, version)) FROM \
+     (SELECT position, stream, version FROM events WHERE position > ?1 AND position <= ?1 + ?2 \
+     ORDER BY position))";
+
+/// Each row as soon as it is found, in the order of the list, which is that of an outer join: what is
+/// sorted would have to be read to its end first.
+const NEWEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", asked.place FROM (SELECT value ->> 0 AS stream, coalesce(value ->> 1, (SELECT position \
+     FROM streams WHERE stream = value ->> 0 ORDER BY version DESC LIMIT 1)) AS place \
+     FROM json_each(?)) AS asked \
+     LEFT JOIN events AS e ON e.position = asked.place AND e.stream = asked.stream \
+     WHERE asked.place IS NOT NULL"
+);
+
+/// The position of a version of a stream, by the places that the index lacks or by the index.
+macro_rules! position_of {
+    ($stream:literal, $version:literal) => {
+        concat!(
+            "iif(",
+            $version,
+            " >= first, places ->> (",
+            $version,
+            " - first), (SELECT position FROM streams WHERE stream = ",
+            $stream,
+            " AND version = ",
+            $version,
+            "))"
+        )
+    };
+}
+
+/// What streams stood at. Versions are dense, and positions and times grow with them: the place is
+/// found by halving, for all that are asked for at once. A version is its own place. Without a limit
+/// SQLite would take the order of the places for meaningless, and rows come in that order.
+const STREAMS_AT: &str = concat!(
+    "WITH RECURSIVE wanted (n, stream, kind, point, first, places) AS MATERIALIZED ( \
+     SELECT key, value ->> 0, value ->> 1, CASE value ->> 1 WHEN 'position' \
+     THEN coalesce((SELECT position + part_size - 1 - part_index FROM events \
+     WHERE position = value ->> 2), value ->> 2) ELSE value ->> 2 END, value ->> 3, value -> 4 \
+     FROM json_each(?)), \
+     search (n, low, high) AS ( \
+     SELECT n, iif(kind = 'version', point, 0), iif(kind = 'version', point, \
+     coalesce(first + json_array_length(places) - 1, \
+     (SELECT max(version) FROM streams WHERE stream = wanted.stream), 0)) FROM wanted \
+     UNION ALL SELECT n, \
+     iif(iif(kind = 'time', recorded_at, position) <= point, (low + high + 1) / 2, low), \
+     iif(iif(kind = 'time', recorded_at, position) <= point, high, (low + high + 1) / 2 - 1) \
+     FROM search CROSS JOIN wanted USING (n) LEFT JOIN events ON events.position = ",
+    position_of!("wanted.stream", "(low + high + 1) / 2"),
+    " WHERE low < high) SELECT ",
+    columns!(),
+    " FROM (SELECT n, low FROM search WHERE low = high ORDER BY n LIMIT -1) \
+     CROSS JOIN wanted USING (n) LEFT JOIN events AS e ON e.position = ",
+    position_of!("wanted.stream", "low"),
+    " AND e.stream = wanted.stream"
+);
+
+/// Reads on what the index does not have, to the end of the log.
+pub(crate) async fn catch_up(
+    connection: &mut SqliteConnection,
+    unindexed: &Unindexed,
+) -> Result<(), LogError> {
+    loop {
+        let known_to = unindexed.known_to().unwrap_or_default();
+        let (indexed_to, newest, events): (Option<i64>, Option<i64>, String) =
+            sqlx::query_as(BEYOND)
+                .bind(signed(known_to.0))
+                .bind(i64::try_from(LOOKED_THROUGH).unwrap_or(i64::MAX))
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(|error| log_error(&error))?;
+        let [indexed_to, newest] =
+            [indexed_to, newest].map(|position| Position(position.unwrap_or(0).cast_unsigned()));
+        if indexed_to > newest {
+            return Err(wrong(newest.next()));
+        }
+        let events: Vec<(u64, Arc<str>, u64)> =
+            serde_json::from_str(&events).map_err(|_| wrong(known_to.next()))?;
+        let is_all = events.len() < LOOKED_THROUGH;
+        unindexed.is_indexed_to(indexed_to);
+        unindexed.note(events.into_iter().map(|(position, stream, version)| Entry {
+            stream,
+            version: Version(version),
+            position: Position(position),
+        }));
+        if is_all {
+            return Ok(());
+        }
+    }
+}
+
+/// For an append of these: reads on what the index does not have, refuses what it could never have, and
+/// answers what is to be entered with the same commit.
+pub(crate) async fn due(
+    connection: &mut SqliteConnection,
+    unindexed: &Unindexed,
+    head: &Head,
+    entries: &[Entry],
+) -> Result<Option<Arc<Slice>>, AppendError> {
+    if unindexed.known_to() < Some(head.position) {
+        let read = catch_up(connection, unindexed).await;
+        read.map_err(|error| AppendError::Unavailable(error.to_string()))?;
+    }
+    // Whoever was faster is told of by the log.
+    if unindexed.known_to() == Some(head.position)
+        && let Some(position) = unindexed.taken(entries)
+    {
+        return Err(AppendError::Refused(format!("the version is taken (at position {position})")));
+    }
+    Ok(unindexed.due())
+}
+
+/// Enters what is due, in the transaction that is open: it is not committed yet, whatever goes wrong.
+pub(crate) async fn enter(
+    connection: &mut SqliteConnection,
+    slice: &Slice,
+) -> Result<(), AppendError> {
+    for entries in slice.entries.chunks(MAX_ENTRIES) {
+        let arguments =
+            arguments(entries).map_err(|error| AppendError::Refused(error.to_string()))?;
+        sqlx::query_with(ENTER.clone(), arguments)
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| not_begun(&error))?;
+    }
+    if let Some(up_to) = slice.completes_to {
+        sqlx::query(ENTERED)
+            .bind(signed(up_to.0))
+            .execute(connection)
+            .await
+            .map_err(|error| not_begun(&error))?;
+    }
+    Ok(())
+}
+
+fn arguments(entries: &[Entry]) -> Result<SqliteArguments, sqlx::error::BoxDynError> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(MAX_ENTRIES * 3, 0);
+    for entry in entries {
+        arguments.add(Arc::clone(&entry.stream))?;
+        arguments.add(signed(entry.version.0))?;
+        arguments.add(signed(entry.position.0))?;
+    }
+    (entries.len() * 3..MAX_ENTRIES * 3).try_for_each(|_| arguments.add(None::<i64>))?;
+    Ok(arguments)
+}
+
+pub(crate) async fn newest(
+    connection: &mut SqliteConnection,
+    unindexed: &Unindexed,
+    streams: &[&str],
+    limit_bytes: usize,
+) -> Result<Newest, LogError> {
+    let mut newest = Newest::within(limit_bytes);
+    if streams.is_empty() {
+        return Ok(newest);
+    }
+    catch_up(connection, unindexed).await?;
+    let streams = each_once(streams);
+    let places = unindexed.newest(&streams).into_iter().map(|place| place.map(|place| place.0));
+    let asked: Vec<_> = streams.iter().zip(places).collect();
+    let mut rows = sqlx::query(NEWEST).bind(list(&asked)?).fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
+        let place: i64 = row.try_get_unchecked(COLUMNS_COUNT).map_err(|error| log_error(&error))?;
+        let stored = stored_if_any(&row)?;
+        if !newest.push(stored.ok_or_else(|| wrong(Position(place.cast_unsigned())))?) {
+            break;
+        }
+    }
+    Ok(newest)
+}
+
+pub(crate) async fn streams_at(
+    connection: &mut SqliteConnection,
+    unindexed: &Unindexed,
+    wanted: &[(&str, Point)],
+    limit_bytes: usize,
+) -> Result<Vec<Option<StoredEvent>>, LogError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    catch_up(connection, unindexed).await?;
+    let asked: Vec<_> =
+        wanted.iter().map(|(stream, point)| asked(unindexed, stream, *point)).collect();
+    let mut found = Vec::with_capacity(wanted.len());
+    let mut bytes = 0;
+    let mut rows = sqlx::query(STREAMS_AT).bind(list(&asked)?).fetch(connection);
+    while bytes < limit_bytes || found.is_empty() {
+        let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? else { break };
+        let row = stored_if_any(&row)?;
+        bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
+        found.push(row);
+    }
+    Ok(found)
+}
+
+/// A stream, a point of it, and where those of its events are that the index lacks.
+type Asked<'a> = (&'a str, &'static str, i64, Option<u64>, Vec<u64>);
+
+fn asked<'a>(unindexed: &Unindexed, stream: &'a str, point: Point) -> Asked<'a> {
+    let (kind, number) = match point {
+        Point::Version(version) => ("version", signed(version.0)),
+        Point::Time(time) => ("time", time.0),
+        Point::Position(position) => ("position", signed(position.0)),
+    };
+    let (first, places) = unindexed.places(stream);
+    let places = places.into_iter().map(|place| place.0).collect();
+    (stream, kind, number, first.map(|version| version.0), places)
+}
+
+pub(crate) fn each_once<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut seen = HashSet::with_capacity(names.len());
+    names.iter().copied().filter(|name| seen.insert(*name)).collect()
+}
+
+/// A list as an argument, as JSON: SQLite has no other.
+pub(crate) fn list(items: &impl Serialize) -> Result<String, LogError> {
+    serde_json::to_string(items).map_err(|error| LogError::Unusable(error.to_string()))
+}
+
+/// For an index that says something else than the log: nothing may be decided on it.
+fn wrong(position: Position) -> LogError {
+    corrupt(
+        position.0,
+        "the file's index of streams does not agree with the log; `configapi migrate` copies the log \
+         into a new file",
+    )
+}

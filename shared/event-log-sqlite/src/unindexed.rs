@@ -1,0 +1,291 @@
+//! The newest events, which the index of streams in the file does not have yet: where each is, and what
+//! is to be entered next. Entering them one commit at a time would write a page for nearly each of
+//! them; many thousand at once, in the order of the index, share their pages.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use configapi_event_log::StoredEvent;
+use configapi_event_log::domain::{Position, Version};
+
+/// How many events are gathered before they are entered. Twice as many are known here at most, beside
+/// the last batch.
+const MAX_GATHERED: usize = 1 << 16;
+/// How much their names may weigh, each counted with each event: they have up to half a kibibyte.
+const MAX_GATHERED_BYTES: usize = 4 << 20;
+/// How many are entered with one commit, or somewhat more: few commits have to enter any, and none
+/// takes long.
+const SLICE: usize = 2_048;
+
+/// An event of a stream, in the order of the index.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) stream: Arc<str>,
+    pub(crate) version: Version,
+    pub(crate) position: Position,
+}
+
+impl Entry {
+    pub(crate) fn of(event: &StoredEvent) -> Self {
+        let StoredEvent { stream, version, position, .. } = event;
+        Self { stream: Arc::clone(stream), version: *version, position: *position }
+    }
+}
+
+/// What is to be entered with one commit.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    pub(crate) entries: Vec<Entry>,
+    /// Set if nothing up to there is missing in the index then.
+    pub(crate) completes_to: Option<Position>,
+}
+
+/// The events that the index does not have, as far as this process knows the log.
+#[derive(Debug, Default)]
+pub(crate) struct Unindexed(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Up to where the log is known; none if nobody has read it yet.
+    known_to: Option<Position>,
+    /// Up to where the index is known to lack nothing.
+    indexed_to: Position,
+    /// The newest of each stream, of all below.
+    newest: HashMap<Arc<str>, (Version, Position)>,
+    gathered: Gathered,
+    entering: Entering,
+}
+
+/// Events that wait until there are enough of them.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// In order, each.
+    runs: Vec<Vec<Entry>>,
+    /// What will be the next of them, as it comes.
+    last: Vec<Entry>,
+    events: usize,
+    name_bytes: usize,
+}
+
+/// Events that are being entered.
+#[derive(Debug, Default)]
+struct Entering {
+    /// Those that no slice has yet: the first of each run, and which run that is.
+    firsts: BinaryHeap<Reverse<(Entry, usize)>>,
+    runs: Vec<std::vec::IntoIter<Entry>>,
+    /// What is due, until it is entered.
+    slice: Option<Arc<Slice>>,
+    events: usize,
+    taken: usize,
+    up_to: Position,
+}
+
+impl Unindexed {
+    pub(crate) fn known_to(&self) -> Option<Position> {
+        self.lock().known_to
+    }
+
+    /// Says up to where the index lacks nothing: what it has need not be known here.
+    pub(crate) fn is_indexed_to(&self, position: Position) {
+        self.lock().is_indexed_to(position);
+    }
+
+    /// Takes note of events of the log, in their order. Of those that are known already, and of those
+    /// that do not follow from what is known, it takes none.
+    pub(crate) fn note(&self, events: impl IntoIterator<Item = Entry>) {
+        let mut kept = self.lock();
+        for entry in events {
+            if kept.known_to.is_some_and(|known_to| known_to.next() == entry.position) {
+                kept.known_to = Some(entry.position);
+                kept.add(entry);
+            }
+        }
+    }
+
+    /// Where the newest event of each of these streams is, if the index does not have it.
+    pub(crate) fn newest(&self, streams: &[&str]) -> Vec<Option<Position>> {
+        let kept = self.lock();
+        streams
+            .iter()
+            .map(|stream| kept.newest.get(*stream).map(|(_, position)| *position))
+            .collect()
+    }
+
+    /// Where the events of a stream are that the index may not have: the version of the first, and the
+    /// positions of all.
+    pub(crate) fn places(&self, stream: &str) -> (Option<Version>, Vec<Position>) {
+        let kept = self.lock();
+        let mut places = Vec::new();
+        if kept.newest.contains_key(stream) {
+            places.extend(kept.entering.of(stream).chain(kept.gathered.of(stream)));
+            places.sort_unstable();
+        }
+        let first = places.first().map(|(version, _)| *version);
+        (first, places.into_iter().map(|(_, position)| position).collect())
+    }
+
+    /// The first of these events whose version is taken, by one that is known here or among them.
+    pub(crate) fn taken(&self, events: &[Entry]) -> Option<Position> {
+        let kept = self.lock();
+        let mut among_them: HashMap<&str, Version> = HashMap::with_capacity(events.len());
+        let taken = events.iter().find(|entry| {
+            let before = among_them.insert(&entry.stream, entry.version);
+            let before = before.or_else(|| kept.newest.get(&entry.stream).map(|newest| newest.0));
+            before.is_some_and(|before| entry.version <= before)
+        });
+        taken.map(|entry| entry.position)
+    }
+
+    /// What is to be entered with the next commit, until it is. Entering keeps pace with gathering: it is
+    /// done before there is enough for the next time.
+    pub(crate) fn due(&self) -> Option<Arc<Slice>> {
+        let mut kept = self.lock();
+        if kept.gathered.share_of(MAX_GATHERED) >= MAX_GATHERED && kept.entering.is_done() {
+            let up_to = kept.known_to.unwrap_or_default();
+            kept.entering = std::mem::take(&mut kept.gathered).into_entering(up_to);
+        }
+        let enough = kept.gathered.share_of(kept.entering.events);
+        kept.entering.due(enough)
+    }
+
+    /// Says that what was due is in the index.
+    pub(crate) fn is_entered(&self, slice: &Arc<Slice>) {
+        let mut kept = self.lock();
+        kept.entering.slice.take_if(|due| Arc::ptr_eq(due, slice));
+        if let Some(position) = slice.completes_to {
+            kept.is_indexed_to(position);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn add(&mut self, entry: Entry) {
+        let newest = (entry.version, entry.position);
+        if let Some(known) = self.newest.get_mut(&entry.stream) {
+            *known = newest;
+        } else {
+            self.newest.insert(Arc::clone(&entry.stream), newest);
+        }
+        self.gathered.add(entry);
+    }
+
+    fn is_indexed_to(&mut self, position: Position) {
+        self.known_to = self.known_to.max(Some(position));
+        if position <= self.indexed_to {
+            return;
+        }
+        self.indexed_to = position;
+        self.newest.retain(|_, (_, place)| *place > position);
+        if self.entering.up_to <= position {
+            self.entering = Entering::default();
+        }
+        self.gathered.forget_to(position);
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, entry: Entry) {
+        self.events += 1;
+        self.name_bytes += entry.stream.len();
+        self.last.push(entry);
+        if self.last.len() == SLICE {
+            self.end_run();
+        }
+    }
+
+    fn end_run(&mut self) {
+        let mut run = std::mem::take(&mut self.last);
+        run.sort_unstable();
+        self.runs.push(run);
+    }
+
+    fn of(&self, stream: &str) -> impl Iterator<Item = (Version, Position)> {
+        let last = self.last.iter().filter(move |entry| *entry.stream == *stream);
+        self.runs.iter().flat_map(move |run| within(run, stream)).chain(last).map(place)
+    }
+
+    /// For when others entered them too.
+    fn forget_to(&mut self, position: Position) {
+        if self.runs.iter().flatten().chain(&self.last).all(|entry| entry.position > position) {
+            return;
+        }
+        let Self { runs, last, .. } = std::mem::take(self);
+        let rest = runs.into_iter().flatten().chain(last);
+        let mut rest: Vec<_> = rest.filter(|entry| entry.position > position).collect();
+        rest.sort_unstable_by_key(|entry| entry.position);
+        for entry in rest {
+            self.add(entry);
+        }
+    }
+
+    /// How much of this number is what is gathered of what may be.
+    fn share_of(&self, number: usize) -> usize {
+        let by_events = self.events * number / MAX_GATHERED;
+        by_events.max(self.name_bytes * number / MAX_GATHERED_BYTES)
+    }
+
+    fn into_entering(mut self, up_to: Position) -> Entering {
+        self.end_run();
+        let mut runs: Vec<_> = self.runs.into_iter().map(Vec::into_iter).collect();
+        let firsts = runs.iter_mut().enumerate();
+        let firsts = firsts.filter_map(|(run, entries)| Some(Reverse((entries.next()?, run))));
+        Entering {
+            firsts: firsts.collect(),
+            runs,
+            events: self.events,
+            up_to,
+            ..Entering::default()
+        }
+    }
+}
+
+impl Entering {
+    fn is_done(&self) -> bool {
+        self.slice.is_none() && self.firsts.is_empty()
+    }
+
+    fn of(&self, stream: &str) -> impl Iterator<Item = (Version, Position)> {
+        let due = self.slice.iter().flat_map(move |slice| within(&slice.entries, stream));
+        let firsts = self.firsts.iter().map(|Reverse((first, _))| first);
+        let firsts = firsts.filter(move |first| *first.stream == *stream);
+        let rest = self.runs.iter().flat_map(move |run| within(run.as_slice(), stream));
+        due.chain(firsts).chain(rest).map(place)
+    }
+
+    /// The next slice, if so many of all should be entered by now.
+    fn due(&mut self, enough: usize) -> Option<Arc<Slice>> {
+        let enough = enough.min(self.events);
+        let is_due = enough == self.events || enough >= self.taken + SLICE;
+        if self.slice.is_none() && is_due && enough > self.taken {
+            let count = enough - self.taken;
+            let entries: Vec<_> = std::iter::from_fn(|| self.next()).take(count).collect();
+            self.taken = enough;
+            let completes_to = self.firsts.is_empty().then_some(self.up_to);
+            self.slice = Some(Arc::new(Slice { entries, completes_to }));
+        }
+        self.slice.clone()
+    }
+
+    fn next(&mut self) -> Option<Entry> {
+        let Reverse((entry, run)) = self.firsts.pop()?;
+        if let Some(next) = self.runs[run].next() {
+            self.firsts.push(Reverse((next, run)));
+        }
+        Some(entry)
+    }
+}
+
+fn place(entry: &Entry) -> (Version, Position) {
+    (entry.version, entry.position)
+}
+
+/// The part of a stream, where all are in order.
+fn within<'a>(entries: &'a [Entry], stream: &str) -> &'a [Entry] {
+    let rest = &entries[entries.partition_point(|entry| *entry.stream < *stream)..];
+    &rest[..rest.partition_point(|entry| *entry.stream == *stream)]
+}
