@@ -15,6 +15,7 @@ mod documents;
 mod epochs;
 mod failures;
 mod files;
+mod forged;
 mod forms;
 mod healthchecks;
 mod help;
