@@ -8,7 +8,7 @@ use configapi_event_log::{
     Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, Reach, StoredEvent, Verdict, verify_link,
 };
 
-use super::pipeline::ask;
+use super::asking::ask;
 use super::trouble::Trouble;
 use super::{Tailer, make_room_for};
 use crate::projection::{Anchor, Projector, State};
