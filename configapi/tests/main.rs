@@ -19,6 +19,7 @@ mod forged;
 mod forms;
 mod healthchecks;
 mod help;
+mod kept_states;
 mod operating;
 mod outcomes;
 mod output;

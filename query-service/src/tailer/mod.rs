@@ -5,6 +5,7 @@ mod asking;
 mod establish;
 mod pipeline;
 mod trouble;
+mod useless;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use self::asking::Asking;
 use self::pipeline::{Batch, Pages, understand};
 use self::trouble::Trouble;
+use self::useless::Useless;
 use crate::board::Board;
 use crate::clock;
 use crate::failpoints::{AFTER_FETCH, MID_PAGE};
@@ -41,6 +43,8 @@ pub(crate) struct Tailer {
     snapshots: Option<SnapshotDir>,
     /// A whole snapshot that proves that the log lost something.
     proof: Option<Candidate>,
+    /// Snapshots that cannot be gone on from.
+    useless: Useless,
     /// What was read so far, also while it may not be served.
     projector: Option<Projector>,
     texts: Texts,
@@ -86,6 +90,7 @@ impl Tailer {
             metrics,
             snapshots,
             proof: None,
+            useless: Useless::default(),
             projector: None,
             texts: Texts::default(),
             facts: None,
