@@ -68,3 +68,15 @@ fn what_is_wrong_with_a_snapshot_is_told_once_however_often_a_start_is_tried() {
     }
     assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), told.len(), "{told:#?}");
 }
+
+#[test]
+fn a_directory_without_a_snapshot_is_said_to_have_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    fs::write(directory.path().join("unfinished.tmp"), "half of a snapshot").unwrap();
+    for (form, printed) in [("json", "[]\n"), ("raw", "")] {
+        let ended = configapi(["snapshot", "inspect", path, "-o", form]).ends().failed_with(1);
+        assert!(ended.stderr.contains(&format!("{path}: no snapshot is in it")), "{ended:#?}");
+        assert_eq!(ended.stdout, printed);
+    }
+}
