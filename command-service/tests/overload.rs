@@ -10,9 +10,11 @@ use configapi_command_service::committer::{
 use configapi_domain::{ConfigKey, Content, Provenance, Value, Version};
 use configapi_proto::{ApiError, Reason};
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tonic::Request;
 
+use crate::ahead::{Stage, keyed};
 use crate::faulty_log::FaultyLog;
 use crate::support::{TestClock, memory_log, reason, rows, set_request, start_on};
 
@@ -133,4 +135,49 @@ async fn a_command_whose_time_ends_in_the_commit_is_written_all_the_same() {
     log.open_gate();
     assert_eq!(queue.submit(set("a", None)).await.unwrap()[0].version, Version(2));
     assert_eq!(rows(&*log).await.len(), 3);
+}
+
+/// They were decided with one that is being written, which says nothing of them.
+#[tokio::test]
+async fn commands_that_are_not_sent_are_not_in_doubt_though_their_time_ends_in_the_commit() {
+    let stage = Stage::new().await;
+    let sent = set("d", Some(soon()));
+    let validated = Submission { validate_only: true, ..sent.clone() };
+    let mut broken = sent.clone();
+    broken.wishes[0].expected_version = Some(Version(7));
+    let calls = stage.decide_behind_a_commit(vec![sent, validated, broken]).await;
+    stage.log.let_one_through();
+    stage.log.append_waits().await;
+
+    let answers = join_all(calls).await;
+    assert!(answers[0].is_ok(), "{answers:?}");
+    let late = [Refusal::OutcomeUnknown, Refusal::DeadlineExceeded, Refusal::DeadlineExceeded];
+    assert_eq!(answers[1..], late.map(Err));
+    stage.log.open_gate();
+}
+
+/// Another server was faster, so nothing of it was written, and by now it breaks a rule.
+#[tokio::test]
+async fn a_command_that_another_writer_forestalled_is_not_in_doubt_when_its_time_ends() {
+    let log = FaultyLog::new(memory_log());
+    let queue = committer(log.clone());
+    queue.submit(set("warm-up", None)).await.unwrap();
+    log.close_gate().await;
+    let mut late = keyed(set("a", Some(soon())));
+    late.wishes[0].expected_version = Some(Version::NONE);
+    let late = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.submit(late).await }
+    });
+    log.append_waits().await;
+    let other = committer(FaultyLog::new(log.inner()));
+    other.submit(set("a", None)).await.unwrap();
+    log.hold_look_ups().await;
+    log.open_gate();
+
+    assert_eq!(late.await.unwrap(), Err(Refusal::DeadlineExceeded));
+    log.let_look_ups_go();
+    queue.submit(set("after", None)).await.unwrap();
+    let streams: Vec<_> = rows(&*log).await.iter().map(|row| row.stream.to_string()).collect();
+    assert_eq!(streams, ["default/warm-up", "default/a", "default/after"]);
 }

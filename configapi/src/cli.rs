@@ -7,6 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use configapi_runtime::{memory, process, settings};
 
+use crate::arguments::variables;
 use crate::client::block_on;
 use crate::commands::{
     apply, at, completions, delete, diff, export, get, healthcheck, history, import, list, manual,
@@ -92,8 +93,12 @@ pub fn main() -> ExitCode {
 
 /// Reads what a client is told, and explains at length what is wrong with it.
 fn parse_or_exit() -> Cli {
+    let arguments: Vec<_> = std::env::args_os().collect();
     let mut command = settings::without_empty_variables(Cli::command());
-    let matches = command.get_matches_mut();
+    let matches = command.try_get_matches_from_mut(&arguments).unwrap_or_else(|error| {
+        let command = settings::without_empty_variables(Cli::command());
+        variables::named(error, command, &arguments).exit()
+    });
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 

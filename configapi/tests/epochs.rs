@@ -10,7 +10,7 @@ use crate::support::stored::{tamper, written};
 use crate::support::{Serving, configapi, database};
 
 /// A copy of the log as it is now, made as the runbook says.
-fn copy_of(store: &str, directory: &Path) -> String {
+pub fn copy_of(store: &str, directory: &Path) -> String {
     let copy = directory.join("copy.db");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -23,7 +23,7 @@ fn copy_of(store: &str, directory: &Path) -> String {
 }
 
 /// What a server is told that keeps a snapshot of each event.
-fn keeps(snapshots: &Path) -> [&str; 6] {
+pub fn keeps(snapshots: &Path) -> [&str; 6] {
     let directory = snapshots.to_str().unwrap();
     ["--snapshot-dir", directory, "--snapshot-events", "1", "--snapshot-interval", "100ms"]
 }

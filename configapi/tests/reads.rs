@@ -45,7 +45,7 @@ fn a_flag_that_was_typed_wins_over_the_environment_and_an_empty_variable_is_none
     for wrong in [get().env("CONFIGAPI_TOKEN", "nonsense"), get().arg("--token=nonsense")] {
         let wrong = wrong.ends().failed_with(2);
         assert!(
-            wrong.stderr.contains("invalid value 'nonsense' for '--token <TOKEN>'"),
+            wrong.stderr.contains("invalid value 'nonsense' for '--token <TOKEN>"),
             "{wrong:#?}"
         );
     }

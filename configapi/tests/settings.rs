@@ -125,3 +125,23 @@ fn a_limit_that_lets_nothing_through_is_refused() {
         assert!(refused.contains(part), "{refused}");
     }
 }
+
+#[test]
+fn a_client_whose_variable_is_wrong_is_told_which() {
+    for (variable, flag, placeholder) in [
+        ("CONFIGAPI_TIMEOUT", "--timeout", "<DURATION>"),
+        ("CONFIGAPI_OUTPUT", "--output", "<FORM>"),
+        ("CONFIGAPI_QUERY_URL", "--query-url", "<URL>"),
+        ("CONFIGAPI_TOKEN", "--token", "<TOKEN>"),
+    ] {
+        let get = || configapi(["get", "a"]).env(variable, "no such thing");
+        let ended = get().ends().failed_with(2);
+        let told = format!("'{flag} {placeholder} ({variable})'");
+        assert!(ended.stderr.contains(&told), "{told}: {ended:#?}");
+        // Nothing is wrong with a variable that does not count.
+        let ended = get().arg(flag).arg("nor this").ends().failed_with(2);
+        let told = format!("'{flag} {placeholder}'");
+        assert!(ended.stderr.contains(&told), "{told}: {ended:#?}");
+        assert!(!ended.stderr.contains(variable), "{ended:#?}");
+    }
+}

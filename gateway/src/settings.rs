@@ -171,6 +171,7 @@ impl FromStr for Origin {
     type Err = NotAnOrigin;
 
     fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
+        let text = text.trim();
         if text == "*" {
             return Ok(Self::Any);
         }
@@ -207,6 +208,7 @@ impl FromStr for HostName {
     type Err = NotAHostName;
 
     fn from_str(text: &str) -> Result<Self, NotAHostName> {
+        let text = text.trim();
         if text == "*" {
             return Ok(Self::Any);
         }
@@ -232,7 +234,7 @@ impl fmt::Display for NotAServer {
 impl std::error::Error for NotAServer {}
 
 fn server_url(text: &str) -> Result<Uri, NotAServer> {
-    let uri: Uri = text.parse().map_err(|_| NotAServer)?;
+    let uri: Uri = text.trim().parse().map_err(|_| NotAServer)?;
     let speaks_http = uri.scheme_str() == Some("http");
     if speaks_http && uri.authority().is_some_and(is_place) { Ok(uri) } else { Err(NotAServer) }
 }

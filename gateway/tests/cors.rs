@@ -28,7 +28,8 @@ async fn a_page_from_elsewhere_can_change_nothing() {
 #[tokio::test]
 async fn an_origin_that_is_listed_can_do_everything() {
     let limits = GatewayLimits {
-        cors_origins: vec!["https://admin.example".parse().unwrap()],
+        // As it stands behind a comma and a space.
+        cors_origins: vec![" https://admin.example".parse().unwrap()],
         ..GatewayLimits::default()
     };
     let app = TestApp::start_with(limits, HttpLimits::default()).await;

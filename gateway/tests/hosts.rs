@@ -197,9 +197,16 @@ fn a_setting_that_is_no_name_is_refused() {
     };
     let named = parse("config.example.com,*").unwrap().gateway.gateway_hosts;
     assert_eq!(named, [HostName::One("config.example.com".into()), HostName::Any]);
-    for wrong in
-        ["https://config.example.com", "config.example.com:443", "a,,b", "a b", "*.example"]
-    {
+    let named = parse(" config.example.com , *").unwrap().gateway.gateway_hosts;
+    assert_eq!(named, [HostName::One("config.example.com".into()), HostName::Any]);
+    for wrong in [
+        "https://config.example.com",
+        "config.example.com:443",
+        "a,,b",
+        "a, ,b",
+        "a b",
+        "*.example",
+    ] {
         let error = parse(wrong).unwrap_err().to_string();
         assert!(error.contains("--gateway-hosts"), "{error}");
     }

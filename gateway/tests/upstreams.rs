@@ -238,3 +238,20 @@ fn a_url_with_a_user_is_refused_and_its_password_not_repeated() {
         assert!(!line.contains("s3"), "{line}");
     }
 }
+
+#[test]
+fn spaces_around_the_urls_of_a_list_do_not_matter() {
+    #[derive(Debug, clap::Parser)]
+    struct Settings {
+        #[command(flatten)]
+        upstreams: UpstreamSettings,
+    }
+    let list = " http://127.0.0.1:1, http://queries:2 ,\thttp://[::1]:3";
+    let settings = parse_from::<Settings>(["test", "--query-url", list]).unwrap();
+    let urls: Vec<_> = settings.upstreams.query_url.iter().map(ToString::to_string).collect();
+    assert_eq!(urls, ["http://127.0.0.1:1/", "http://queries:2/", "http://[::1]:3/"]);
+    for wrong in ["http://127.0.0.1:1, ", "http://127.0.0.1:1, http://a b:2"] {
+        let refused = parse_from::<Settings>(["test", "--query-url", wrong]);
+        assert!(matches!(refused, Err(NoSettings::Wrong(_))), "{wrong}");
+    }
+}

@@ -17,6 +17,7 @@ mod oracle;
 mod over_the_wire;
 mod paging;
 mod replaced_logs;
+mod slow_stores;
 mod snapshots;
 mod support;
 mod watch_ends;

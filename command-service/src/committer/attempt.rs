@@ -83,7 +83,7 @@ impl Worker {
             return Ok(Step::Lost);
         }
         BEFORE_BEGIN.pass().await.map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        if !batch.begin(verdicts.len()) {
+        if !batch.begin(&verdicts) {
             return Ok(Step::Forward);
         }
         let began = Instant::now();
@@ -110,6 +110,7 @@ impl Worker {
             other => other,
         };
         if let Err(error) = appended {
+            batch.give_back();
             return self.after_refusal(batch, verdicts.len(), error).await;
         }
         self.metrics.committed(rows.len(), began.elapsed());

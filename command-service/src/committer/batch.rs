@@ -72,16 +72,22 @@ impl Batch {
         self.group = self.group.min(submissions).max(1);
     }
 
-    /// Takes the first submissions out of their callers' hands. Those whose callers have given up
-    /// leave the batch; false if there were any, and what was decided is void.
-    pub fn begin(&mut self, count: usize) -> bool {
+    /// Takes those out of their callers' hands of which these verdicts, on the first submissions, say
+    /// that they are sent to the log. Those whose callers have given up leave the batch; false if there
+    /// were any, and what was decided is void.
+    pub fn begin(&mut self, verdicts: &[Verdict]) -> bool {
         let before = self.entries.len();
-        let mut index = 0;
-        self.entries.retain(|queued| {
-            index += 1;
-            index > count || queued.begin()
+        let mut verdicts = verdicts.iter();
+        self.entries.retain(|queued| match verdicts.next() {
+            Some(verdict) if is_sent(&queued.submission, verdict) => queued.begin(),
+            Some(_) | None => true,
         });
         self.entries.len() == before
+    }
+
+    /// Nothing was written of what was sent: their callers may give up again.
+    pub fn give_back(&self) {
+        self.entries.iter().for_each(Queued::give_back);
     }
 
     /// Takes out the first submissions, which are settled by these verdicts.
@@ -104,11 +110,7 @@ impl Batch {
     pub fn refuse_unresolved(&mut self, verdicts: &[Verdict], why: &str) {
         for verdict in verdicts {
             let Some(queued) = self.entries.pop_front() else { break };
-            let is_sent = match verdict {
-                Verdict::Accepted(_) => !queued.submission.validate_only,
-                Verdict::Repeats(_) => true,
-                Verdict::Refused(_) => false,
-            };
+            let is_sent = is_sent(&queued.submission, verdict);
             queued.settle(Err(if is_sent {
                 Refusal::OutcomeUnknown
             } else {
@@ -132,6 +134,15 @@ impl Batch {
         if let Some(queued) = self.entries.remove(index) {
             queued.settle(answer);
         }
+    }
+}
+
+/// Whether something of a submission is sent to the log, or it has the fate of one that is.
+fn is_sent(submission: &Submission, verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Accepted(_) => !submission.validate_only,
+        Verdict::Repeats(_) => true,
+        Verdict::Refused(_) => false,
     }
 }
 

@@ -58,7 +58,6 @@ impl CommitQueue {
     /// committer has not begun by then.
     pub async fn submit(&self, submission: Submission) -> Answer {
         let deadline = submission.deadline;
-        let writes = !submission.validate_only;
         let weight = u32::try_from(submission.weight_bytes()).unwrap_or(u32::MAX);
         let bytes = Arc::clone(&self.entrance.bytes).try_acquire_many_owned(weight);
         let bytes = bytes.map_err(|_| Refusal::QueueFull)?;
@@ -81,13 +80,13 @@ impl CommitQueue {
                     Err(_) if abandon(&stage) => return Err(Refusal::DeadlineExceeded),
                     Err(_) => match timeout_at(deadline.into(), answered).await {
                         Ok(outcome) => outcome,
-                        Err(_) => return Err(too_late(&stage, writes)),
+                        Err(_) => return Err(too_late(&stage)),
                     },
                 }
             }
         };
         // A committer that died in the middle of a batch leaves its outcome unknown.
-        outcome.unwrap_or_else(|_| Err(too_late(&stage, writes)))
+        outcome.unwrap_or_else(|_| Err(too_late(&stage)))
     }
 }
 
@@ -103,8 +102,8 @@ fn abandon(stage: &AtomicU8) -> bool {
 }
 
 /// What to tell a caller whose time is over: if the committer has not begun, it never will.
-fn too_late(stage: &AtomicU8, writes: bool) -> Refusal {
-    if !abandon(stage) && writes { Refusal::OutcomeUnknown } else { Refusal::DeadlineExceeded }
+fn too_late(stage: &AtomicU8) -> Refusal {
+    if abandon(stage) { Refusal::DeadlineExceeded } else { Refusal::OutcomeUnknown }
 }
 
 impl Queued {
@@ -119,6 +118,12 @@ impl Queued {
     pub fn begin(&self) -> bool {
         let swap = self.stage.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire);
         swap.map_or_else(|stage| stage == TAKEN, |_| true)
+    }
+
+    /// Gives the submission back into its caller's hands, if it was taken out: it was not written.
+    pub fn give_back(&self) {
+        // One that was not taken stays as it is.
+        let _ = self.stage.compare_exchange(TAKEN, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Answers the caller, if it is still there.

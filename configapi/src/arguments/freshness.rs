@@ -42,7 +42,8 @@ impl FromArgMatches for FreshnessArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let Flags { token, linearizable } = Flags::from_arg_matches(matches)?;
         let Some(text) = token else { return Ok(Self { token: None, linearizable }) };
-        if linearizable && matches.value_source("token") == Some(ValueSource::CommandLine) {
+        let is_typed = matches.value_source("token") == Some(ValueSource::CommandLine);
+        if linearizable && is_typed {
             let why = "--token and --linearizable do not go together";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, why));
         }
@@ -50,7 +51,8 @@ impl FromArgMatches for FreshnessArguments {
             return Ok(Self { token: None, linearizable });
         }
         let token = text.parse().map_err(|error: configapi_proto::InvalidToken| {
-            let why = format!("invalid value '{text}' for '--token <TOKEN>': {error}");
+            let variable = if is_typed { "" } else { " (CONFIGAPI_TOKEN)" };
+            let why = format!("invalid value '{text}' for '--token <TOKEN>{variable}': {error}");
             clap::Error::raw(ErrorKind::ValueValidation, why)
         })?;
         Ok(Self { token: Some(token), linearizable })

@@ -5,6 +5,7 @@ mod freshness;
 mod moment;
 mod servers;
 mod url;
+pub mod variables;
 mod write;
 
 use clap::Args;

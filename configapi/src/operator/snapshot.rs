@@ -32,8 +32,8 @@ enum SnapshotCommand {
 
 /// Check every byte of snapshots, and tell what they hold
 ///
-/// Exits with 1 if one of them is not whole; a query server passes over such a file and replays the
-/// log instead, so it can be deleted at any time.
+/// Exits with 1 if one of them is not whole, or a directory holds none; a query server passes over such
+/// a file and replays the log instead, so it can be deleted at any time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -52,8 +52,9 @@ pub fn run(arguments: SnapshotArguments) -> Result<(), Failure> {
     let SnapshotCommand::Inspect(InspectArguments { paths, output }) = arguments.command;
     let mut printer = Printer::new(output.format());
     let mut sheet = Sheet::new(&mut printer, COLUMNS, COLUMNS);
-    let (mut bad, mut outcome) = (Vec::new(), Ok(()));
-    for path in files(paths)? {
+    let Found { files, mut bad } = look_for(paths)?;
+    let mut outcome = Ok(());
+    for path in files {
         match inspect(&path) {
             Ok(info) => outcome = outcome.and_then(|()| sheet.push(&record(&info))),
             Err(error) => bad.push(format!("{}: {error}", path.display())),
@@ -68,10 +69,17 @@ pub fn run(arguments: SnapshotArguments) -> Result<(), Failure> {
     }
 }
 
-/// All files, and all snapshots of directories in the order of their names. What else lies there, such as
-/// one that is being written, is not meant.
-fn files(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
+/// What is to be looked at.
+struct Found {
+    /// All files, and all snapshots of directories in the order of their names. What else lies there, such
+    /// as one that is being written, is not meant.
+    files: Vec<PathBuf>,
+    /// Of the directories that hold none, that they do.
+    bad: Vec<String>,
+}
+
+fn look_for(paths: Vec<PathBuf>) -> Result<Found, Failure> {
+    let (mut files, mut bad) = (Vec::new(), Vec::new());
     for path in paths {
         if !path.is_dir() {
             files.push(path);
@@ -85,10 +93,13 @@ fn files(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
                 inside.push(file);
             }
         }
+        if inside.is_empty() {
+            bad.push(format!("{}: no snapshot is in it", path.display()));
+        }
         inside.sort();
         files.append(&mut inside);
     }
-    Ok(files)
+    Ok(Found { files, bad })
 }
 
 fn record(info: &SnapshotInfo) -> Record {

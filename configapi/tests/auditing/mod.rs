@@ -3,7 +3,7 @@
 
 mod endpoint;
 mod files;
-mod metrics;
+pub mod metrics;
 mod refusals;
 mod restarts;
 

@@ -213,6 +213,11 @@ impl Running {
         self.stderr.iter().find(|line| line.contains(text)).unwrap()
     }
 
+    /// All that it logs from here on, to its end.
+    pub fn rest_of_log(&self) -> String {
+        self.stderr.iter().collect()
+    }
+
     /// The next line of its stdout, without the line break.
     pub fn line(&mut self) -> String {
         let mut line = String::new();

@@ -77,6 +77,12 @@ impl Serving {
         self.running.log_with(text)
     }
 
+    /// Asks it to end; answers what is left of its log.
+    pub fn ends_with_log(self) -> String {
+        self.running.signal("TERM");
+        self.running.rest_of_log()
+    }
+
     /// Asks it to end; answers its exit code.
     pub fn ends(mut self) -> Option<i32> {
         self.running.signal("TERM");

@@ -57,6 +57,15 @@ pub(crate) struct Candidate {
     pub anchor: Anchor,
 }
 
+/// What lies in a directory of snapshots.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// All whose header is whole, the one that holds most first.
+    pub candidates: Vec<Candidate>,
+    /// The others, and what is wrong with each.
+    pub damaged: Vec<(PathBuf, SnapshotError)>,
+}
+
 /// Why it is not known which snapshots there are, or what they are of.
 #[derive(Debug)]
 pub(crate) enum Unseen {
@@ -118,9 +127,9 @@ impl SnapshotDir {
         Ok(())
     }
 
-    /// All snapshots whose header is whole, the one that holds most first.
-    pub fn candidates(&self) -> Result<Vec<Candidate>, Unseen> {
-        let mut candidates = Vec::new();
+    /// All snapshots.
+    pub fn list(&self) -> Result<Listing, Unseen> {
+        let (mut candidates, mut damaged) = (Vec::new(), Vec::new());
         for (path, about) in self.files().map_err(Unseen::All)? {
             match read_header(&path) {
                 Ok(header) => {
@@ -129,13 +138,11 @@ impl SnapshotDir {
                     candidates.push(Candidate { path, bytes, log_id, epoch, anchor });
                 }
                 Err(SnapshotError::Unopened(error)) => return Err(Unseen::One(path, error)),
-                Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "a snapshot is not valid");
-                }
+                Err(error) => damaged.push((path, error)),
             }
         }
         candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.anchor.position));
-        Ok(candidates)
+        Ok(Listing { candidates, damaged })
     }
 
     /// Writes a snapshot of a view and lets go of old ones. Answers how many bytes.

@@ -16,7 +16,7 @@ use configapi_domain::{Position, Timestamp};
 use configapi_event_log::{Epoch, Hash, LogId};
 
 pub use self::dir::is_named_as_one;
-pub(crate) use self::dir::{Candidate, SnapshotDir, Unseen};
+pub(crate) use self::dir::{Candidate, Listing, SnapshotDir, Unseen};
 pub(crate) use self::file::load;
 pub(crate) use self::keeper::{Keeper, KeeperSettings};
 

@@ -8,11 +8,11 @@ use configapi_event_log::{
     Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, Reach, StoredEvent, Verdict, verify_link,
 };
 
-use super::pipeline::ask;
+use super::asking::ask;
 use super::trouble::Trouble;
 use super::{Tailer, make_room_for};
 use crate::projection::{Anchor, Projector, State};
-use crate::snapshot::{self, Candidate, SnapshotDir, SnapshotError, Unseen};
+use crate::snapshot::{self, Candidate, Listing, SnapshotDir, SnapshotError, Unseen};
 use crate::view::{Condition, LogFacts, View, WholeUntil};
 
 impl Tailer {
@@ -109,7 +109,15 @@ impl Tailer {
 
     async fn restore(&mut self, facts: &LogFacts) -> Result<Option<Projector>, Trouble> {
         let Some(dir) = self.snapshots.clone() else { return Ok(None) };
-        for candidate in newest_first(&dir).await? {
+        let Listing { candidates, damaged } = list(&dir).await?;
+        let there = candidates.iter().map(|it| &it.path).chain(damaged.iter().map(|it| &it.0));
+        self.useless.keep_only(there);
+        for (path, error) in damaged {
+            if self.useless.is_news(&path, &error) {
+                tracing::warn!(path = %path.display(), %error, "a snapshot is not valid");
+            }
+        }
+        for candidate in candidates {
             let position = candidate.anchor.position;
             let (row, reach) = self.row(position).await?;
             // A standby may not have got there yet; another row than this one it cannot have.
@@ -119,13 +127,15 @@ impl Tailer {
                 if !may_come_yet && self.is_proof_of_loss(&candidate, facts).await? {
                     return Err(lost_before_the_start(&candidate, facts));
                 }
-                let (path, position) = (candidate.path.display(), position.0);
-                tracing::warn!(%path, position, "the log does not confirm a snapshot; discarded");
+                if self.useless.is_news(&candidate.path, &"not confirmed") {
+                    let (path, position) = (candidate.path.display(), position.0);
+                    tracing::warn!(%path, position, "the log does not confirm a snapshot; discarded");
+                }
                 continue;
             }
             // To load it may take long, and those who write need not wait for that.
             self.board.judge(Verdict::Sound);
-            if let Some(projector) = load(&candidate).await? {
+            if let Some(projector) = self.load(&candidate).await? {
                 self.cover(&dir, position);
                 self.metrics.snapshot_found(candidate.bytes);
                 tracing::info!(position = position.0, "going on from a snapshot");
@@ -154,11 +164,36 @@ impl Tailer {
         }
         // All of it is read once only, however often the log is looked at again.
         if self.proof.as_ref() != Some(candidate) {
-            let Some(projector) = load(candidate).await? else { return Ok(false) };
+            let Some(projector) = self.load(candidate).await? else { return Ok(false) };
             drop_aside(projector);
             self.proof = Some(candidate.clone());
         }
         Ok(true)
+    }
+
+    /// All that a snapshot holds; none if it is not as it was written.
+    async fn load(&mut self, candidate: &Candidate) -> Result<Option<Projector>, Trouble> {
+        let path = candidate.path.clone();
+        let shown = candidate.path.display();
+        match tokio::task::spawn_blocking(move || snapshot::load(&path)).await {
+            Ok(Ok(projector)) if projector.state().anchor() == candidate.anchor => {
+                return Ok(Some(projector));
+            }
+            Ok(Ok(_)) | Err(_) => {
+                if self.useless.is_news(&candidate.path, &"not usable") {
+                    tracing::warn!(path = %shown, "a snapshot is not usable");
+                }
+            }
+            Ok(Err(SnapshotError::Unopened(error))) => {
+                return Err(unopened(&candidate.path, &error));
+            }
+            Ok(Err(error)) => {
+                if self.useless.is_news(&candidate.path, &error) {
+                    tracing::warn!(path = %shown, %error, "a snapshot is not valid; discarded");
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The log no longer holds what was applied last.
@@ -259,29 +294,11 @@ fn drop_aside(projector: Projector) {
     tokio::task::spawn_blocking(move || drop(projector));
 }
 
-/// All that a snapshot holds; none if it is not as it was written.
-async fn load(candidate: &Candidate) -> Result<Option<Projector>, Trouble> {
-    let path = candidate.path.clone();
-    let shown = candidate.path.display();
-    match tokio::task::spawn_blocking(move || snapshot::load(&path)).await {
-        Ok(Ok(projector)) if projector.state().anchor() == candidate.anchor => Ok(Some(projector)),
-        Ok(Ok(_)) | Err(_) => {
-            tracing::warn!(path = %shown, "a snapshot is not usable");
-            Ok(None)
-        }
-        Ok(Err(SnapshotError::Unopened(error))) => Err(unopened(&candidate.path, &error)),
-        Ok(Err(error)) => {
-            tracing::warn!(path = %shown, %error, "a snapshot is not valid; discarded");
-            Ok(None)
-        }
-    }
-}
-
 /// What may be gone on from. Not to know of a snapshot is not to have none: it may hold what the log
 /// has lost.
-async fn newest_first(dir: &SnapshotDir) -> Result<Vec<Candidate>, Trouble> {
+async fn list(dir: &SnapshotDir) -> Result<Listing, Trouble> {
     let dir = dir.clone();
-    let listed = tokio::task::spawn_blocking(move || dir.candidates()).await;
+    let listed = tokio::task::spawn_blocking(move || dir.list()).await;
     let listed = listed.unwrap_or_else(|ended| Err(Unseen::All(std::io::Error::other(ended))));
     listed.map_err(|unseen| match unseen {
         Unseen::All(error) => Trouble::Unseen(format!(

@@ -1,9 +1,11 @@
 //! Follows the log and puts up what it makes of it. It takes no step that the rules of the tail do
 //! not allow: what does not fit is never skipped, it ends the serving until the log is right again.
 
+mod asking;
 mod establish;
 mod pipeline;
 mod trouble;
+mod useless;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +15,10 @@ use configapi_event_log::{Epoch, EventLog, PageLimit, Tail, Texts};
 use configapi_runtime::memory;
 use tokio::time::Instant;
 
-use self::pipeline::{Batch, Pages, ask, understand};
+use self::asking::Asking;
+use self::pipeline::{Batch, Pages, understand};
 use self::trouble::Trouble;
+use self::useless::Useless;
 use crate::board::Board;
 use crate::clock;
 use crate::failpoints::{AFTER_FETCH, MID_PAGE};
@@ -34,10 +38,13 @@ pub(crate) struct Tailer {
     log: Arc<dyn EventLog>,
     board: Arc<Board>,
     limits: Limits,
+    asking: Asking,
     metrics: QueryMetrics,
     snapshots: Option<SnapshotDir>,
     /// A whole snapshot that proves that the log lost something.
     proof: Option<Candidate>,
+    /// Snapshots that cannot be gone on from.
+    useless: Useless,
     /// What was read so far, also while it may not be served.
     projector: Option<Projector>,
     texts: Texts,
@@ -79,9 +86,11 @@ impl Tailer {
             log,
             board,
             limits,
+            asking: Asking::new(limits.question_max),
             metrics,
             snapshots,
             proof: None,
+            useless: Useless::default(),
             projector: None,
             texts: Texts::default(),
             facts: None,
@@ -167,8 +176,7 @@ impl Tailer {
             page
         } else {
             let asked_at = clock::now();
-            let read = self.log.read(position, PageLimit::TAIL);
-            let page = ask(self.limits.question_max, read).await?;
+            let page = self.asking.page(&*self.log, position, PageLimit::TAIL).await?;
             whole_until = page.reach.until(asked_at);
             page
         };
@@ -203,8 +211,8 @@ impl Tailer {
     async fn take_pages(&mut self, facts: &Arc<LogFacts>) -> Result<(), Trouble> {
         let Some(anchor) = self.anchor() else { return Ok(()) };
         let log = Arc::clone(&self.log);
-        let mut pages =
-            Pages::start(log, anchor, facts.lineage.current(), self.limits.question_max);
+        let asking = self.asking.clone();
+        let mut pages = Pages::start(log, anchor, facts.lineage.current(), asking);
         self.board.asks();
         while let Some(batch) = pages.next().await {
             self.take(facts, batch?).await?;

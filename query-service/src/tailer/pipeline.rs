@@ -1,16 +1,14 @@
 //! From pages of rows to events that can be applied. In a replay, one page is fetched while another
 //! is checked and understood and a third one is applied.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use configapi_domain::Position;
-use configapi_event_log::{Epoch, EventLog, LogError, Page, PageLimit, Tail, Texts};
+use configapi_event_log::{Epoch, EventLog, Page, PageLimit, Tail, Texts};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
+use super::asking::Asking;
 use super::trouble::Trouble;
 use crate::projection::{Anchor, Decoded};
 
@@ -24,17 +22,6 @@ pub(super) struct Batch {
     pub epoch: Epoch,
     /// Whether the log goes on after this page.
     pub is_cut: bool,
-}
-
-/// Asks the store something, for a bounded time.
-pub(super) async fn ask<T>(
-    patience: Duration,
-    question: impl Future<Output = Result<T, LogError>>,
-) -> Result<T, Trouble> {
-    match timeout(patience, question).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(LogError::Unavailable("it takes too long to answer".to_owned()).into()),
-    }
 }
 
 /// Checks a page against the place it was read from, and understands every row. Of an older epoch
@@ -65,12 +52,12 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    pub fn start(log: Arc<dyn EventLog>, anchor: Anchor, known: Epoch, patience: Duration) -> Self {
+    pub fn start(log: Arc<dyn EventLog>, anchor: Anchor, known: Epoch, asking: Asking) -> Self {
         let (page_sender, pages) = mpsc::channel(PAGES_AHEAD);
         let (batch_sender, batches) = mpsc::channel(PAGES_AHEAD);
         let tail = Tail::after(anchor.position, anchor.hash);
         let mut stages = JoinSet::new();
-        stages.spawn(fetch(log, anchor.position, patience, page_sender));
+        stages.spawn(fetch(log, anchor.position, asking, page_sender));
         // On a thread of its own: it hardly ever waits, and whom it wakes must not wait for it.
         stages.spawn_blocking(move || digest(tail, known, pages, &batch_sender));
         Self { batches, _stages: stages }
@@ -84,11 +71,11 @@ impl Pages {
 async fn fetch(
     log: Arc<dyn EventLog>,
     mut from: Position,
-    patience: Duration,
+    asking: Asking,
     pages: mpsc::Sender<Result<Page, Trouble>>,
 ) {
     loop {
-        let page = ask(patience, log.read(from, PageLimit::REPLAY)).await;
+        let page = asking.page(&*log, from, PageLimit::REPLAY).await;
         let next = match &page {
             Ok(page) if page.is_cut => page.events.last().map(|row| row.position),
             Ok(_) | Err(_) => None,

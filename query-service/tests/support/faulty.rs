@@ -1,7 +1,7 @@
 //! A log that can be broken, replaced and cut off while a server reads from it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,6 +36,10 @@ pub struct FaultyLog {
     pub waits: AtomicU64,
     /// How often it was read.
     pub reads: AtomicU64,
+    /// Who asks for a page of more bytes is not answered.
+    most_bytes: AtomicUsize,
+    /// How many bytes each page was asked for with.
+    asked_bytes: Mutex<Vec<usize>>,
 }
 
 impl fmt::Debug for FaultyLog {
@@ -60,6 +64,8 @@ impl FaultyLog {
             is_restless: AtomicBool::new(false),
             waits: AtomicU64::new(0),
             reads: AtomicU64::new(0),
+            most_bytes: AtomicUsize::new(usize::MAX),
+            asked_bytes: Mutex::default(),
         })
     }
 
@@ -87,6 +93,17 @@ impl FaultyLog {
     /// Reads are not answered any more, or again.
     pub fn mute(&self, is_mute: bool) {
         self.is_mute.store(is_mute, Ordering::SeqCst);
+    }
+
+    /// Who asks for a page of more bytes than these is not answered from now on.
+    pub fn answer_up_to(&self, most_bytes: usize) {
+        self.most_bytes.store(most_bytes, Ordering::SeqCst);
+    }
+
+    /// How many bytes each page was asked for with; single rows are left out.
+    pub fn asked_bytes(&self) -> Vec<usize> {
+        let asked = self.asked_bytes.lock().unwrap();
+        asked.iter().copied().filter(|bytes| *bytes > 1).collect()
     }
 
     pub fn close_gate(&self) {
@@ -142,7 +159,9 @@ impl EventLog for FaultyLog {
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        if self.is_mute.load(Ordering::SeqCst) {
+        self.asked_bytes.lock().unwrap().push(limit.bytes());
+        let is_too_much = limit.bytes() > self.most_bytes.load(Ordering::SeqCst);
+        if is_too_much || self.is_mute.load(Ordering::SeqCst) {
             return std::future::pending().await;
         }
         // Before the rows, as a standby does.

@@ -22,19 +22,28 @@ pub fn check_batch(head: &Head, events: &[StoredEvent]) -> Result<(), AppendErro
             return refused(row.position, "the recorded time must not run backwards");
         }
         recorded_at = row.recorded_at;
-        if !is_sane(row) {
-            return refused(row.position, "a version or a length is not what a row may hold");
-        }
-        if !row.part.follows(part) {
-            return refused(row.position, "the parts of a command must be whole and in order");
-        }
-        if row.part.index > 0 && row.request_id.is_some() {
-            return refused(row.position, "only a command's first event bears the request id");
+        if let Err(rule) = check_row(part, row) {
+            return refused(row.position, rule);
         }
         part = row.part;
     }
     if !part.is_last() {
         return refused(expected, "the batch ends within a command");
+    }
+    Ok(())
+}
+
+/// Refuses a row that no batch may hold behind one that is the part `before` of its command; the error
+/// is the rule that it breaks.
+pub fn check_row(before: CommandPart, row: &StoredEvent) -> Result<(), &'static str> {
+    if !is_sane(row) {
+        return Err("a version or a length is not what a row may hold");
+    }
+    if !row.part.follows(before) {
+        return Err("the parts of a command must be whole and in order");
+    }
+    if row.part.index > 0 && row.request_id.is_some() {
+        return Err("only a command's first event bears the request id");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read as _, Write};
 
 use configapi_event_log::domain::{Position, Timestamp, Version};
 use configapi_event_log::{
-    CommandPart, Epoch, EpochStart, Hash, Head, Identity, Lineage, LogId, StoredEvent,
+    CommandPart, Epoch, EpochStart, Hash, Head, Identity, Lineage, LogId, StoredEvent, check_row,
     event_type_named, log_id_of, verify_link,
 };
 use serde::de::DeserializeOwned;
@@ -103,6 +103,17 @@ impl Header {
         Lineage::from_rows(self.epochs.iter().map(start).collect())
     }
 
+    /// Whether a log may have gone through these epochs and end where it does. A header that
+    /// [`Header::new`] did not write may say anything.
+    fn has_sane_epochs(&self) -> bool {
+        // What every store can count to.
+        let positions = 1..=i64::MAX.unsigned_abs();
+        self.epochs.first() == Some(&(Epoch::FIRST.0, 1))
+            && self.epochs.is_sorted_by(|(before, _), (epoch, _)| before < epoch)
+            && self.epochs.iter().all(|(_, position)| positions.contains(position))
+            && self.lineage().lost_by(self.head_position()).is_none()
+    }
+
     /// The hash of the last event, as it is written.
     pub fn head_hash(&self) -> &str {
         &self.head_hash
@@ -168,8 +179,8 @@ impl<W: Write> BackupWriter<W> {
     }
 }
 
-/// Reads a backup, and checks all of it on the way: a row is only handed over if the chain holds.
-/// Whether the end is right shows at the end.
+/// Reads a backup, and checks all of it on the way: a row is only handed over if the chain holds, and if
+/// a store may be asked to write it behind the one before. Whether the end is right shows at the end.
 #[derive(Debug)]
 pub struct BackupReader<R> {
     input: R,
@@ -180,6 +191,7 @@ pub struct BackupReader<R> {
     line: Vec<u8>,
     lines: u64,
     last: Position,
+    last_part: CommandPart,
     last_hash: Hash,
     last_recorded_at: Timestamp,
 }
@@ -203,6 +215,7 @@ impl<R: BufRead> BackupReader<R> {
             line: Vec::new(),
             lines: 0,
             last: Position::GENESIS,
+            last_part: CommandPart::WHOLE,
             last_hash: Hash::ZERO,
             last_recorded_at: Timestamp(0),
         };
@@ -210,6 +223,9 @@ impl<R: BufRead> BackupReader<R> {
         reader.header = reader.parse()?;
         if reader.header.form != FORM || reader.header.version != VERSION {
             return Err(reader.damaged("is not the header of a backup that this program reads"));
+        }
+        if !reader.header.has_sane_epochs() {
+            return Err(reader.damaged("names epochs that no log goes through"));
         }
         reader.digest_line();
         reader.read_line()?;
@@ -247,8 +263,11 @@ impl<R: BufRead> BackupReader<R> {
             return Err(self.damaged("is not the row that must come next"));
         }
         verify_link(self.last_hash, &row).map_err(|error| self.damaged(&error.to_string()))?;
+        check_row(self.last_part, &row)
+            .map_err(|rule| self.damaged(&format!("{rule} (at position {})", row.position)))?;
         self.digest_line();
         self.last = row.position;
+        self.last_part = row.part;
         self.last_hash = row.hash;
         self.last_recorded_at = row.recorded_at;
         Ok(Some(row))
@@ -262,6 +281,10 @@ impl<R: BufRead> BackupReader<R> {
         }
         if self.last_hash.to_string() != self.header.head_hash {
             return Err(self.damaged("the last row is not the head that the header names"));
+        }
+        if !self.last_part.is_last() {
+            let why = format!("the log ends within a command (at position {})", self.last);
+            return Err(self.damaged(&why));
         }
         match self.input.fill_buf()? {
             [] => Ok(()),
