@@ -217,25 +217,38 @@ async fn what_is_entered_stays_and_no_version_is_taken_twice() {
 async fn nothing_is_decided_on_an_index_that_does_not_agree_with_the_log() {
     let file = InFile::fresh().await;
     let log = file.open().await;
+    let head = log.head().await.unwrap();
+    log.append(&head, &events(&head, 1)).await.unwrap();
     append(&*log, 20_000).await;
-    let mut console = console(&file.path()).await;
-    let newest = "SELECT stream, max(version), position FROM streams GROUP BY stream LIMIT 1";
-    let (stream, version, position): (String, i64, i64) =
-        sqlx::query_as(newest).fetch_one(&mut console).await.unwrap();
-    run(&mut console, "DROP TRIGGER streams_are_not_updated").await.unwrap();
-    let elsewhere = format!("UPDATE streams SET position = 5 WHERE position = {position}");
-    run(&mut console, &elsewhere).await.unwrap();
-    // All that is newer is not asked for.
-    let asked =
-        log.streams_at(&[(&*stream, Point::Version(Version(version.unsigned_abs())))], 1).await;
-    assert_eq!(asked, Ok(vec![None]));
-
-    run(&mut console, "DROP TRIGGER indexed_is_not_updated").await.unwrap();
-    run(&mut console, "UPDATE indexed SET up_to = 20001 WHERE up_to > 0").await.unwrap();
-    for log in [log, file.open().await] {
-        let error = log.newest(&[&*stream], usize::MAX).await.unwrap_err();
+    let stream = "default/config/1";
+    for log in [&log, &file.open().await] {
+        assert_eq!(log.newest(&[stream], usize::MAX).await.unwrap().rows.len(), 1);
+    }
+    let assert_refused = async |log: &dyn EventLog| {
+        let error = log.newest(&[stream], usize::MAX).await.unwrap_err();
         assert!(matches!(&error, LogError::Corrupt { .. }), "{error}");
         assert!(error.to_string().contains("index of streams does not agree"), "{error}");
+    };
+    let mut console = console(&file.path()).await;
+    run(&mut console, "DROP TRIGGER streams_are_not_updated").await.unwrap();
+    for place in [2, 30_000] {
+        let elsewhere = format!("UPDATE streams SET position = {place} WHERE stream = '{stream}'");
+        assert_eq!(run(&mut console, &elsewhere).await, Ok(1));
+        for log in [&log, &file.open().await] {
+            assert_refused(&**log).await;
+            let first = [(stream, Point::Version(Version(1)))];
+            assert_eq!(log.streams_at(&first, 1).await, Ok(vec![None]));
+        }
+    }
+    run(&mut console, &format!("UPDATE streams SET position = 1 WHERE stream = '{stream}'"))
+        .await
+        .unwrap();
+    assert_eq!(log.newest(&[stream], usize::MAX).await.unwrap().rows.len(), 1);
+
+    run(&mut console, "DROP TRIGGER indexed_is_not_updated").await.unwrap();
+    run(&mut console, "UPDATE indexed SET up_to = 20002 WHERE up_to > 0").await.unwrap();
+    for log in [&log, &file.open().await] {
+        assert_refused(&**log).await;
     }
 }
 
