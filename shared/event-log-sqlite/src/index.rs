@@ -262,7 +262,7 @@ pub(crate) fn list(items: &impl Serialize) -> Result<String, LogError> {
 fn wrong(position: Position) -> LogError {
     corrupt(
         position.0,
-        "the file's index of streams does not agree with the log; `configapi migrate` copies the log \
-         into a new file",
+        "the file's index of streams does not agree with the log; `configapi backup` and \
+         `configapi restore-backup` make a new file from the log",
     )
 }
