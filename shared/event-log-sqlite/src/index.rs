@@ -1,16 +1,15 @@
 //! The index of streams: written many events at once, and asked together with what it does not have yet.
 
-use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use configapi_event_log::domain::{Point, Position, Version};
 use configapi_event_log::{AppendError, Head, LogError, Newest, StoredEvent};
 use futures_util::TryStreamExt;
-use serde::Serialize;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Row, SqlSafeStr, SqlStr};
 
 use crate::fault::{corrupt, log_error, not_begun};
+use crate::read::{each_once, list};
 use crate::row::{COLUMNS_COUNT, columns, signed, stored_if_any};
 use crate::unindexed::{Entry, Slice, Unindexed};
 
@@ -246,16 +245,6 @@ fn asked<'a>(unindexed: &Unindexed, stream: &'a str, point: Point) -> Asked<'a> 
     let (first, places) = unindexed.places(stream);
     let places = places.into_iter().map(|place| place.0).collect();
     (stream, kind, number, first.map(|version| version.0), places)
-}
-
-pub(crate) fn each_once<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    let mut seen = HashSet::with_capacity(names.len());
-    names.iter().copied().filter(|name| seen.insert(*name)).collect()
-}
-
-/// A list as an argument, as JSON: SQLite has no other.
-pub(crate) fn list(items: &impl Serialize) -> Result<String, LogError> {
-    serde_json::to_string(items).map_err(|error| LogError::Unusable(error.to_string()))
 }
 
 /// For an index that says something else than the log: nothing may be decided on it.

@@ -1,5 +1,6 @@
 //! Everything that is read. Each read is one statement, so it sees one snapshot.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use configapi_event_log::domain::{Position, Timestamp};
@@ -8,11 +9,11 @@ use configapi_event_log::{
     Requested, StoredEvent, log_id_of,
 };
 use futures_util::TryStreamExt;
+use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::fault::{corrupt, log_error};
-use crate::index::{each_once, list};
 use crate::packed::{Packed, packed};
 use crate::row::{columns, signed, stored};
 
@@ -191,6 +192,16 @@ pub(crate) async fn requests(
         }
     }
     Ok(requested)
+}
+
+pub(crate) fn each_once<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut seen = HashSet::with_capacity(names.len());
+    names.iter().copied().filter(|name| seen.insert(*name)).collect()
+}
+
+/// A list as an argument, as JSON: SQLite has no other.
+pub(crate) fn list(items: &impl Serialize) -> Result<String, LogError> {
+    serde_json::to_string(items).map_err(|error| LogError::Unusable(error.to_string()))
 }
 
 /// The newest position alone.

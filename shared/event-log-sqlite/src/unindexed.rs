@@ -77,7 +77,8 @@ struct Entering {
     /// What is due, until it is entered.
     slice: Option<Arc<Slice>>,
     events: usize,
-    taken: usize,
+    /// How many of them a slice has had.
+    sliced: usize,
     up_to: Position,
 }
 
@@ -260,11 +261,11 @@ impl Entering {
     /// The next slice, if so many of all should be entered by now.
     fn due(&mut self, enough: usize) -> Option<Arc<Slice>> {
         let enough = enough.min(self.events);
-        let is_due = enough == self.events || enough >= self.taken + SLICE;
-        if self.slice.is_none() && is_due && enough > self.taken {
-            let count = enough - self.taken;
+        let is_due = enough == self.events || enough >= self.sliced + SLICE;
+        if self.slice.is_none() && is_due && enough > self.sliced {
+            let count = enough - self.sliced;
             let entries: Vec<_> = std::iter::from_fn(|| self.next()).take(count).collect();
-            self.taken = enough;
+            self.sliced = enough;
             let completes_to = self.firsts.is_empty().then_some(self.up_to);
             self.slice = Some(Arc::new(Slice { entries, completes_to }));
         }
