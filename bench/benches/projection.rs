@@ -10,7 +10,7 @@ use configapi_domain::{
     ConfigEvent, ConfigKey, Content, Position, Provenance, Timestamp, Value, Version,
 };
 use configapi_event_log::{CommandPart, Draft, Hash, StoredEvent, Texts, encode};
-use configapi_query_service::projection::{Anchor, Decoded, Projector};
+use configapi_query_service::projection::{Anchor, Approach, Decoded, GROUP, Projector};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Memory as a query server has it.
@@ -63,8 +63,13 @@ fn projector(events: u64, configs: u64) -> Projector {
 }
 
 fn apply_to(projector: &mut Projector, events: Vec<Decoded>) {
-    for event in events {
-        projector.apply(event).expect("the next event");
+    let mut approach = Approach::new(events.len());
+    let mut events = events.into_iter();
+    while !events.as_slice().is_empty() {
+        projector.approach(&mut approach, events.as_slice());
+        for event in events.by_ref().take(GROUP) {
+            projector.apply(event).expect("the next event");
+        }
     }
 }
 

@@ -68,6 +68,35 @@ async fn a_state_that_is_held_never_changes() {
 }
 
 #[tokio::test]
+async fn a_state_passes_by_all_configs_that_came_after_it() {
+    const ALL: usize = 1_000;
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    let (hash, recorded_at) = (writer.head.hash, writer.head.recorded_at);
+    let mut projector = Projector::new(Anchor { position: Position::GENESIS, hash, recorded_at });
+    let name = |number: usize| format!("default/config-{number:04}");
+    // Long runs of others will come before, between and after them; some are next to each other.
+    let first: Vec<usize> = [&[200], &(400..450).collect::<Vec<_>>()[..], &[451, 700]].concat();
+    let others = (0..ALL).filter(|number| !first.contains(number));
+    let mut held = None;
+    for (count, number) in first.iter().copied().chain(others).enumerate() {
+        if count == first.len() {
+            held = Some(projector.state().clone());
+        }
+        writer.commit(vec![(key(&name(number)), Op::Set("value".to_owned()))]).await;
+        let next = projector.state().position().next();
+        for row in log.read(next, PageLimit::TAIL).await.unwrap().events {
+            projector.apply(Decoded::from_row(&row, &mut Texts::default()).unwrap()).unwrap();
+        }
+    }
+    let names = |state: &State| state.all().map(|node| node.key().stream().to_owned()).collect();
+    let all: Vec<String> = names(projector.state());
+    assert_eq!(all, (0..ALL).map(name).collect::<Vec<_>>());
+    let earlier: Vec<String> = names(&held.unwrap());
+    assert_eq!(earlier, first.into_iter().map(name).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_state_is_the_same_however_it_came_about() {
     let log = memory_log(1);
     let mut writer = Writer::new(log.clone()).await;

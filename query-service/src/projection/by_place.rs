@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use foldhash::quality::RandomState;
 
 use super::history::History;
+use super::near::ask_for;
 use super::place::Place;
 
 /// The table grows part by part, so that no growing takes long.
@@ -56,12 +57,23 @@ impl ByPlace {
         found.map(|(_, history)| history)
     }
 
-    /// What is most likely the config at this place. It is not compared with the place: that would
-    /// be a step into memory that is far away.
-    pub fn find_likely(&self, place: Place<'_>) -> Option<&Arc<History>> {
-        let hash = self.hashing.hash_one(place);
+    /// By what the config at this place is found.
+    pub fn hash(&self, place: Place<'_>) -> u64 {
+        self.hashing.hash_one(place)
+    }
+
+    /// Asks for where a config with this hash is found.
+    pub fn ask_for(&self, hash: u64) {
+        if let Some(slot) = self.parts[part_of(hash)].from(hash).next() {
+            ask_for(slot);
+        }
+    }
+
+    /// What is most likely the config with this hash. It is not looked at: that would be a step into
+    /// memory that is far away.
+    pub fn find_likely(&self, hash: u64) -> Option<&History> {
         let mut slots = self.parts[part_of(hash)].from(hash).map_while(OnceLock::get);
-        slots.find(|(known, _)| *known == hash).map(|(_, history)| history)
+        slots.find(|(known, _)| *known == hash).map(|(_, history)| &**history)
     }
 
     /// Adds a config that is not there. A table is continued by its one owner only.

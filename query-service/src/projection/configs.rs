@@ -24,9 +24,9 @@ impl Configs {
         self.by_place.find(place)
     }
 
-    /// What is most likely the config at this place, which is not looked at.
-    pub fn find_likely(&self, place: Place<'_>) -> Option<&Arc<History>> {
-        self.by_place.find_likely(place)
+    /// The way by which one config is found.
+    pub fn by_place(&self) -> &ByPlace {
+        &self.by_place
     }
 
     /// All configs in the order of keys, or a part of them.

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use super::near::ask_for;
 use super::node::Node;
 
 /// How many events lie together.
@@ -51,6 +52,13 @@ impl Events {
     /// The event with this index, one of a later state included.
     pub fn anywhere(&self, index: usize) -> Option<&Arc<Node>> {
         self.chunk(index / CHUNK)?.get(index % CHUNK)?.get()
+    }
+
+    /// Asks for the place of the event with this index.
+    pub fn ask_for(&self, index: usize) {
+        if let Some(place) = self.chunk(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK)) {
+            ask_for(place);
+        }
     }
 
     fn chunk(&self, number: usize) -> Option<&Chunk> {

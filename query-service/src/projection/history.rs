@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use configapi_domain::{ConfigKey, Position};
 
+use super::near::{ask_for, ask_for_text};
+
 /// One config, and where all of its events are found.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -23,6 +25,17 @@ impl History {
     /// Of which config.
     pub fn key(&self) -> &ConfigKey {
         &self.key
+    }
+
+    /// Asks for it, which may be far.
+    pub fn ask_for(&self) {
+        ask_for(&self.key);
+        ask_for(&self.newest);
+    }
+
+    /// Asks for the text of its key, which may be far when the history itself is near.
+    pub fn ask_for_key(&self) {
+        ask_for_text(self.key.stream());
     }
 
     /// Goes on with the event after the newest one. It is among all events already: whoever is told

@@ -2,7 +2,7 @@
 //! for each, and those that came since in a persistent map.
 
 use std::cmp::Ordering;
-use std::iter::Peekable;
+use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -13,7 +13,11 @@ use imbl::ordmap::RangedIter;
 use imbl::shared_ptr::DefaultSharedPtr;
 
 use super::history::History;
+use super::near::ask_for_text;
 use super::place::Place;
+
+/// How many configs ahead of its turn one is asked for.
+const AHEAD: usize = 16;
 
 /// All configs in the order of their keys. Clones are cheap and never change.
 #[derive(Debug, Clone, Default)]
@@ -49,15 +53,15 @@ impl InOrder {
         let range = (bound.as_ref(), Bound::Unbounded);
         Configs {
             found_at_start: &self.found_at_start[first..],
-            came_since: self.came_since.range::<_, Place<'_>>(range).peekable(),
+            came_since: Upcoming::of(self.came_since.range::<_, Place<'_>>(range)),
         }
     }
 }
 
-/// Configs in order.
+/// Configs in order. What the next ones lie in is asked for.
 pub(crate) struct Configs<'a> {
     found_at_start: &'a [Arc<History>],
-    came_since: Peekable<RangedIter<'a, ConfigKey, Arc<History>, DefaultSharedPtr>>,
+    came_since: Upcoming<'a>,
 }
 
 impl<'a> Iterator for Configs<'a> {
@@ -65,11 +69,57 @@ impl<'a> Iterator for Configs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some((first, rest)) = self.found_at_start.split_first()
-            && self.came_since.peek().is_none_or(|(key, _)| first.key() < *key)
+            && self.came_since.first().is_none_or(|history| first.key() < history.key())
         {
+            if let Some(later) = rest.get(2 * AHEAD) {
+                later.ask_for();
+            }
+            if let Some(soon) = rest.get(AHEAD) {
+                soon.ask_for_key();
+            }
             self.found_at_start = rest;
             return Some(first);
         }
-        self.came_since.next().map(|(_, history)| history)
+        self.came_since.next()
+    }
+}
+
+/// Configs of the map, some of which are taken out ahead of their turn.
+struct Upcoming<'a> {
+    rest: RangedIter<'a, ConfigKey, Arc<History>, DefaultSharedPtr>,
+    taken: VecDeque<&'a Arc<History>>,
+}
+
+impl<'a> Upcoming<'a> {
+    fn of(rest: RangedIter<'a, ConfigKey, Arc<History>, DefaultSharedPtr>) -> Self {
+        let mut upcoming = Self { rest, taken: VecDeque::new() };
+        upcoming.take_one();
+        upcoming
+    }
+
+    fn first(&self) -> Option<&'a Arc<History>> {
+        self.taken.front().copied()
+    }
+
+    /// A key lies in the map, so its text can be asked for before the history is near.
+    fn take_one(&mut self) {
+        if let Some((key, history)) = self.rest.next() {
+            history.ask_for();
+            ask_for_text(key.stream());
+            self.taken.push_back(history);
+        }
+    }
+}
+
+impl<'a> Iterator for Upcoming<'a> {
+    type Item = &'a Arc<History>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.take_one();
+        // Not all at once: most walks are short.
+        if self.taken.len() < AHEAD {
+            self.take_one();
+        }
+        self.taken.pop_front()
     }
 }

@@ -2,6 +2,7 @@
 //! its position, and all that grows is shared by the states before and after: a state is what lies
 //! within its position. It does no I/O and reads no clock.
 
+mod approach;
 mod by_place;
 mod check;
 mod configs;
@@ -10,18 +11,20 @@ mod digest;
 mod events;
 mod history;
 mod in_order;
+mod near;
 mod node;
 mod packed;
 mod place;
 mod projector;
 mod state;
 
+pub use approach::{Approach, GROUP};
 pub use check::Unfoldable;
 pub use decoded::Decoded;
 pub(crate) use node::Parts;
 pub use node::{Change, Node};
 pub(crate) use packed::{PackedRequestId, PackedTrace};
 pub(crate) use place::{Place, Step};
+pub use projector::Projector;
 pub(crate) use projector::Restoring;
-pub use projector::{LOOK_AHEAD, Projector};
 pub use state::{Anchor, Counts, State};

@@ -3,7 +3,6 @@
 //! the one before it and one further back, chosen as in Myers' applicative random-access stack.
 
 use std::fmt;
-use std::hint::black_box;
 use std::sync::Arc;
 
 use configapi_domain::{
@@ -11,10 +10,8 @@ use configapi_domain::{
 };
 use configapi_event_log::{CommandPart, Hash};
 
+use super::near::{ask_for, ask_for_text};
 use super::packed::{PackedRequestId, PackedTrace};
-
-/// How much memory comes near at once, on most processors.
-const LINE_BYTES: usize = 64;
 
 /// What happened to a config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,21 +81,32 @@ impl Node {
         }
     }
 
-    /// Brings near what it says. What is looked at has to be read: of a mere reference nothing comes near.
-    pub(crate) fn look_at(&self) {
-        // A byte of each line that it lies in, and of the first lines of its value.
-        black_box(self.change());
-        black_box(self.actor().len());
-        black_box(self.version());
-        black_box(self.created_at());
-        let value = self.content().value.as_str().as_bytes();
-        black_box([value.first().copied(), value.get(LINE_BYTES).copied(), value.last().copied()]);
+    /// Asks for the lines of memory that it lies in, which may be far.
+    pub(crate) fn ask_for(&self) {
+        ask_for(&self.parts.change);
+        ask_for(&self.parts.actor);
+        ask_for(&self.parts.version);
+        ask_for(&self.created_at);
     }
 
-    /// Brings near what the next event will be compared with.
-    pub(super) fn look_at_end(&self) {
-        self.look_at();
-        black_box(self.jump_pair().map(|(_, far)| far.version()));
+    /// Asks for its value, which may be far when the event itself is near.
+    pub(crate) fn ask_for_value(&self) {
+        ask_for_text(self.content().value.as_str());
+    }
+
+    /// Asks for the event that it jumps back to.
+    pub(super) fn ask_for_jump(&self) {
+        if let Some(jump) = &self.jump {
+            ask_for(&jump.parts.version);
+            ask_for(&jump.jump);
+        }
+    }
+
+    /// Asks for the event that the event jumps back to that it jumps back to.
+    pub(super) fn ask_for_second_jump(&self) {
+        if let Some((_, far)) = self.jump_pair() {
+            ask_for(&far.parts.version);
+        }
     }
 
     fn jump_pair(&self) -> Option<(&Self, &Arc<Self>)> {

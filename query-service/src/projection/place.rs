@@ -4,6 +4,7 @@
 use std::array;
 use std::cmp::Ordering;
 use std::iter::{Flatten, Fuse};
+use std::mem::replace;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -40,8 +41,8 @@ impl Comparable<ConfigKey> for Place<'_> {
     }
 }
 
-/// How many configs are looked at before they are told: as many as are sure to be still near then.
-const AHEAD: usize = 16;
+/// How many configs are gone on with at a time.
+const GROUP: usize = 16;
 
 /// A step on the way through the configs of a namespace, or of all. Each costs about the same.
 #[derive(Debug, Clone, Copy)]
@@ -72,11 +73,24 @@ impl<'a> Step<'a> {
 
 /// The way to the newest events of all configs of a namespace, or of all, whose names begin with a
 /// prefix; in the order of keys.
+///
+/// Neighbours in that order lie wherever there was room when each was recorded. So they are taken in
+/// groups, and what is read of a group next is asked for while the groups before it are told.
 pub(crate) struct Matching<'a> {
     state: &'a State,
     walk: Fuse<Walk<'a>>,
-    ahead: Flatten<array::IntoIter<Option<Step<'a>>, AHEAD>>,
+    /// Whether more than one group is wanted.
+    is_long: bool,
+    /// Where their newest events are found is asked for.
+    walked: Group<Walked<'a>>,
+    /// Their newest events are asked for.
+    found: Group<Step<'a>>,
+    /// The values of those are asked for.
+    seen: Group<Step<'a>>,
+    told: Flatten<array::IntoIter<Option<Step<'a>>, GROUP>>,
 }
+
+type Group<T> = [Option<T>; GROUP];
 
 impl<'a> Matching<'a> {
     /// From the beginning, or from the first key after `after`.
@@ -88,30 +102,68 @@ impl<'a> Matching<'a> {
         after: Option<Place<'_>>,
     ) -> Self {
         let walk = Walk::new(configs, namespace, prefix, after).fuse();
-        Self { state, walk, ahead: [None; AHEAD].into_iter().flatten() }
+        let (found, seen) = ([None; GROUP], [None; GROUP]);
+        let told = found.into_iter().flatten();
+        Self { state, walk, is_long: false, walked: [None; GROUP], found, seen, told }
     }
 
-    /// Brings the next ones near, a step for all of them at a time: neighbours in the order of keys
-    /// lie wherever there was room when each was recorded, and memory answers many questions in about
-    /// the time of one. None if there are no more.
-    fn look_ahead(&mut self) -> Option<()> {
-        let mut walked = [None; AHEAD];
-        walked.fill_with(|| self.walk.next());
-        walked[0]?;
-        let steps = walked.map(|walked| match walked? {
-            Walked::Match(history) => self.state.later_too(history.newest()).map(Step::Match),
-            Walked::Past(history) => Some(Step::Past(history.key())),
-        });
-        let position = self.state.position();
-        let newest = steps.map(|step| match step? {
-            Step::Match(node) => {
-                node.at_position(position).inspect(|node| node.look_at()).map(Step::Match)
+    /// Goes on until there is something to tell. None if there is no more.
+    fn go_on(&mut self) -> Option<()> {
+        loop {
+            let told = if self.is_long {
+                let seen = see(self.state, self.found);
+                self.found = find(self.state, self.walked);
+                self.walked = self.walk();
+                replace(&mut self.seen, seen)
+            } else {
+                // Many want no more than one group: none is taken for them in vain.
+                self.is_long = true;
+                see(self.state, find(self.state, self.walk()))
+            };
+            if told.iter().any(Option::is_some) {
+                self.told = told.into_iter().flatten();
+                return Some(());
             }
-            past @ Step::Past(_) => Some(past),
-        });
-        self.ahead = newest.into_iter().flatten();
-        Some(())
+            let under_way = self.found.iter().chain(&self.seen).any(Option::is_some);
+            if !under_way && self.walked[0].is_none() {
+                self.walked = self.walk();
+                self.walked[0]?;
+            }
+        }
     }
+
+    fn walk(&mut self) -> Group<Walked<'a>> {
+        let mut walked = [None; GROUP];
+        walked.fill_with(|| self.walk.next());
+        for walked in walked.iter().flatten() {
+            if let Walked::Match(history) = walked {
+                self.state.ask_for_place_of(history.newest());
+            }
+        }
+        walked
+    }
+}
+
+fn find<'a>(state: &'a State, walked: Group<Walked<'a>>) -> Group<Step<'a>> {
+    walked.map(|walked| match walked? {
+        Walked::Match(history) => {
+            let newest = state.later_too(history.newest())?;
+            newest.ask_for();
+            Some(Step::Match(newest))
+        }
+        Walked::Past(history) => Some(Step::Past(history.key())),
+    })
+}
+
+fn see<'a>(state: &State, found: Group<Step<'a>>) -> Group<Step<'a>> {
+    found.map(|step| match step? {
+        Step::Match(newest) => {
+            let node = newest.at_position(state.position())?;
+            node.ask_for_value();
+            Some(Step::Match(node))
+        }
+        past @ Step::Past(_) => Some(past),
+    })
 }
 
 impl<'a> Iterator for Matching<'a> {
@@ -119,9 +171,9 @@ impl<'a> Iterator for Matching<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.ahead.next() {
+            match self.told.next() {
                 Some(step) => return Some(step),
-                None => self.look_ahead()?,
+                None => self.go_on()?,
             }
         }
     }

@@ -1,22 +1,19 @@
 //! Folds events into a state, one after the other. A state is continued by one owner, its projector;
 //! all others only read what it was.
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use configapi_domain::{ConfigKey, Position};
 
+use super::approach::Approach;
 use super::check::{Unfoldable, follows};
 use super::configs::Configs;
 use super::decoded::Decoded;
 use super::history::History;
+use super::near::{ask_for, ask_for_text};
 use super::node::{Node, Parts};
 use super::place::Place;
 use super::state::{Anchor, State};
-
-/// How many events are looked at before they are folded in: as many as are sure to be still near
-/// then, and as one may glance at without counting.
-pub const LOOK_AHEAD: usize = 8;
 
 /// A state under construction.
 #[derive(Debug)]
@@ -54,19 +51,12 @@ impl Projector {
         }
     }
 
-    /// Brings near what the next events will be compared with, a step for all of them at a time:
-    /// memory answers many questions in about the time of one.
-    pub fn look_at(&self, events: &[Decoded]) {
-        let places = events.iter().map(|event| Place::of(event.node.key()));
-        let histories: Vec<&History> = self.state.likely_histories(places).collect();
-        for history in &histories {
-            black_box(history.key().stream().as_bytes().first().copied());
-        }
-        let newest = histories.iter().map(|history| self.state.later_too(history.newest()));
-        let newest: Vec<&Arc<Node>> = newest.flatten().collect();
-        for node in newest {
-            node.look_at_end();
-        }
+    /// Asks for what the next events will be compared with. The first [`GROUP`] of them are folded in
+    /// before it is called again.
+    ///
+    /// [`GROUP`]: super::GROUP
+    pub fn approach(&self, approach: &mut Approach, left: &[Decoded]) {
+        approach.go_on(&self.state, left);
     }
 
     /// Folds in the next event. After an error the state is as it was.
@@ -143,12 +133,19 @@ impl Restoring {
         self.newest.get(key)?.as_ref()
     }
 
-    /// Brings what these configs hold near, before it is needed piece by piece: memory answers many
-    /// questions in about the time of one.
-    pub fn look_at(&self, keys: impl Iterator<Item = usize>) {
+    /// Asks for what these configs hold, a step for all of them at a time.
+    pub fn ask_for(&self, keys: impl Iterator<Item = usize> + Clone) {
+        for number in keys.clone() {
+            self.keys.get(number).map(ask_for);
+            self.newest.get(number).map(ask_for);
+        }
         for number in keys {
-            black_box(self.key(number).and_then(|key| key.stream().as_bytes().first().copied()));
-            black_box(self.newest(number).map(|node| node.version()));
+            if let Some(key) = self.key(number) {
+                ask_for_text(key.stream());
+            }
+            if let Some(newest) = self.newest(number) {
+                newest.ask_for();
+            }
         }
     }
 

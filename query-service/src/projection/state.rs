@@ -7,6 +7,7 @@ use configapi_domain::{Position, Timestamp};
 use configapi_event_log::Hash;
 use imbl::OrdMap;
 
+use super::by_place::ByPlace;
 use super::configs::Configs;
 use super::digest;
 use super::events::Events;
@@ -116,6 +117,13 @@ impl State {
         self.events.anywhere(usize::try_from(index).ok()?)
     }
 
+    /// Asks for where the event at a position is found.
+    pub(super) fn ask_for_place_of(&self, position: Position) {
+        if let Some(index) = position.0.checked_sub(1).and_then(|it| usize::try_from(it).ok()) {
+            self.events.ask_for(index);
+        }
+    }
+
     /// The way to the newest event of every config that matches, in the order of keys.
     pub(crate) fn matching<'a>(
         &'a self,
@@ -164,12 +172,9 @@ impl State {
         self.configs.find(place)
     }
 
-    /// The histories that are most likely those of some places, none for a new one.
-    pub(super) fn likely_histories<'a>(
-        &'a self,
-        places: impl Iterator<Item = Place<'a>>,
-    ) -> impl Iterator<Item = &'a History> {
-        places.filter_map(|place| self.configs.find_likely(place).map(Arc::as_ref))
+    /// The configs, by what they are found.
+    pub(super) fn by_place(&self) -> &ByPlace {
+        self.configs.by_place()
     }
 
     /// The configs, to add one that has its first event.

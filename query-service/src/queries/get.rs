@@ -64,11 +64,12 @@ pub(super) fn find<'a>(
 ) -> Result<&'a Node, ApiError> {
     let place = if namespace.is_empty() { Namespace::DEFAULT } else { namespace };
     // Only valid keys are held, so only one that is not found needs to be checked.
-    let newest = view.state.newest(place, name);
+    let newest = view.state.newest(place, name).inspect(|newest| newest.ask_for());
     let Some(node) = newest.and_then(|newest| newest.at_position(position)) else {
         let key = ConfigKey::parse(namespace, name).map_err(invalid)?;
         return Err(not_found(&key, None, view.token(position)));
     };
+    node.ask_for_value();
     if node.is_live() {
         Ok(node)
     } else {

@@ -37,7 +37,7 @@ impl Core {
         if let Some(newest) = newest.and_then(|newest| newest.at_position(position)) {
             let mut room = Room::new(&paging, &self.limits);
             let mut last_version = last;
-            for node in one_by_one(&nodes(newest, order, last, paging.items)) {
+            for node in nodes(newest, order, last, paging.items) {
                 if !room.take(wire::event_bytes(node)) {
                     break;
                 }
@@ -99,21 +99,14 @@ fn nodes(newest: &Arc<Node>, order: Order, last: Option<u64>, items: usize) -> V
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let mut nodes = Vec::with_capacity(count);
     let first = newest.at_version(Version(upto)).map(|node| &**node);
-    nodes.extend(std::iter::successors(first, |node| node.previous()).take(count));
+    let back = std::iter::successors(first, |node| node.previous());
+    // Each leads on to the one before it; all else of them comes near meanwhile.
+    nodes.extend(back.take(count).inspect(|node| node.ask_for()));
+    for node in &nodes {
+        node.ask_for_value();
+    }
     if order == Order::OldestFirst {
         nodes.reverse();
     }
     nodes
-}
-
-/// These events, each group of which is brought near before the first of it is told: memory answers many
-/// questions in about the time of one.
-fn one_by_one<'a>(nodes: &[&'a Node]) -> impl Iterator<Item = &'a Node> {
-    const GROUP: usize = 16;
-    nodes.chunks(GROUP).flat_map(|group| {
-        for node in group {
-            node.look_at();
-        }
-        group.iter().copied()
-    })
 }

@@ -241,7 +241,7 @@ fn link(header: &Header, items: &Receiver<Item>) -> Result<Projector, SnapshotEr
     loop {
         match items.recv() {
             Ok(Item::Events(events)) => {
-                restoring.look_at(events.iter().map(|event| event.key));
+                restoring.ask_for(events.iter().map(|event| event.key));
                 events.into_iter().try_for_each(|event| event.link(&mut restoring))?;
             }
             Ok(Item::Count(count)) => {

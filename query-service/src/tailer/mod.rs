@@ -24,7 +24,7 @@ use crate::clock;
 use crate::failpoints::{AFTER_FETCH, MID_PAGE};
 use crate::limits::Limits;
 use crate::metrics::QueryMetrics;
-use crate::projection::{Anchor, Decoded, LOOK_AHEAD, Projector};
+use crate::projection::{Anchor, Approach, Decoded, GROUP, Projector};
 use crate::snapshot::{Candidate, SnapshotDir};
 use crate::view::{Condition, LogFacts, View, WholeUntil};
 
@@ -243,12 +243,12 @@ impl Tailer {
 
     fn fold(&mut self, events: Vec<Decoded>) -> Result<(), Trouble> {
         let Some(projector) = &mut self.projector else { return Ok(()) };
+        let mut approach = Approach::new(events.len());
         let mut events = events.into_iter();
         let mut is_first = true;
         while !events.as_slice().is_empty() {
-            let near = events.as_slice();
-            projector.look_at(&near[..near.len().min(LOOK_AHEAD)]);
-            for event in events.by_ref().take(LOOK_AHEAD) {
+            projector.approach(&mut approach, events.as_slice());
+            for event in events.by_ref().take(GROUP) {
                 if !std::mem::take(&mut is_first) {
                     MID_PAGE.pass_blocking()?;
                 }
