@@ -5,7 +5,7 @@ use std::process::ExitCode;
 /// Requests are many small allocations that are freed by another thread than made them; this one
 /// is made for that.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     configapi::main()

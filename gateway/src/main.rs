@@ -16,7 +16,7 @@ use configapi_runtime::{failpoints, memory, process, settings};
 /// Requests are many small allocations that are freed by another thread than made them; this one
 /// is made for that.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const SERVICE: &str = "configapi-gateway";
 const VERSION: &str = env!("CARGO_PKG_VERSION");

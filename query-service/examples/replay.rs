@@ -33,7 +33,7 @@ use tonic::Request;
 
 /// What the servers use.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const VALUE_BYTES: usize = 100;
 const BATCH: u64 = 10_000;

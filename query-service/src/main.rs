@@ -20,7 +20,7 @@ use configapi_store::{Access, StoreUrl, close, open_patiently};
 /// Requests are many small allocations that are freed by another thread than made them; this one
 /// is made for that.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
