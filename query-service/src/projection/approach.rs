@@ -10,8 +10,15 @@ use super::state::State;
 
 /// How many events are folded in between two steps.
 pub const GROUP: usize = 8;
-/// How many steps it is to all that one event is compared with.
-const STEPS: usize = 6;
+/// The steps to all that one event is compared with.
+const STEPS: [fn(&mut Seen, &State, &Decoded); 6] = [
+    Seen::reach_slot,
+    Seen::reach_history,
+    Seen::reach_newest_place,
+    Seen::reach_newest,
+    Seen::reach_value_and_jump,
+    Seen::reach_second_jump,
+];
 
 /// The way to what some events will be compared with. What it comes to is asked for, not kept: it may
 /// be something else by the time the events are folded in.
@@ -19,7 +26,7 @@ const STEPS: usize = 6;
 pub struct Approach {
     seen: Vec<Seen>,
     /// For how many of the events each step was taken.
-    taken: [usize; STEPS],
+    taken: [usize; STEPS.len()],
 }
 
 /// What leads on to the next step.
@@ -32,17 +39,19 @@ struct Seen {
 impl Approach {
     /// The way for so many events.
     pub fn new(events: usize) -> Self {
-        Self { seen: vec![Seen::default(); events], taken: [0; STEPS] }
+        Self { seen: vec![Seen::default(); events], taken: [0; STEPS.len()] }
     }
 
     /// Goes on with it. These events are left to be folded in, and the first group of them is next.
     pub(super) fn go_on(&mut self, state: &State, left: &[Decoded]) {
         let folded = self.seen.len().saturating_sub(left.len());
-        for (step, taken) in self.taken.iter_mut().enumerate() {
-            let upto = left.len().min(GROUP * (STEPS + 1 - step));
+        // The first step is the farthest ahead; the last is ahead by the group after the next one.
+        let groups = (2..=STEPS.len() + 1).rev();
+        for ((step, taken), groups) in STEPS.iter().zip(&mut self.taken).zip(groups) {
+            let upto = left.len().min(GROUP * groups);
             let from = upto.min(taken.saturating_sub(folded));
             for (event, seen) in left[from..upto].iter().zip(&mut self.seen[folded + from..]) {
-                seen.take(step, state, event);
+                step(seen, state, event);
             }
             *taken = folded + upto;
         }
@@ -50,41 +59,41 @@ impl Approach {
 }
 
 impl Seen {
-    fn take(&mut self, step: usize, state: &State, event: &Decoded) {
-        let configs = state.by_place();
-        match step {
-            0 => {
-                self.hash = configs.hash(Place::of(event.node.key()));
-                configs.ask_for(self.hash);
-            }
-            1 => {
-                if let Some(history) = configs.find_likely(self.hash) {
-                    history.ask_for();
-                }
-            }
-            2 => {
-                if let Some(history) = configs.find_likely(self.hash) {
-                    history.ask_for_key();
-                    self.newest = history.newest();
-                    state.ask_for_place_of(self.newest);
-                }
-            }
-            3 => {
-                if let Some(newest) = state.later_too(self.newest) {
-                    newest.ask_for();
-                }
-            }
-            4 => {
-                if let Some(newest) = state.later_too(self.newest) {
-                    newest.ask_for_value();
-                    newest.ask_for_jump();
-                }
-            }
-            _ => {
-                if let Some(newest) = state.later_too(self.newest) {
-                    newest.ask_for_second_jump();
-                }
-            }
+    fn reach_slot(&mut self, state: &State, event: &Decoded) {
+        self.hash = state.by_place().hash(Place::of(event.node.key()));
+        state.by_place().ask_for(self.hash);
+    }
+
+    fn reach_history(&mut self, state: &State, _: &Decoded) {
+        if let Some(history) = state.by_place().find_likely(self.hash) {
+            history.ask_for();
+        }
+    }
+
+    fn reach_newest_place(&mut self, state: &State, _: &Decoded) {
+        if let Some(history) = state.by_place().find_likely(self.hash) {
+            history.ask_for_key();
+            self.newest = history.newest();
+            state.ask_for_place_of(self.newest);
+        }
+    }
+
+    fn reach_newest(&mut self, state: &State, _: &Decoded) {
+        if let Some(newest) = state.later_too(self.newest) {
+            newest.ask_for();
+        }
+    }
+
+    fn reach_value_and_jump(&mut self, state: &State, _: &Decoded) {
+        if let Some(newest) = state.later_too(self.newest) {
+            newest.ask_for_value();
+            newest.ask_for_jump();
+        }
+    }
+
+    fn reach_second_jump(&mut self, state: &State, _: &Decoded) {
+        if let Some(newest) = state.later_too(self.newest) {
+            newest.ask_for_second_jump();
         }
     }
 }
