@@ -102,7 +102,7 @@ impl Node {
         }
     }
 
-    /// Asks for the event that the event jumps back to that it jumps back to.
+    /// Asks for the second event back by jumps. The first must be near.
     pub(super) fn ask_for_second_jump(&self) {
         if let Some((_, far)) = self.jump_pair() {
             ask_for(&far.parts.version);
