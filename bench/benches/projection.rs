@@ -66,7 +66,7 @@ fn apply_to(projector: &mut Projector, events: Vec<Decoded>) {
     let mut approach = Approach::new(events.len());
     let mut events = events.into_iter();
     while !events.as_slice().is_empty() {
-        projector.approach(&mut approach, events.as_slice());
+        approach.go_on(projector.state(), events.as_slice());
         for event in events.by_ref().take(GROUP) {
             projector.apply(event).expect("the next event");
         }

@@ -42,8 +42,9 @@ impl Approach {
         Self { seen: vec![Seen::default(); events], taken: [0; STEPS.len()] }
     }
 
-    /// Goes on with it. These events are left to be folded in, and the first group of them is next.
-    pub(super) fn go_on(&mut self, state: &State, left: &[Decoded]) {
+    /// Goes on with it. These events are left to be folded in, the first [`GROUP`] of them before this
+    /// is called again.
+    pub fn go_on(&mut self, state: &State, left: &[Decoded]) {
         let folded = self.seen.len().saturating_sub(left.len());
         // The first step is the farthest ahead; the last is ahead by the group after the next one.
         let groups = (2..=STEPS.len() + 1).rev();

@@ -97,6 +97,7 @@ impl<'a> Upcoming<'a> {
         upcoming
     }
 
+    /// Whose turn is next.
     fn first(&self) -> Option<&'a Arc<History>> {
         self.taken.front().copied()
     }

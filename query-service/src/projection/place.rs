@@ -124,6 +124,7 @@ impl<'a> Matching<'a> {
                 self.told = told.into_iter().flatten();
                 return Some(());
             }
+            // All is told, or the first group had nothing to tell and no other was taken yet.
             let under_way = self.found.iter().chain(&self.seen).any(Option::is_some);
             if !under_way && self.walked[0].is_none() {
                 self.walked = self.walk();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use configapi_domain::{ConfigKey, Position};
 
-use super::approach::Approach;
 use super::check::{Unfoldable, follows};
 use super::configs::Configs;
 use super::decoded::Decoded;
@@ -49,14 +48,6 @@ impl Projector {
         if let Some(fresh) = self.replay.take() {
             self.state.configs_mut().put_in_order(fresh);
         }
-    }
-
-    /// Asks for what the next events will be compared with. The first [`GROUP`] of them are folded in
-    /// before it is called again.
-    ///
-    /// [`GROUP`]: super::GROUP
-    pub fn approach(&self, approach: &mut Approach, left: &[Decoded]) {
-        approach.go_on(&self.state, left);
     }
 
     /// Folds in the next event. After an error the state is as it was.

@@ -113,13 +113,12 @@ impl State {
 
     /// The event at a position, one of a later state included.
     pub(super) fn later_too(&self, position: Position) -> Option<&Arc<Node>> {
-        let index = position.0.checked_sub(1)?;
-        self.events.anywhere(usize::try_from(index).ok()?)
+        self.events.anywhere(index_of(position)?)
     }
 
     /// Asks for where the event at a position is found.
     pub(super) fn ask_for_place_of(&self, position: Position) {
-        if let Some(index) = position.0.checked_sub(1).and_then(|it| usize::try_from(it).ok()) {
+        if let Some(index) = index_of(position) {
             self.events.ask_for(index);
         }
     }
@@ -141,8 +140,7 @@ impl State {
 
     /// The event at a position; none at 0 and beyond the end.
     pub fn event(&self, position: Position) -> Option<&Arc<Node>> {
-        let index = position.0.checked_sub(1)?;
-        self.events.get(usize::try_from(index).ok()?)
+        self.events.get(index_of(position)?)
     }
 
     /// The events after a position, in the order of the log.
@@ -213,4 +211,9 @@ impl State {
             }
         }
     }
+}
+
+/// Which of all events is at a position; none is at 0.
+fn index_of(position: Position) -> Option<usize> {
+    usize::try_from(position.0.checked_sub(1)?).ok()
 }

@@ -247,7 +247,7 @@ impl Tailer {
         let mut events = events.into_iter();
         let mut is_first = true;
         while !events.as_slice().is_empty() {
-            projector.approach(&mut approach, events.as_slice());
+            approach.go_on(projector.state(), events.as_slice());
             for event in events.by_ref().take(GROUP) {
                 if !std::mem::take(&mut is_first) {
                     MID_PAGE.pass_blocking()?;
