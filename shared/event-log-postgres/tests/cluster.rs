@@ -260,10 +260,11 @@ async fn an_epoch_that_could_not_begin_is_in_nobodys_way() {
         return;
     }
     let Followed { primary, standby, log, head } = Followed::create().await;
-    primary.stop("immediate");
-    standby.control("promote", &[]);
+    // Before anybody can write there: the log looks for its server by itself, and may find it first.
     let mut other = connect(&standby.url()).await;
     execute(&mut other, "BEGIN; SELECT pg_advisory_xact_lock(7165066918303850864)").await;
+    primary.stop("immediate");
+    standby.control("promote", &[]);
     let refused = log.head().await.expect_err("no epoch can begin");
     assert!(refused.to_string().contains("55P03"), "{refused}");
     execute(&mut other, "ROLLBACK").await;
