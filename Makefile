@@ -24,6 +24,14 @@ run: toolchain ## Build and start everything in one process, with data in data/
 test: toolchain ## Run all tests, with a PostgreSQL of their own (TEST_FLAGS="-p crate …")
 	RUST_TEST_THREADS=$(test_threads) scripts/with-postgres scripts/test $(or $(TEST_FLAGS),--workspace)
 
+.PHONY: test-postgres
+test-postgres: toolchain ## Run the tests that use PostgreSQL on every version (VERSIONS="13 18")
+	failed=""; for version in $(or $(VERSIONS),13 14 15 16 17 18); do echo "== PostgreSQL $$version"; \
+		CONFIGAPI_TEST_PG_VERSION=$$version $(MAKE) test \
+			TEST_FLAGS="--workspace --no-fail-fast --test postgres --test configapi --test acceptance" \
+			|| failed+=" $$version"; \
+	done; if [[ -n $$failed ]]; then echo "== failed on PostgreSQL$$failed" >&2; exit 1; fi
+
 .PHONY: lint
 lint: toolchain ## Check formatting, lints, shell scripts and proto files
 	cargo fmt --all --check

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use configapi_event_log::domain::Position;
 use configapi_event_log::{EventLog, Hash, Page, PageLimit, StoredEvent, Tail};
 use configapi_event_log_postgres::PostgresLog;
+use sqlx::{AssertSqlSafe, PgConnection, Row, raw_sql};
 
-use crate::harness::{Database, execute};
+use crate::harness::Database;
 use crate::hints::until_listening;
 use crate::writing::{append, append_large, open};
 
@@ -154,15 +155,27 @@ async fn what_was_read_before_an_epoch_began_is_not_told() {
     }
 }
 
+/// Ends every connection but this one, and waits until they are gone: others may have come meanwhile.
+async fn cut_all(owner: &mut PgConnection) {
+    const CUT: &str = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let cut = raw_sql(CUT).fetch_all(&mut *owner).await.expect("they are told to go");
+    let cut: Vec<String> = cut.iter().map(|row| row.get::<i32, _>(0).to_string()).collect();
+    let cut = cut.join(",");
+    let left = format!("SELECT pid FROM pg_stat_activity WHERE pid = ANY ('{{{cut}}}')");
+    let left = || raw_sql(AssertSqlSafe(left.clone()));
+    while !left().fetch_all(&mut *owner).await.expect("an answer").is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn what_was_read_over_a_connection_that_is_gone_is_forgotten() {
-    const CUT: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
-                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
     let mut followed = Followed::new().await;
     let mut owner = followed.database.connect().await;
     for _ in 0..3 {
         followed.told_of_one_more().await;
-        execute(&mut owner, CUT).await;
+        cut_all(&mut owner).await;
         followed.writer = open(&followed.database.url).await;
         let waits = followed.reader.grown(followed.anchor.position.next(), FOREVER);
         tokio::select! {

@@ -14,6 +14,9 @@ use crate::writing::{append, open};
 /// Longer than a standby of a primary at rest may take to learn that all is quiet.
 const LIMIT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
+/// What the process that replays waits for. PostgreSQL 13 has no other word of whether it has paused.
+const REPLAY_WAITS_FOR: &str =
+    "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'";
 
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
@@ -67,8 +70,8 @@ async fn a_standby_says_how_far_it_has_come() {
     raw_sql("SELECT pg_wal_replay_pause()").execute(&mut console).await.expect("asked to pause");
     let begun = Instant::now();
     loop {
-        let row = raw_sql("SELECT pg_get_wal_replay_pause_state()").fetch_one(&mut console).await;
-        if row.expect("a state").get_unchecked::<&str, _>(0) == "paused" {
+        let row = raw_sql(REPLAY_WAITS_FOR).fetch_one(&mut console).await;
+        if row.expect("a state").get_unchecked::<Option<&str>, _>(0) == Some("RecoveryPause") {
             break;
         }
         assert!(begun.elapsed() < LIMIT, "the standby never paused");
