@@ -54,6 +54,32 @@ async fn a_full_last_page_has_no_next_page() {
     assert_eq!(server.list(request).await.unwrap().next_page_token, "");
 }
 
+/// However many deleted configs lie before one that is not.
+#[tokio::test]
+async fn pages_of_any_size_pass_by_what_was_deleted() {
+    let (mut writer, server) = written(90).await;
+    for number in (0..90).filter(|number| (3..62).contains(number) || number % 5 == 0) {
+        writer.delete(&format!("default/item-{number:03}")).await;
+    }
+    let token = writer.set("default/last", "set").await;
+    server.value("default/last", &token).await;
+    let position = writer.written.len().try_into().unwrap();
+    let expected: Vec<_> = oracle::configs(&writer.written, position).into_values().collect();
+    for page_size in 1..=40 {
+        let mut request = ListRequest { page_size, ..ListRequest::default() };
+        let mut configs = Vec::new();
+        loop {
+            let page = server.list(request.clone()).await.unwrap();
+            configs.extend(page.configs);
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request.page_token = page.next_page_token;
+        }
+        assert_eq!(configs, expected, "in pages of {page_size}");
+    }
+}
+
 #[tokio::test]
 async fn a_page_token_belongs_to_its_request() {
     let (_, server) = written(8).await;

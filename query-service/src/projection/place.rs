@@ -79,6 +79,8 @@ impl<'a> Step<'a> {
 pub(crate) struct Matching<'a> {
     state: &'a State,
     walk: Fuse<Walk<'a>>,
+    /// How many more configs are walked to before anybody has asked for them.
+    ahead: usize,
     /// Whether more than one group is wanted.
     is_long: bool,
     /// Where their newest events are found is asked for.
@@ -104,7 +106,13 @@ impl<'a> Matching<'a> {
         let walk = Walk::new(configs, namespace, prefix, after).fuse();
         let (found, seen) = ([None; GROUP], [None; GROUP]);
         let told = found.into_iter().flatten();
-        Self { state, walk, is_long: false, walked: [None; GROUP], found, seen, told }
+        let (ahead, walked) = (usize::MAX, [None; GROUP]);
+        Self { state, walk, ahead, is_long: false, walked, found, seen, told }
+    }
+
+    /// For one who expects to want no more than so many.
+    pub fn expecting(self, steps: usize) -> Self {
+        Self { ahead: steps, ..self }
     }
 
     /// Goes on until there is something to tell. None if there is no more.
@@ -124,9 +132,11 @@ impl<'a> Matching<'a> {
                 self.told = told.into_iter().flatten();
                 return Some(());
             }
-            // All is told, or the first group had nothing to tell and no other was taken yet.
+            // All is told, or no more was expected to be wanted, or the first group had nothing to tell
+            // and no other was taken yet.
             let under_way = self.found.iter().chain(&self.seen).any(Option::is_some);
             if !under_way && self.walked[0].is_none() {
+                self.ahead = usize::MAX;
                 self.walked = self.walk();
                 self.walked[0]?;
             }
@@ -135,7 +145,9 @@ impl<'a> Matching<'a> {
 
     fn walk(&mut self) -> Group<Walked<'a>> {
         let mut walked = [None; GROUP];
-        walked.fill_with(|| self.walk.next());
+        let steps = self.ahead.min(GROUP);
+        self.ahead -= steps;
+        walked[..steps].fill_with(|| self.walk.next());
         for walked in walked.iter().flatten() {
             if let Walked::Match(history) = walked {
                 self.state.ask_for_place_of(history.newest());

@@ -91,7 +91,8 @@ pub(super) fn page(
         selection.name_prefix(),
         after.as_ref().map(Place::of),
     );
-    for step in matching {
+    // One more than there is room for tells that there is another page.
+    for step in matching.expecting(paging.items.saturating_add(1)) {
         let node = match step.matching() {
             Some(newest) if !is_newest => newest.at_position(position),
             newest => newest,
