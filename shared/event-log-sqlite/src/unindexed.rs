@@ -3,7 +3,7 @@
 //! them; many thousand at once, in the order of the index, share their pages.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use configapi_event_log::StoredEvent;
@@ -15,7 +15,8 @@ const MAX_GATHERED: usize = 1 << 16;
 /// How much their names may weigh, each counted with each event: they have up to half a kibibyte.
 const MAX_GATHERED_BYTES: usize = 4 << 20;
 /// How many are entered with one commit, or somewhat more: few commits have to enter any, and none
-/// takes long.
+/// takes long. More the further the index is behind, for what a commit enters counts for nothing if we
+/// are killed before the last.
 const SLICE: usize = 2_048;
 
 /// An event of a stream, in the order of the index.
@@ -60,8 +61,8 @@ struct Kept {
 /// Events that wait until there are enough of them.
 #[derive(Debug, Default)]
 struct Gathered {
-    /// In order, each.
-    runs: Vec<Vec<Entry>>,
+    /// In order, each; one was gathered after the other.
+    runs: VecDeque<Vec<Entry>>,
     /// What will be the next of them, as it comes.
     last: Vec<Entry>,
     events: usize,
@@ -79,6 +80,8 @@ struct Entering {
     events: usize,
     /// How many of them a slice has had.
     sliced: usize,
+    /// How many were gathered by then.
+    gathered: usize,
     up_to: Position,
 }
 
@@ -142,12 +145,17 @@ impl Unindexed {
     /// done before there is enough for the next time.
     pub(crate) fn due(&self) -> Option<Arc<Slice>> {
         let mut kept = self.lock();
-        if kept.gathered.share_of(MAX_GATHERED) >= MAX_GATHERED && kept.entering.is_done() {
-            let up_to = kept.known_to.unwrap_or_default();
-            kept.entering = std::mem::take(&mut kept.gathered).into_entering(up_to);
+        if kept.gathered.is_enough() && kept.entering.is_done() {
+            kept.entering = kept.gathered.take_oldest();
         }
-        let enough = kept.gathered.share_of(kept.entering.events);
-        kept.entering.due(enough)
+        let Kept { gathered, entering, .. } = &mut *kept;
+        let since = gathered.events.saturating_sub(entering.gathered);
+        let most = SLICE + gathered.share_of(SLICE) + since;
+        let slice = entering.due(gathered.share_of(entering.events), most);
+        if slice.is_some() {
+            entering.gathered = gathered.events;
+        }
+        slice
     }
 
     /// Says that what was due is in the index.
@@ -202,7 +210,12 @@ impl Gathered {
     fn end_run(&mut self) {
         let mut run = std::mem::take(&mut self.last);
         run.sort_unstable();
-        self.runs.push(run);
+        self.runs.push_back(run);
+    }
+
+    /// Whether there are as many as are entered in one go.
+    fn is_enough(&self) -> bool {
+        self.share_of(MAX_GATHERED) >= MAX_GATHERED
     }
 
     fn of(&self, stream: &str) -> impl Iterator<Item = (Version, Position)> {
@@ -230,18 +243,33 @@ impl Gathered {
         by_events.max(self.name_bytes * number / MAX_GATHERED_BYTES)
     }
 
-    fn into_entering(mut self, up_to: Position) -> Entering {
-        self.end_run();
+    /// Takes out the oldest, to be entered: no more than are entered in one go. After a start there may be
+    /// many more, for all that was not entered to the end before it begins anew.
+    fn take_oldest(&mut self) -> Entering {
+        if self.runs.is_empty() {
+            self.end_run();
+        }
+        let mut oldest = Self::default();
+        while !oldest.is_enough()
+            && let Some(run) = self.runs.pop_front()
+        {
+            oldest.events += run.len();
+            oldest.name_bytes += run.iter().map(|entry| entry.stream.len()).sum::<usize>();
+            oldest.runs.push_back(run);
+        }
+        self.events -= oldest.events;
+        self.name_bytes -= oldest.name_bytes;
+        oldest.into_entering(self.events)
+    }
+
+    fn into_entering(self, gathered: usize) -> Entering {
+        let newest = self.runs.back().into_iter().flatten().map(|entry| entry.position);
+        let up_to = newest.max().unwrap_or_default();
         let mut runs: Vec<_> = self.runs.into_iter().map(Vec::into_iter).collect();
         let firsts = runs.iter_mut().enumerate();
         let firsts = firsts.filter_map(|(run, entries)| Some(Reverse((entries.next()?, run))));
-        Entering {
-            firsts: firsts.collect(),
-            runs,
-            events: self.events,
-            up_to,
-            ..Entering::default()
-        }
+        let firsts = firsts.collect();
+        Entering { firsts, runs, events: self.events, gathered, up_to, ..Entering::default() }
     }
 }
 
@@ -258,9 +286,9 @@ impl Entering {
         due.chain(firsts).chain(rest).map(place)
     }
 
-    /// The next slice, if so many of all should be entered by now.
-    fn due(&mut self, enough: usize) -> Option<Arc<Slice>> {
-        let enough = enough.min(self.events);
+    /// The next slice, if so many of all should be entered by now; so many at most.
+    fn due(&mut self, enough: usize, most: usize) -> Option<Arc<Slice>> {
+        let enough = enough.min(self.events).min(self.sliced + most);
         let is_due = enough == self.events || enough >= self.sliced + SLICE;
         if self.slice.is_none() && is_due && enough > self.sliced {
             let count = enough - self.sliced;
