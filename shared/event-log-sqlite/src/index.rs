@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use configapi_event_log::domain::{Point, Position, Version};
-use configapi_event_log::{AppendError, Head, LogError, Newest, StoredEvent};
+use configapi_event_log::{AppendError, Epoch, Head, LogError, Newest, StoredEvent};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Row, SqlSafeStr, SqlStr};
@@ -33,11 +33,14 @@ const ENTERED: &str = "INSERT INTO indexed (up_to) SELECT ?1 \
 /// How many events are looked through with one statement.
 const LOOKED_THROUGH: usize = 1_000;
 
-/// Up to where the index has everything, where the log ends, and events from a position on.
-const BEYOND: &str = "SELECT (SELECT max(up_to) FROM indexed), (SELECT max(position) FROM events), \
+/// The epoch, up to where the index has everything, where the log ends, and events that it does not have,
+/// those behind a position.
+const BEYOND: &str = "SELECT (SELECT max(epoch) FROM epochs), up_to, \
+     (SELECT max(position) FROM events), \
      (SELECT json_group_array(json_array(position, stream, version)) FROM \
-     (SELECT position, stream, version FROM events WHERE position > ?1 AND position <= ?1 + ?2 \
-     ORDER BY position))";
+     (SELECT position, stream, version FROM events \
+     WHERE position > max(up_to, ?1) AND position <= max(up_to, ?1) + ?2 ORDER BY position)) \
+     FROM (SELECT coalesce(max(up_to), 0) AS up_to FROM indexed)";
 
 /// Each row as soon as it is found, in the order of the list, which is that of an outer join: what is
 /// sorted would have to be read to its end first.
@@ -100,29 +103,41 @@ pub(crate) async fn catch_up(
     unindexed: &Unindexed,
 ) -> Result<(), LogError> {
     loop {
-        let known_to = unindexed.known_to().unwrap_or_default();
-        let (indexed_to, newest, events): (Option<i64>, Option<i64>, String) =
+        let known = unindexed.known();
+        let known_to = known.to.unwrap_or_default();
+        let (epoch, indexed_to, newest, events): (Option<i64>, i64, Option<i64>, String) =
             sqlx::query_as(BEYOND)
                 .bind(signed(known_to.0))
                 .bind(i64::try_from(LOOKED_THROUGH).unwrap_or(i64::MAX))
                 .fetch_one(&mut *connection)
                 .await
                 .map_err(|error| log_error(&error))?;
+        let epoch = Epoch(epoch.unwrap_or(0).cast_unsigned());
         let [indexed_to, newest] =
-            [indexed_to, newest].map(|position| Position(position.unwrap_or(0).cast_unsigned()));
+            [indexed_to, newest.unwrap_or(0)].map(|position| Position(position.cast_unsigned()));
         if indexed_to > newest {
             return Err(wrong(newest.next()));
+        }
+        // A log that lost a tail may have other events there.
+        if known.epoch.is_some_and(|known| known != epoch) || newest < known_to {
+            unindexed.forget(known);
+            continue;
         }
         let events: Vec<(u64, Arc<str>, u64)> =
             serde_json::from_str(&events).map_err(|_| wrong(known_to.next()))?;
         let is_all = events.len() < LOOKED_THROUGH;
-        unindexed.is_indexed_to(indexed_to);
-        unindexed.note(events.into_iter().map(|(position, stream, version)| Entry {
+        let begin = known_to.max(indexed_to).next().0;
+        let dense = (begin..).zip(&events).take_while(|(expected, (found, ..))| expected == found);
+        let missing = Position(begin + dense.count() as u64);
+        if is_all && missing <= newest {
+            return Err(corrupt(missing.0, "the event is missing"));
+        }
+        let events = events.into_iter().map(|(position, stream, version)| Entry {
             stream,
             version: Version(version),
             position: Position(position),
-        }));
-        if is_all {
+        });
+        if unindexed.learn(epoch, indexed_to, events) && is_all {
             return Ok(());
         }
     }
@@ -136,12 +151,13 @@ pub(crate) async fn due(
     head: &Head,
     entries: &[Entry],
 ) -> Result<Option<Arc<Slice>>, AppendError> {
-    if unindexed.known_to() < Some(head.position) {
+    let known = unindexed.known();
+    if known.to < Some(head.position) || known.epoch != Some(head.epoch) {
         let read = catch_up(connection, unindexed).await;
         read.map_err(|error| AppendError::Unavailable(error.to_string()))?;
     }
     // Whoever was faster is told of by the log.
-    if unindexed.known_to() == Some(head.position)
+    if unindexed.known().to == Some(head.position)
         && let Some(position) = unindexed.taken(entries)
     {
         return Err(AppendError::Refused(format!("the version is taken (at position {position})")));

@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use configapi_event_log::StoredEvent;
 use configapi_event_log::domain::{Position, Version};
+use configapi_event_log::{Epoch, StoredEvent};
 
 /// How many events are gathered before they are entered. Twice as many are known here at most, beside
 /// the last batch.
@@ -42,14 +42,22 @@ pub(crate) struct Slice {
     pub(crate) completes_to: Option<Position>,
 }
 
+/// How much of the log this process knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct KnownTo {
+    /// In which epoch; none if nobody has read it yet.
+    pub(crate) epoch: Option<Epoch>,
+    /// Up to where.
+    pub(crate) to: Option<Position>,
+}
+
 /// The events that the index does not have, as far as this process knows the log.
 #[derive(Debug, Default)]
 pub(crate) struct Unindexed(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Up to where the log is known; none if nobody has read it yet.
-    known_to: Option<Position>,
+    known: KnownTo,
     /// Up to where the index is known to lack nothing.
     indexed_to: Position,
     /// The newest of each stream, of all below.
@@ -86,24 +94,40 @@ struct Entering {
 }
 
 impl Unindexed {
-    pub(crate) fn known_to(&self) -> Option<Position> {
-        self.lock().known_to
+    pub(crate) fn known(&self) -> KnownTo {
+        self.lock().known
     }
 
-    /// Says up to where the index lacks nothing: what it has need not be known here.
-    pub(crate) fn is_indexed_to(&self, position: Position) {
-        self.lock().is_indexed_to(position);
-    }
-
-    /// Takes note of events of the log, in their order. Of those that are known already, and of those
-    /// that do not follow from what is known, it takes none.
-    pub(crate) fn note(&self, events: impl IntoIterator<Item = Entry>) {
+    /// Forgets all that is known, unless somebody did since this was.
+    pub(crate) fn forget(&self, known: KnownTo) {
         let mut kept = self.lock();
-        for entry in events {
-            if kept.known_to.is_some_and(|known_to| known_to.next() == entry.position) {
-                kept.known_to = Some(entry.position);
-                kept.add(entry);
-            }
+        if kept.known.epoch == known.epoch {
+            *kept = Kept::default();
+        }
+    }
+
+    /// Takes note of what the log says in an epoch: up to where the index lacks nothing, which need not be
+    /// known here, and events. Answers whether it did: not if another epoch is known.
+    pub(crate) fn learn(
+        &self,
+        epoch: Epoch,
+        indexed_to: Position,
+        events: impl IntoIterator<Item = Entry>,
+    ) -> bool {
+        let mut kept = self.lock();
+        if *kept.known.epoch.get_or_insert(epoch) != epoch {
+            return false;
+        }
+        kept.is_indexed_to(indexed_to);
+        kept.note(events);
+        true
+    }
+
+    /// Takes note of events that were appended in an epoch.
+    pub(crate) fn note(&self, epoch: Epoch, events: impl IntoIterator<Item = Entry>) {
+        let mut kept = self.lock();
+        if kept.known.epoch == Some(epoch) {
+            kept.note(events);
         }
     }
 
@@ -161,8 +185,8 @@ impl Unindexed {
     /// Says that what was due is in the index.
     pub(crate) fn is_entered(&self, slice: &Arc<Slice>) {
         let mut kept = self.lock();
-        kept.entering.slice.take_if(|due| Arc::ptr_eq(due, slice));
-        if let Some(position) = slice.completes_to {
+        let entered = kept.entering.slice.take_if(|due| Arc::ptr_eq(due, slice));
+        if let Some(position) = entered.and_then(|slice| slice.completes_to) {
             kept.is_indexed_to(position);
         }
     }
@@ -173,6 +197,17 @@ impl Unindexed {
 }
 
 impl Kept {
+    /// In their order. Of those that are known already, and of those that do not follow from what is
+    /// known, it takes no note.
+    fn note(&mut self, events: impl IntoIterator<Item = Entry>) {
+        for entry in events {
+            if self.known.to.is_some_and(|known_to| known_to.next() == entry.position) {
+                self.known.to = Some(entry.position);
+                self.add(entry);
+            }
+        }
+    }
+
     fn add(&mut self, entry: Entry) {
         let newest = (entry.version, entry.position);
         if let Some(known) = self.newest.get_mut(&entry.stream) {
@@ -184,7 +219,7 @@ impl Kept {
     }
 
     fn is_indexed_to(&mut self, position: Position) {
-        self.known_to = self.known_to.max(Some(position));
+        self.known.to = self.known.to.max(Some(position));
         if position <= self.indexed_to {
             return;
         }
