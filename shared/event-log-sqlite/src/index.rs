@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use configapi_event_log::domain::{Point, Position, Version};
-use configapi_event_log::{AppendError, Epoch, Head, LogError, Newest, StoredEvent};
+use configapi_event_log::domain::{Position, Version};
+use configapi_event_log::{AppendError, Epoch, Head, LogError, Newest};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Row, SqlSafeStr, SqlStr};
@@ -52,49 +52,6 @@ const NEWEST: &str = concat!(
      FROM json_each(?)) AS asked \
      LEFT JOIN events AS e ON e.position = asked.place AND e.stream = asked.stream \
      WHERE asked.place IS NOT NULL"
-);
-
-/// The position of a version of a stream, by the places that the index lacks or by the index.
-macro_rules! position_of {
-    ($stream:literal, $version:literal) => {
-        concat!(
-            "iif(",
-            $version,
-            " >= first, places ->> (",
-            $version,
-            " - first), (SELECT position FROM streams WHERE stream = ",
-            $stream,
-            " AND version = ",
-            $version,
-            "))"
-        )
-    };
-}
-
-/// What streams stood at. Versions are dense, and positions and times grow with them: the place is
-/// found by halving, for all that are asked for at once. A version is its own place. Without a limit
-/// SQLite would take the order of the places for meaningless, and rows come in that order.
-const STREAMS_AT: &str = concat!(
-    "WITH RECURSIVE wanted (n, stream, kind, point, first, places) AS MATERIALIZED ( \
-     SELECT key, value ->> 0, value ->> 1, CASE value ->> 1 WHEN 'position' \
-     THEN coalesce((SELECT position + part_size - 1 - part_index FROM events \
-     WHERE position = value ->> 2), value ->> 2) ELSE value ->> 2 END, value ->> 3, value -> 4 \
-     FROM json_each(?)), \
-     search (n, low, high) AS ( \
-     SELECT n, iif(kind = 'version', point, 0), iif(kind = 'version', point, \
-     coalesce(first + json_array_length(places) - 1, \
-     (SELECT max(version) FROM streams WHERE stream = wanted.stream), 0)) FROM wanted \
-     UNION ALL SELECT n, \
-     iif(iif(kind = 'time', recorded_at, position) <= point, (low + high + 1) / 2, low), \
-     iif(iif(kind = 'time', recorded_at, position) <= point, high, (low + high + 1) / 2 - 1) \
-     FROM search CROSS JOIN wanted USING (n) LEFT JOIN events ON events.position = ",
-    position_of!("wanted.stream", "(low + high + 1) / 2"),
-    " WHERE low < high) SELECT ",
-    columns!(),
-    " FROM (SELECT n, low FROM search WHERE low = high ORDER BY n LIMIT -1) \
-     CROSS JOIN wanted USING (n) LEFT JOIN events AS e ON e.position = ",
-    position_of!("wanted.stream", "low"),
-    " AND e.stream = wanted.stream"
 );
 
 /// Reads on what the index does not have, to the end of the log.
@@ -223,44 +180,6 @@ pub(crate) async fn newest(
         }
     }
     Ok(newest)
-}
-
-pub(crate) async fn streams_at(
-    connection: &mut SqliteConnection,
-    unindexed: &Unindexed,
-    wanted: &[(&str, Point)],
-    limit_bytes: usize,
-) -> Result<Vec<Option<StoredEvent>>, LogError> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    catch_up(connection, unindexed).await?;
-    let asked: Vec<_> =
-        wanted.iter().map(|(stream, point)| asked(unindexed, stream, *point)).collect();
-    let mut found = Vec::with_capacity(wanted.len());
-    let mut bytes = 0;
-    let mut rows = sqlx::query(STREAMS_AT).bind(list(&asked)?).fetch(connection);
-    while bytes < limit_bytes || found.is_empty() {
-        let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? else { break };
-        let row = stored_if_any(&row)?;
-        bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
-        found.push(row);
-    }
-    Ok(found)
-}
-
-/// A stream, a point of it, and where those of its events are that the index lacks.
-type Asked<'a> = (&'a str, &'static str, i64, Option<u64>, Vec<u64>);
-
-fn asked<'a>(unindexed: &Unindexed, stream: &'a str, point: Point) -> Asked<'a> {
-    let (kind, number) = match point {
-        Point::Version(version) => ("version", signed(version.0)),
-        Point::Time(time) => ("time", time.0),
-        Point::Position(position) => ("position", signed(position.0)),
-    };
-    let (first, places) = unindexed.places(stream);
-    let places = places.into_iter().map(|place| place.0).collect();
-    (stream, kind, number, first.map(|version| version.0), places)
 }
 
 /// For an index that says something else than the log: nothing may be decided on it.

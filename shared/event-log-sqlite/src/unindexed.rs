@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use configapi_event_log::domain::{Position, Version};
@@ -31,6 +32,29 @@ impl Entry {
     pub(crate) fn of(event: &StoredEvent) -> Self {
         let StoredEvent { stream, version, position, .. } = event;
         Self { stream: Arc::clone(stream), version: *version, position: *position }
+    }
+}
+
+/// An event of a stream that is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sought {
+    Version(Version),
+    /// The last one up to there.
+    UpTo(Position),
+}
+
+impl Sought {
+    /// Where it is, if it may be among these of its stream, which are in order.
+    fn within(self, events: &[Entry]) -> Option<Position> {
+        let found = match self {
+            Self::Version(version) => {
+                events.binary_search_by_key(&version, |entry| entry.version).ok()
+            }
+            Self::UpTo(position) => {
+                events.partition_point(|entry| entry.position <= position).checked_sub(1)
+            }
+        };
+        Some(events[found?].position)
     }
 }
 
@@ -140,17 +164,20 @@ impl Unindexed {
             .collect()
     }
 
-    /// Where the events of a stream are that the index may not have: the version of the first, and the
-    /// positions of all.
-    pub(crate) fn places(&self, stream: &str) -> (Option<Version>, Vec<Position>) {
+    /// Where the events of streams are that are sought, if the index may not have them.
+    pub(crate) fn find<'a>(
+        &self,
+        sought: impl Iterator<Item = (&'a str, Sought)>,
+    ) -> Vec<Option<Position>> {
         let kept = self.lock();
-        let mut places = Vec::new();
-        if kept.newest.contains_key(stream) {
-            places.extend(kept.entering.of(stream).chain(kept.gathered.of(stream)));
-            places.sort_unstable();
-        }
-        let first = places.first().map(|(version, _)| *version);
-        (first, places.into_iter().map(|(_, position)| position).collect())
+        sought
+            .map(|(stream, sought)| {
+                // Most streams have none here.
+                kept.newest.get(stream)?;
+                let parts = kept.entering.of(stream).chain(kept.gathered.of(stream));
+                parts.filter_map(|part| sought.within(part)).max()
+            })
+            .collect()
     }
 
     /// The first of these events whose version is taken, by one that is known here or among them.
@@ -253,9 +280,10 @@ impl Gathered {
         self.share_of(MAX_GATHERED) >= MAX_GATHERED
     }
 
-    fn of(&self, stream: &str) -> impl Iterator<Item = (Version, Position)> {
+    /// Those of a stream, in parts that are in order.
+    fn of(&self, stream: &str) -> impl Iterator<Item = &[Entry]> {
         let last = self.last.iter().filter(move |entry| *entry.stream == *stream);
-        self.runs.iter().flat_map(move |run| within(run, stream)).chain(last).map(place)
+        self.runs.iter().map(move |run| within(run, stream)).chain(last.map(slice::from_ref))
     }
 
     /// For when others entered them too.
@@ -313,12 +341,13 @@ impl Entering {
         self.slice.is_none() && self.firsts.is_empty()
     }
 
-    fn of(&self, stream: &str) -> impl Iterator<Item = (Version, Position)> {
-        let due = self.slice.iter().flat_map(move |slice| within(&slice.entries, stream));
+    /// Those of a stream, in parts that are in order.
+    fn of(&self, stream: &str) -> impl Iterator<Item = &[Entry]> {
+        let due = self.slice.iter().map(move |slice| within(&slice.entries, stream));
         let firsts = self.firsts.iter().map(|Reverse((first, _))| first);
-        let firsts = firsts.filter(move |first| *first.stream == *stream);
-        let rest = self.runs.iter().flat_map(move |run| within(run.as_slice(), stream));
-        due.chain(firsts).chain(rest).map(place)
+        let firsts = firsts.filter(move |first| *first.stream == *stream).map(slice::from_ref);
+        let rest = self.runs.iter().map(move |run| within(run.as_slice(), stream));
+        due.chain(firsts).chain(rest)
     }
 
     /// The next slice, if so many of all should be entered by now; so many at most.
@@ -342,10 +371,6 @@ impl Entering {
         }
         Some(entry)
     }
-}
-
-fn place(entry: &Entry) -> (Version, Position) {
-    (entry.version, entry.position)
 }
 
 /// The part of a stream, where all are in order.
