@@ -13,6 +13,7 @@ use configapi_event_log::{
 };
 use tokio::sync::Semaphore;
 
+use crate::faulty_look_ups::LookUps;
 use crate::faulty_turn::{FragileTurn, Turns};
 
 /// What goes wrong with one append.
@@ -42,6 +43,7 @@ struct Faults {
     falls_silent: Mutex<bool>,
     store_time: Mutex<Option<Timestamp>>,
     begins_epoch: AtomicBool,
+    takes_no_appends: Mutex<Option<String>>,
     turns: Turns,
     appended: Mutex<Vec<usize>>,
     gate: Semaphore,
@@ -57,15 +59,6 @@ struct Faults {
     most_recalled_bytes: AtomicUsize,
 }
 
-/// Look-ups of configs, and what becomes of them.
-#[derive(Debug)]
-struct LookUps {
-    asked: Mutex<Vec<Vec<String>>>,
-    fail: Mutex<bool>,
-    gate: Semaphore,
-    waiting: Semaphore,
-}
-
 impl FaultyLog {
     pub fn new(inner: Arc<dyn EventLog>) -> Arc<Self> {
         let faults = Faults {
@@ -75,17 +68,13 @@ impl FaultyLog {
             falls_silent: Mutex::default(),
             store_time: Mutex::default(),
             begins_epoch: AtomicBool::new(false),
+            takes_no_appends: Mutex::default(),
             turns: Turns::default(),
             appended: Mutex::default(),
             gate: Semaphore::new(1_000),
             passes_singly: Mutex::default(),
             waiting: Semaphore::new(0),
-            look_ups: LookUps {
-                asked: Mutex::default(),
-                fail: Mutex::default(),
-                gate: Semaphore::new(1_000),
-                waiting: Semaphore::new(0),
-            },
+            look_ups: LookUps::new(),
             looks: AtomicUsize::new(0),
             past_bytes: AtomicUsize::new(0),
             past_questions: AtomicUsize::new(0),
@@ -106,6 +95,11 @@ impl FaultyLog {
     /// An epoch begins right after the next question for the log's identity.
     pub fn begin_epoch_after_identity(&self) {
         self.faults.begins_epoch.store(true, Ordering::Release);
+    }
+
+    /// What it says of why it takes no appends.
+    pub fn say_that_it_takes_no_appends(&self, why: Option<&str>) {
+        *self.faults.takes_no_appends.lock().unwrap() = why.map(str::to_owned);
     }
 
     /// From now on turns end when something is looked up.
@@ -233,13 +227,6 @@ impl FaultyLog {
     }
 }
 
-impl LookUps {
-    async fn wait_to_tell(&self) {
-        self.waiting.add_permits(1);
-        drop(self.gate.acquire().await.unwrap());
-    }
-}
-
 impl Faults {
     fn check_up(&self) -> Result<(), LogError> {
         if *self.is_down.lock().unwrap() {
@@ -291,7 +278,9 @@ impl EventLog for FaultyLog {
         self.faults.check_up()?;
         let store_time = *self.faults.store_time.lock().unwrap();
         let is_standby = self.standby().is_some();
-        let identity = Identity { store_time, is_standby, ..self.reader().identity().await? };
+        let takes_no_appends = self.faults.takes_no_appends.lock().unwrap().clone();
+        let inner = self.reader().identity().await?;
+        let identity = Identity { store_time, is_standby, takes_no_appends, ..inner };
         if self.faults.begins_epoch.swap(false, Ordering::AcqRel) {
             self.begin_epoch(&self.inner().head().await?).await?;
         }

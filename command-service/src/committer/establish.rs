@@ -48,6 +48,10 @@ impl Worker {
         self.enter(newest.epoch);
         let head = Head { epoch: newest.epoch, ..head };
         self.lineage = identity.lineage;
+        if self.takes_no_appends.is_some() && identity.takes_no_appends.is_none() {
+            self.refused_at = None;
+        }
+        self.takes_no_appends = identity.takes_no_appends;
         self.stand_at(head);
         self.clock_check.found_right(self.clock.now());
         self.is_confirmed = true;

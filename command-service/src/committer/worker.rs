@@ -73,6 +73,7 @@ impl Committer {
             lineage: Lineage::unbroken(),
             told_head: None,
             refused_at: None,
+            takes_no_appends: None,
             log_id: None,
             aggregates: Aggregates::new(limits.cache_bytes),
             owed: None,
@@ -121,6 +122,8 @@ pub struct Worker {
     pub(super) told_head: Option<Head>,
     /// When the store refused an append; none once it took one.
     pub(super) refused_at: Option<Instant>,
+    /// Why the store says that it takes no appends, until it takes one.
+    pub(super) takes_no_appends: Option<String>,
     /// Which log this is, once it was reached.
     pub(super) log_id: Option<LogId>,
     pub(super) aggregates: Aggregates,
@@ -246,7 +249,7 @@ impl Worker {
                 }
             }
         }
-        if self.is_confirmed && !self.is_refused() {
+        if self.is_confirmed && !self.is_refused() && self.takes_no_appends.is_none() {
             self.report(None);
         }
     }
@@ -257,7 +260,11 @@ impl Worker {
         if trouble.is_some() {
             self.refused_at = None;
         }
-        if !self.is_refused() {
+        if let (None, Some(why)) = (trouble, self.takes_no_appends.clone()) {
+            self.report(Some(&Refusal::Unavailable(why)));
+            // It is asked again soon: who is told that nothing can be written may write nothing.
+            self.is_confirmed = false;
+        } else if !self.is_refused() {
             self.report(trouble);
         }
     }
