@@ -50,8 +50,8 @@ struct Faults {
     passes_singly: Mutex<bool>,
     waiting: Semaphore,
     look_ups: LookUps,
-    /// How often it was asked where the log ends.
     looks: AtomicUsize,
+    most_bytes: AtomicUsize,
     /// What was handed out of the pasts of configs.
     past_bytes: AtomicUsize,
     past_questions: AtomicUsize,
@@ -76,6 +76,7 @@ impl FaultyLog {
             waiting: Semaphore::new(0),
             look_ups: LookUps::new(),
             looks: AtomicUsize::new(0),
+            most_bytes: AtomicUsize::new(usize::MAX),
             past_bytes: AtomicUsize::new(0),
             past_questions: AtomicUsize::new(0),
             most_recalled_bytes: AtomicUsize::new(0),
@@ -97,9 +98,13 @@ impl FaultyLog {
         self.faults.begins_epoch.store(true, Ordering::Release);
     }
 
-    /// What it says of why it takes no appends.
     pub fn say_that_it_takes_no_appends(&self, why: Option<&str>) {
         *self.faults.takes_no_appends.lock().unwrap() = why.map(str::to_owned);
+    }
+
+    /// Who asks for a page of more bytes than these is not answered from now on.
+    pub fn answer_up_to(&self, most_bytes: usize) {
+        self.faults.most_bytes.store(most_bytes, Ordering::Relaxed);
     }
 
     /// From now on turns end when something is looked up.
@@ -228,6 +233,12 @@ impl FaultyLog {
 }
 
 impl Faults {
+    async fn answer(&self, limit: PageLimit) {
+        if limit.bytes() > self.most_bytes.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn check_up(&self) -> Result<(), LogError> {
         if *self.is_down.lock().unwrap() {
             return Err(LogError::Unavailable("the store is down".to_owned()));
@@ -310,6 +321,7 @@ impl EventLog for FaultyLog {
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
         self.faults.check_up()?;
+        self.faults.answer(limit).await;
         self.reader().read(from, limit).await
     }
 
@@ -369,6 +381,7 @@ struct FaultyTurn {
 #[async_trait]
 impl Turn for FaultyTurn {
     async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        self.faults.answer(limit).await;
         let mut inner = self.inner.take().await?;
         let page = inner.read(from, limit).await;
         self.inner.give_back(inner).await;

@@ -142,8 +142,10 @@ impl Worker {
     ) -> Result<(), Refusal> {
         while let Some(head) = self.head {
             let read = match turn {
-                Some(turn) => turn.read(head.position, PageLimit::TAIL).await,
-                None => self.log.read(head.position, PageLimit::TAIL).await,
+                Some(turn) => {
+                    self.asking.ask(PageLimit::TAIL, |limit| turn.read(head.position, limit)).await
+                }
+                None => self.asking.page(&*self.log, head.position, PageLimit::TAIL).await,
             };
             let page = read.map_err(unavailable)?;
             let is_there = page.events.first().is_some_and(|row| row.hash == head.hash);

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use configapi_event_log::{EventLog, Head, Lineage, LogId, Verdict};
+use configapi_event_log::{Asking, EventLog, Head, Lineage, LogId, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -58,6 +58,7 @@ impl Committer {
         let (health_sender, health) = watch::channel(StoreHealth::Starting);
         let worker = Worker {
             log,
+            asking: Asking::new(limits.page_max),
             clock,
             limits,
             metrics,
@@ -97,6 +98,8 @@ impl Committer {
 #[derive(Debug)]
 pub struct Worker {
     pub(super) log: Arc<dyn EventLog>,
+    /// How it is asked for what others appended.
+    pub(super) asking: Asking,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) metrics: CommitterMetrics,
