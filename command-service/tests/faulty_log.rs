@@ -13,6 +13,7 @@ use configapi_event_log::{
 };
 use tokio::sync::Semaphore;
 
+use crate::faulty_look_ups::LookUps;
 use crate::faulty_turn::{FragileTurn, Turns};
 
 /// What goes wrong with one append.
@@ -42,28 +43,20 @@ struct Faults {
     falls_silent: Mutex<bool>,
     store_time: Mutex<Option<Timestamp>>,
     begins_epoch: AtomicBool,
+    takes_no_appends: Mutex<Option<String>>,
     turns: Turns,
     appended: Mutex<Vec<usize>>,
     gate: Semaphore,
     passes_singly: Mutex<bool>,
     waiting: Semaphore,
     look_ups: LookUps,
-    /// How often it was asked where the log ends.
     looks: AtomicUsize,
+    most_bytes: AtomicUsize,
     /// What was handed out of the pasts of configs.
     past_bytes: AtomicUsize,
     past_questions: AtomicUsize,
     /// The most that was handed out of repeated requests at once.
     most_recalled_bytes: AtomicUsize,
-}
-
-/// Look-ups of configs, and what becomes of them.
-#[derive(Debug)]
-struct LookUps {
-    asked: Mutex<Vec<Vec<String>>>,
-    fail: Mutex<bool>,
-    gate: Semaphore,
-    waiting: Semaphore,
 }
 
 impl FaultyLog {
@@ -75,18 +68,15 @@ impl FaultyLog {
             falls_silent: Mutex::default(),
             store_time: Mutex::default(),
             begins_epoch: AtomicBool::new(false),
+            takes_no_appends: Mutex::default(),
             turns: Turns::default(),
             appended: Mutex::default(),
             gate: Semaphore::new(1_000),
             passes_singly: Mutex::default(),
             waiting: Semaphore::new(0),
-            look_ups: LookUps {
-                asked: Mutex::default(),
-                fail: Mutex::default(),
-                gate: Semaphore::new(1_000),
-                waiting: Semaphore::new(0),
-            },
+            look_ups: LookUps::new(),
             looks: AtomicUsize::new(0),
+            most_bytes: AtomicUsize::new(usize::MAX),
             past_bytes: AtomicUsize::new(0),
             past_questions: AtomicUsize::new(0),
             most_recalled_bytes: AtomicUsize::new(0),
@@ -106,6 +96,15 @@ impl FaultyLog {
     /// An epoch begins right after the next question for the log's identity.
     pub fn begin_epoch_after_identity(&self) {
         self.faults.begins_epoch.store(true, Ordering::Release);
+    }
+
+    pub fn say_that_it_takes_no_appends(&self, why: Option<&str>) {
+        *self.faults.takes_no_appends.lock().unwrap() = why.map(str::to_owned);
+    }
+
+    /// Who asks for a page of more bytes than these is not answered from now on.
+    pub fn answer_up_to(&self, most_bytes: usize) {
+        self.faults.most_bytes.store(most_bytes, Ordering::Relaxed);
     }
 
     /// From now on turns end when something is looked up.
@@ -233,14 +232,13 @@ impl FaultyLog {
     }
 }
 
-impl LookUps {
-    async fn wait_to_tell(&self) {
-        self.waiting.add_permits(1);
-        drop(self.gate.acquire().await.unwrap());
-    }
-}
-
 impl Faults {
+    async fn answer(&self, limit: PageLimit) {
+        if limit.bytes() > self.most_bytes.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn check_up(&self) -> Result<(), LogError> {
         if *self.is_down.lock().unwrap() {
             return Err(LogError::Unavailable("the store is down".to_owned()));
@@ -291,7 +289,9 @@ impl EventLog for FaultyLog {
         self.faults.check_up()?;
         let store_time = *self.faults.store_time.lock().unwrap();
         let is_standby = self.standby().is_some();
-        let identity = Identity { store_time, is_standby, ..self.reader().identity().await? };
+        let takes_no_appends = self.faults.takes_no_appends.lock().unwrap().clone();
+        let inner = self.reader().identity().await?;
+        let identity = Identity { store_time, is_standby, takes_no_appends, ..inner };
         if self.faults.begins_epoch.swap(false, Ordering::AcqRel) {
             self.begin_epoch(&self.inner().head().await?).await?;
         }
@@ -321,6 +321,7 @@ impl EventLog for FaultyLog {
 
     async fn read(&self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
         self.faults.check_up()?;
+        self.faults.answer(limit).await;
         self.reader().read(from, limit).await
     }
 
@@ -380,6 +381,7 @@ struct FaultyTurn {
 #[async_trait]
 impl Turn for FaultyTurn {
     async fn read(&mut self, from: Position, limit: PageLimit) -> Result<Page, LogError> {
+        self.faults.answer(limit).await;
         let mut inner = self.inner.take().await?;
         let page = inner.read(from, limit).await;
         self.inner.give_back(inner).await;

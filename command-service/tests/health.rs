@@ -127,3 +127,33 @@ async fn what_a_store_refused_long_ago_is_forgotten() {
     stage.looked_at().await;
     stage.until(|health| *health == StoreHealth::Up).await;
 }
+
+#[tokio::test]
+async fn a_store_that_says_that_it_takes_no_appends_is_down_until_it_does_not_say_so() {
+    let log = FaultyLog::new(memory_log());
+    log.say_that_it_takes_no_appends(Some("no right to insert"));
+    let down = || StoreHealth::Down("the log cannot be written: no right to insert".to_owned());
+    let committer = Committer::new(
+        log.clone(),
+        Arc::<TestClock>::default(),
+        Limits::default(),
+        CommitterMetrics::unregistered(),
+    );
+    let mut health = committer.health.clone();
+    tokio::spawn(committer.worker.run());
+    let mut stage = Stage { log: log.clone(), queue: committer.queue, health: health.clone() };
+    let first = health.wait_for(|health| *health != StoreHealth::Starting).await.unwrap().clone();
+    assert_eq!(first, down());
+    log.fail_next([Fault::Unavailable]);
+    stage.set().await.unwrap_err();
+    log.say_that_it_takes_no_appends(None);
+    stage.until(|health| *health == StoreHealth::Up).await;
+
+    // It is believed less than an append that it took.
+    log.say_that_it_takes_no_appends(Some("no right to insert"));
+    log.fail_next([Fault::Unavailable]);
+    stage.set().await.unwrap_err();
+    stage.until(|health| *health == down()).await;
+    stage.set().await.unwrap();
+    assert_eq!(*stage.health.borrow(), StoreHealth::Up);
+}

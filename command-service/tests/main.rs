@@ -11,6 +11,7 @@ mod apply;
 mod clocks;
 mod commands;
 mod faulty_log;
+mod faulty_look_ups;
 mod faulty_turn;
 mod groups;
 mod health;

@@ -1,5 +1,7 @@
 //! Several command servers on one log: correct under any interleaving, and none starves.
 
+use std::time::Duration;
+
 use configapi_command_service::committer::Limits;
 use configapi_event_log::{EventLog as _, seal};
 use configapi_proto::v1::restore_target::Moment;
@@ -31,6 +33,25 @@ async fn three_servers_write_side_by_side_and_all_get_through() {
         call.await.unwrap();
     }
     assert_eq!(servers[0].events().await.len(), 600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_catches_up_though_the_store_does_not_answer_for_whole_pages_in_time() {
+    let log = memory_log();
+    let slow = FaultyLog::new(log.clone());
+    let limits = Limits { page_max: Duration::from_millis(50), ..Limits::default() };
+    let server = start_on(slow.clone(), limits).await;
+    server.client.clone().set(set_request("a", "1")).await.unwrap();
+    slow.answer_up_to(64 << 10);
+    let other = start_on(log, Limits::default()).await;
+    for number in 0..40 {
+        let request = set_request(&format!("other/{number}"), &"v".repeat(10_000));
+        other.client.clone().set(request).await.unwrap();
+    }
+    let catches_up =
+        async { while server.client.clone().set(set_request("a", "2")).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(30), catches_up).await.unwrap();
+    assert_eq!(other.events().await.len(), 42);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,7 +37,7 @@ pub(crate) struct LogFacts {
 
 impl From<Identity> for LogFacts {
     fn from(identity: Identity) -> Self {
-        let Identity { log_id, lineage, is_standby, store_time: _ } = identity;
+        let Identity { log_id, lineage, is_standby, store_time: _, takes_no_appends: _ } = identity;
         Self { log_id: Some(log_id), lineage, is_standby }
     }
 }

@@ -115,6 +115,7 @@ impl Worker {
         }
         self.metrics.committed(rows.len(), began.elapsed());
         self.refused_at = None;
+        self.takes_no_appends = None;
         self.stand_at(head_after(head, &rows));
         for stream in &changed {
             if let Some(config) = knowledge.configs.get(stream) {

@@ -48,6 +48,10 @@ impl Worker {
         self.enter(newest.epoch);
         let head = Head { epoch: newest.epoch, ..head };
         self.lineage = identity.lineage;
+        if self.takes_no_appends.is_some() && identity.takes_no_appends.is_none() {
+            self.refused_at = None;
+        }
+        self.takes_no_appends = identity.takes_no_appends;
         self.stand_at(head);
         self.clock_check.found_right(self.clock.now());
         self.is_confirmed = true;
@@ -138,8 +142,10 @@ impl Worker {
     ) -> Result<(), Refusal> {
         while let Some(head) = self.head {
             let read = match turn {
-                Some(turn) => turn.read(head.position, PageLimit::TAIL).await,
-                None => self.log.read(head.position, PageLimit::TAIL).await,
+                Some(turn) => {
+                    self.asking.ask(PageLimit::TAIL, |limit| turn.read(head.position, limit)).await
+                }
+                None => self.asking.page(&*self.log, head.position, PageLimit::TAIL).await,
             };
             let page = read.map_err(unavailable)?;
             let is_there = page.events.first().is_some_and(|row| row.hash == head.hash);

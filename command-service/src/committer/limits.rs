@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use configapi_event_log::Asking;
+
 /// How much the committer takes on.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -31,6 +33,8 @@ pub struct Limits {
     pub patient_batches: usize,
     /// How long an ambiguous commit is followed up.
     pub resolve_for: Duration,
+    /// How long a page may take of what others appended. After one that took longer, less is asked for.
+    pub page_max: Duration,
     /// The first pause between two tries to reach the store.
     pub backoff_min: Duration,
     /// The longest pause between two tries to reach the store.
@@ -58,6 +62,7 @@ impl Default for Limits {
             head_start_max: Duration::from_millis(100),
             patient_batches: 16,
             resolve_for: Duration::from_secs(10),
+            page_max: Asking::PATIENCE,
             backoff_min: Duration::from_millis(10),
             backoff_max: Duration::from_millis(500),
             probe_every: Duration::from_secs(1),

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use configapi_event_log::{EventLog, Head, Lineage, LogId, Verdict};
+use configapi_event_log::{Asking, EventLog, Head, Lineage, LogId, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -58,6 +58,7 @@ impl Committer {
         let (health_sender, health) = watch::channel(StoreHealth::Starting);
         let worker = Worker {
             log,
+            asking: Asking::new(limits.page_max),
             clock,
             limits,
             metrics,
@@ -73,6 +74,7 @@ impl Committer {
             lineage: Lineage::unbroken(),
             told_head: None,
             refused_at: None,
+            takes_no_appends: None,
             log_id: None,
             aggregates: Aggregates::new(limits.cache_bytes),
             owed: None,
@@ -96,6 +98,8 @@ impl Committer {
 #[derive(Debug)]
 pub struct Worker {
     pub(super) log: Arc<dyn EventLog>,
+    /// How it is asked for what others appended.
+    pub(super) asking: Asking,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) metrics: CommitterMetrics,
@@ -121,6 +125,8 @@ pub struct Worker {
     pub(super) told_head: Option<Head>,
     /// When the store refused an append; none once it took one.
     pub(super) refused_at: Option<Instant>,
+    /// Why the store says that it takes no appends, until it takes one.
+    pub(super) takes_no_appends: Option<String>,
     /// Which log this is, once it was reached.
     pub(super) log_id: Option<LogId>,
     pub(super) aggregates: Aggregates,
@@ -246,7 +252,7 @@ impl Worker {
                 }
             }
         }
-        if self.is_confirmed && !self.is_refused() {
+        if self.is_confirmed && !self.is_refused() && self.takes_no_appends.is_none() {
             self.report(None);
         }
     }
@@ -257,7 +263,11 @@ impl Worker {
         if trouble.is_some() {
             self.refused_at = None;
         }
-        if !self.is_refused() {
+        if let (None, Some(why)) = (trouble, self.takes_no_appends.clone()) {
+            self.report(Some(&Refusal::Unavailable(why)));
+            // It is asked again soon: who is told that nothing can be written may write nothing.
+            self.is_confirmed = false;
+        } else if !self.is_refused() {
             self.report(trouble);
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use configapi_event_log::domain::Position;
-use configapi_event_log::{EventLog, Head, Identity, PageLimit, Tail};
+use configapi_event_log::{Asking, EventLog, Head, Identity, PageLimit, Tail};
 
 use self::form::{BackupWriter, Header};
 use super::store::{StoreArguments, progress};
@@ -83,13 +83,14 @@ impl Backup<'_> {
         let out = BufWriter::with_capacity(BUFFER_BYTES, out);
         let mut writer = BackupWriter::new(out, &header).map_err(&cannot)?;
         let bar = progress(self.head.position.0);
+        let asking = Asking::new(Asking::PATIENCE);
         let mut tail: Option<Tail> = None;
         loop {
             let from = tail.as_ref().map_or(Position::GENESIS, Tail::position);
             if tail.is_some() && from >= self.head.position {
                 break;
             }
-            let page = self.log.read(from, PageLimit::REPLAY).await;
+            let page = asking.page_or_less(self.log, from, PageLimit::REPLAY).await;
             let page = page.map_err(|error| self.store.failure(&error))?;
             if page.epoch != self.head.epoch {
                 return Err(Failure::try_again("the log began a new epoch meanwhile"));

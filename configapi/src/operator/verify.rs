@@ -6,7 +6,8 @@ use std::str::FromStr;
 use clap::Args;
 use configapi_event_log::domain::Position;
 use configapi_event_log::{
-    EventLog, Hash, Head, LogError, PageLimit, StoredEvent, Tail, TailError, decode, log_id_of,
+    Asking, EventLog, Hash, Head, LogError, PageLimit, StoredEvent, Tail, TailError, decode,
+    log_id_of,
 };
 
 use super::store::{StoreArguments, progress, written};
@@ -149,7 +150,10 @@ async fn verify(
     expect: Option<KnownHash>,
 ) -> Result<u64, Bad> {
     let bar = progress(head.position.0.saturating_sub(from.0));
-    let first = log.read(from, PageLimit::REPLAY).await.map_err(Bad::Store)?;
+    let asking = Asking::new(Asking::PATIENCE);
+    let page =
+        async |from| asking.page_or_less(log, from, PageLimit::REPLAY).await.map_err(Bad::Store);
+    let first = page(from).await?;
     let Some(anchor) = first.events.first().filter(|row| row.position == from) else {
         return Err(Bad::Row(format!("position {from} is missing")));
     };
@@ -158,11 +162,11 @@ async fn verify(
     }
     check(anchor, expect)?;
     let mut tail = Tail::after(from, anchor.hash);
-    let mut page = Some(first);
+    let mut read = Some(first);
     while tail.position() < head.position {
-        let next = match page.take() {
-            Some(page) => page,
-            None => log.read(tail.position(), PageLimit::REPLAY).await.map_err(Bad::Store)?,
+        let next = match read.take() {
+            Some(read) => read,
+            None => page(tail.position()).await?,
         };
         let rows = tail.advance(next).map_err(|error| Bad::Row(told(&error)))?;
         if rows.is_empty() {

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::{Epoch, EventLog, PageLimit, Tail, Texts};
+use configapi_event_log::{Asking, Epoch, EventLog, PageLimit, Tail, Texts};
 use configapi_runtime::memory;
 use tokio::time::Instant;
 
-use self::asking::Asking;
 use self::pipeline::{Batch, Pages, understand};
 use self::trouble::Trouble;
 use self::useless::Useless;

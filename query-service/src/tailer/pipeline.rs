@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use configapi_domain::Position;
-use configapi_event_log::{Epoch, EventLog, Page, PageLimit, Tail, Texts};
+use configapi_event_log::{Asking, Epoch, EventLog, Page, PageLimit, Tail, Texts};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::asking::Asking;
 use super::trouble::Trouble;
 use crate::projection::{Anchor, Decoded};
 
@@ -75,7 +74,7 @@ async fn fetch(
     pages: mpsc::Sender<Result<Page, Trouble>>,
 ) {
     loop {
-        let page = asking.page(&*log, from, PageLimit::REPLAY).await;
+        let page = asking.page(&*log, from, PageLimit::REPLAY).await.map_err(Trouble::from);
         let next = match &page {
             Ok(page) if page.is_cut => page.events.last().map(|row| row.position),
             Ok(_) | Err(_) => None,

@@ -39,7 +39,9 @@ const IDENTITY: &str = "
            pg_is_in_recovery(),
            (SELECT convert_from(payload, 'UTF8')::json ->> 'log_id'
             FROM configapi.events WHERE position = 0),
-           (SELECT min(position) FROM configapi.events)
+           (SELECT min(position) FROM configapi.events),
+           has_any_column_privilege('configapi.events', 'INSERT'),
+           current_setting('default_transaction_read_only') = 'on'
     FROM configapi.epochs ORDER BY epoch";
 
 /// A log in a PostgreSQL database.
@@ -116,6 +118,25 @@ impl PostgresLog {
             .await
     }
 
+    /// Why the database will refuse whatever is appended, of one that may be written as far as we are
+    /// concerned.
+    fn takes_no_appends(&self, may_insert: bool, is_read_only: bool) -> Option<String> {
+        if self.access == Access::ReadOnly {
+            return None;
+        }
+        if is_read_only {
+            // It is a default of sessions, so it is for new ones to tell that it is not any more.
+            self.readers.forget_idle();
+            self.writers.forget_idle();
+            let why =
+                "default_transaction_read_only is on for the store's role, database or server";
+            return Some(why.to_owned());
+        }
+        let why = "the store's role may not insert into configapi.events; give it the grants that \
+                   grants.sql names for a command server";
+        (!may_insert).then(|| why.to_owned())
+    }
+
     fn check_writable(&self) -> Result<(), String> {
         match self.access {
             Access::ReadWrite => Ok(()),
@@ -168,6 +189,7 @@ impl EventLog for PostgresLog {
             lineage,
             store_time: Some(Timestamp(get(newest, 2)?)),
             is_standby: lags || get(newest, 3)?,
+            takes_no_appends: self.takes_no_appends(get(newest, 6)?, get(newest, 7)?),
         })
     }
 

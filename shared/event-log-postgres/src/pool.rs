@@ -70,6 +70,11 @@ impl Pool {
         })
     }
 
+    /// Whoever comes next gets a new connection.
+    pub(crate) fn forget_idle(&self) {
+        self.state().idle.clear();
+    }
+
     async fn idle(&self) -> Option<Dialed> {
         loop {
             let (mut dialed, since) = self.state().idle.pop()?;
@@ -323,11 +328,12 @@ impl Lease {
         match trouble {
             Trouble::StatementsMixedUp(_) => {
                 self.pool.0.dialer.distrust_sessions();
-                self.pool.state().idle.clear();
+                self.pool.forget_idle();
             }
             // What cut this connection most likely cut its idle neighbours too; what has shown that
-            // its server was left behind says nothing good of those that were made before.
-            Trouble::Lost(_) | Trouble::Behind(_) => self.pool.state().idle.clear(),
+            // its server was left behind says nothing good of those that were made before. And what takes
+            // no writes by its defaults will not, though others may by now.
+            Trouble::Lost(_) | Trouble::Behind(_) | Trouble::ReadOnly(_) => self.pool.forget_idle(),
             _ => {}
         }
         let is_open = self.is_pooled || self.is_in_transaction();

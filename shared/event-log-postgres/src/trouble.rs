@@ -22,6 +22,9 @@ pub(crate) enum Trouble {
     /// The database refuses for now. Nothing was done.
     #[error("{0}")]
     NotNow(String),
+    /// The session takes no writes, as that of a standby, or by its defaults. Nothing was done.
+    #[error("{0}")]
+    ReadOnly(String),
     /// No answer, or a server that went down while it answered: what was under way may be done.
     #[error("{0}")]
     Lost(String),
@@ -77,6 +80,7 @@ fn by_code(refusal: &PgDatabaseError, text: String) -> Trouble {
         ("40003", _) => Trouble::Lost(text),
         ("42P01" | "3F000", _) => Trouble::NoSchema(text),
         ("42501", _) => Trouble::Unusable(text),
+        ("25006", _) => Trouble::ReadOnly(text),
         // Names are taken, or columns are not there: whoever made the schema made another one.
         ("42P07" | "42710" | "42723" | "42703" | "42883", _) => Trouble::Unusable(format!(
             "the schema `configapi` holds something else than a log: {text}"
@@ -161,7 +165,8 @@ impl Trouble {
             | Self::RequestIdTaken
             | Self::Refused(_)
             | Self::NotNow(_) => true,
-            Self::Lost(_)
+            Self::ReadOnly(_)
+            | Self::Lost(_)
             | Self::Behind(_)
             | Self::Unusable(_)
             | Self::NoSchema(_)
@@ -179,6 +184,7 @@ impl Trouble {
             Self::RequestIdTaken => AppendError::RequestIdTaken,
             Self::Refused(why) | Self::VersionTaken(why) => AppendError::Refused(why),
             Self::NotNow(why)
+            | Self::ReadOnly(why)
             | Self::Lost(why)
             | Self::Behind(why)
             | Self::Unusable(why)

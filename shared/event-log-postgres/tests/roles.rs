@@ -63,6 +63,61 @@ async fn roles_with_the_documented_grants_can_do_their_work_and_no_more() {
 }
 
 #[tokio::test]
+async fn who_may_not_append_is_told_before_it_tries_and_no_longer_than_that_is_so() {
+    let database = Database::create().await;
+    migrate(&database.url).await.expect("migrated");
+    let command = role(&database, "command").await;
+    let mut owner = database.connect().await;
+    let grants = format!(
+        "GRANT USAGE ON SCHEMA configapi TO {command}; \
+         GRANT SELECT ON ALL TABLES IN SCHEMA configapi TO {command}"
+    );
+    execute(&mut owner, &grants).await;
+    let log = PostgresLog::open(&database.url_as(&command), Access::ReadWrite).await;
+    let log = log.expect("the schema needs no change");
+    let refused = async |expected: &str| {
+        let told = log.identity().await.expect("an identity").takes_no_appends;
+        assert!(told.as_ref().is_some_and(|why| why.contains(expected)), "{told:?}");
+        let head = log.head().await.expect("the head");
+        let outcome = log.append(&head, &batch(&head, 1, None).0).await;
+        assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+    };
+    let taken = async || {
+        assert_eq!(log.identity().await.expect("an identity").takes_no_appends, None);
+        append(&log, 1).await;
+    };
+    refused("grants.sql").await;
+    execute(&mut owner, &format!("GRANT INSERT ON configapi.events TO {command}")).await;
+    taken().await;
+    let read_only = format!("ALTER ROLE {command} SET default_transaction_read_only = on");
+    execute(&mut owner, &read_only).await;
+    execute(&mut owner, CUT_ALL).await;
+    refused("default_transaction_read_only").await;
+    let may_write = format!("ALTER ROLE {command} RESET ALL");
+    execute(&mut owner, &may_write).await;
+    // The session that answers first may be of before. It is the last one.
+    log.identity().await.expect("an identity");
+    taken().await;
+
+    // Those that read may be older than those that write.
+    let other = PostgresLog::open(&database.url_as(&command), Access::ReadWrite).await;
+    let other = other.expect("a log");
+    execute(&mut owner, &read_only).await;
+    let head = other.head().await.expect("the head");
+    let outcome = other.append(&head, &batch(&head, 1, None).0).await;
+    assert!(matches!(outcome, Err(AppendError::Unavailable(_))), "{outcome:?}");
+    execute(&mut owner, &may_write).await;
+    append(&other, 1).await;
+
+    execute(&mut owner, &read_only).await;
+    let reader = PostgresLog::open(&database.url_as(&command), Access::ReadOnly).await;
+    let reader = reader.expect("a query server may read");
+    assert_eq!(reader.identity().await.expect("an identity").takes_no_appends, None);
+    drop((log, other, reader));
+    drop_roles(&database, &[&command]).await;
+}
+
+#[tokio::test]
 async fn a_log_that_is_opened_for_reading_is_never_written() {
     let database = Database::create().await;
     migrate(&database.url).await.expect("migrated");

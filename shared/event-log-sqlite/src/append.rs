@@ -96,7 +96,7 @@ impl Batch {
         if let Some(slice) = &self.slice {
             unindexed.is_entered(slice);
         }
-        unindexed.note(self.entries);
+        unindexed.note(self.epoch, self.entries);
         recent.keep(self.epoch, self.copy);
         growth.grew_to(self.end);
         Ok(())

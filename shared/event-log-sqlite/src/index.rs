@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use configapi_event_log::domain::{Point, Position, Version};
-use configapi_event_log::{AppendError, Head, LogError, Newest, StoredEvent};
+use configapi_event_log::domain::{Position, Version};
+use configapi_event_log::{AppendError, Epoch, Head, LogError, Newest};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Row, SqlSafeStr, SqlStr};
@@ -33,11 +33,14 @@ const ENTERED: &str = "INSERT INTO indexed (up_to) SELECT ?1 \
 /// How many events are looked through with one statement.
 const LOOKED_THROUGH: usize = 1_000;
 
-/// Up to where the index has everything, where the log ends, and events from a position on.
-const BEYOND: &str = "SELECT (SELECT max(up_to) FROM indexed), (SELECT max(position) FROM events), \
+/// The epoch, up to where the index has everything, where the log ends, and events that it does not have,
+/// those behind a position.
+const BEYOND: &str = "SELECT (SELECT max(epoch) FROM epochs), up_to, \
+     (SELECT max(position) FROM events), \
      (SELECT json_group_array(json_array(position, stream, version)) FROM \
-     (SELECT position, stream, version FROM events WHERE position > ?1 AND position <= ?1 + ?2 \
-     ORDER BY position))";
+     (SELECT position, stream, version FROM events \
+     WHERE position > max(up_to, ?1) AND position <= max(up_to, ?1) + ?2 ORDER BY position)) \
+     FROM (SELECT coalesce(max(up_to), 0) AS up_to FROM indexed)";
 
 /// Each row as soon as it is found, in the order of the list, which is that of an outer join: what is
 /// sorted would have to be read to its end first.
@@ -51,78 +54,47 @@ const NEWEST: &str = concat!(
      WHERE asked.place IS NOT NULL"
 );
 
-/// The position of a version of a stream, by the places that the index lacks or by the index.
-macro_rules! position_of {
-    ($stream:literal, $version:literal) => {
-        concat!(
-            "iif(",
-            $version,
-            " >= first, places ->> (",
-            $version,
-            " - first), (SELECT position FROM streams WHERE stream = ",
-            $stream,
-            " AND version = ",
-            $version,
-            "))"
-        )
-    };
-}
-
-/// What streams stood at. Versions are dense, and positions and times grow with them: the place is
-/// found by halving, for all that are asked for at once. A version is its own place. Without a limit
-/// SQLite would take the order of the places for meaningless, and rows come in that order.
-const STREAMS_AT: &str = concat!(
-    "WITH RECURSIVE wanted (n, stream, kind, point, first, places) AS MATERIALIZED ( \
-     SELECT key, value ->> 0, value ->> 1, CASE value ->> 1 WHEN 'position' \
-     THEN coalesce((SELECT position + part_size - 1 - part_index FROM events \
-     WHERE position = value ->> 2), value ->> 2) ELSE value ->> 2 END, value ->> 3, value -> 4 \
-     FROM json_each(?)), \
-     search (n, low, high) AS ( \
-     SELECT n, iif(kind = 'version', point, 0), iif(kind = 'version', point, \
-     coalesce(first + json_array_length(places) - 1, \
-     (SELECT max(version) FROM streams WHERE stream = wanted.stream), 0)) FROM wanted \
-     UNION ALL SELECT n, \
-     iif(iif(kind = 'time', recorded_at, position) <= point, (low + high + 1) / 2, low), \
-     iif(iif(kind = 'time', recorded_at, position) <= point, high, (low + high + 1) / 2 - 1) \
-     FROM search CROSS JOIN wanted USING (n) LEFT JOIN events ON events.position = ",
-    position_of!("wanted.stream", "(low + high + 1) / 2"),
-    " WHERE low < high) SELECT ",
-    columns!(),
-    " FROM (SELECT n, low FROM search WHERE low = high ORDER BY n LIMIT -1) \
-     CROSS JOIN wanted USING (n) LEFT JOIN events AS e ON e.position = ",
-    position_of!("wanted.stream", "low"),
-    " AND e.stream = wanted.stream"
-);
-
 /// Reads on what the index does not have, to the end of the log.
 pub(crate) async fn catch_up(
     connection: &mut SqliteConnection,
     unindexed: &Unindexed,
 ) -> Result<(), LogError> {
     loop {
-        let known_to = unindexed.known_to().unwrap_or_default();
-        let (indexed_to, newest, events): (Option<i64>, Option<i64>, String) =
+        let known = unindexed.known();
+        let known_to = known.to.unwrap_or_default();
+        let (epoch, indexed_to, newest, events): (Option<i64>, i64, Option<i64>, String) =
             sqlx::query_as(BEYOND)
                 .bind(signed(known_to.0))
                 .bind(i64::try_from(LOOKED_THROUGH).unwrap_or(i64::MAX))
                 .fetch_one(&mut *connection)
                 .await
                 .map_err(|error| log_error(&error))?;
+        let epoch = Epoch(epoch.unwrap_or(0).cast_unsigned());
         let [indexed_to, newest] =
-            [indexed_to, newest].map(|position| Position(position.unwrap_or(0).cast_unsigned()));
+            [indexed_to, newest.unwrap_or(0)].map(|position| Position(position.cast_unsigned()));
         if indexed_to > newest {
             return Err(wrong(newest.next()));
+        }
+        // A log that lost a tail may have other events there.
+        if known.epoch.is_some_and(|known| known != epoch) || newest < known_to {
+            unindexed.forget(known);
+            continue;
         }
         let events: Vec<(u64, Arc<str>, u64)> =
             serde_json::from_str(&events).map_err(|_| wrong(known_to.next()))?;
         let is_all = events.len() < LOOKED_THROUGH;
-        unindexed.is_indexed_to(indexed_to);
-        unindexed.note(events.into_iter().map(|(position, stream, version)| Entry {
+        let begin = known_to.max(indexed_to).next().0;
+        let dense = (begin..).zip(&events).take_while(|(expected, (found, ..))| expected == found);
+        let missing = Position(begin + dense.count() as u64);
+        if is_all && missing <= newest {
+            return Err(corrupt(missing.0, "the event is missing"));
+        }
+        let events = events.into_iter().map(|(position, stream, version)| Entry {
             stream,
             version: Version(version),
             position: Position(position),
-        }));
-        if is_all {
+        });
+        if unindexed.learn(epoch, indexed_to, events) && is_all {
             return Ok(());
         }
     }
@@ -136,12 +108,13 @@ pub(crate) async fn due(
     head: &Head,
     entries: &[Entry],
 ) -> Result<Option<Arc<Slice>>, AppendError> {
-    if unindexed.known_to() < Some(head.position) {
+    let known = unindexed.known();
+    if known.to < Some(head.position) || known.epoch != Some(head.epoch) {
         let read = catch_up(connection, unindexed).await;
         read.map_err(|error| AppendError::Unavailable(error.to_string()))?;
     }
     // Whoever was faster is told of by the log.
-    if unindexed.known_to() == Some(head.position)
+    if unindexed.known().to == Some(head.position)
         && let Some(position) = unindexed.taken(entries)
     {
         return Err(AppendError::Refused(format!("the version is taken (at position {position})")));
@@ -207,44 +180,6 @@ pub(crate) async fn newest(
         }
     }
     Ok(newest)
-}
-
-pub(crate) async fn streams_at(
-    connection: &mut SqliteConnection,
-    unindexed: &Unindexed,
-    wanted: &[(&str, Point)],
-    limit_bytes: usize,
-) -> Result<Vec<Option<StoredEvent>>, LogError> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    catch_up(connection, unindexed).await?;
-    let asked: Vec<_> =
-        wanted.iter().map(|(stream, point)| asked(unindexed, stream, *point)).collect();
-    let mut found = Vec::with_capacity(wanted.len());
-    let mut bytes = 0;
-    let mut rows = sqlx::query(STREAMS_AT).bind(list(&asked)?).fetch(connection);
-    while bytes < limit_bytes || found.is_empty() {
-        let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? else { break };
-        let row = stored_if_any(&row)?;
-        bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
-        found.push(row);
-    }
-    Ok(found)
-}
-
-/// A stream, a point of it, and where those of its events are that the index lacks.
-type Asked<'a> = (&'a str, &'static str, i64, Option<u64>, Vec<u64>);
-
-fn asked<'a>(unindexed: &Unindexed, stream: &'a str, point: Point) -> Asked<'a> {
-    let (kind, number) = match point {
-        Point::Version(version) => ("version", signed(version.0)),
-        Point::Time(time) => ("time", time.0),
-        Point::Position(position) => ("position", signed(position.0)),
-    };
-    let (first, places) = unindexed.places(stream);
-    let places = places.into_iter().map(|place| place.0).collect();
-    (stream, kind, number, first.map(|version| version.0), places)
 }
 
 /// For an index that says something else than the log: nothing may be decided on it.

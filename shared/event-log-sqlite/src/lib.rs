@@ -8,6 +8,7 @@ mod growth;
 mod index;
 mod log;
 mod packed;
+mod past;
 mod place;
 mod read;
 mod recent;

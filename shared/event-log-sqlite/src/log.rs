@@ -21,7 +21,7 @@ use crate::growth::Growth;
 use crate::place::Place;
 use crate::read::Chunking;
 use crate::turn::SqliteTurn;
-use crate::{index, read, schema};
+use crate::{index, past, read, schema};
 
 /// A log in an SQLite file.
 #[derive(Debug)]
@@ -234,7 +234,7 @@ impl EventLog for SqliteLog {
         limit_bytes: usize,
     ) -> Result<Vec<Option<StoredEvent>>, LogError> {
         let (mut reader, unindexed) = (self.reader().await?, &self.known.unindexed);
-        let rows = index::streams_at(&mut reader, unindexed, wanted, limit_bytes).await;
+        let rows = past::streams_at(&mut reader, unindexed, wanted, limit_bytes).await;
         self.still(rows)
     }
 

@@ -173,6 +173,7 @@ pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identi
         lineage: Lineage::from_rows(epochs.collect()),
         store_time: None,
         is_standby: false,
+        takes_no_appends: None,
     })
 }
 

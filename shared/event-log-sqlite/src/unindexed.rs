@@ -3,11 +3,12 @@
 //! them; many thousand at once, in the order of the index, share their pages.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use configapi_event_log::StoredEvent;
 use configapi_event_log::domain::{Position, Version};
+use configapi_event_log::{Epoch, StoredEvent};
 
 /// How many events are gathered before they are entered. Twice as many are known here at most, beside
 /// the last batch.
@@ -15,7 +16,8 @@ const MAX_GATHERED: usize = 1 << 16;
 /// How much their names may weigh, each counted with each event: they have up to half a kibibyte.
 const MAX_GATHERED_BYTES: usize = 4 << 20;
 /// How many are entered with one commit, or somewhat more: few commits have to enter any, and none
-/// takes long.
+/// takes long. More the further the index is behind, for what a commit enters counts for nothing if we
+/// are killed before the last.
 const SLICE: usize = 2_048;
 
 /// An event of a stream, in the order of the index.
@@ -33,6 +35,29 @@ impl Entry {
     }
 }
 
+/// An event of a stream that is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sought {
+    Version(Version),
+    /// The last one up to there.
+    UpTo(Position),
+}
+
+impl Sought {
+    /// Where it is, if it may be among these of its stream, which are in order.
+    fn within(self, events: &[Entry]) -> Option<Position> {
+        let found = match self {
+            Self::Version(version) => {
+                events.binary_search_by_key(&version, |entry| entry.version).ok()
+            }
+            Self::UpTo(position) => {
+                events.partition_point(|entry| entry.position <= position).checked_sub(1)
+            }
+        };
+        Some(events[found?].position)
+    }
+}
+
 /// What is to be entered with one commit.
 #[derive(Debug)]
 pub(crate) struct Slice {
@@ -41,14 +66,22 @@ pub(crate) struct Slice {
     pub(crate) completes_to: Option<Position>,
 }
 
+/// How much of the log this process knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct KnownTo {
+    /// In which epoch; none if nobody has read it yet.
+    pub(crate) epoch: Option<Epoch>,
+    /// Up to where.
+    pub(crate) to: Option<Position>,
+}
+
 /// The events that the index does not have, as far as this process knows the log.
 #[derive(Debug, Default)]
 pub(crate) struct Unindexed(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Up to where the log is known; none if nobody has read it yet.
-    known_to: Option<Position>,
+    known: KnownTo,
     /// Up to where the index is known to lack nothing.
     indexed_to: Position,
     /// The newest of each stream, of all below.
@@ -60,8 +93,8 @@ struct Kept {
 /// Events that wait until there are enough of them.
 #[derive(Debug, Default)]
 struct Gathered {
-    /// In order, each.
-    runs: Vec<Vec<Entry>>,
+    /// In order, each; one was gathered after the other.
+    runs: VecDeque<Vec<Entry>>,
     /// What will be the next of them, as it comes.
     last: Vec<Entry>,
     events: usize,
@@ -79,28 +112,46 @@ struct Entering {
     events: usize,
     /// How many of them a slice has had.
     sliced: usize,
+    /// How many were gathered by then.
+    gathered: usize,
     up_to: Position,
 }
 
 impl Unindexed {
-    pub(crate) fn known_to(&self) -> Option<Position> {
-        self.lock().known_to
+    pub(crate) fn known(&self) -> KnownTo {
+        self.lock().known
     }
 
-    /// Says up to where the index lacks nothing: what it has need not be known here.
-    pub(crate) fn is_indexed_to(&self, position: Position) {
-        self.lock().is_indexed_to(position);
-    }
-
-    /// Takes note of events of the log, in their order. Of those that are known already, and of those
-    /// that do not follow from what is known, it takes none.
-    pub(crate) fn note(&self, events: impl IntoIterator<Item = Entry>) {
+    /// Forgets all that is known, unless somebody did since this was.
+    pub(crate) fn forget(&self, known: KnownTo) {
         let mut kept = self.lock();
-        for entry in events {
-            if kept.known_to.is_some_and(|known_to| known_to.next() == entry.position) {
-                kept.known_to = Some(entry.position);
-                kept.add(entry);
-            }
+        if kept.known.epoch == known.epoch {
+            *kept = Kept::default();
+        }
+    }
+
+    /// Takes note of what the log says in an epoch: up to where the index lacks nothing, which need not be
+    /// known here, and events. Answers whether it did: not if another epoch is known.
+    pub(crate) fn learn(
+        &self,
+        epoch: Epoch,
+        indexed_to: Position,
+        events: impl IntoIterator<Item = Entry>,
+    ) -> bool {
+        let mut kept = self.lock();
+        if *kept.known.epoch.get_or_insert(epoch) != epoch {
+            return false;
+        }
+        kept.is_indexed_to(indexed_to);
+        kept.note(events);
+        true
+    }
+
+    /// Takes note of events that were appended in an epoch.
+    pub(crate) fn note(&self, epoch: Epoch, events: impl IntoIterator<Item = Entry>) {
+        let mut kept = self.lock();
+        if kept.known.epoch == Some(epoch) {
+            kept.note(events);
         }
     }
 
@@ -113,17 +164,20 @@ impl Unindexed {
             .collect()
     }
 
-    /// Where the events of a stream are that the index may not have: the version of the first, and the
-    /// positions of all.
-    pub(crate) fn places(&self, stream: &str) -> (Option<Version>, Vec<Position>) {
+    /// Where the events of streams are that are sought, if the index may not have them.
+    pub(crate) fn find<'a>(
+        &self,
+        sought: impl Iterator<Item = (&'a str, Sought)>,
+    ) -> Vec<Option<Position>> {
         let kept = self.lock();
-        let mut places = Vec::new();
-        if kept.newest.contains_key(stream) {
-            places.extend(kept.entering.of(stream).chain(kept.gathered.of(stream)));
-            places.sort_unstable();
-        }
-        let first = places.first().map(|(version, _)| *version);
-        (first, places.into_iter().map(|(_, position)| position).collect())
+        sought
+            .map(|(stream, sought)| {
+                // Most streams have none here.
+                kept.newest.get(stream)?;
+                let parts = kept.entering.of(stream).chain(kept.gathered.of(stream));
+                parts.filter_map(|part| sought.within(part)).max()
+            })
+            .collect()
     }
 
     /// The first of these events whose version is taken, by one that is known here or among them.
@@ -142,19 +196,24 @@ impl Unindexed {
     /// done before there is enough for the next time.
     pub(crate) fn due(&self) -> Option<Arc<Slice>> {
         let mut kept = self.lock();
-        if kept.gathered.share_of(MAX_GATHERED) >= MAX_GATHERED && kept.entering.is_done() {
-            let up_to = kept.known_to.unwrap_or_default();
-            kept.entering = std::mem::take(&mut kept.gathered).into_entering(up_to);
+        if kept.gathered.is_enough() && kept.entering.is_done() {
+            kept.entering = kept.gathered.take_oldest();
         }
-        let enough = kept.gathered.share_of(kept.entering.events);
-        kept.entering.due(enough)
+        let Kept { gathered, entering, .. } = &mut *kept;
+        let since = gathered.events.saturating_sub(entering.gathered);
+        let most = SLICE + gathered.share_of(SLICE) + since;
+        let slice = entering.due(gathered.share_of(entering.events), most);
+        if slice.is_some() {
+            entering.gathered = gathered.events;
+        }
+        slice
     }
 
     /// Says that what was due is in the index.
     pub(crate) fn is_entered(&self, slice: &Arc<Slice>) {
         let mut kept = self.lock();
-        kept.entering.slice.take_if(|due| Arc::ptr_eq(due, slice));
-        if let Some(position) = slice.completes_to {
+        let entered = kept.entering.slice.take_if(|due| Arc::ptr_eq(due, slice));
+        if let Some(position) = entered.and_then(|slice| slice.completes_to) {
             kept.is_indexed_to(position);
         }
     }
@@ -165,6 +224,17 @@ impl Unindexed {
 }
 
 impl Kept {
+    /// In their order. Of those that are known already, and of those that do not follow from what is
+    /// known, it takes no note.
+    fn note(&mut self, events: impl IntoIterator<Item = Entry>) {
+        for entry in events {
+            if self.known.to.is_some_and(|known_to| known_to.next() == entry.position) {
+                self.known.to = Some(entry.position);
+                self.add(entry);
+            }
+        }
+    }
+
     fn add(&mut self, entry: Entry) {
         let newest = (entry.version, entry.position);
         if let Some(known) = self.newest.get_mut(&entry.stream) {
@@ -176,7 +246,7 @@ impl Kept {
     }
 
     fn is_indexed_to(&mut self, position: Position) {
-        self.known_to = self.known_to.max(Some(position));
+        self.known.to = self.known.to.max(Some(position));
         if position <= self.indexed_to {
             return;
         }
@@ -202,12 +272,18 @@ impl Gathered {
     fn end_run(&mut self) {
         let mut run = std::mem::take(&mut self.last);
         run.sort_unstable();
-        self.runs.push(run);
+        self.runs.push_back(run);
     }
 
-    fn of(&self, stream: &str) -> impl Iterator<Item = (Version, Position)> {
+    /// Whether there are as many as are entered in one go.
+    fn is_enough(&self) -> bool {
+        self.share_of(MAX_GATHERED) >= MAX_GATHERED
+    }
+
+    /// Those of a stream, in parts that are in order.
+    fn of(&self, stream: &str) -> impl Iterator<Item = &[Entry]> {
         let last = self.last.iter().filter(move |entry| *entry.stream == *stream);
-        self.runs.iter().flat_map(move |run| within(run, stream)).chain(last).map(place)
+        self.runs.iter().map(move |run| within(run, stream)).chain(last.map(slice::from_ref))
     }
 
     /// For when others entered them too.
@@ -230,18 +306,33 @@ impl Gathered {
         by_events.max(self.name_bytes * number / MAX_GATHERED_BYTES)
     }
 
-    fn into_entering(mut self, up_to: Position) -> Entering {
-        self.end_run();
+    /// Takes out the oldest, to be entered: no more than are entered in one go. After a start there may be
+    /// many more, for all that was not entered to the end before it begins anew.
+    fn take_oldest(&mut self) -> Entering {
+        if self.runs.is_empty() {
+            self.end_run();
+        }
+        let mut oldest = Self::default();
+        while !oldest.is_enough()
+            && let Some(run) = self.runs.pop_front()
+        {
+            oldest.events += run.len();
+            oldest.name_bytes += run.iter().map(|entry| entry.stream.len()).sum::<usize>();
+            oldest.runs.push_back(run);
+        }
+        self.events -= oldest.events;
+        self.name_bytes -= oldest.name_bytes;
+        oldest.into_entering(self.events)
+    }
+
+    fn into_entering(self, gathered: usize) -> Entering {
+        let newest = self.runs.back().into_iter().flatten().map(|entry| entry.position);
+        let up_to = newest.max().unwrap_or_default();
         let mut runs: Vec<_> = self.runs.into_iter().map(Vec::into_iter).collect();
         let firsts = runs.iter_mut().enumerate();
         let firsts = firsts.filter_map(|(run, entries)| Some(Reverse((entries.next()?, run))));
-        Entering {
-            firsts: firsts.collect(),
-            runs,
-            events: self.events,
-            up_to,
-            ..Entering::default()
-        }
+        let firsts = firsts.collect();
+        Entering { firsts, runs, events: self.events, gathered, up_to, ..Entering::default() }
     }
 }
 
@@ -250,17 +341,18 @@ impl Entering {
         self.slice.is_none() && self.firsts.is_empty()
     }
 
-    fn of(&self, stream: &str) -> impl Iterator<Item = (Version, Position)> {
-        let due = self.slice.iter().flat_map(move |slice| within(&slice.entries, stream));
+    /// Those of a stream, in parts that are in order.
+    fn of(&self, stream: &str) -> impl Iterator<Item = &[Entry]> {
+        let due = self.slice.iter().map(move |slice| within(&slice.entries, stream));
         let firsts = self.firsts.iter().map(|Reverse((first, _))| first);
-        let firsts = firsts.filter(move |first| *first.stream == *stream);
-        let rest = self.runs.iter().flat_map(move |run| within(run.as_slice(), stream));
-        due.chain(firsts).chain(rest).map(place)
+        let firsts = firsts.filter(move |first| *first.stream == *stream).map(slice::from_ref);
+        let rest = self.runs.iter().map(move |run| within(run.as_slice(), stream));
+        due.chain(firsts).chain(rest)
     }
 
-    /// The next slice, if so many of all should be entered by now.
-    fn due(&mut self, enough: usize) -> Option<Arc<Slice>> {
-        let enough = enough.min(self.events);
+    /// The next slice, if so many of all should be entered by now; so many at most.
+    fn due(&mut self, enough: usize, most: usize) -> Option<Arc<Slice>> {
+        let enough = enough.min(self.events).min(self.sliced + most);
         let is_due = enough == self.events || enough >= self.sliced + SLICE;
         if self.slice.is_none() && is_due && enough > self.sliced {
             let count = enough - self.sliced;
@@ -279,10 +371,6 @@ impl Entering {
         }
         Some(entry)
     }
-}
-
-fn place(entry: &Entry) -> (Version, Position) {
-    (entry.version, entry.position)
 }
 
 /// The part of a stream, where all are in order.

@@ -15,15 +15,15 @@ use crate::suite::{InFile, NOW};
 use crate::writing::{console, events, run};
 
 /// With names as long as these, some thousand events are enough for a turn of the index.
-const STREAMS: u64 = 3_000;
+pub(crate) const STREAMS: u64 = 3_000;
 const BATCH: u64 = 700;
 
-fn stream_of(position: Position) -> Arc<str> {
+pub(crate) fn stream_of(position: Position) -> Arc<str> {
     Arc::from(format!("default/{}/{}", "long".repeat(120), position.0 * 1_777 % STREAMS))
 }
 
 /// Appends so many events to streams that lie far from each other, each time all of them once.
-async fn append(log: &dyn EventLog, count: u64) {
+pub(crate) async fn append(log: &dyn EventLog, count: u64) {
     let mut left = count;
     while left > 0 {
         let head = log.head().await.unwrap();
@@ -33,7 +33,7 @@ async fn append(log: &dyn EventLog, count: u64) {
     }
 }
 
-fn next(head: &Head, count: u64) -> Vec<StoredEvent> {
+pub(crate) fn next(head: &Head, count: u64) -> Vec<StoredEvent> {
     let mut rows = events(head, count);
     let mut before = head.hash;
     for row in &mut rows {
@@ -59,7 +59,7 @@ async fn all(log: &dyn EventLog) -> Vec<StoredEvent> {
 }
 
 /// Compares what is found by streams with the events themselves.
-async fn assert_all_are_found(path: &Path, log: &dyn EventLog) {
+pub(crate) async fn assert_all_are_found(path: &Path, log: &dyn EventLog) {
     let rows = all(log).await;
     let mut by_stream: HashMap<&str, Vec<&StoredEvent>> = HashMap::new();
     for row in &rows {
@@ -106,7 +106,7 @@ async fn assert_all_are_found(path: &Path, log: &dyn EventLog) {
 }
 
 /// Up to where the index has everything, and how many events it has.
-async fn index_of(path: &Path) -> (i64, i64) {
+pub(crate) async fn index_of(path: &Path) -> (i64, i64) {
     let ask = "SELECT (SELECT max(up_to) FROM indexed), (SELECT count(*) FROM streams)";
     sqlx::query_as(ask).fetch_one(&mut console(path).await).await.unwrap()
 }
@@ -148,7 +148,7 @@ async fn events_are_found_by_their_streams_wherever_the_index_stands() {
     assert_nothing_is_missing(&mut console(&file.path()).await).await;
 }
 
-async fn assert_nothing_is_missing(console: &mut SqliteConnection) {
+pub(crate) async fn assert_nothing_is_missing(console: &mut SqliteConnection) {
     let ask = "SELECT count(*) FROM events AS e LEFT JOIN streams AS s \
          ON s.stream = e.stream AND s.version = e.version \
          WHERE e.position BETWEEN 1 AND (SELECT max(up_to) FROM indexed) \

@@ -11,5 +11,6 @@ mod index;
 mod memory;
 mod recent;
 mod suite;
+mod unindexed;
 mod waiting;
 mod writing;

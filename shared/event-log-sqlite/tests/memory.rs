@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use configapi_event_log::conformance::Factory;
-use configapi_event_log::domain::Position;
-use configapi_event_log::{EventLog, PageLimit};
+use configapi_event_log::domain::{Point, Position, Version};
+use configapi_event_log::{EventLog, PageLimit, seal};
 use configapi_event_log_sqlite::SqliteLog;
 
 use crate::suite::{InFile, NOW};
@@ -13,6 +13,8 @@ use crate::writing::{console, events, run};
 
 /// Says to the measuring process which file it reads.
 const READS: &str = "CONFIGAPI_TEST_READS";
+/// A config that is set again and again.
+const HOT: &str = "default/hot";
 const ROWS: u64 = 64;
 const ROW_BYTES: usize = 1_000_000;
 /// A page, what is on its way to it, and its copies; far less than the rows there are.
@@ -36,8 +38,13 @@ async fn a_page_of_large_rows_after_small_ones_takes_no_more_memory_than_it_hold
          WHERE position > 100"
     );
     run(&mut console, &grow).await.unwrap();
+    measure(NAME, &file);
+}
+
+/// Runs a test anew, in a process of its own.
+fn measure(name: &str, file: &InFile) {
     let mut measuring = Command::new(std::env::current_exe().unwrap());
-    measuring.args(["--exact", NAME, "--nocapture"]).env(READS, file.path());
+    measuring.args(["--exact", name, "--nocapture"]).env(READS, file.path());
     let measured = measuring.output().unwrap();
     assert!(measured.status.success(), "{}", String::from_utf8_lossy(&measured.stderr));
 }
@@ -49,6 +56,43 @@ async fn read_and_measure(path: &Path) {
     let before = peak_kib();
     let page = log.read(Position(100), PageLimit::new(1_000, 4 * ROW_BYTES)).await.unwrap();
     assert_eq!(page.events.len(), 5);
+    let taken = peak_kib() - before;
+    assert!(taken < MAX_KIB, "{taken} KiB");
+}
+
+#[tokio::test]
+async fn looking_for_events_of_one_config_takes_no_memory_for_all_that_it_has() {
+    const NAME: &str =
+        "memory::looking_for_events_of_one_config_takes_no_memory_for_all_that_it_has";
+    if let Some(path) = std::env::var_os(READS) {
+        return find_and_measure(Path::new(&path)).await;
+    }
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    for _ in 0..20 {
+        let head = log.head().await.unwrap();
+        let mut rows = events(&head, 1_000);
+        let mut before = head.hash;
+        for row in &mut rows {
+            row.stream = HOT.into();
+            row.version = Version(row.position.0);
+            seal(before, row);
+            before = row.hash;
+        }
+        log.append(&head, &rows).await.unwrap();
+    }
+    measure(NAME, &file);
+}
+
+async fn find_and_measure(path: &Path) {
+    let log = SqliteLog::open_for_reading(path).await.unwrap();
+    let found = log.streams_at(&[(HOT, Point::Version(Version(1)))], usize::MAX).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let before = peak_kib();
+    let points = (1..=256).map(|number| (HOT, Point::Position(Position(70 * number))));
+    let found = log.streams_at(&points.collect::<Vec<_>>(), usize::MAX).await.unwrap();
+    let versions = found.iter().flatten().map(|row| row.version.0);
+    assert!(versions.eq((1..=256).map(|number| 70 * number)));
     let taken = peak_kib() - before;
     assert!(taken < MAX_KIB, "{taken} KiB");
 }

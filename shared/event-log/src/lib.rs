@@ -2,6 +2,7 @@
 //! of events, the hash chain, the rules by which a reader follows the log, and a log in memory.
 //! It never talks to a database; adapters do, and depend on this crate.
 
+mod asking;
 mod batch;
 mod chain;
 mod codec;
@@ -21,6 +22,7 @@ mod texts;
 mod verdict;
 mod weight;
 
+pub use asking::Asking;
 pub use batch::{check_batch, check_row};
 pub use chain::{ChainBreak, Hash, hash_of, seal, verify_link};
 pub use codec::{DecodeError, Draft, SCHEMA_VERSION, decode, decode_sharing, encode};

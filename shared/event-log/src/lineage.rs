@@ -133,4 +133,7 @@ pub struct Identity {
     pub store_time: Option<Timestamp>,
     /// Whether the store may lag behind another that takes the writes, as [`crate::Standing`] has it.
     pub is_standby: bool,
+    /// Why it takes no appends from us, if it says so before one is tried: for those who opened it to
+    /// write. That it says nothing is no promise.
+    pub takes_no_appends: Option<String>,
 }

@@ -168,7 +168,13 @@ impl Rows {
 impl EventLog for MemoryLog {
     async fn identity(&self) -> Result<Identity, LogError> {
         let lineage = Lineage::from_rows(self.0.rows().epochs.clone());
-        Ok(Identity { log_id: self.0.log_id, lineage, store_time: None, is_standby: false })
+        Ok(Identity {
+            log_id: self.0.log_id,
+            lineage,
+            store_time: None,
+            is_standby: false,
+            takes_no_appends: None,
+        })
     }
 
     async fn head(&self) -> Result<Head, LogError> {

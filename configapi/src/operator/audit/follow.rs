@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use configapi_event_log::domain::Position;
 use configapi_event_log::{
-    Epoch, EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail,
+    Asking, Epoch, EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail,
     TailError, decode, log_id_of,
 };
 use tokio::time::{sleep, timeout};
@@ -59,6 +59,7 @@ enum Step {
 /// The one who follows.
 pub struct Follower {
     log: Arc<dyn EventLog>,
+    asking: Asking,
     store: StoreArguments,
     file: CheckpointFile,
     sink: Box<dyn Sink>,
@@ -75,7 +76,8 @@ impl Follower {
         include_values: bool,
         board: Board,
     ) -> Self {
-        Self { log, store, file, sink, include_values, board }
+        let asking = Asking::new(Asking::PATIENCE);
+        Self { log, asking, store, file, sink, include_values, board }
     }
 
     /// Follows the log until it is asked to stop, or, with `is_once`, up to the head as it is at
@@ -86,6 +88,7 @@ impl Follower {
         let mut pause = PAUSE_MIN;
         let mut is_silent = false;
         while !stop.is_cancelled() {
+            let halvings = self.asking.halvings();
             match self.step(&mut place, &mut target, stop).await {
                 Ok(taken) => {
                     if std::mem::take(&mut is_silent) {
@@ -103,7 +106,8 @@ impl Follower {
                 }
                 Err(trouble) => {
                     let reason = self.obstacle(trouble, place.as_ref()).await?;
-                    if is_once {
+                    // Unless the next page will be smaller than one that took too long.
+                    if is_once && self.asking.halvings() <= halvings {
                         return Err(Failure::try_again(format!("{}: {reason}", self.store.store)));
                     }
                     self.board.not_read(&reason);
@@ -141,7 +145,8 @@ impl Follower {
             return self.enter_epoch(place, stop).await;
         }
         let asked_at = now();
-        let page = self.ask(self.log.read(place.tail.position(), PageLimit::TAIL)).await?;
+        let page =
+            self.ask(self.asking.page(&*self.log, place.tail.position(), PageLimit::TAIL)).await?;
         if page.epoch != place.epoch {
             let identity = self.ask(self.log.identity()).await?;
             self.learn(place, identity)?;
@@ -266,7 +271,8 @@ impl Follower {
         }
         let mut tail = self.genesis(&identity).await?;
         while tail.position() < position {
-            let page = self.ask(self.log.read(tail.position(), PageLimit::TAIL)).await?;
+            let page =
+                self.ask(self.asking.page(&*self.log, tail.position(), PageLimit::TAIL)).await?;
             let rows = tail.advance(page).map_err(|error| self.fatal(&error.to_string()))?;
             if let Some(row) = rows.iter().find(|row| row.position == position) {
                 return Ok(Tail::after(row.position, row.hash));

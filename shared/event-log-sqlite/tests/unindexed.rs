@@ -1,0 +1,85 @@
+//! What a process knows beside the index: never more than it may hold, and nothing that the log lost.
+
+use crate::index::{append, assert_all_are_found, assert_nothing_is_missing, index_of};
+use crate::suite::InFile;
+use crate::writing::{console, events, run};
+use std::path::Path;
+use std::sync::Arc;
+
+use configapi_event_log::conformance::Factory;
+use configapi_event_log::domain::Version;
+use configapi_event_log::{AppendError, LogError};
+
+/// Events with names as long as theirs of which a turn of the index is made.
+const TURN: i64 = 8_600;
+
+#[tokio::test]
+async fn the_index_keeps_up_however_often_its_writer_starts_anew() {
+    let file = InFile::fresh().await;
+    let mut lacks = Vec::new();
+    for _ in 0..8 {
+        // Too few for the index to be told of all that was there.
+        let log = file.open().await;
+        append(&*log, 7_000).await;
+        let end = log.head().await.unwrap().position.0.cast_signed();
+        lacks.push(end - index_of(&file.path()).await.0);
+    }
+    assert!(
+        lacks.iter().all(|lacks| *lacks < 3 * TURN),
+        "the index lacks more and more: {lacks:?}"
+    );
+    let log = file.open().await;
+    assert_all_are_found(&file.path(), &*log).await;
+    assert_nothing_is_missing(&mut console(&file.path()).await).await;
+}
+
+/// Somebody with the file in their hands.
+async fn delete(path: &Path, which: &str) {
+    let mut console = console(path).await;
+    for sql in [
+        "DROP TRIGGER events_are_not_deleted",
+        &format!("DELETE FROM events WHERE position {which}"),
+    ] {
+        run(&mut console, sql).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_log_lost_is_forgotten_once_an_epoch_says_so() {
+    let file = InFile::fresh().await;
+    let log = file.open().await;
+    append(&*log, 2_000).await;
+    // As `.restore` of `sqlite3` does to a file that is open.
+    delete(&file.path(), "> 500").await;
+    let other = file.open().await;
+    other.begin_epoch(&other.head().await.unwrap()).await.unwrap();
+    for writer in [&log, &other, &log] {
+        let head = writer.head().await.unwrap();
+        writer.append(&head, &events(&head, 300)).await.unwrap();
+        for asked in [&log, &other, &file.open().await] {
+            assert_all_are_found(&file.path(), &**asked).await;
+        }
+    }
+    for writer in [log, other] {
+        let head = writer.head().await.unwrap();
+        let mut rows = events(&head, 1);
+        rows[0].stream = Arc::from("default/config/777");
+        rows[0].version = Version(1);
+        let taken = writer.append(&head, &rows).await;
+        assert!(matches!(&taken, Err(AppendError::Refused(_))), "{taken:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_decided_behind_an_event_that_is_missing() {
+    let file = InFile::fresh().await;
+    append(&*file.open().await, 100).await;
+    delete(&file.path(), "= 50").await;
+    let log = file.open().await;
+    let newest = log.newest(&["default/any"], usize::MAX).await.unwrap_err();
+    assert!(matches!(&newest, LogError::Corrupt { position, .. } if position.0 == 50), "{newest}");
+    let head = log.head().await.unwrap();
+    let appended = log.append(&head, &events(&head, 1)).await.unwrap_err();
+    assert!(matches!(&appended, AppendError::Unavailable(why) if why.contains("50")), "{appended}");
+    assert_eq!(log.head().await, Ok(head));
+}
