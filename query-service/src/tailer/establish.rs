@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use configapi_domain::Position;
 use configapi_event_log::{
-    Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, Reach, StoredEvent, Verdict, verify_link,
+    Epoch, GENESIS_STREAM, Hash, LogError, PageLimit, Reach, StoredEvent, Verdict, in_time,
+    verify_link,
 };
 
-use super::asking::ask;
 use super::trouble::Trouble;
 use super::{Tailer, make_room_for};
 use crate::projection::{Anchor, Projector, State};
@@ -25,8 +25,8 @@ impl Tailer {
             return Ok((Arc::clone(facts), anchor));
         }
         let patience = self.limits.question_max;
-        let identity = ask(patience, self.log.identity()).await?;
-        let head = ask(patience, self.log.head()).await?;
+        let identity = in_time(patience, self.log.identity()).await?;
+        let head = in_time(patience, self.log.head()).await?;
         let facts = Arc::new(LogFacts::from(identity));
         if let Some(trouble) = self.another_log(&facts) {
             return Err(trouble);
@@ -102,7 +102,7 @@ impl Tailer {
     /// The row at a position, and how much it says that there is none.
     async fn row(&self, position: Position) -> Result<(Option<StoredEvent>, Reach), Trouble> {
         let read = self.log.read(position, PageLimit::new(1, 1));
-        let page = ask(self.limits.question_max, read).await?;
+        let page = in_time(self.limits.question_max, read).await?;
         let row = page.events.into_iter().next().filter(|row| row.position == position);
         Ok((row, page.reach))
     }
@@ -215,7 +215,10 @@ impl Tailer {
         let why = "the log lost events that were read from it, and is being read anew";
         self.is_serving = false;
         self.board.set_condition(Condition::NotReady(why.into()));
-        let facts = match ask(self.limits.question_max, self.log.identity()).await {
+        let facts = match in_time(self.limits.question_max, self.log.identity())
+            .await
+            .map_err(Trouble::from)
+        {
             Ok(identity) => LogFacts::from(identity),
             // That the anchor is gone is found out again by the next step.
             Err(Trouble::Silent { kind, why }) => return self.is_silent(kind, &why),

@@ -1,7 +1,6 @@
 //! Follows the log and puts up what it makes of it. It takes no step that the rules of the tail do
 //! not allow: what does not fit is never skipped, it ends the serving until the log is right again.
 
-mod asking;
 mod establish;
 mod pipeline;
 mod trouble;

@@ -1,14 +1,15 @@
 //! What a process knows beside the index: never more than it may hold, and nothing that the log lost.
 
-use crate::index::{append, assert_all_are_found, assert_nothing_is_missing, index_of};
-use crate::suite::InFile;
-use crate::writing::{console, events, run};
 use std::path::Path;
 use std::sync::Arc;
 
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::Version;
 use configapi_event_log::{AppendError, LogError};
+
+use crate::index::{append, assert_all_are_found, assert_nothing_is_missing, index_of};
+use crate::suite::InFile;
+use crate::writing::{console, events, run};
 
 /// Events with names as long as theirs of which a turn of the index is made.
 const TURN: i64 = 8_600;

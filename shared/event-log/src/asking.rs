@@ -1,5 +1,5 @@
-//! Asking a log for pages: for a bounded time, and for smaller ones while the store does not answer for
-//! large ones in it. Whoever reads a log on a slow store would else ask for the same page for ever.
+//! Asking a log: for a bounded time, and for smaller pages while the store does not answer for large
+//! ones in it. Whoever reads a log on a slow store would else ask for the same page for ever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +14,15 @@ use crate::{EventLog, LogError, Page, PageLimit};
 const MAX_HALVINGS: u32 = 7;
 /// A page that came within this part of the time that it may take might as well have been twice as large.
 const QUICK_PART: u32 = 4;
+
+/// Asks a store something, for a bounded time.
+pub async fn in_time<T>(
+    patience: Duration,
+    question: impl Future<Output = Result<T, LogError>>,
+) -> Result<T, LogError> {
+    let too_long = || LogError::Unavailable("it takes too long to answer".to_owned());
+    timeout(patience, question).await.unwrap_or_else(|_| Err(too_long()))
+}
 
 /// How a log is asked for pages. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -57,9 +66,7 @@ impl Asking {
         let halvings = self.halvings();
         let limit = PageLimit::new(most.events() >> halvings, most.bytes() >> halvings);
         let began = Instant::now();
-        let too_long = || LogError::Unavailable("it takes too long to answer".to_owned());
-        let read = timeout(self.patience, read(limit)).await;
-        let read = read.unwrap_or_else(|_| Err(too_long()));
+        let read = in_time(self.patience, read(limit)).await;
         let took = began.elapsed();
         let halvings = match &read {
             // One that came sooner has nothing to do with how much was asked for.

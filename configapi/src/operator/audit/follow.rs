@@ -7,9 +7,9 @@ use std::time::Duration;
 use configapi_event_log::domain::Position;
 use configapi_event_log::{
     Asking, Epoch, EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail,
-    TailError, decode, log_id_of,
+    TailError, decode, in_time, log_id_of,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
@@ -367,13 +367,11 @@ impl Follower {
         &self,
         question: impl Future<Output = Result<T, LogError>>,
     ) -> Result<T, Trouble> {
-        match timeout(QUESTION_MAX, question).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(LogError::Unavailable(why))) => Err(Trouble::Silent(why)),
-            Ok(Err(LogError::Unusable(why))) => Err(Trouble::Refused(why)),
-            Ok(Err(error @ LogError::Corrupt { .. })) => Err(self.fatal(&error.to_string())),
-            Err(_) => Err(Trouble::Silent("it takes too long to answer".to_owned())),
-        }
+        in_time(QUESTION_MAX, question).await.map_err(|error| match error {
+            LogError::Unavailable(why) => Trouble::Silent(why),
+            LogError::Unusable(why) => Trouble::Refused(why),
+            LogError::Corrupt { .. } => self.fatal(&error.to_string()),
+        })
     }
 
     /// What is in the way, if that may pass. A store that refuses is opened anew for the next step.
