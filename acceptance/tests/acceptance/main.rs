@@ -12,3 +12,4 @@ mod own_writes;
 mod probes;
 mod surfaces;
 mod tour;
+mod units;
