@@ -11,7 +11,7 @@ use crate::arguments::variables;
 use crate::client::block_on;
 use crate::commands::{
     apply, at, completions, delete, diff, export, get, healthcheck, history, import, list, manual,
-    restore, set, status, watch,
+    restore, revert, set, status, watch,
 };
 use crate::failure::Failure;
 use crate::operator::{audit, backup, begin_epoch, migrate, restore_backup, snapshot, verify};
@@ -56,6 +56,7 @@ enum Command {
     Set(set::SetArguments),
     Delete(delete::DeleteArguments),
     Restore(restore::RestoreArguments),
+    Revert(revert::RevertArguments),
     List(list::ListArguments),
     History(history::HistoryArguments),
     At(at::AtArguments),
@@ -119,6 +120,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Set(arguments) => block_on(set::run(arguments)),
         Command::Delete(arguments) => block_on(delete::run(arguments)),
         Command::Restore(arguments) => block_on(restore::run(arguments)),
+        Command::Revert(arguments) => block_on(revert::run(arguments)),
         Command::List(arguments) => block_on(list::run(arguments)),
         Command::History(arguments) => block_on(history::run(arguments)),
         Command::At(arguments) => block_on(at::run(arguments)),

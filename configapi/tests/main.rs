@@ -24,6 +24,7 @@ mod operating;
 mod outcomes;
 mod output;
 mod reads;
+mod reverting;
 mod rights;
 mod settings;
 mod strangers;

@@ -11,7 +11,6 @@ mod plan;
 mod present;
 mod report;
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use self::input::Input;
 use self::plan::{Plan, Planner};
 use self::present::Present;
 use self::report::{Outcome, print_differences, print_report};
+use super::confirm::{confirmed, somebody_is_there};
 use super::source::Source;
 use crate::arguments::{
     CommandServer, NamespaceArguments, OutputArguments, Patience, ProvenanceArguments, QueryServer,
@@ -133,7 +133,7 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     };
     let format = arguments.output.format();
     Failure::unless_closed(print_differences(&plan, &planner, &state, &queries, format).await)?;
-    if plan.changes() > 0 && !confirmed(&arguments, &source, &plan)? {
+    if plan.changes() > 0 && !is_wanted(&arguments, &source, &plan)? {
         return Err(Failure::refused("nothing was written"));
     }
     let outcome = execute(&commands, &queries, input, planner, &plan).await?;
@@ -143,10 +143,9 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
 }
 
 /// Asks, if somebody is there to answer.
-fn confirmed(arguments: &ImportArguments, source: &Source, plan: &Plan) -> Result<bool, Failure> {
-    // Not whether stderr is a terminal: it may go to a `tee`, and the question with it.
-    let somebody = io::stdin().is_terminal();
-    if arguments.yes || arguments.dry_run || *source == Source::Stdin || !somebody {
+fn is_wanted(arguments: &ImportArguments, source: &Source, plan: &Plan) -> Result<bool, Failure> {
+    let is_decided = arguments.yes || arguments.dry_run || *source == Source::Stdin;
+    if is_decided || !somebody_is_there() {
         return Ok(true);
     }
     let namespace = &arguments.namespace.namespace;
@@ -154,21 +153,7 @@ fn confirmed(arguments: &ImportArguments, source: &Source, plan: &Plan) -> Resul
         1 => "1 change".to_owned(),
         many => format!("{many} changes"),
     };
-    let question = format!("Make {changes} in the namespace {namespace}? [y/N] ");
-    let answer = ask(&question).map_err(|error| {
-        Failure::io("nothing was written: cannot ask whether to", &error)
-            .with_hint("--yes does not ask")
-    })?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-fn ask(question: &str) -> io::Result<String> {
-    let mut stderr = io::stderr();
-    stderr.write_all(question.as_bytes())?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(answer)
+    confirmed(&format!("Make {changes} in the namespace {namespace}?"))
 }
 
 async fn execute(

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod at;
 pub mod completions;
+mod confirm;
 pub mod delete;
 pub mod diff;
 pub mod export;
@@ -15,6 +16,7 @@ pub mod manual;
 mod receipts;
 mod records;
 pub mod restore;
+pub mod revert;
 pub mod set;
 pub mod source;
 pub mod status;
