@@ -37,7 +37,8 @@ struct Flags {
     #[arg(long, env = "CONFIGAPI_AUDIT_KEEP", value_name = "FILES", requires = "file")]
     keep: Option<usize>,
 
-    /// POST the records to this URL instead, as lines of JSON; a status of 2xx takes them over
+    /// POST the records, as lines of JSON, to this http or https URL without a user instead; a status
+    /// of 2xx takes them over
     #[arg(long, env = "CONFIGAPI_AUDIT_POST", value_name = "URL", hide_env_values = true)]
     post: Option<MaybePostUrl>,
 
