@@ -11,6 +11,7 @@ mod support;
 mod apply;
 mod auditing;
 mod bulk;
+mod damage;
 mod documents;
 mod epochs;
 mod failures;

@@ -258,8 +258,15 @@ impl Backup {
     }
 
     fn bad(&self, error: &BadBackup) -> Failure {
-        Failure::refused(format!("{}: {error}", self.source.name()))
-            .with_hint("the file is not a whole backup; use another")
+        Failure::refused(format!("{}: {error}", self.source.name())).with_hint(match error {
+            BadBackup::Compressed => {
+                "unpack it on the way: `zstd -dc FILE | configapi restore-backup -`, or with gzip, xz \
+                 or bzip2 in the place of zstd"
+            }
+            BadBackup::Io(_) | BadBackup::Damaged { .. } => {
+                "the file is not a whole backup; use another"
+            }
+        })
     }
 }
 

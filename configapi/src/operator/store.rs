@@ -16,6 +16,10 @@ use crate::output::file::{beside, place};
 /// What the names of the files of an SQLite database end with, after the database's own.
 const DATABASE_FILES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
+/// What to do about a log with a row in it that no log may hold.
+pub const BAD_LOG: &str =
+    "serve nothing from this log; docs/runbook.md says how to restore a backup";
+
 /// Which store.
 #[derive(Debug, Clone, Args)]
 pub struct StoreArguments {
@@ -76,7 +80,8 @@ impl StoreArguments {
         match error {
             LogError::Unavailable(_) => Failure::try_again(message)
                 .with_hint("is it running, and is CONFIGAPI_STORE or --store what you mean?"),
-            LogError::Corrupt { .. } | LogError::Unusable(_) => Failure::refused(message),
+            LogError::Corrupt { .. } => Failure::refused(message).with_hint(BAD_LOG),
+            LogError::Unusable(_) => Failure::refused(message),
         }
     }
 }

@@ -10,7 +10,7 @@ use configapi_event_log::{
     log_id_of,
 };
 
-use super::store::{StoreArguments, progress, written};
+use super::store::{BAD_LOG, StoreArguments, progress, written};
 use crate::arguments::OutputArguments;
 use crate::failure::Failure;
 use crate::output::{Printer, Record};
@@ -115,9 +115,8 @@ pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
         Err(Bad::Store(error)) => return Err(store.failure(&error)),
         Err(Bad::End(failure)) => return Err(failure),
         Err(Bad::Row(why)) => {
-            return Err(Failure::refused(format!("{}: {why}", store.store)).with_hint(
-                "serve nothing from this log; docs/runbook.md says how to restore a backup",
-            ));
+            let message = format!("{}: {why}", store.store);
+            return Err(Failure::refused(message).with_hint(BAD_LOG));
         }
     };
     let record = Record::new()

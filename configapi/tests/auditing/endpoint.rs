@@ -216,6 +216,7 @@ fn a_url_with_a_password_is_refused_without_repeating_it() {
     for url in ["https://user:s3cret@host/", "ftp://host/s3cret", "s3cret"] {
         let ended = worker.configapi(&["--post", url]).ends().failed_with(2);
         assert!(ended.stderr.contains("--post"), "{ended:#?}");
+        assert!(ended.stderr.contains("http or https URL without a user"), "{ended:#?}");
         assert!(!ended.stderr.contains("s3cret"), "{ended:#?}");
     }
 }

@@ -4,6 +4,7 @@
 mod endpoint;
 mod files;
 pub mod metrics;
+mod pipes;
 mod refusals;
 mod restarts;
 

@@ -279,3 +279,20 @@ fn a_store_that_is_not_there_ends_a_worker_that_runs_once() {
     waiting.signal("TERM");
     assert_eq!(parsed(&waiting.ends().succeeded().stdout).len(), 0);
 }
+
+/// As `verify` and `backup` say of it: to try again would not help.
+#[test]
+fn a_store_that_holds_no_log_any_more_is_refused_by_a_worker_that_runs_once() {
+    for (sql, why) in [
+        ("DELETE FROM events WHERE position = 0", "the log has no genesis"),
+        ("DELETE FROM epochs", "the log has no epoch"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = written(directory.path());
+        tamper(&store, sql);
+        let ended = Worker::new(&store, directory.path()).configapi(&["--once"]).ends();
+        let ended = ended.failed_with(1);
+        assert!(ended.stderr.contains(why), "{ended:#?}");
+        assert!(ended.stderr.contains("configapi verify"), "{ended:#?}");
+    }
+}

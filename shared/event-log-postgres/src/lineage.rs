@@ -112,6 +112,10 @@ impl Standing {
             text(index)?.parse().map_err(|_| Trouble::Unusable("epochs are numbers".to_owned()))
         };
         let timeline: Option<String> = row.try_get_unchecked(2)?;
+        let head: Option<&str> = row.try_get_unchecked(3)?;
+        if head.is_none() {
+            return Err(Trouble::Unusable("the log has no genesis".to_owned()));
+        }
         Ok(Self {
             epoch: Epoch(number(0)?),
             recorded_timeline: text(1)?,

@@ -200,10 +200,14 @@ impl EventLog for PostgresLog {
     async fn standing(&self) -> Result<Standing, LogError> {
         let (rows, lags) = self.ask(HEAD, 3).await?;
         let row = rows.first().ok_or_else(no_log)?;
-        let hash = Hash::from_slice(get(row, 1)?).ok_or_else(no_log)?;
+        let position = Position(count(row, 0)?);
+        let hash = Hash::from_slice(get(row, 1)?).ok_or_else(|| LogError::Corrupt {
+            position,
+            problem: "its hash is not what a log may hold".to_owned(),
+        })?;
         let head = Head {
             epoch: Epoch(count(row, 3)?),
-            position: Position(count(row, 0)?),
+            position,
             hash,
             recorded_at: Timestamp(get(row, 2)?),
         };

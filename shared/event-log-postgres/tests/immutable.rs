@@ -1,7 +1,9 @@
 //! What was recorded stays: the database itself refuses every other statement, and what somebody
 //! does behind its back is found.
 
-use configapi_event_log::EventLog;
+use configapi_event_log::domain::Position;
+use configapi_event_log::{EventLog, LogError};
+use configapi_event_log_postgres::{Access, PostgresLog};
 use sqlx::{AssertSqlSafe, Row, raw_sql};
 
 use crate::harness::{Database, execute};
@@ -146,4 +148,28 @@ async fn each_of_two_hundred_changes_behind_its_back_is_found() {
     assert_eq!(found, 200);
     assert_eq!(verify(&*log).await.expect("a sound log again"), sound);
     assert_eq!(log.head().await.expect("the head").hash, sound[ROWS].hash);
+}
+
+/// Nothing is wrong with the way there, and to wait would not help.
+#[tokio::test]
+async fn a_log_whose_rows_are_gone_or_whose_head_is_none_is_not_taken_for_a_silent_one() {
+    let database = Database::create().await;
+    let log = open(&database.url).await;
+    append(&*log, 3).await;
+    let mut intruder = database.connect().await;
+    let edit = "SET session_replication_role = replica; \
+                UPDATE configapi.events SET hash = '' WHERE position = 3";
+    execute(&mut intruder, edit).await;
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        let told = PostgresLog::open(&database.url, access).await.expect_err("no head");
+        let is_corrupt =
+            matches!(told, LogError::Corrupt { position, .. } if position == Position(3));
+        assert!(is_corrupt, "{told:?}");
+    }
+    execute(&mut intruder, "DELETE FROM configapi.events").await;
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        let told = PostgresLog::open(&database.url, access).await.expect_err("no log");
+        let is_unusable = matches!(&told, LogError::Unusable(why) if why.contains("no genesis"));
+        assert!(is_unusable, "{told:?}");
+    }
 }

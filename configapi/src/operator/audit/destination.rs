@@ -2,6 +2,7 @@
 //! typed wins over the environment.
 
 use std::convert::Infallible;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use configapi_runtime::settings;
 
 use super::board::Board;
-use super::sink::{FileSink, NotAPostUrl, PostSink, PostUrl, Sink, StandardOutput};
+use super::sink::{FileSink, NotAPostUrl, PipeSink, PostSink, PostUrl, Sink, StandardOutput};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -36,7 +37,8 @@ struct Flags {
     #[arg(long, env = "CONFIGAPI_AUDIT_KEEP", value_name = "FILES", requires = "file")]
     keep: Option<usize>,
 
-    /// POST the records to this URL instead, as lines of JSON; a status of 2xx takes them over
+    /// POST the records, as lines of JSON, to this http or https URL without a user instead; a status
+    /// of 2xx takes them over
     #[arg(long, env = "CONFIGAPI_AUDIT_POST", value_name = "URL", hide_env_values = true)]
     post: Option<MaybePostUrl>,
 
@@ -140,6 +142,7 @@ impl Destination {
     pub fn sink(&self, once: bool, board: &Board) -> Result<Box<dyn Sink>, Failure> {
         let Self(flags) = self;
         match (&flags.file, &flags.post) {
+            (Some(path), _) if is_no_file(path) => Ok(Box::new(PipeSink::new(path, board.clone()))),
             (Some(path), _) => {
                 Ok(Box::new(FileSink::open(path, flags.rotate_bytes as u64, flags.keep)?))
             }
@@ -157,4 +160,9 @@ impl Destination {
             (None, None | Some(MaybePostUrl(Err(_)))) => Ok(Box::new(StandardOutput::default())),
         }
     }
+}
+
+/// Whether there is something that takes records and keeps none: a pipe or a device.
+fn is_no_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }

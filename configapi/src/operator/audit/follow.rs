@@ -105,7 +105,7 @@ impl Follower {
                     }
                 }
                 Err(trouble) => {
-                    let reason = self.obstacle(trouble, place.as_ref()).await?;
+                    let reason = self.obstacle(trouble, place.as_ref(), is_once).await?;
                     // Unless the next page will be smaller than one that took too long.
                     if is_once && self.asking.halvings() <= halvings {
                         return Err(Failure::try_again(format!("{}: {reason}", self.store.store)));
@@ -379,9 +379,11 @@ impl Follower {
         &mut self,
         trouble: Trouble,
         place: Option<&Place>,
+        is_once: bool,
     ) -> Result<String, Failure> {
         match (trouble, place) {
             (Trouble::Fatal(failure), _) => Err(failure),
+            (Trouble::Refused(why), None) if is_once => Err(wrong_log(&self.store, &why)),
             (Trouble::Refused(why), Some(place)) => {
                 let log = opened_anew(&self.store, place.writing.log_id).await?;
                 self.log = log.unwrap_or_else(|| Arc::clone(&self.log));

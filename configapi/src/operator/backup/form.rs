@@ -23,6 +23,10 @@ const VERSION: u32 = 1;
 /// The longest line, in bytes: two values of a row, each character escaped twice, and room.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
+/// What files begin with that programs made which compress: zstd, gzip, xz, bzip2.
+const COMPRESSED: [&[u8]; 4] =
+    [&[0x28, 0xb5, 0x2f, 0xfd], &[0x1f, 0x8b], &[0xfd, b'7', b'z', b'X', b'Z', 0], b"BZh"];
+
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +73,9 @@ pub enum BadBackup {
     /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
+    /// It may be whole, but it has to be unpacked.
+    #[error("it is compressed")]
+    Compressed,
     /// It is not what it was when it was written.
     #[error("line {line}: {why}")]
     Damaged {
@@ -198,7 +205,11 @@ pub struct BackupReader<R> {
 
 impl<R: BufRead> BackupReader<R> {
     /// Reads the header and the genesis row.
-    pub fn new(input: R) -> Result<Self, BadBackup> {
+    pub fn new(mut input: R) -> Result<Self, BadBackup> {
+        let start = input.fill_buf()?;
+        if COMPRESSED.iter().any(|kind| start.starts_with(kind)) {
+            return Err(BadBackup::Compressed);
+        }
         let mut reader = Self {
             input,
             header: Header {

@@ -68,9 +68,7 @@ impl FileSink {
     /// Whether the file is still what is found at its path; it may have been cut there.
     fn is_at_path(&mut self) -> io::Result<bool> {
         let ours = self.file.metadata()?;
-        if ours.is_file() {
-            self.bytes = ours.len();
-        }
+        self.bytes = ours.len();
         match fs::metadata(&self.path) {
             Ok(found) => Ok(is_same_file(&ours, &found)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -79,31 +77,24 @@ impl FileSink {
     }
 
     fn begin_anew(&mut self) -> io::Result<()> {
-        self.sync()?;
+        self.file.sync_all()?;
         (self.file, self.bytes) = open_at_last_line(&self.path)?;
         sync_directory(&self.directory)
     }
 
     /// Whether nobody has taken away a file with some of the lines before it was full.
     fn write(&mut self, lines: &Lines) -> io::Result<bool> {
-        // There is nothing to begin anew where a pipe or a device was.
-        let is_file = self.file.metadata()?.is_file();
         for line in lines.bytes.split_inclusive(|byte| *byte == b'\n') {
             let length = line.len() as u64;
             let is_full = self.bytes > 0 && self.bytes + length > self.rotate_bytes;
-            if is_file && is_full && !self.rotate()? {
+            if is_full && !self.rotate()? {
                 return Ok(false);
             }
             self.file.write_all(line)?;
             self.bytes += length;
         }
-        self.sync()?;
+        self.file.sync_all()?;
         Ok(true)
-    }
-
-    /// What was written stays. A pipe or a device has nothing that could be synced, and refuses it.
-    fn sync(&self) -> io::Result<()> {
-        if self.file.metadata()?.is_file() { self.file.sync_all() } else { Ok(()) }
     }
 
     /// Renames the file and begins a new one, unless somebody has taken it away.
@@ -176,11 +167,13 @@ fn open_at_last_line(path: &Path) -> io::Result<(File, u64)> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    lock(&file)?;
     let found = file.metadata()?;
-    if found.is_file() {
-        must_be_no_database(&mut file)?;
+    // Whoever put a pipe there may never read what it is given.
+    if !found.is_file() {
+        return Err(io::Error::other("something else has taken the place of the file"));
     }
+    lock(&file)?;
+    must_be_no_database(&mut file)?;
     let length = found.len();
     let mut end = length;
     let mut chunk = Vec::new();
@@ -209,11 +202,8 @@ fn open_at_last_line(path: &Path) -> io::Result<(File, u64)> {
     Ok((file, end))
 }
 
-/// Takes the file until it is closed, however the process ends. Devices belong to everybody.
+/// Takes the file until it is closed, however the process ends.
 fn lock(file: &File) -> io::Result<()> {
-    if !file.metadata()?.is_file() {
-        return Ok(());
-    }
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),

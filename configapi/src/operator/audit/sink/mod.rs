@@ -1,6 +1,7 @@
 //! Where audit records go. A sink says that a batch is delivered only when it is durable there.
 
 mod file;
+mod pipe;
 mod post;
 mod standard_output;
 
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use self::file::FileSink;
+pub use self::pipe::PipeSink;
 pub use self::post::{NotAPostUrl, PostSink, PostUrl};
 pub use self::standard_output::StandardOutput;
 use crate::failure::Failure;
