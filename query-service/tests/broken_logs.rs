@@ -1,6 +1,7 @@
 //! A log that is cut off, edited, torn or newer than this program, under a server that reads from it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
@@ -283,4 +284,22 @@ async fn a_server_that_never_reached_its_log_says_what_is_in_its_way() {
     eventually("the reason is told", async || server.service.readiness()() == told).await;
     faulty.cut_off(false);
     server.until_ready().await;
+}
+
+/// Only an epoch says that it is read anew, so that it helps to wait.
+#[tokio::test]
+async fn a_log_that_is_gone_altogether_is_not_said_to_be_read_anew() {
+    let (_, faulty, mut writer, server) = running().await;
+    faulty.has_no_genesis.store(true, Ordering::SeqCst);
+    faulty.tamper(Vec::clear);
+    server.until_not_ready().await;
+    let told = || server.service.readiness()().unwrap_err();
+    eventually("the server says why", async || told().contains("the log has no genesis")).await;
+    assert!(!told().contains("anew"), "{}", told());
+
+    faulty.has_no_genesis.store(false, Ordering::SeqCst);
+    faulty.mend();
+    let token = writer.set("default/a", "3").await;
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", &token).await, "3");
 }

@@ -212,16 +212,20 @@ impl Tailer {
             return self.is_silent("standby_behind", "the standby has not read this far yet");
         }
         // Whatever the reason is, nothing of this may be served until it is known.
-        let why = "the log lost events that were read from it, and is being read anew";
+        let unknown = "the log does not hold what was read from it, and it is not known yet why";
         self.is_serving = false;
-        self.board.set_condition(Condition::NotReady(why.into()));
+        self.board.set_condition(Condition::NotReady(unknown.into()));
         let facts = match in_time(self.limits.question_max, self.log.identity())
             .await
             .map_err(Trouble::from)
         {
             Ok(identity) => LogFacts::from(identity),
             // That the anchor is gone is found out again by the next step.
-            Err(Trouble::Silent { kind, why }) => return self.is_silent(kind, &why),
+            Err(Trouble::Silent { kind, why }) => {
+                let told = format!("{unknown}: {why}");
+                self.board.set_condition(Condition::NotReady(told.into()));
+                return self.is_silent(kind, &why);
+            }
             Err(_) => return,
         };
         if let Some(Trouble::Broken { kind, why }) = self.another_log(&facts) {
@@ -234,6 +238,7 @@ impl Tailer {
             self.newest_epoch = facts.lineage.current();
             self.metrics.trouble("anchor_gone");
             tracing::error!(position = position.0, "the log lost its tail; reading it anew");
+            let why = "the log lost events that were read from it, and is being read anew";
             return self.forget(&Arc::new(facts), why);
         }
         // What was lost without a new epoch would give tokens a second meaning.

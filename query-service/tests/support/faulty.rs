@@ -23,6 +23,8 @@ pub struct FaultyLog {
     is_cut_off: AtomicBool,
     is_mute: AtomicBool,
     pub is_standby: AtomicBool,
+    /// Whether nobody can tell any more whose log it is.
+    pub has_no_genesis: AtomicBool,
     /// How often the head was asked for.
     pub heads: AtomicU64,
     /// How often it was asked whose log it is.
@@ -57,6 +59,7 @@ impl FaultyLog {
             is_cut_off: AtomicBool::new(false),
             is_mute: AtomicBool::new(false),
             is_standby: AtomicBool::new(false),
+            has_no_genesis: AtomicBool::new(false),
             heads: AtomicU64::new(0),
             identities: AtomicU64::new(0),
             gate: Semaphore::new(0),
@@ -127,6 +130,9 @@ impl EventLog for FaultyLog {
     async fn identity(&self) -> Result<Identity, LogError> {
         self.identities.fetch_add(1, Ordering::SeqCst);
         let mut identity = self.inner()?.identity().await?;
+        if self.has_no_genesis.load(Ordering::SeqCst) {
+            return Err(LogError::Unusable("the log has no genesis".to_owned()));
+        }
         identity.is_standby = self.is_standby.load(Ordering::SeqCst);
         Ok(identity)
     }
