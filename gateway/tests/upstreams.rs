@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::{
-    Ask, CommandServer, QueryServer, TestApp, eventually, gateway_at, gateway_to, memory_log,
+    Ask, CommandServer, Events, QueryServer, TestApp, eventually, gateway_at, gateway_to,
+    memory_log,
 };
 
 /// However long a server may take, an answer comes sooner than this.
@@ -152,6 +153,26 @@ async fn a_server_that_is_cut_off_from_the_log_does_not_fail_reads_that_another_
     for _ in 0..20 {
         let got = app.get("/v1/config/a").got().await;
         assert_eq!((got.status, got.body.as_str()), (200, "1"));
+    }
+}
+
+/// Nothing was written through this gateway, so that only what a client says tells how far a server has to be.
+#[tokio::test]
+async fn a_watch_comes_back_where_it_was_though_a_server_that_is_cut_off_has_yet_to_get_there() {
+    let log = memory_log();
+    let (commands, well) = servers(&log).await;
+    let cut_off = QueryServer::start(&memory_log(), None).await;
+    let elsewhere = gateway_to(&commands, &[&well]).await;
+    for value in ["1", "2"] {
+        elsewhere.set("a", value).await;
+    }
+    let app = gateway_to(&commands, &[&cut_off, &well]).await;
+    app.until_healthy().await;
+    for (path, id) in [("/v1/watch?name=a", "1-1"), ("/v1/watch?after=1", ""), ("/v1/watch", "1-1")]
+    {
+        let back = app.get(path).header("last-event-id", id);
+        let change = Events::of(back).await.named("change").await;
+        assert_eq!(change.id.as_deref(), Some("1-2"), "{path}");
     }
 }
 
