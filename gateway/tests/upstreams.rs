@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use configapi_event_log::EventLog;
 use configapi_gateway::UpstreamSettings;
+use configapi_query_service::QuerySettings;
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::settings::{NoSettings, parse_from};
 use serde_json::json;
@@ -174,6 +175,26 @@ async fn a_watch_comes_back_where_it_was_though_a_server_that_is_cut_off_has_yet
         let change = Events::of(back).await.named("change").await;
         assert_eq!(change.id.as_deref(), Some("1-2"), "{path}");
     }
+}
+
+/// A server that is full has the fewest watches of this gateway, and so it is the first to be asked.
+#[tokio::test]
+async fn a_watch_for_which_one_server_has_no_room_begins_at_another() {
+    let log = memory_log();
+    let (commands, well) = servers(&log).await;
+    let settings = QuerySettings { query_max_watchers: 0, ..QuerySettings::default() };
+    let full = QueryServer::start_with(&log, None, settings).await;
+    let app = gateway_to(&commands, &[&full, &well]).await;
+    app.until_healthy().await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let watch = app.get("/v1/watch").send().await.expect("an answer");
+        assert_eq!(watch.status(), 200);
+        open.push(watch);
+    }
+    let nowhere_else = gateway_to(&commands, &[&full, &full]).await;
+    let refused = nowhere_else.get("/v1/watch").got_json().await;
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &"LIMIT_EXCEEDED".into()));
 }
 
 #[tokio::test]
