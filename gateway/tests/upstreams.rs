@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use configapi_event_log::EventLog;
-use configapi_gateway::UpstreamSettings;
+use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
 use configapi_query_service::QuerySettings;
 use configapi_runtime::http::HttpLimits;
+use configapi_runtime::metrics::Metrics;
 use configapi_runtime::settings::{NoSettings, parse_from};
+use configapi_runtime::shutdown::Lifecycle;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -97,6 +99,40 @@ async fn a_write_whose_server_goes_away_is_told_that_it_may_have_been_done_and_h
         assert!(words.contains("Idempotency-Key") && !words.contains("request id"), "{sentence}");
     }
     assert!(!got.body.contains("what-is-sent"), "values stay out of errors: {}", got.body);
+}
+
+#[tokio::test]
+async fn a_large_body_takes_room_until_its_command_is_answered() {
+    const BYTES: usize = 600_000;
+    let queries = QueryServer::start(&memory_log(), None).await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let commands = listener.local_addr().expect("an address");
+    // It takes the connection, and says nothing.
+    let silent = tokio::spawn(async move {
+        let _connection = listener.accept().await.expect("a connection");
+        std::future::pending::<()>().await;
+    });
+    let command_url = format!("http://{commands}").parse().expect("a URL");
+    let settings = UpstreamSettings { command_url, query_url: vec![queries.url()] };
+    let limits = GatewayLimits {
+        max_body_bytes_held: 1 << 20,
+        timeout: Duration::from_mins(1),
+        ..GatewayLimits::default()
+    };
+    let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
+    let upstreams = Upstreams::remote(&settings);
+    let app = TestApp::before(upstreams, limits, HttpLimits::default(), metrics, life).await;
+
+    let put = |wait: &str| {
+        let put = app.put("/v1/config/a").header("content-type", "text/plain");
+        put.header("prefer", wait).body("x".repeat(BYTES))
+    };
+    let first = tokio::spawn(put("wait=60").got());
+    eventually(async || put("wait=0").got().await.status == 429).await;
+    assert!(!first.is_finished(), "it waits for its answer");
+    silent.abort();
+    assert_eq!(first.await.expect("no panic").status, 503);
+    assert_eq!(put("wait=0").got().await.status, 503, "all of it was given back");
 }
 
 #[tokio::test]

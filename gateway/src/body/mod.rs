@@ -16,6 +16,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 
 use self::object::Object;
+pub(crate) use self::taken::Taken;
 use self::taken::all;
 use crate::app::App;
 use crate::asked::Asked;
@@ -86,13 +87,13 @@ pub(crate) async fn json<T: DeserializeOwned>(
     max_bytes: usize,
 ) -> Result<Option<T>, Problem> {
     let media = Media::of(&asked.headers)?;
-    let bytes = all(app, body, max_bytes).await?;
+    let (bytes, room) = all(app, body, max_bytes).await?;
     let said = match media {
         _ if bytes.is_empty() => Ok(None),
         Media::Json => Ok(parse_json::<Option<Object<T>>>(&bytes)?.map(|Object(said)| said)),
         _ => Err(unsupported("Content-Type: must be application/json")),
     }?;
-    asked.has_come(app)?;
+    asked.has_come(app, room)?;
     Ok(said)
 }
 
