@@ -117,6 +117,7 @@ impl Tailer {
                 tracing::warn!(path = %path.display(), %error, "a snapshot is not valid");
             }
         }
+        self.refuse_left_behind(&candidates, facts).await?;
         for candidate in candidates {
             let position = candidate.anchor.position;
             let (row, reach) = self.row(position).await?;
@@ -162,6 +163,28 @@ impl Tailer {
         if facts.log_id != Some(candidate.log_id) || !still_holds {
             return Ok(false);
         }
+        self.is_whole(candidate).await
+    }
+
+    /// Refuses a store in an older epoch than a whole snapshot of its log is of: it was left behind, and may
+    /// hold what was lost, even just what an older snapshot holds.
+    async fn refuse_left_behind(
+        &mut self,
+        candidates: &[Candidate],
+        facts: &LogFacts,
+    ) -> Result<(), Trouble> {
+        let found = facts.lineage.current();
+        for candidate in candidates {
+            let is_later = facts.log_id == Some(candidate.log_id) && candidate.epoch > found;
+            if is_later && self.is_whole(candidate).await? {
+                return Err(left_behind(candidate, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a snapshot proves something: all of it is as it was written.
+    async fn is_whole(&mut self, candidate: &Candidate) -> Result<bool, Trouble> {
         // All of it is read once only, however often the log is looked at again.
         if self.proof.as_ref() != Some(candidate) {
             let Some(projector) = self.load(candidate).await? else { return Ok(false) };
@@ -290,6 +313,18 @@ fn lost_before_the_start(candidate: &Candidate, facts: &LogFacts) -> Trouble {
         "{what}, or, if the log is right as it is, delete the snapshots (CONFIGAPI_SNAPSHOT_DIR)"
     );
     Trouble::Broken { kind: "anchor_gone", why }
+}
+
+/// As for a server that has read the log in a later epoch; this one did in an earlier life.
+fn left_behind(candidate: &Candidate, found: Epoch) -> Trouble {
+    let why = format!(
+        "the store is in epoch {found}, and the snapshot {} is of this log in epoch {}: the store was left \
+         behind; lead this server to the one that took over or, if the log is right as it is, delete the \
+         snapshots (CONFIGAPI_SNAPSHOT_DIR)",
+        candidate.path.display(),
+        candidate.epoch,
+    );
+    Trouble::Silent { kind: "older_epoch", why }
 }
 
 /// Dropping millions of events takes a while.

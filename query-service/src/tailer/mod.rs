@@ -39,7 +39,7 @@ pub(crate) struct Tailer {
     asking: Asking,
     metrics: QueryMetrics,
     snapshots: Option<SnapshotDir>,
-    /// A whole snapshot that proves that the log lost something.
+    /// A whole snapshot that proves that the log lost something, or is in an older epoch than it was.
     proof: Option<Candidate>,
     /// Snapshots that cannot be gone on from.
     useless: Useless,
