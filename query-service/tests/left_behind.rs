@@ -1,5 +1,5 @@
-//! A store that was left behind at a failover, at the start of a server that has read what took over. Only
-//! its snapshots know of that by then.
+//! A store that was left behind at a failover, or a standby that lags, at the start of a server that has read
+//! more. Only its snapshots know of that by then.
 
 use std::fs;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::replaced_logs::with_values;
 use crate::snapshots::{files, flipped, seldom, settings};
-use crate::support::{FaultyLog, Server, at_least, eventually, memory_log};
+use crate::support::{FaultyLog, Server, Writer, at_least, eventually, memory_log};
 
 /// What was left behind, with what was lost; what took over; and the snapshots of a server that read first
 /// the one and then the other. The one of what was lost holds more.
@@ -81,4 +81,48 @@ async fn an_older_epoch_is_told_by_a_whole_snapshot_of_this_log_alone_and_as_lon
 
     fs::write(&of_later, flipped(&whole, whole.len() * 7)).unwrap();
     Server::start(old, &seldom(&dir)).until_ready().await;
+}
+
+/// A server on a standby that has one event, with a snapshot of three; and who writes what comes there next.
+async fn behind_a_snapshot() -> (Server, Arc<FaultyLog>, Arc<MemoryLog>, Writer, TempDir) {
+    let (log, _) = with_values(&["1", "2", "3"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let before = Server::start(log.clone(), &settings(&dir));
+    eventually("a snapshot of everything", async || {
+        files(&dir).pop().is_some_and(|path| snapshot::inspect(&path).is_ok())
+    })
+    .await;
+    drop(before);
+    let (behind, late) = with_values(&["1"]).await;
+    let standby = FaultyLog::around(behind);
+    standby.is_standby.store(true, Ordering::SeqCst);
+    let server = Server::start(standby.clone(), &seldom(&dir));
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", "1-1").await, "1");
+    (server, standby, log, late, dir)
+}
+
+#[tokio::test]
+async fn a_standby_is_compared_with_a_snapshot_once_it_has_come_so_far() {
+    let (server, _, _, mut late, _dir) = behind_a_snapshot().await;
+    for value in ["2", "3", "4"] {
+        let token = late.set("default/a", value).await;
+        assert_eq!(server.value("default/a", &token).await, value);
+    }
+
+    // And one that goes another way.
+    let (server, standby, log, mut late, _dir) = behind_a_snapshot().await;
+    let same = late.set("default/a", "2").await;
+    assert_eq!(server.value("default/a", &same).await, "2");
+    late.set("default/a", "another").await;
+    late.set("default/a", "and more").await;
+    eventually("the loss is told", async || {
+        let told = server.service.readiness()();
+        told.is_err_and(|why| why.contains("position 3") && why.contains("no new epoch says so"))
+    })
+    .await;
+    // Brought back, it is served.
+    standby.replace(log);
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", "1-3").await, "3");
 }

@@ -118,6 +118,7 @@ impl Tailer {
             }
         }
         self.refuse_left_behind(&candidates, facts).await?;
+        self.awaited.clear();
         for candidate in candidates {
             let position = candidate.anchor.position;
             let (row, reach) = self.row(position).await?;
@@ -131,6 +132,9 @@ impl Tailer {
                 if self.useless.is_news(&candidate.path, &"not confirmed") {
                     let (path, position) = (candidate.path.display(), position.0);
                     tracing::warn!(%path, position, "the log does not confirm a snapshot; discarded");
+                }
+                if may_come_yet {
+                    self.awaited.push(candidate);
                 }
                 continue;
             }
@@ -154,7 +158,7 @@ impl Tailer {
 
     /// Whether a snapshot that the log does not confirm proves that the log lost what it held: it is
     /// whole and of this log, and no epoch that began since then has ended what it holds.
-    async fn is_proof_of_loss(
+    pub(super) async fn is_proof_of_loss(
         &mut self,
         candidate: &Candidate,
         facts: &LogFacts,
@@ -265,7 +269,7 @@ impl Tailer {
     }
 
     /// Drops all that was read, for good.
-    fn forget(&mut self, facts: &Arc<LogFacts>, why: &str) {
+    pub(super) fn forget(&mut self, facts: &Arc<LogFacts>, why: &str) {
         self.generation += 1;
         self.is_serving = false;
         self.facts = None;
@@ -296,7 +300,7 @@ fn lost(position: Position) -> String {
 }
 
 /// As for a server that has read further than the log goes; this one did in an earlier life.
-fn lost_before_the_start(candidate: &Candidate, facts: &LogFacts) -> Trouble {
+pub(super) fn lost_before_the_start(candidate: &Candidate, facts: &LogFacts) -> Trouble {
     let position = candidate.anchor.position;
     let late = facts.lineage.epochs().iter().find(|start| start.epoch > candidate.epoch);
     let what = match late {
