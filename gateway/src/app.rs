@@ -34,7 +34,7 @@ pub(crate) struct Inner {
     /// Places for open watches.
     pub watches: Arc<Semaphore>,
     /// KiB of large request bodies that may still be taken in.
-    pub body_kib: Semaphore,
+    pub body_kib: Arc<Semaphore>,
     pub meter: Meter,
     pub documents: Documents,
 }
@@ -76,7 +76,7 @@ impl App {
             own_writes: OwnWrites::default(),
             requests: Arc::new(Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS))),
             watches: Arc::new(Semaphore::new(limits.max_watches.min(Semaphore::MAX_PERMITS))),
-            body_kib: Semaphore::new(limits.max_body_bytes_held.div_ceil(1024)),
+            body_kib: Arc::new(Semaphore::new(limits.max_body_bytes_held.div_ceil(1024))),
             meter: Meter::register(metrics),
             documents,
             limits,

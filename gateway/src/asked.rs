@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::body::Taken;
 use crate::edge::NotAdmitted;
 use crate::freshness::{Level, Wish};
 use crate::problem::Problem;
@@ -46,6 +47,8 @@ pub(crate) struct Asked {
     not_admitted: Option<NotAdmitted>,
     /// Of such a request.
     place: Option<OwnedSemaphorePermit>,
+    /// That its body takes.
+    room: Taken,
 }
 
 impl FromRequestParts<App> for Asked {
@@ -62,14 +65,15 @@ impl FromRequestParts<App> for Asked {
         let token = only(&headers, &TOKEN)?.map(token).transpose()?;
         let not_admitted = parts.extensions.get().copied();
         let wish = Wish { level, token };
-        Ok(Self { headers, along, wish, patience, not_admitted, place: None })
+        Ok(Self { headers, along, wish, patience, not_admitted, place: None, room: None })
     }
 }
 
 impl Asked {
     /// All of the body is here. Only now does the request take its place, and the time for the answer
     /// begins: how many bodies may come at a time, and how long each may take, has limits of its own.
-    pub fn has_come(&mut self, app: &App) -> Result<(), Problem> {
+    pub fn has_come(&mut self, app: &App, room: Taken) -> Result<(), Problem> {
+        self.room = room;
         if let Some(NotAdmitted { is_one_of_many }) = self.not_admitted.take() {
             self.place = Some(app.admit(is_one_of_many)?);
         }

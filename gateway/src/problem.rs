@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use configapi_proto::{ApiError, Reason};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -221,6 +221,8 @@ impl Problem {
         *response.body_mut() = body;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, content_type);
+        // Else caches may keep some, such as a 404, for as long as they like.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.append(VARY, HeaderValue::from_static("accept"));
         if let Some(wait) = self.error.retry_after {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

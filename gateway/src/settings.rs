@@ -123,7 +123,7 @@ pub struct GatewayLimits {
     pub max_watches: usize,
     /// How often an idle watch shows life.
     pub heartbeat: Duration,
-    /// All bytes of large request bodies that are held at once and have not come to their end.
+    /// All bytes of large request bodies that are held at once, from their first until they are answered.
     pub max_body_bytes_held: usize,
     /// Web origins that may do everything, beside the gateway's own and this machine's.
     pub cors_origins: Vec<Origin>,

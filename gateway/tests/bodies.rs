@@ -243,3 +243,16 @@ async fn a_body_that_is_too_large_is_a_413() {
     let restore = app.post("/v1/config/a/restore").header("content-type", "application/json");
     assert_eq!(restore.body(vec![b' '; 5_000]).got().await.status, 413);
 }
+
+/// Nobody knows which of two is meant, and a proxy may have looked at the other one.
+#[tokio::test]
+async fn what_a_body_is_is_said_once() {
+    let app = TestApp::start().await;
+    let put = || app.put("/v1/config/a").header("content-type", "text/plain").body("{}");
+    let got = put().header("content-type", "application/json").got().await;
+    assert_eq!((got.status, &*got.body), (400, "content-type: must be said only once"));
+    let twice = put().header("content-encoding", "identity").header("content-encoding", "gzip");
+    assert_eq!(twice.got().await.status, 415);
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404, "nothing was written");
+    assert_eq!(put().header("content-encoding", "identity").got().await.status, 200);
+}

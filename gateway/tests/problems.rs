@@ -86,6 +86,29 @@ async fn everybody_else_gets_a_short_text() {
     }
 }
 
+/// Caches may keep a 404, a 405 and a 410 that say nothing of it, for as long as they like.
+#[tokio::test]
+async fn no_cache_takes_for_true_later_what_is_refused_now() {
+    let app = TestApp::start().await;
+    app.set("gone", "1").await;
+    app.delete("/v1/config/gone").got().await;
+    for (request, status) in [
+        (app.get("/v1/config/a"), 404),
+        (app.get("/v1/config/gone"), 404),
+        (app.get("/v1/config/a/at/2024-01-15T10:30:00Z"), 404),
+        (app.delete("/v1/config/gone"), 410),
+        (app.get("/v1/config?limit=0"), 400),
+        (app.get("/nowhere"), 404),
+        (app.post("/v1/config/a"), 405),
+    ] {
+        for accept in ["*/*", "application/json"] {
+            let again = request.try_clone().expect("it has no body");
+            let got = again.header("accept", accept).got().await;
+            assert_eq!((got.status, got.header("cache-control")), (status, "no-cache"), "{accept}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_limit_that_is_none_is_told_what_it_may_be() {
     let app = TestApp::start().await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use configapi_gateway::UpstreamSettings;
 use configapi_runtime::http::HttpLimits;
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 
 use crate::support::{
@@ -77,4 +78,39 @@ async fn a_gateway_says_whether_its_servers_are_silent_or_away() {
     drop(silent);
     eventually(async || app.get("/readyz").got().await.body == "no query server can be reached\n")
         .await;
+}
+
+/// One that has yet to get where a client was takes no more of the time than is left over for others.
+#[tokio::test]
+async fn a_server_that_is_behind_leaves_time_to_ask_one_that_is_far_away() {
+    const TIMEOUT: Duration = Duration::from_secs(4);
+    let log = memory_log();
+    let commands = CommandServer::start(&log, None).await;
+    let far = QueryServer::start(&log, None).await;
+    let behind = QueryServer::start(&memory_log(), None).await;
+    let near = gateway(&commands, &[far.address()]).await;
+    for name in ["a", "b"] {
+        near.set(name, "1").await;
+        near.set(name, "2").await;
+    }
+    let mut paths: Vec<_> = ["/v1/config/a?at=1-4", "/v1/config?at=4", "/v1/diff?from=0&to=4"]
+        .map(str::to_owned)
+        .into();
+    for list in ["/v1/config?limit=1", "/v1/config/a/history?limit=1", "/v1/diff?from=0&limit=1"] {
+        let first = near.get(list).got().await;
+        let (next, _) = first.header("link").trim_start_matches('<').split_once('>').expect("more");
+        paths.push(next.to_owned());
+    }
+    let slow = slow_way_to(far.address(), DELAY).await;
+    let asked = paths.iter().map(async |path| {
+        // It knows nothing of its servers yet, and asks them in their order.
+        let url = |address: SocketAddr| format!("http://{address}").parse().expect("a URL");
+        let query_url = vec![url(behind.address()), url(slow)];
+        let settings = UpstreamSettings { command_url: commands.url(), query_url };
+        let app = patient_gateway_at(&settings, HttpLimits::default(), TIMEOUT).await;
+        (path, app.get(path).got().await.status)
+    });
+    for (path, status) in join_all(asked).await {
+        assert_eq!(status, 200, "{path}");
+    }
 }

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use configapi_event_log::EventLog;
-use configapi_gateway::UpstreamSettings;
+use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
+use configapi_query_service::QuerySettings;
 use configapi_runtime::http::HttpLimits;
+use configapi_runtime::metrics::Metrics;
 use configapi_runtime::settings::{NoSettings, parse_from};
+use configapi_runtime::shutdown::Lifecycle;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::{
-    Ask, CommandServer, QueryServer, TestApp, eventually, gateway_at, gateway_to, memory_log,
+    Ask, CommandServer, Events, QueryServer, TestApp, eventually, gateway_at, gateway_to,
+    memory_log,
 };
 
 /// However long a server may take, an answer comes sooner than this.
@@ -98,6 +102,40 @@ async fn a_write_whose_server_goes_away_is_told_that_it_may_have_been_done_and_h
 }
 
 #[tokio::test]
+async fn a_large_body_takes_room_until_its_command_is_answered() {
+    const BYTES: usize = 600_000;
+    let queries = QueryServer::start(&memory_log(), None).await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let commands = listener.local_addr().expect("an address");
+    // It takes the connection, and says nothing.
+    let silent = tokio::spawn(async move {
+        let _connection = listener.accept().await.expect("a connection");
+        std::future::pending::<()>().await;
+    });
+    let command_url = format!("http://{commands}").parse().expect("a URL");
+    let settings = UpstreamSettings { command_url, query_url: vec![queries.url()] };
+    let limits = GatewayLimits {
+        max_body_bytes_held: 1 << 20,
+        timeout: Duration::from_mins(1),
+        ..GatewayLimits::default()
+    };
+    let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
+    let upstreams = Upstreams::remote(&settings);
+    let app = TestApp::before(upstreams, limits, HttpLimits::default(), metrics, life).await;
+
+    let put = |wait: &str| {
+        let put = app.put("/v1/config/a").header("content-type", "text/plain");
+        put.header("prefer", wait).body("x".repeat(BYTES))
+    };
+    let first = tokio::spawn(put("wait=60").got());
+    eventually(async || put("wait=0").got().await.status == 429).await;
+    assert!(!first.is_finished(), "it waits for its answer");
+    silent.abort();
+    assert_eq!(first.await.expect("no panic").status, 503);
+    assert_eq!(put("wait=0").got().await.status, 503, "all of it was given back");
+}
+
+#[tokio::test]
 async fn a_query_server_that_is_gone_is_told_quickly_and_comes_back_by_itself() {
     let log = memory_log();
     let (commands, queries) = servers(&log).await;
@@ -153,6 +191,46 @@ async fn a_server_that_is_cut_off_from_the_log_does_not_fail_reads_that_another_
         let got = app.get("/v1/config/a").got().await;
         assert_eq!((got.status, got.body.as_str()), (200, "1"));
     }
+}
+
+/// Nothing was written through this gateway, so that only what a client says tells how far a server has to be.
+#[tokio::test]
+async fn a_watch_comes_back_where_it_was_though_a_server_that_is_cut_off_has_yet_to_get_there() {
+    let log = memory_log();
+    let (commands, well) = servers(&log).await;
+    let cut_off = QueryServer::start(&memory_log(), None).await;
+    let elsewhere = gateway_to(&commands, &[&well]).await;
+    for value in ["1", "2"] {
+        elsewhere.set("a", value).await;
+    }
+    let app = gateway_to(&commands, &[&cut_off, &well]).await;
+    app.until_healthy().await;
+    for (path, id) in [("/v1/watch?name=a", "1-1"), ("/v1/watch?after=1", ""), ("/v1/watch", "1-1")]
+    {
+        let back = app.get(path).header("last-event-id", id);
+        let change = Events::of(back).await.named("change").await;
+        assert_eq!(change.id.as_deref(), Some("1-2"), "{path}");
+    }
+}
+
+/// A server that is full has the fewest watches of this gateway, and so it is the first to be asked.
+#[tokio::test]
+async fn a_watch_for_which_one_server_has_no_room_begins_at_another() {
+    let log = memory_log();
+    let (commands, well) = servers(&log).await;
+    let settings = QuerySettings { query_max_watchers: 0, ..QuerySettings::default() };
+    let full = QueryServer::start_with(&log, None, settings).await;
+    let app = gateway_to(&commands, &[&full, &well]).await;
+    app.until_healthy().await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let watch = app.get("/v1/watch").send().await.expect("an answer");
+        assert_eq!(watch.status(), 200);
+        open.push(watch);
+    }
+    let nowhere_else = gateway_to(&commands, &[&full, &full]).await;
+    let refused = nowhere_else.get("/v1/watch").got_json().await;
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &"LIMIT_EXCEEDED".into()));
 }
 
 #[tokio::test]

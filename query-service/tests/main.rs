@@ -12,6 +12,7 @@ mod broken_logs;
 mod foreign_bytes;
 mod freshness;
 mod held_states;
+mod left_behind;
 mod long_chains;
 mod oracle;
 mod over_the_wire;

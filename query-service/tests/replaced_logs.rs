@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// A log that has so much of the first one, as a standby or a backup has it, and who writes to it.
-async fn with_values(values: &[&str]) -> (Arc<MemoryLog>, Writer) {
+pub async fn with_values(values: &[&str]) -> (Arc<MemoryLog>, Writer) {
     let log = memory_log(1);
     let mut writer = Writer::new(log.clone()).await;
     for value in values {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{FaultyLog, Op, Server, Writer, eventually, key, memory_log, quick};
 
-fn settings(dir: &TempDir) -> QuerySettings {
+pub fn settings(dir: &TempDir) -> QuerySettings {
     QuerySettings {
         snapshot_dir: Some(dir.path().to_owned()),
         snapshot_events: 1,
@@ -23,7 +23,7 @@ fn settings(dir: &TempDir) -> QuerySettings {
 }
 
 /// No snapshot is written.
-fn seldom(dir: &TempDir) -> QuerySettings {
+pub fn seldom(dir: &TempDir) -> QuerySettings {
     QuerySettings {
         snapshot_events: u64::MAX,
         snapshot_interval: Duration::from_hours(1),
@@ -31,7 +31,7 @@ fn seldom(dir: &TempDir) -> QuerySettings {
     }
 }
 
-fn files(dir: &TempDir) -> Vec<PathBuf> {
+pub fn files(dir: &TempDir) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -165,7 +165,7 @@ async fn two_snapshots_are_kept_and_only_their_owner_reads_them() {
     }
 }
 
-fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
+pub fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[bit / 8] ^= 1 << (bit % 8);
     bytes

@@ -156,7 +156,7 @@ pub(crate) async fn none_in(
     target: &Target,
 ) -> Result<(), Problem> {
     let bytes = unless_larger(app, body, MAX_DELETE_BODY_BYTES).await?;
-    asked.has_come(app)?;
+    asked.has_come(app, None)?;
     let Some(bytes) = bytes else { return Ok(()) };
     match serde_json::from_slice(&bytes) {
         Ok(Object(OnlyMisplaced(misplaced))) => misplaced.check(target),

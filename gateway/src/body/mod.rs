@@ -16,9 +16,10 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 
 use self::object::Object;
+pub(crate) use self::taken::Taken;
 use self::taken::all;
 use crate::app::App;
-use crate::asked::Asked;
+use crate::asked::{Asked, only};
 use crate::problem::{Code, Problem};
 
 /// The largest body that says one value: a megabyte, every byte of it escaped as `\u0000`.
@@ -40,10 +41,10 @@ enum Media<'a> {
 
 impl<'a> Media<'a> {
     fn of(headers: &'a HeaderMap) -> Result<Self, Problem> {
-        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        if headers.get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
             return Err(unsupported("Content-Encoding: send the body as it is"));
         }
-        let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Self::None) };
+        let Some(value) = only(headers, &CONTENT_TYPE)? else { return Ok(Self::None) };
         let text = value.to_str().map_err(|_| unsupported("Content-Type: is not readable"))?;
         let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
         if !is_readable(parameters) {
@@ -86,13 +87,13 @@ pub(crate) async fn json<T: DeserializeOwned>(
     max_bytes: usize,
 ) -> Result<Option<T>, Problem> {
     let media = Media::of(&asked.headers)?;
-    let bytes = all(app, body, max_bytes).await?;
+    let (bytes, room) = all(app, body, max_bytes).await?;
     let said = match media {
         _ if bytes.is_empty() => Ok(None),
         Media::Json => Ok(parse_json::<Option<Object<T>>>(&bytes)?.map(|Object(said)| said)),
         _ => Err(unsupported("Content-Type: must be application/json")),
     }?;
-    asked.has_come(app)?;
+    asked.has_come(app, room)?;
     Ok(said)
 }
 

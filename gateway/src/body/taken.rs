@@ -1,7 +1,9 @@
 //! Bodies as they are taken in. Large ones share a budget, of which each has no more than it needs
-//! for what has come of it, whatever its sender says of its length.
+//! for what has come of it, whatever its sender says of its length, and that until it is answered: a
+//! server that takes its time must not make the gateway hold without end what others send meanwhile.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
@@ -9,7 +11,7 @@ use configapi_proto::{ApiError, Reason};
 use configapi_runtime::http::Interrupted;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
 use crate::problem::{Code, Problem};
@@ -17,15 +19,23 @@ use crate::problem::{Code, Problem};
 /// Bodies up to this size are not counted among those that are held: connections are.
 const SMALL_BODY_BYTES: usize = 64 << 10;
 
-/// All of a body.
-pub(super) async fn all(app: &App, body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
+/// The room that a body takes; none of one that does not count.
+pub(crate) type Taken = Option<OwnedSemaphorePermit>;
+
+/// All of a body, and the room that it takes.
+pub(super) async fn all(
+    app: &App,
+    body: Body,
+    max_bytes: usize,
+) -> Result<(Bytes, Taken), Problem> {
     let size = body.size_hint();
     if size.lower() > max_bytes as u64 {
         return Err(too_large(max_bytes));
     }
     match size.upper().and_then(|upper| usize::try_from(upper).ok()) {
         Some(bytes) if bytes <= SMALL_BODY_BYTES => {
-            to_bytes(body, max_bytes).await.map_err(|error| broken(app, &error, max_bytes))
+            let bytes = to_bytes(body, max_bytes).await;
+            Ok((bytes.map_err(|error| broken(app, &error, max_bytes))?, None))
         }
         // A body that does not say how long it is may be as long as it is allowed to be.
         bytes => large(app, body, bytes.unwrap_or(max_bytes).min(max_bytes), max_bytes).await,
@@ -54,7 +64,7 @@ async fn large(
     mut body: Body,
     most_bytes: usize,
     max_bytes: usize,
-) -> Result<Bytes, Problem> {
+) -> Result<(Bytes, Taken), Problem> {
     let mut room = Room { app, most_bytes, held: None };
     let mut taken = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -66,7 +76,7 @@ async fn large(
         room.make(&mut taken, data.len())?;
         taken.extend_from_slice(&data);
     }
-    Ok(taken.into())
+    Ok((taken.into(), room.held))
 }
 
 /// The room that one body has, as far as it counts.
@@ -74,7 +84,7 @@ struct Room<'a> {
     app: &'a App,
     /// What the body will need at most.
     most_bytes: usize,
-    held: Option<SemaphorePermit<'a>>,
+    held: Taken,
 }
 
 impl Room<'_> {
@@ -95,10 +105,10 @@ impl Room<'_> {
     }
 
     fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
-        let has_kib = self.held.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let has_kib = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more_kib = bytes.div_ceil(1024).saturating_sub(has_kib);
         let more = u32::try_from(more_kib).unwrap_or(u32::MAX);
-        let Ok(more) = self.app.body_kib.try_acquire_many(more) else {
+        let Ok(more) = Arc::clone(&self.app.body_kib).try_acquire_many_owned(more) else {
             self.app.meter.requests_shed.inc();
             return Err(Reason::LimitExceeded.into());
         };

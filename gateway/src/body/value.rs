@@ -51,7 +51,7 @@ pub(crate) async fn take(
     target: &Target,
 ) -> Result<NewValue, Problem> {
     let media = Media::of(&asked.headers)?;
-    let bytes = all(app, body, MAX_VALUE_BODY_BYTES).await?;
+    let (bytes, room) = all(app, body, MAX_VALUE_BODY_BYTES).await?;
     let said = match media {
         Media::Json => {
             let Object(ValueBody { value, content_type, misplaced }) = parse_json(&bytes)?;
@@ -66,7 +66,7 @@ pub(crate) async fn take(
         Media::Form => from_form(&bytes, target),
         Media::Multipart(content_type) => multipart::value(content_type, bytes).await,
     }?;
-    asked.has_come(app)?;
+    asked.has_come(app, room)?;
     Ok(said)
 }
 

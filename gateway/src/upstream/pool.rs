@@ -119,8 +119,8 @@ impl Pool {
         }
     }
 
-    /// Sends a query to a server, and to another one if the first cannot be reached or does not become
-    /// as fresh as wished.
+    /// Sends a query to a server, and to another one if the first cannot be reached, does not become as
+    /// fresh as wished, or has no room for a stream.
     pub async fn ask<Q: Query>(&self, along: &Along, query: Q) -> Result<Q::Answer, ApiError> {
         self.ask_and_hold(along, query).await.map(|held| held.answer)
     }
@@ -138,7 +138,9 @@ impl Pool {
             // One that is cut off from its store would wait until the time is over.
             let half = query.may_wait().then(|| along.for_half_the_time());
             match member.ask(half.as_ref().unwrap_or(along), query.clone()).await {
-                Err(error) if is_away(&error) => tried = Some(member),
+                Err(error) if is_away(&error) || Q::LASTING && is_full(&error) => {
+                    tried = Some(member);
+                }
                 Err(error) if is_behind(&error, half.is_some()) => {
                     member.comes_last();
                     tried = Some(member);
@@ -249,6 +251,12 @@ pub(crate) fn reached(error: &ApiError) -> Option<&str> {
 /// not serve, says how fresh it is.
 fn is_away(error: &ApiError) -> bool {
     error.reason == Reason::Unavailable && reached(error).is_none()
+}
+
+/// Whether a server has no room for one more. Where a stream is to begin there, it has so for as long as
+/// others go on, and is asked first all the same: it has the fewest.
+fn is_full(error: &ApiError) -> bool {
+    error.reason == Reason::LimitExceeded
 }
 
 /// Whether a server did not become as fresh as wished in the half of the time that it had, or did not

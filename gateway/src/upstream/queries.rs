@@ -2,6 +2,7 @@
 
 use configapi_proto::v1::query_service_client::QueryServiceClient;
 use configapi_proto::v1::query_service_server::QueryService;
+use configapi_proto::v1::watch_request::Start;
 use configapi_proto::v1::{
     Consistency, DiffRequest, DiffResponse, GetRequest, GetResponse, GetStatusRequest,
     GetStatusResponse, HistoryRequest, HistoryResponse, ListRequest, ListResponse, WatchRequest,
@@ -21,7 +22,8 @@ pub(crate) type QueryWay = Way<QueryServiceClient<Transport>, dyn QueryMethods>;
 pub(crate) trait Query: Rpc<Way = QueryWay> {
     /// Says how fresh the answer must be.
     fn wish(&mut self, consistency: Option<Consistency>);
-    /// Whether a server may have to wait before it can answer.
+    /// Whether a server may have to wait before it can answer: for what is wished, or for a place in the log
+    /// that it has yet to come to.
     fn may_wait(&self) -> bool;
 }
 
@@ -35,17 +37,26 @@ rpc! { QueryWay, QueryMethods of QueryService at "/configapi.v1.QueryService/":
 }
 
 macro_rules! wishes {
-    ($($request:ty),+ $(,)?) => {
+    ($($request:ty => $names_a_place:expr;)+) => {
         $(impl Query for $request {
             fn wish(&mut self, consistency: Option<Consistency>) {
                 self.consistency = consistency;
             }
 
             fn may_wait(&self) -> bool {
-                self.consistency.is_some()
+                let names_a_place: fn(&Self) -> bool = $names_a_place;
+                self.consistency.is_some() || names_a_place(self)
             }
         })+
     };
 }
 
-wishes!(GetRequest, ListRequest, HistoryRequest, DiffRequest, GetStatusRequest, WatchRequest);
+// The pages after the first one are about the state of that one.
+wishes! {
+    GetRequest => |it| it.at.is_some();
+    ListRequest => |it| it.at.is_some() || !it.page_token.is_empty();
+    HistoryRequest => |it| !it.page_token.is_empty();
+    DiffRequest => |it| it.from.is_some() || it.to.is_some();
+    GetStatusRequest => |_| false;
+    WatchRequest => |it| !matches!(it.start, None | Some(Start::InitialState(_)));
+}

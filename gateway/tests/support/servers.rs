@@ -52,8 +52,15 @@ impl CommandServer {
 
 impl QueryServer {
     pub async fn start(log: &Arc<dyn EventLog>, address: Option<SocketAddr>) -> Self {
+        Self::start_with(log, address, QuerySettings::default()).await
+    }
+
+    pub async fn start_with(
+        log: &Arc<dyn EventLog>,
+        address: Option<SocketAddr>,
+        settings: QuerySettings,
+    ) -> Self {
         let (listener, server, metrics) = Server::new(address).await;
-        let settings = QuerySettings::default();
         let queries = QueryService::start(Arc::clone(log), &settings, &metrics, &server.life)
             .expect("it starts");
         let life = server.life.clone();

@@ -117,6 +117,8 @@ impl Tailer {
                 tracing::warn!(path = %path.display(), %error, "a snapshot is not valid");
             }
         }
+        self.refuse_left_behind(&candidates, facts).await?;
+        self.awaited.clear();
         for candidate in candidates {
             let position = candidate.anchor.position;
             let (row, reach) = self.row(position).await?;
@@ -130,6 +132,9 @@ impl Tailer {
                 if self.useless.is_news(&candidate.path, &"not confirmed") {
                     let (path, position) = (candidate.path.display(), position.0);
                     tracing::warn!(%path, position, "the log does not confirm a snapshot; discarded");
+                }
+                if may_come_yet {
+                    self.awaited.push(candidate);
                 }
                 continue;
             }
@@ -153,7 +158,7 @@ impl Tailer {
 
     /// Whether a snapshot that the log does not confirm proves that the log lost what it held: it is
     /// whole and of this log, and no epoch that began since then has ended what it holds.
-    async fn is_proof_of_loss(
+    pub(super) async fn is_proof_of_loss(
         &mut self,
         candidate: &Candidate,
         facts: &LogFacts,
@@ -162,6 +167,28 @@ impl Tailer {
         if facts.log_id != Some(candidate.log_id) || !still_holds {
             return Ok(false);
         }
+        self.is_whole(candidate).await
+    }
+
+    /// Refuses a store in an older epoch than a whole snapshot of its log is of: it was left behind, and may
+    /// hold what was lost, even just what an older snapshot holds.
+    async fn refuse_left_behind(
+        &mut self,
+        candidates: &[Candidate],
+        facts: &LogFacts,
+    ) -> Result<(), Trouble> {
+        let found = facts.lineage.current();
+        for candidate in candidates {
+            let is_later = facts.log_id == Some(candidate.log_id) && candidate.epoch > found;
+            if is_later && self.is_whole(candidate).await? {
+                return Err(left_behind(candidate, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a snapshot proves something: all of it is as it was written.
+    async fn is_whole(&mut self, candidate: &Candidate) -> Result<bool, Trouble> {
         // All of it is read once only, however often the log is looked at again.
         if self.proof.as_ref() != Some(candidate) {
             let Some(projector) = self.load(candidate).await? else { return Ok(false) };
@@ -247,7 +274,7 @@ impl Tailer {
     }
 
     /// Drops all that was read, for good.
-    fn forget(&mut self, facts: &Arc<LogFacts>, why: &str) {
+    pub(super) fn forget(&mut self, facts: &Arc<LogFacts>, why: &str) {
         self.generation += 1;
         self.is_serving = false;
         self.facts = None;
@@ -278,7 +305,7 @@ fn lost(position: Position) -> String {
 }
 
 /// As for a server that has read further than the log goes; this one did in an earlier life.
-fn lost_before_the_start(candidate: &Candidate, facts: &LogFacts) -> Trouble {
+pub(super) fn lost_before_the_start(candidate: &Candidate, facts: &LogFacts) -> Trouble {
     let position = candidate.anchor.position;
     let late = facts.lineage.epochs().iter().find(|start| start.epoch > candidate.epoch);
     let what = match late {
@@ -295,6 +322,18 @@ fn lost_before_the_start(candidate: &Candidate, facts: &LogFacts) -> Trouble {
         "{what}, or, if the log is right as it is, delete the snapshots (CONFIGAPI_SNAPSHOT_DIR)"
     );
     Trouble::Broken { kind: "anchor_gone", why }
+}
+
+/// As for a server that has read the log in a later epoch; this one did in an earlier life.
+fn left_behind(candidate: &Candidate, found: Epoch) -> Trouble {
+    let why = format!(
+        "the store is in epoch {found}, and the snapshot {} is of this log in epoch {}: the store was left \
+         behind; lead this server to the one that took over or, if the log is right as it is, delete the \
+         snapshots (CONFIGAPI_SNAPSHOT_DIR)",
+        candidate.path.display(),
+        candidate.epoch,
+    );
+    Trouble::Silent { kind: "older_epoch", why }
 }
 
 /// Dropping millions of events takes a while.

@@ -1,6 +1,7 @@
 //! Follows the log and puts up what it makes of it. It takes no step that the rules of the tail do
 //! not allow: what does not fit is never skipped, it ends the serving until the log is right again.
 
+mod compared;
 mod establish;
 mod pipeline;
 mod trouble;
@@ -39,8 +40,10 @@ pub(crate) struct Tailer {
     asking: Asking,
     metrics: QueryMetrics,
     snapshots: Option<SnapshotDir>,
-    /// A whole snapshot that proves that the log lost something.
+    /// A whole snapshot that proves that the log lost something, or is in an older epoch than it was.
     proof: Option<Candidate>,
+    /// Snapshots that a standby had not come to when it began, the one that holds least last.
+    awaited: Vec<Candidate>,
     /// Snapshots that cannot be gone on from.
     useless: Useless,
     /// What was read so far, also while it may not be served.
@@ -88,6 +91,7 @@ impl Tailer {
             metrics,
             snapshots,
             proof: None,
+            awaited: Vec::new(),
             useless: Useless::default(),
             projector: None,
             texts: Texts::default(),
@@ -224,7 +228,7 @@ impl Tailer {
     }
 
     /// Folds a page in, if it is of the epoch that was established.
-    async fn take(&mut self, facts: &LogFacts, batch: Batch) -> Result<(), Trouble> {
+    async fn take(&mut self, facts: &Arc<LogFacts>, batch: Batch) -> Result<(), Trouble> {
         if batch.epoch != facts.lineage.current() {
             self.facts = None;
             return Err(Trouble::EpochChanged);
@@ -233,6 +237,7 @@ impl Tailer {
             AFTER_FETCH.pass().await?;
         }
         self.fold(batch.events)?;
+        self.compare(facts).await?;
         if let Some(anchor) = self.anchor() {
             self.board.heard_of(batch.epoch, anchor.position);
         }
