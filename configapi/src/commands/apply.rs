@@ -14,6 +14,8 @@ use crate::arguments::{NamespaceArguments, WriteArguments};
 use crate::client::Commands;
 use crate::failure::Failure;
 
+/// The most commands that are one change.
+pub const MAX_COMMANDS: usize = 1_000;
 /// The largest file: the most that the contract takes in one request, and room for its syntax.
 const MAX_FILE_BYTES: u64 = 32 << 20;
 

@@ -27,6 +27,7 @@ use self::plan::{Plan, Planner};
 use self::present::Present;
 use self::report::{Outcome, print_differences, print_report};
 use super::confirm::{confirmed, somebody_is_there};
+use super::differences::ShowArguments;
 use super::source::Source;
 use crate::arguments::{
     CommandServer, NamespaceArguments, OutputArguments, Patience, ProvenanceArguments, QueryServer,
@@ -76,14 +77,8 @@ pub struct ImportArguments {
     #[arg(long)]
     one_by_one: bool,
 
-    /// How many differences to show
-    #[arg(
-        long,
-        value_name = "COUNT",
-        default_value_t = 40,
-        value_parser = clap::value_parser!(u16).range(..=10_000)
-    )]
-    show: u16,
+    #[command(flatten)]
+    show: ShowArguments,
 
     #[command(flatten)]
     provenance: ProvenanceArguments,
@@ -128,7 +123,7 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     });
     let plan = {
         let (input, planner) = (Arc::clone(&input), Arc::clone(&planner));
-        let (show, one_by_one) = (usize::from(arguments.show), arguments.one_by_one);
+        let (show, one_by_one) = (arguments.show.most(), arguments.one_by_one);
         blocking(move || Plan::make(&input, &planner, show, one_by_one)).await?
     };
     let format = arguments.output.format();

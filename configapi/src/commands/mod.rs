@@ -6,6 +6,7 @@ pub mod completions;
 mod confirm;
 pub mod delete;
 pub mod diff;
+mod differences;
 pub mod export;
 pub mod get;
 pub mod healthcheck;

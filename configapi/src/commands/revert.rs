@@ -8,8 +8,9 @@ use configapi_proto::v1::{ApplyRequest, Command, DiffRequest};
 use configapi_proto::{ApiError, Reason};
 use configapi_runtime::request_id::RequestId;
 
-use self::plan::{Part, Plan};
+use self::plan::{Part, Plan, Shown};
 use super::confirm::{confirmed, somebody_is_there};
+use super::differences::{Differences, ShowArguments};
 use crate::arguments::{
     CommandServer, Moment, OutputArguments, Patience, ProvenanceArguments, QueryServer,
     ScopeArguments, linearizable,
@@ -49,14 +50,8 @@ pub struct RevertArguments {
     #[arg(short, long)]
     yes: bool,
 
-    /// How many differences to show
-    #[arg(
-        long,
-        value_name = "COUNT",
-        default_value_t = 40,
-        value_parser = clap::value_parser!(u16).range(..=10_000)
-    )]
-    show: u16,
+    #[command(flatten)]
+    show: ShowArguments,
 
     #[command(flatten)]
     provenance: ProvenanceArguments,
@@ -88,7 +83,7 @@ pub async fn run(arguments: RevertArguments) -> Result<(), Failure> {
         consistency: Some(linearizable()),
         ..DiffRequest::default()
     };
-    let plan = Plan::make(&queries, request, usize::from(arguments.show)).await?;
+    let plan = Plan::make(&queries, request, arguments.show.most()).await?;
     let format = arguments.output.format();
     Failure::unless_closed(print_differences(&plan, format))?;
     if !plan.parts.is_empty() && !is_wanted(&arguments, &plan)? {
@@ -184,21 +179,12 @@ fn name_of(command: &Command) -> String {
     format!("{}/{}", command.namespace, command.name)
 }
 
-/// Shows what will be done, on stdout as a table, else on stderr: there stdout is for the report.
 fn print_differences(plan: &Plan, format: Format) -> Result<(), Failure> {
-    let mut printer = Printer::new(format);
-    let (paint, is_terminal) = (printer.paint(), printer.is_terminal());
-    for shown in &plan.shown {
-        let line = shown.line(paint, is_terminal);
-        if format == Format::Table { printer.line(&line)? } else { say(&line) }
+    let mut differences = Differences::new(format);
+    for Shown { kind, name, now, then } in &plan.shown {
+        differences.show(*kind, name, now, then)?;
     }
-    let flushed = printer.flush();
-    let shown = u64::try_from(plan.shown.len()).unwrap_or(u64::MAX);
-    let left = plan.differences().saturating_sub(shown);
-    if left > 0 {
-        say(&format!("… and {left} more differences (--show says how many to show)"));
-    }
-    Ok(flushed?)
+    differences.finish(plan.differences())
 }
 
 fn print_report(plan: &Plan, done: &Done, is_dry_run: bool, format: Format) -> Result<(), Failure> {

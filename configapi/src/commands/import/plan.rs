@@ -7,17 +7,15 @@ use configapi_proto::v1::{ApplyRequest, Command, SetAction, SetRequest};
 use super::digest::{Digest, Digester};
 use super::input::Input;
 use super::present::Present;
+use crate::commands::apply::MAX_COMMANDS;
+use crate::commands::differences::beginning;
 use crate::failure::Failure;
 use crate::transfer::{Entry, FileForm};
 
-/// The most commands that are one change.
-const MAX_ONE_CHANGE_COMMANDS: usize = 1_000;
 /// The most bytes of values that are one change: the request has to fit the server's limit. What the
 /// server records of it has a limit too, which only the server knows to be kept: it counts the values
 /// before and how the values are written.
 const MAX_ONE_CHANGE_BYTES: usize = 8 << 20;
-/// The longest part of a value that is kept to be shown, in bytes.
-const MAX_SHOWN_BYTES: usize = 1_024;
 
 /// Compares entries with the present.
 #[derive(Debug)]
@@ -155,8 +153,7 @@ impl Plan {
             Difference::Changed { .. } => self.changed += 1,
         }
         if self.shown.len() < show {
-            let end = entry.value.floor_char_boundary(MAX_SHOWN_BYTES);
-            let value = entry.value[..end].to_owned();
+            let value = beginning(&entry.value);
             self.shown.push(Shown { name: entry.name.clone(), value, difference });
         }
         self.small_bytes = self.small_bytes.saturating_add(entry.value.len());
@@ -166,7 +163,7 @@ impl Plan {
         if let Some(small) = &mut self.small {
             small.extend(planner.change(entry));
         }
-        if self.small.as_ref().is_some_and(|small| small.len() > MAX_ONE_CHANGE_COMMANDS) {
+        if self.small.as_ref().is_some_and(|small| small.len() > MAX_COMMANDS) {
             self.small = None;
         }
     }

@@ -4,7 +4,7 @@ use configapi_proto::v1::{DiffKind, GetRequest, PointInTime, ReadState, point_in
 
 use super::plan::{Difference, Plan, Planner, Shown};
 use crate::client::Queries;
-use crate::commands::diff::difference;
+use crate::commands::differences::Differences;
 use crate::failure::Failure;
 use crate::output::terminal::{printable, say};
 use crate::output::{Format, Printer, Record};
@@ -56,7 +56,7 @@ impl Outcome {
     }
 }
 
-/// Shows what differs, on stdout as a table, else on stderr: there stdout is for the report.
+/// Shows what differs.
 pub async fn print_differences(
     plan: &Plan,
     planner: &Planner,
@@ -64,8 +64,7 @@ pub async fn print_differences(
     queries: &Queries,
     format: Format,
 ) -> Result<(), Failure> {
-    let mut printer = Printer::new(format);
-    let (paint, is_terminal) = (printer.paint(), printer.is_terminal());
+    let mut differences = Differences::new(format);
     for shown in &plan.shown {
         let name = format!("{}/{}", planner.namespace, shown.name);
         let (kind, from) = match shown.difference {
@@ -75,16 +74,9 @@ pub async fn print_differences(
                 (DiffKind::Changed, old_value(shown, planner, state, queries).await?)
             }
         };
-        let line = difference(kind, &name, &from, &shown.value, paint, is_terminal);
-        if format == Format::Table { printer.line(&line)? } else { say(&line) }
+        differences.show(kind, &name, &from, &shown.value)?;
     }
-    let flushed = printer.flush();
-    let shown = u64::try_from(plan.shown.len()).unwrap_or(u64::MAX);
-    let left = plan.changes().saturating_sub(shown);
-    if left > 0 {
-        say(&format!("… and {left} more differences (--show says how many to show)"));
-    }
-    Ok(flushed?)
+    differences.finish(plan.changes())
 }
 
 /// What a config was in the state that was compared with.

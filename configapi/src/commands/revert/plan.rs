@@ -10,18 +10,14 @@ use configapi_proto::v1::{
 use configapi_proto::{Reason, key};
 
 use crate::client::{Pager, Queries};
-use crate::commands::diff::difference;
+use crate::commands::apply::MAX_COMMANDS;
+use crate::commands::differences::beginning;
 use crate::failure::Failure;
-use crate::output::terminal::Paint;
 
-/// The most commands that are one change.
-const MAX_COMMANDS: usize = 1_000;
 /// The most bytes of values, those now and those then, that are recorded with one change.
 const MAX_BYTES: usize = 8 << 20;
 /// How many configs are put back at most: all of them are known before the first one is.
 const MAX_CONFIGS: u64 = 100_000;
-/// The longest part of a value that is kept to be shown, in bytes.
-const MAX_SHOWN_BYTES: usize = 1_024;
 
 /// All that has to be done.
 #[derive(Debug, Default)]
@@ -43,17 +39,10 @@ pub struct Part {
 /// A difference that is shown, the way back.
 #[derive(Debug)]
 pub struct Shown {
-    kind: DiffKind,
-    name: String,
-    now: String,
-    then: String,
-}
-
-impl Shown {
-    /// As people read it.
-    pub fn line(&self, paint: Paint, is_terminal: bool) -> String {
-        difference(self.kind, &self.name, &self.now, &self.then, paint, is_terminal)
-    }
+    pub kind: DiffKind,
+    pub name: String,
+    pub now: String,
+    pub then: String,
 }
 
 impl Plan {
@@ -164,10 +153,9 @@ fn shown(entry: &DiffEntry) -> Shown {
         DiffKind::Removed => DiffKind::Added,
         kind @ (DiffKind::Changed | DiffKind::Unspecified) => kind,
     };
-    let beginning = |config: &Option<Config>| {
-        let value = config.as_ref().map(|config| config.value.as_str()).unwrap_or_default();
-        value[..value.floor_char_boundary(MAX_SHOWN_BYTES)].to_owned()
+    let value = |config: &Option<Config>| {
+        config.as_ref().map(|config| beginning(&config.value)).unwrap_or_default()
     };
     let name = format!("{}/{}", entry.namespace, entry.name);
-    Shown { kind, name, now: beginning(&entry.to), then: beginning(&entry.from) }
+    Shown { kind, name, now: value(&entry.to), then: value(&entry.from) }
 }
