@@ -63,6 +63,28 @@ async fn a_wrong_apply_is_told_what_is_wrong_without_repeating_values() {
 }
 
 #[tokio::test]
+async fn an_apply_of_too_many_commands_is_told_how_many_it_may_have() {
+    let app = TestApp::start().await;
+    let set = |index: usize| json!({"action": "set", "name": format!("a{index}"), "value": "1"});
+    let mut commands: Vec<Value> = (0..1_000).map(set).collect();
+    // What is no command is one too many all the same.
+    for more in [json!({}), json!("hunter2"), set(1_002)] {
+        commands.push(more);
+        let body = json!({ "commands": commands });
+        let got = app.post("/v1/apply").json(&body).got_json().await;
+        let problem = got.json();
+        assert_eq!((got.status, &problem["errors"][0]["field"]), (400, &"commands".into()));
+        let told = format!("must be 1 to 1000, are {}", commands.len());
+        assert_eq!(problem["errors"][0]["detail"], told);
+    }
+    commands.truncate(1_000);
+    assert_eq!(app.get("/v1/config/a0").got().await.status, 404);
+    let got = app.post("/v1/apply").json(&json!({ "commands": commands })).got().await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    assert_eq!(app.get("/v1/config/a999").got().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_member_of_the_wrong_kind_is_told_by_its_place_and_what_belongs_there() {
     let app = TestApp::start().await;
     for (command, wrong) in [

@@ -1,7 +1,7 @@
 //! What is wrong with a JSON body, said without repeating any of it: it holds values. Only the names
 //! of members that requests have are told, and what belongs there.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use configapi_proto::ApiError;
 use serde::de::{self, DeserializeOwned};
@@ -31,6 +31,11 @@ const MEMBER: &str = "member ";
 /// A member that is wrong, as an error of whoever reads an object.
 pub(crate) fn member<E: de::Error>(name: &'static str, wants: &str) -> E {
     E::custom(format_args!("{MEMBER}`{name}` {wants}"))
+}
+
+/// What is at hand must be this, as an error of whoever reads it.
+pub(crate) fn expected<E: de::Error>(wants: fmt::Arguments<'_>) -> E {
+    E::custom(format_args!("expected {wants}"))
 }
 
 /// The problem of a text that could not be read as this.

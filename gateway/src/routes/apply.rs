@@ -9,12 +9,11 @@ use http::header::{IF_MATCH, IF_NONE_MATCH};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::command::CommandBody;
+use super::command::{CommandBody, Commands};
 use super::params::WriteHeaders;
 use crate::answers::{ReceiptView, ReceiptsView};
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, invalid_header};
-use crate::body::object::Object;
 use crate::body::{self, MAX_APPLY_BODY_BYTES};
 use crate::json;
 use crate::target::Target as ConfigTarget;
@@ -30,7 +29,7 @@ use crate::writes::{About, WriteParams};
 pub(crate) struct ApplyBody {
     /// The commands, in order. Later ones see what earlier ones did.
     #[schema(min_items = 1, max_items = 1000, value_type = Vec<CommandBody>)]
-    commands: Vec<Object<CommandBody>>,
+    commands: Commands,
 }
 
 /// A namespace that a command has from the query is wrong there, once, and not in the commands.
@@ -96,11 +95,11 @@ pub(crate) async fn apply(
         }
     }
     let said: Option<ApplyBody> = body::json(&app, &mut asked, body, MAX_APPLY_BODY_BYTES).await?;
-    let commands = said.ok_or_else(|| ApiError::invalid("commands", "are missing"))?.commands;
+    let said = said.ok_or_else(|| ApiError::invalid("commands", "are missing"))?;
+    let Commands(commands) = said.commands;
     let About { actor, reason, request_id } = About::of(&asked)?;
-    let silent: Vec<bool> = commands.iter().map(|Object(it)| it.namespace().is_empty()).collect();
-    let on_wire =
-        |(index, Object(it)): (usize, Object<CommandBody>)| it.on_wire(index, &target.namespace);
+    let silent: Vec<bool> = commands.iter().map(|it| it.namespace().is_empty()).collect();
+    let on_wire = |(index, it): (usize, CommandBody)| it.on_wire(index, &target.namespace);
     let command = ApplyRequest {
         commands: commands.into_iter().enumerate().map(on_wire).collect::<Result<_, _>>()?,
         request_id,

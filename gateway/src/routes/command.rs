@@ -1,8 +1,10 @@
-//! One command of an Apply, as its body says it.
+//! The commands of an Apply, as its body says them.
+
+use std::fmt;
 
 use configapi_proto::v1::command::Action;
 use configapi_proto::v1::{Command, DeleteAction, RestoreAction, SetAction};
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
 use super::params::name;
@@ -164,5 +166,48 @@ impl<'de> Deserialize<'de> for CommandBody {
             }
             _ => Err(json_error::member("action", "must be set, delete or restore")),
         }
+    }
+}
+
+/// The most commands of one Apply.
+const MAX_COMMANDS: usize = 1_000;
+
+/// As many commands as an Apply may have. More are counted, and not kept: the smallest take many times
+/// as much memory as they have bytes.
+#[derive(Debug)]
+pub(super) struct Commands(pub Vec<CommandBody>);
+
+impl<'de> Deserialize<'de> for Commands {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Array;
+
+        impl<'de> Visitor<'de> for Array {
+            type Value = Commands;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Commands, A::Error> {
+                let mut commands = Vec::new();
+                while commands.len() < MAX_COMMANDS {
+                    let Some(Object(command)) = array.next_element()? else {
+                        return Ok(Commands(commands));
+                    };
+                    commands.push(command);
+                }
+                let mut count = MAX_COMMANDS;
+                while array.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                if count > MAX_COMMANDS {
+                    let wants = format_args!("1 to {MAX_COMMANDS}, are {count}");
+                    return Err(json_error::expected(wants));
+                }
+                Ok(Commands(commands))
+            }
+        }
+
+        deserializer.deserialize_seq(Array)
     }
 }
