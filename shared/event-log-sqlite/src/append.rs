@@ -14,7 +14,7 @@ use crate::growth::Growth;
 use crate::index;
 use crate::recent::Recent;
 use crate::row::{COLUMNS_COUNT, INSERT_COLUMNS, bind, bind_nothing, signed};
-use crate::unindexed::{Entry, Slice, Unindexed};
+use crate::unindexed::{Newcomer, Slice, Unindexed};
 
 /// The most rows of one INSERT. SQLite takes at most 32,766 arguments.
 const MAX_ROWS: usize = 1_024;
@@ -31,12 +31,12 @@ pub(crate) struct Known {
 /// Events that are about to be appended.
 pub(crate) struct Batch {
     chunks: Vec<Chunk>,
-    /// What is entered into the index with the same commit.
+    /// What is entered into the indexes with the same commit.
     slice: Option<Arc<Slice>>,
     epoch: Epoch,
     end: Position,
     copy: Vec<StoredEvent>,
-    entries: Vec<Entry>,
+    newcomers: Vec<Newcomer>,
     known: Known,
 }
 
@@ -54,7 +54,7 @@ impl Batch {
             epoch: head.epoch,
             end: events.last().map_or(head.position, |row| row.position),
             copy: known.recent.copy_of(events),
-            entries: events.iter().map(Entry::of).collect(),
+            newcomers: events.iter().map(Newcomer::of).collect(),
             known: known.clone(),
         })
     }
@@ -67,7 +67,7 @@ impl Batch {
     ) -> Result<(), AppendError> {
         let Known { file, unindexed, .. } = &self.known;
         file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
-        self.slice = index::due(connection, unindexed, head, &self.entries).await?;
+        self.slice = index::due(connection, unindexed, head, &self.newcomers).await?;
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Batch {
         if let Some(slice) = &self.slice {
             unindexed.is_entered(slice);
         }
-        unindexed.note(self.epoch, self.entries);
+        unindexed.note(self.epoch, self.newcomers);
         recent.keep(self.epoch, self.copy);
         growth.grew_to(self.end);
         Ok(())

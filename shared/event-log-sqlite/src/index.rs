@@ -1,27 +1,38 @@
-//! The index of streams: written many events at once, and asked together with what it does not have yet.
+//! The indexes of streams and of requests: written many events at once, and asked together with what they do
+//! not have yet.
 
 use std::sync::{Arc, LazyLock};
 
 use configapi_event_log::domain::{Position, Version};
-use configapi_event_log::{AppendError, Epoch, Head, LogError, Newest};
+use configapi_event_log::{AppendError, Epoch, Head, LogError, Newest, Requested, StoredEvent};
 use futures_util::TryStreamExt;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row, SqlSafeStr, SqlStr};
 
 use crate::fault::{corrupt, log_error, not_begun};
 use crate::read::{each_once, list};
 use crate::row::{COLUMNS_COUNT, columns, signed, stored_if_any};
-use crate::unindexed::{Entry, Slice, Unindexed};
+use crate::unindexed::{Newcomer, OfRequest, OfStream, Slice, Taken, Unindexed};
 
 /// The most entries of one INSERT.
 const MAX_ENTRIES: usize = 2_048;
 
 /// Entries that are not there have no position, and are left out.
-static ENTER: LazyLock<SqlStr> = LazyLock::new(|| {
+static ENTER_STREAMS: LazyLock<SqlStr> = LazyLock::new(|| {
     let values = vec!["(?,?,?)"; MAX_ENTRIES].join(",");
     AssertSqlSafe(format!(
         "INSERT INTO streams (stream, version, position) \
          SELECT * FROM (VALUES {values}) WHERE column3 IS NOT NULL"
+    ))
+    .into_sql_str()
+});
+
+/// The same.
+static ENTER_REQUESTS: LazyLock<SqlStr> = LazyLock::new(|| {
+    let values = vec!["(?,?)"; MAX_ENTRIES].join(",");
+    AssertSqlSafe(format!(
+        "INSERT INTO requests (request_id, position) \
+         SELECT * FROM (VALUES {values}) WHERE column2 IS NOT NULL"
     ))
     .into_sql_str()
 });
@@ -33,14 +44,17 @@ const ENTERED: &str = "INSERT INTO indexed (up_to) SELECT ?1 \
 /// How many events are looked through with one statement.
 const LOOKED_THROUGH: usize = 1_000;
 
-/// The epoch, up to where the index has everything, where the log ends, and events that it does not have,
+/// The epoch, up to where the indexes have everything, where the log ends, and events that they do not have,
 /// those behind a position.
 const BEYOND: &str = "SELECT (SELECT max(epoch) FROM epochs), up_to, \
      (SELECT max(position) FROM events), \
-     (SELECT json_group_array(json_array(position, stream, version)) FROM \
-     (SELECT position, stream, version FROM events \
+     (SELECT json_group_array(json_array(position, stream, version, request_id)) FROM \
+     (SELECT position, stream, version, request_id FROM events \
      WHERE position > max(up_to, ?1) AND position <= max(up_to, ?1) + ?2 ORDER BY position)) \
      FROM (SELECT coalesce(max(up_to), 0) AS up_to FROM indexed)";
+
+/// Position, stream, version and request id.
+type Beyond = (u64, Arc<str>, u64, Option<Arc<str>>);
 
 /// Each row as soon as it is found, in the order of the list, which is that of an outer join: what is
 /// sorted would have to be read to its end first.
@@ -54,7 +68,20 @@ const NEWEST: &str = concat!(
      WHERE asked.place IS NOT NULL"
 );
 
-/// Reads on what the index does not have, to the end of the log.
+/// Each row as soon as it is found, in the order of the list, and those of each command as they lie in the
+/// table: the joins are not turned round.
+const REQUESTS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", asked.place FROM (SELECT value ->> 0 AS id, coalesce(value ->> 1, (SELECT position \
+     FROM requests WHERE request_id = value ->> 0)) AS place FROM json_each(?)) AS asked \
+     LEFT JOIN events AS first ON first.position = asked.place AND first.request_id = asked.id \
+     LEFT JOIN events AS e ON e.position BETWEEN first.position \
+     AND first.position + first.part_size - 1 \
+     WHERE asked.place IS NOT NULL"
+);
+
+/// Reads on what the indexes do not have, to the end of the log.
 pub(crate) async fn catch_up(
     connection: &mut SqliteConnection,
     unindexed: &Unindexed,
@@ -73,15 +100,15 @@ pub(crate) async fn catch_up(
         let [indexed_to, newest] =
             [indexed_to, newest.unwrap_or(0)].map(|position| Position(position.cast_unsigned()));
         if indexed_to > newest {
-            return Err(wrong(newest.next()));
+            return Err(wrong("streams", newest.next()));
         }
         // A log that lost a tail may have other events there.
         if known.epoch.is_some_and(|known| known != epoch) || newest < known_to {
             unindexed.forget(known);
             continue;
         }
-        let events: Vec<(u64, Arc<str>, u64)> =
-            serde_json::from_str(&events).map_err(|_| wrong(known_to.next()))?;
+        let events: Vec<Beyond> = serde_json::from_str(&events)
+            .map_err(|_| corrupt(known_to.next().0, "an event there or behind it is none"))?;
         let is_all = events.len() < LOOKED_THROUGH;
         let begin = known_to.max(indexed_to).next().0;
         let dense = (begin..).zip(&events).take_while(|(expected, (found, ..))| expected == found);
@@ -89,10 +116,11 @@ pub(crate) async fn catch_up(
         if is_all && missing <= newest {
             return Err(corrupt(missing.0, "the event is missing"));
         }
-        let events = events.into_iter().map(|(position, stream, version)| Entry {
+        let events = events.into_iter().map(|(position, stream, version, request_id)| Newcomer {
+            position: Position(position),
             stream,
             version: Version(version),
-            position: Position(position),
+            request_id,
         });
         if unindexed.learn(epoch, indexed_to, events) && is_all {
             return Ok(());
@@ -100,13 +128,13 @@ pub(crate) async fn catch_up(
     }
 }
 
-/// For an append of these: reads on what the index does not have, refuses what it could never have, and
+/// For an append of these: reads on what the indexes do not have, refuses what they could never have, and
 /// answers what is to be entered with the same commit.
 pub(crate) async fn due(
     connection: &mut SqliteConnection,
     unindexed: &Unindexed,
     head: &Head,
-    entries: &[Entry],
+    events: &[Newcomer],
 ) -> Result<Option<Arc<Slice>>, AppendError> {
     let known = unindexed.known();
     if known.to < Some(head.position) || known.epoch != Some(head.epoch) {
@@ -114,10 +142,15 @@ pub(crate) async fn due(
         read.map_err(|error| AppendError::Unavailable(error.to_string()))?;
     }
     // Whoever was faster is told of by the log.
-    if unindexed.known().to == Some(head.position)
-        && let Some(position) = unindexed.taken(entries)
-    {
-        return Err(AppendError::Refused(format!("the version is taken (at position {position})")));
+    if unindexed.known().to == Some(head.position) {
+        match unindexed.taken(events) {
+            None => {}
+            Some(Taken::RequestId) => return Err(AppendError::RequestIdTaken),
+            Some(Taken::Version(position)) => {
+                let why = format!("the version is taken (at position {position})");
+                return Err(AppendError::Refused(why));
+            }
+        }
     }
     Ok(unindexed.due())
 }
@@ -127,13 +160,11 @@ pub(crate) async fn enter(
     connection: &mut SqliteConnection,
     slice: &Slice,
 ) -> Result<(), AppendError> {
-    for entries in slice.entries.chunks(MAX_ENTRIES) {
-        let arguments =
-            arguments(entries).map_err(|error| AppendError::Refused(error.to_string()))?;
-        sqlx::query_with(ENTER.clone(), arguments)
-            .execute(&mut *connection)
-            .await
-            .map_err(|error| not_begun(&error))?;
+    for entries in slice.streams.chunks(MAX_ENTRIES) {
+        insert(connection, &ENTER_STREAMS, of_streams(entries)).await?;
+    }
+    for entries in slice.requests.chunks(MAX_ENTRIES) {
+        insert(connection, &ENTER_REQUESTS, of_requests(entries)).await?;
     }
     if let Some(up_to) = slice.completes_to {
         sqlx::query(ENTERED)
@@ -145,7 +176,17 @@ pub(crate) async fn enter(
     Ok(())
 }
 
-fn arguments(entries: &[Entry]) -> Result<SqliteArguments, sqlx::error::BoxDynError> {
+async fn insert(
+    connection: &mut SqliteConnection,
+    sql: &SqlStr,
+    entries: Result<SqliteArguments, sqlx::error::BoxDynError>,
+) -> Result<(), AppendError> {
+    let entries = entries.map_err(|error| AppendError::Refused(error.to_string()))?;
+    let insert = sqlx::query_with(sql.clone(), entries).execute(connection).await;
+    insert.map(drop).map_err(|error| not_begun(&error))
+}
+
+fn of_streams(entries: &[OfStream]) -> Result<SqliteArguments, sqlx::error::BoxDynError> {
     let mut arguments = SqliteArguments::default();
     arguments.reserve(MAX_ENTRIES * 3, 0);
     for entry in entries {
@@ -154,6 +195,17 @@ fn arguments(entries: &[Entry]) -> Result<SqliteArguments, sqlx::error::BoxDynEr
         arguments.add(signed(entry.position.0))?;
     }
     (entries.len() * 3..MAX_ENTRIES * 3).try_for_each(|_| arguments.add(None::<i64>))?;
+    Ok(arguments)
+}
+
+fn of_requests(entries: &[OfRequest]) -> Result<SqliteArguments, sqlx::error::BoxDynError> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(MAX_ENTRIES * 2, 0);
+    for entry in entries {
+        arguments.add(Arc::clone(&entry.id))?;
+        arguments.add(signed(entry.position.0))?;
+    }
+    (entries.len() * 2..MAX_ENTRIES * 2).try_for_each(|_| arguments.add(None::<i64>))?;
     Ok(arguments)
 }
 
@@ -173,20 +225,45 @@ pub(crate) async fn newest(
     let asked: Vec<_> = streams.iter().zip(places).collect();
     let mut rows = sqlx::query(NEWEST).bind(list(&asked)?).fetch(connection);
     while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
-        let place: i64 = row.try_get_unchecked(COLUMNS_COUNT).map_err(|error| log_error(&error))?;
-        let stored = stored_if_any(&row)?;
-        if !newest.push(stored.ok_or_else(|| wrong(Position(place.cast_unsigned())))?) {
+        if !newest.push(found(&row, "streams")?) {
             break;
         }
     }
     Ok(newest)
 }
 
+pub(crate) async fn requests(
+    connection: &mut SqliteConnection,
+    unindexed: &Unindexed,
+    ids: &[&str],
+    limit_bytes: usize,
+) -> Result<Requested, LogError> {
+    let mut requested = Requested::within(limit_bytes);
+    if ids.is_empty() {
+        return Ok(requested);
+    }
+    catch_up(connection, unindexed).await?;
+    let ids = each_once(ids);
+    let places = unindexed.requested(&ids).into_iter().map(|place| place.map(|place| place.0));
+    let asked: Vec<_> = ids.iter().zip(places).collect();
+    let mut rows = sqlx::query(REQUESTS).bind(list(&asked)?).fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
+        if !requested.push(found(&row, "requests")?) {
+            break;
+        }
+    }
+    Ok(requested)
+}
+
+/// The event at the place where an index has it.
+fn found(row: &SqliteRow, index: &str) -> Result<StoredEvent, LogError> {
+    let place: i64 = row.try_get_unchecked(COLUMNS_COUNT).map_err(|error| log_error(&error))?;
+    stored_if_any(row)?.ok_or_else(|| wrong(index, Position(place.cast_unsigned())))
+}
+
 /// For an index that says something else than the log: nothing may be decided on it.
-fn wrong(position: Position) -> LogError {
-    corrupt(
-        position.0,
-        "the file's index of streams does not agree with the log; `configapi backup` and \
-         `configapi restore-backup` make a new file from the log",
-    )
+fn wrong(index: &str, position: Position) -> LogError {
+    let advice = "`configapi backup` and `configapi restore-backup` make a new file from the log";
+    let what = format!("the file's index of {index} does not agree with the log; {advice}");
+    corrupt(position.0, &what)
 }

@@ -239,7 +239,8 @@ impl EventLog for SqliteLog {
     }
 
     async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError> {
-        let requested = read::requests(&mut *self.reader().await?, ids, limit_bytes).await;
+        let (mut reader, unindexed) = (self.reader().await?, &self.known.unindexed);
+        let requested = index::requests(&mut reader, unindexed, ids, limit_bytes).await;
         self.still(requested)
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use configapi_event_log::domain::{Position, Timestamp};
 use configapi_event_log::{
     Epoch, EpochStart, Hash, Head, Identity, Lineage, LogError, Page, PageBuilder, PageLimit,
-    Requested, StoredEvent, log_id_of,
+    StoredEvent, log_id_of,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -54,16 +54,6 @@ const HEAD: &str = "SELECT position, hash, recorded_at, (SELECT max(epoch) FROM 
 const GENESIS: &str = concat!("SELECT ", columns!(), " FROM events AS e WHERE e.position = 0");
 
 const EPOCHS: &str = "SELECT epoch, first_position FROM epochs ORDER BY epoch";
-
-/// Each row as soon as it is found, in the order of the list, and those of each command as they lie in the
-/// table: a CROSS JOIN is not turned round, and what is sorted would have to be read to its end first.
-const REQUESTS: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM json_each(?) AS asked CROSS JOIN events AS first ON first.request_id = asked.value \
-     CROSS JOIN events AS e ON e.position BETWEEN first.position \
-     AND first.position + first.part_size - 1"
-);
 
 /// How many rows to ask for in one value, from what rows have weighed lately.
 #[derive(Debug)]
@@ -175,24 +165,6 @@ pub(crate) async fn identity(connection: &mut SqliteConnection) -> Result<Identi
         is_standby: false,
         takes_no_appends: None,
     })
-}
-
-pub(crate) async fn requests(
-    connection: &mut SqliteConnection,
-    ids: &[&str],
-    limit_bytes: usize,
-) -> Result<Requested, LogError> {
-    let mut requested = Requested::within(limit_bytes);
-    if ids.is_empty() {
-        return Ok(requested);
-    }
-    let mut rows = sqlx::query(REQUESTS).bind(list(&each_once(ids))?).fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
-        if !requested.push(stored(&row)?) {
-            break;
-        }
-    }
-    Ok(requested)
 }
 
 pub(crate) fn each_once<'a>(names: &[&'a str]) -> Vec<&'a str> {

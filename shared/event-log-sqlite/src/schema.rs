@@ -11,8 +11,11 @@ use crate::place::Place;
 use crate::row::{INSERT_COLUMNS, bind, signed};
 
 /// Every change of the schema ever made, oldest first. What was released never changes.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_log.sql"), include_str!("../migrations/0002_streams.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_log.sql"),
+    include_str!("../migrations/0002_streams.sql"),
+    include_str!("../migrations/0003_requests.sql"),
+];
 
 /// "CfgA": says that a file is ours, in the header, where SQLite keeps such marks.
 const APPLICATION_ID: i64 = 0x4366_6741;

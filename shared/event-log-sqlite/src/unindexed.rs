@@ -1,38 +1,59 @@
-//! The newest events, which the index of streams in the file does not have yet: where each is, and what
-//! is to be entered next. Entering them one commit at a time would write a page for nearly each of
-//! them; many thousand at once, in the order of the index, share their pages.
+//! The newest events, which the indexes in the file do not have yet: where each is, and what is to be
+//! entered next. Entering them one commit at a time would write a page for nearly each of them, of each
+//! index; many thousand at once, in the order of the index, share their pages.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::slice;
+mod entering;
+mod gathered;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use configapi_event_log::domain::{Position, Version};
 use configapi_event_log::{Epoch, StoredEvent};
 
-/// How many events are gathered before they are entered. Twice as many are known here at most, beside
-/// the last batch.
-const MAX_GATHERED: usize = 1 << 16;
-/// How much their names may weigh, each counted with each event: they have up to half a kibibyte.
-const MAX_GATHERED_BYTES: usize = 4 << 20;
+use self::entering::Entering;
+pub(crate) use self::entering::Slice;
+use self::gathered::Gathered;
+
 /// How many are entered with one commit, or somewhat more: few commits have to enter any, and none
-/// takes long. More the further the index is behind, for what a commit enters counts for nothing if we
-/// are killed before the last.
+/// takes long. More the further the indexes are behind, for what a commit enters counts for nothing if
+/// we are killed before the last.
 const SLICE: usize = 2_048;
 
-/// An event of a stream, in the order of the index.
+/// A new event, by what it is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Newcomer {
+    pub(crate) position: Position,
+    pub(crate) stream: Arc<str>,
+    pub(crate) version: Version,
+    pub(crate) request_id: Option<Arc<str>>,
+}
+
+impl Newcomer {
+    pub(crate) fn of(event: &StoredEvent) -> Self {
+        let StoredEvent { position, stream, version, request_id, .. } = event;
+        Self {
+            position: *position,
+            stream: Arc::clone(stream),
+            version: *version,
+            request_id: request_id.clone(),
+        }
+    }
+}
+
+/// Where an event of a stream is, in the order of the index of streams.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
+pub(crate) struct OfStream {
     pub(crate) stream: Arc<str>,
     pub(crate) version: Version,
     pub(crate) position: Position,
 }
 
-impl Entry {
-    pub(crate) fn of(event: &StoredEvent) -> Self {
-        let StoredEvent { stream, version, position, .. } = event;
-        Self { stream: Arc::clone(stream), version: *version, position: *position }
-    }
+/// Where the first event of a request is, in the order of the index of requests.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OfRequest {
+    pub(crate) id: Arc<str>,
+    pub(crate) position: Position,
 }
 
 /// An event of a stream that is looked for.
@@ -45,7 +66,7 @@ pub(crate) enum Sought {
 
 impl Sought {
     /// Where it is, if it may be among these of its stream, which are in order.
-    fn within(self, events: &[Entry]) -> Option<Position> {
+    fn within(self, events: &[OfStream]) -> Option<Position> {
         let found = match self {
             Self::Version(version) => {
                 events.binary_search_by_key(&version, |entry| entry.version).ok()
@@ -58,14 +79,6 @@ impl Sought {
     }
 }
 
-/// What is to be entered with one commit.
-#[derive(Debug)]
-pub(crate) struct Slice {
-    pub(crate) entries: Vec<Entry>,
-    /// Set if nothing up to there is missing in the index then.
-    pub(crate) completes_to: Option<Position>,
-}
-
 /// How much of the log this process knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct KnownTo {
@@ -75,46 +88,29 @@ pub(crate) struct KnownTo {
     pub(crate) to: Option<Position>,
 }
 
-/// The events that the index does not have, as far as this process knows the log.
+/// The events that the indexes do not have, as far as this process knows the log.
 #[derive(Debug, Default)]
 pub(crate) struct Unindexed(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
     known: KnownTo,
-    /// Up to where the index is known to lack nothing.
+    /// Up to where the indexes are known to lack nothing.
     indexed_to: Position,
     /// The newest of each stream, of all below.
     newest: HashMap<Arc<str>, (Version, Position)>,
+    /// Those that have a request id.
+    requests: HashMap<Arc<str>, Position>,
     gathered: Gathered,
     entering: Entering,
 }
 
-/// Events that wait until there are enough of them.
-#[derive(Debug, Default)]
-struct Gathered {
-    /// In order, each; one was gathered after the other.
-    runs: VecDeque<Vec<Entry>>,
-    /// What will be the next of them, as it comes.
-    last: Vec<Entry>,
-    events: usize,
-    name_bytes: usize,
-}
-
-/// Events that are being entered.
-#[derive(Debug, Default)]
-struct Entering {
-    /// Those that no slice has yet: the first of each run, and which run that is.
-    firsts: BinaryHeap<Reverse<(Entry, usize)>>,
-    runs: Vec<std::vec::IntoIter<Entry>>,
-    /// What is due, until it is entered.
-    slice: Option<Arc<Slice>>,
-    events: usize,
-    /// How many of them a slice has had.
-    sliced: usize,
-    /// How many were gathered by then.
-    gathered: usize,
-    up_to: Position,
+/// What a new event must have for itself, and another one has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// The version of the one at this position.
+    Version(Position),
+    RequestId,
 }
 
 impl Unindexed {
@@ -130,13 +126,13 @@ impl Unindexed {
         }
     }
 
-    /// Takes note of what the log says in an epoch: up to where the index lacks nothing, which need not be
+    /// Takes note of what the log says in an epoch: up to where the indexes lack nothing, which need not be
     /// known here, and events. Answers whether it did: not if another epoch is known.
     pub(crate) fn learn(
         &self,
         epoch: Epoch,
         indexed_to: Position,
-        events: impl IntoIterator<Item = Entry>,
+        events: impl IntoIterator<Item = Newcomer>,
     ) -> bool {
         let mut kept = self.lock();
         if *kept.known.epoch.get_or_insert(epoch) != epoch {
@@ -148,7 +144,7 @@ impl Unindexed {
     }
 
     /// Takes note of events that were appended in an epoch.
-    pub(crate) fn note(&self, epoch: Epoch, events: impl IntoIterator<Item = Entry>) {
+    pub(crate) fn note(&self, epoch: Epoch, events: impl IntoIterator<Item = Newcomer>) {
         let mut kept = self.lock();
         if kept.known.epoch == Some(epoch) {
             kept.note(events);
@@ -162,6 +158,12 @@ impl Unindexed {
             .iter()
             .map(|stream| kept.newest.get(*stream).map(|(_, position)| *position))
             .collect()
+    }
+
+    /// Where the events with these request ids are, if the index does not have them.
+    pub(crate) fn requested(&self, ids: &[&str]) -> Vec<Option<Position>> {
+        let kept = self.lock();
+        ids.iter().map(|id| kept.requests.get(*id).copied()).collect()
     }
 
     /// Where the events of streams are that are sought, if the index may not have them.
@@ -180,16 +182,20 @@ impl Unindexed {
             .collect()
     }
 
-    /// The first of these events whose version is taken, by one that is known here or among them.
-    pub(crate) fn taken(&self, events: &[Entry]) -> Option<Position> {
+    /// What of these events is taken first, by an event that is known here or one of them.
+    pub(crate) fn taken(&self, events: &[Newcomer]) -> Option<Taken> {
         let kept = self.lock();
-        let mut among_them: HashMap<&str, Version> = HashMap::with_capacity(events.len());
-        let taken = events.iter().find(|entry| {
-            let before = among_them.insert(&entry.stream, entry.version);
-            let before = before.or_else(|| kept.newest.get(&entry.stream).map(|newest| newest.0));
-            before.is_some_and(|before| entry.version <= before)
-        });
-        taken.map(|entry| entry.position)
+        let mut versions: HashMap<&str, Version> = HashMap::with_capacity(events.len());
+        let mut ids: HashSet<&str> = HashSet::new();
+        events.iter().find_map(|event| {
+            let before = versions.insert(&event.stream, event.version);
+            let before = before.or_else(|| kept.newest.get(&event.stream).map(|newest| newest.0));
+            if before.is_some_and(|before| event.version <= before) {
+                return Some(Taken::Version(event.position));
+            }
+            let id = event.request_id.as_deref()?;
+            (!ids.insert(id) || kept.requests.contains_key(id)).then_some(Taken::RequestId)
+        })
     }
 
     /// What is to be entered with the next commit, until it is. Entering keeps pace with gathering: it is
@@ -200,20 +206,14 @@ impl Unindexed {
             kept.entering = kept.gathered.take_oldest();
         }
         let Kept { gathered, entering, .. } = &mut *kept;
-        let since = gathered.events.saturating_sub(entering.gathered);
-        let most = SLICE + gathered.share_of(SLICE) + since;
-        let slice = entering.due(gathered.share_of(entering.events), most);
-        if slice.is_some() {
-            entering.gathered = gathered.events;
-        }
-        slice
+        let most = SLICE + gathered.share_of(SLICE);
+        entering.due(gathered.share_of(entering.events()), most, gathered.events())
     }
 
-    /// Says that what was due is in the index.
+    /// Says that what was due is in the indexes.
     pub(crate) fn is_entered(&self, slice: &Arc<Slice>) {
         let mut kept = self.lock();
-        let entered = kept.entering.slice.take_if(|due| Arc::ptr_eq(due, slice));
-        if let Some(position) = entered.and_then(|slice| slice.completes_to) {
+        if let Some(position) = kept.entering.is_entered(slice) {
             kept.is_indexed_to(position);
         }
     }
@@ -226,23 +226,26 @@ impl Unindexed {
 impl Kept {
     /// In their order. Of those that are known already, and of those that do not follow from what is
     /// known, it takes no note.
-    fn note(&mut self, events: impl IntoIterator<Item = Entry>) {
-        for entry in events {
-            if self.known.to.is_some_and(|known_to| known_to.next() == entry.position) {
-                self.known.to = Some(entry.position);
-                self.add(entry);
+    fn note(&mut self, events: impl IntoIterator<Item = Newcomer>) {
+        for event in events {
+            if self.known.to.is_some_and(|known_to| known_to.next() == event.position) {
+                self.known.to = Some(event.position);
+                self.add(event);
             }
         }
     }
 
-    fn add(&mut self, entry: Entry) {
-        let newest = (entry.version, entry.position);
-        if let Some(known) = self.newest.get_mut(&entry.stream) {
+    fn add(&mut self, event: Newcomer) {
+        let newest = (event.version, event.position);
+        if let Some(known) = self.newest.get_mut(&event.stream) {
             *known = newest;
         } else {
-            self.newest.insert(Arc::clone(&entry.stream), newest);
+            self.newest.insert(Arc::clone(&event.stream), newest);
         }
-        self.gathered.add(entry);
+        if let Some(id) = &event.request_id {
+            self.requests.insert(Arc::clone(id), event.position);
+        }
+        self.gathered.add(event);
     }
 
     fn is_indexed_to(&mut self, position: Position) {
@@ -252,129 +255,16 @@ impl Kept {
         }
         self.indexed_to = position;
         self.newest.retain(|_, (_, place)| *place > position);
-        if self.entering.up_to <= position {
+        self.requests.retain(|_, place| *place > position);
+        if self.entering.up_to() <= position {
             self.entering = Entering::default();
         }
         self.gathered.forget_to(position);
     }
 }
 
-impl Gathered {
-    fn add(&mut self, entry: Entry) {
-        self.events += 1;
-        self.name_bytes += entry.stream.len();
-        self.last.push(entry);
-        if self.last.len() == SLICE {
-            self.end_run();
-        }
-    }
-
-    fn end_run(&mut self) {
-        let mut run = std::mem::take(&mut self.last);
-        run.sort_unstable();
-        self.runs.push_back(run);
-    }
-
-    /// Whether there are as many as are entered in one go.
-    fn is_enough(&self) -> bool {
-        self.share_of(MAX_GATHERED) >= MAX_GATHERED
-    }
-
-    /// Those of a stream, in parts that are in order.
-    fn of(&self, stream: &str) -> impl Iterator<Item = &[Entry]> {
-        let last = self.last.iter().filter(move |entry| *entry.stream == *stream);
-        self.runs.iter().map(move |run| within(run, stream)).chain(last.map(slice::from_ref))
-    }
-
-    /// For when others entered them too.
-    fn forget_to(&mut self, position: Position) {
-        if self.runs.iter().flatten().chain(&self.last).all(|entry| entry.position > position) {
-            return;
-        }
-        let Self { runs, last, .. } = std::mem::take(self);
-        let rest = runs.into_iter().flatten().chain(last);
-        let mut rest: Vec<_> = rest.filter(|entry| entry.position > position).collect();
-        rest.sort_unstable_by_key(|entry| entry.position);
-        for entry in rest {
-            self.add(entry);
-        }
-    }
-
-    /// How much of this number is what is gathered of what may be.
-    fn share_of(&self, number: usize) -> usize {
-        let by_events = self.events * number / MAX_GATHERED;
-        by_events.max(self.name_bytes * number / MAX_GATHERED_BYTES)
-    }
-
-    /// Takes out the oldest, to be entered: no more than are entered in one go. After a start there may be
-    /// many more, for all that was not entered to the end before it begins anew.
-    fn take_oldest(&mut self) -> Entering {
-        if self.runs.is_empty() {
-            self.end_run();
-        }
-        let mut oldest = Self::default();
-        while !oldest.is_enough()
-            && let Some(run) = self.runs.pop_front()
-        {
-            oldest.events += run.len();
-            oldest.name_bytes += run.iter().map(|entry| entry.stream.len()).sum::<usize>();
-            oldest.runs.push_back(run);
-        }
-        self.events -= oldest.events;
-        self.name_bytes -= oldest.name_bytes;
-        oldest.into_entering(self.events)
-    }
-
-    fn into_entering(self, gathered: usize) -> Entering {
-        let newest = self.runs.back().into_iter().flatten().map(|entry| entry.position);
-        let up_to = newest.max().unwrap_or_default();
-        let mut runs: Vec<_> = self.runs.into_iter().map(Vec::into_iter).collect();
-        let firsts = runs.iter_mut().enumerate();
-        let firsts = firsts.filter_map(|(run, entries)| Some(Reverse((entries.next()?, run))));
-        let firsts = firsts.collect();
-        Entering { firsts, runs, events: self.events, gathered, up_to, ..Entering::default() }
-    }
-}
-
-impl Entering {
-    fn is_done(&self) -> bool {
-        self.slice.is_none() && self.firsts.is_empty()
-    }
-
-    /// Those of a stream, in parts that are in order.
-    fn of(&self, stream: &str) -> impl Iterator<Item = &[Entry]> {
-        let due = self.slice.iter().map(move |slice| within(&slice.entries, stream));
-        let firsts = self.firsts.iter().map(|Reverse((first, _))| first);
-        let firsts = firsts.filter(move |first| *first.stream == *stream).map(slice::from_ref);
-        let rest = self.runs.iter().map(move |run| within(run.as_slice(), stream));
-        due.chain(firsts).chain(rest)
-    }
-
-    /// The next slice, if so many of all should be entered by now; so many at most.
-    fn due(&mut self, enough: usize, most: usize) -> Option<Arc<Slice>> {
-        let enough = enough.min(self.events).min(self.sliced + most);
-        let is_due = enough == self.events || enough >= self.sliced + SLICE;
-        if self.slice.is_none() && is_due && enough > self.sliced {
-            let count = enough - self.sliced;
-            let entries: Vec<_> = std::iter::from_fn(|| self.next()).take(count).collect();
-            self.sliced = enough;
-            let completes_to = self.firsts.is_empty().then_some(self.up_to);
-            self.slice = Some(Arc::new(Slice { entries, completes_to }));
-        }
-        self.slice.clone()
-    }
-
-    fn next(&mut self) -> Option<Entry> {
-        let Reverse((entry, run)) = self.firsts.pop()?;
-        if let Some(next) = self.runs[run].next() {
-            self.firsts.push(Reverse((next, run)));
-        }
-        Some(entry)
-    }
-}
-
 /// The part of a stream, where all are in order.
-fn within<'a>(entries: &'a [Entry], stream: &str) -> &'a [Entry] {
+fn within<'a>(entries: &'a [OfStream], stream: &str) -> &'a [OfStream] {
     let rest = &entries[entries.partition_point(|entry| *entry.stream < *stream)..];
     &rest[..rest.partition_point(|entry| *entry.stream == *stream)]
 }

@@ -1,5 +1,5 @@
-//! Finding events by their streams: whether they are in the file's index or not yet, whoever asks, and
-//! whatever happened to whoever was about to enter them.
+//! Finding events by their streams and requests: whether they are in the file's indexes or not yet, whoever
+//! asks, and whatever happened to whoever was about to enter them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,12 @@ pub(crate) fn stream_of(position: Position) -> Arc<str> {
     Arc::from(format!("default/{}/{}", "long".repeat(120), position.0 * 1_777 % STREAMS))
 }
 
+/// One of three has none. They lie as far from each other as streams.
+pub(crate) fn request_of(position: Position) -> Option<Arc<str>> {
+    let id = || Arc::from(format!("request-{}", position.0 * 7_919 % 1_000_003));
+    (!position.0.is_multiple_of(3)).then(id)
+}
+
 /// Appends so many events to streams that lie far from each other, each time all of them once.
 pub(crate) async fn append(log: &dyn EventLog, count: u64) {
     let mut left = count;
@@ -39,6 +45,7 @@ pub(crate) fn next(head: &Head, count: u64) -> Vec<StoredEvent> {
     for row in &mut rows {
         row.stream = stream_of(row.position);
         row.version = Version((row.position.0 - 1) / STREAMS + 1);
+        row.request_id = request_of(row.position);
         seal(before, row);
         before = row.hash;
     }
@@ -58,7 +65,7 @@ async fn all(log: &dyn EventLog) -> Vec<StoredEvent> {
     }
 }
 
-/// Compares what is found by streams with the events themselves.
+/// Compares what is found by streams and by requests with the events themselves.
 pub(crate) async fn assert_all_are_found(path: &Path, log: &dyn EventLog) {
     let rows = all(log).await;
     let mut by_stream: HashMap<&str, Vec<&StoredEvent>> = HashMap::new();
@@ -74,6 +81,14 @@ pub(crate) async fn assert_all_are_found(path: &Path, log: &dyn EventLog) {
             newest.rows.iter().eq(expected.into_iter().copied()),
             "newest finds something else"
         );
+    }
+    let of_requests: Vec<_> = rows.iter().filter(|row| row.request_id.is_some()).collect();
+    for expected in of_requests.chunks(500) {
+        let mut asked: Vec<_> =
+            expected.iter().filter_map(|row| row.request_id.as_deref()).collect();
+        asked.push("request-none");
+        let found = log.requests(&asked, usize::MAX).await.unwrap();
+        assert!(found.rows.iter().eq(expected.iter().copied()), "not every request is found");
     }
     // The newest of each stream, and those next to where the index ends.
     let indexed_to = index_of(path).await.0.unsigned_abs();
@@ -153,6 +168,12 @@ pub(crate) async fn assert_nothing_is_missing(console: &mut SqliteConnection) {
          ON s.stream = e.stream AND s.version = e.version \
          WHERE e.position BETWEEN 1 AND (SELECT max(up_to) FROM indexed) \
          AND s.position IS NOT e.position";
+    let missing: i64 = sqlx::query_scalar(ask).fetch_one(&mut *console).await.unwrap();
+    assert_eq!(missing, 0);
+    let ask = "SELECT count(*) FROM events AS e LEFT JOIN requests AS r \
+         ON r.request_id = e.request_id \
+         WHERE e.position BETWEEN 1 AND (SELECT max(up_to) FROM indexed) \
+         AND e.request_id IS NOT NULL AND r.position IS NOT e.position";
     let missing: i64 = sqlx::query_scalar(ask).fetch_one(console).await.unwrap();
     assert_eq!(missing, 0);
 }
@@ -178,7 +199,7 @@ async fn who_is_killed_while_events_are_entered_goes_on_with_all_of_them() {
 }
 
 #[tokio::test]
-async fn what_is_entered_stays_and_no_version_is_taken_twice() {
+async fn what_is_entered_stays_and_neither_a_version_nor_a_request_id_is_taken_twice() {
     let file = InFile::fresh().await;
     let log = file.open().await;
     append(&*log, 20_000).await;
@@ -189,6 +210,9 @@ async fn what_is_entered_stays_and_no_version_is_taken_twice() {
         "UPDATE streams SET position = 1 WHERE position = 2",
         "DELETE FROM streams WHERE position = 2",
         "INSERT OR REPLACE INTO streams SELECT stream, version, 1 FROM streams WHERE position = 2",
+        "UPDATE requests SET position = 1 WHERE position = 2",
+        "DELETE FROM requests WHERE position = 2",
+        "INSERT OR REPLACE INTO requests SELECT request_id, 1 FROM requests WHERE position = 2",
     ] {
         let refusal = run(&mut console, sql).await.expect_err(sql);
         assert!(refusal.contains("the log is immutable"), "{sql}: {refusal}");
@@ -204,12 +228,27 @@ async fn what_is_entered_stays_and_no_version_is_taken_twice() {
             assert!(is_right, "{taken}: {outcome:?}");
             assert_eq!(log.head().await, Ok(head));
         }
+        let end = log.head().await.unwrap().position.0;
+        let newest = (end - 1..=end).rev().map(Position).find_map(request_of);
+        for taken in [request_of(Position(2)), newest] {
+            let head = log.head().await.unwrap();
+            let mut rows = next(&head, 2);
+            rows[1].request_id = taken;
+            assert_eq!(log.append(&head, &rows).await, Err(AppendError::RequestIdTaken));
+            assert_eq!(log.head().await, Ok(head));
+        }
         // Nor by two of a batch.
         let head = log.head().await.unwrap();
         let mut rows = next(&head, 2);
         rows[1].stream = Arc::clone(&rows[0].stream);
         rows[1].version = rows[0].version;
         assert!(matches!(log.append(&head, &rows).await, Err(AppendError::Refused(_))));
+        let mut rows = next(&head, 2);
+        for row in &mut rows {
+            row.request_id = Some("request-new".into());
+        }
+        assert_eq!(log.append(&head, &rows).await, Err(AppendError::RequestIdTaken));
+        assert_eq!(log.head().await, Ok(head));
     }
 }
 
@@ -243,6 +282,17 @@ async fn nothing_is_decided_on_an_index_that_does_not_agree_with_the_log() {
     run(&mut console, &format!("UPDATE streams SET position = 1 WHERE stream = '{stream}'"))
         .await
         .unwrap();
+    run(&mut console, "DROP TRIGGER requests_are_not_updated").await.unwrap();
+    let id = request_of(Position(2)).unwrap();
+    for place in [3, 30_000] {
+        let elsewhere = format!("UPDATE requests SET position = {place} WHERE request_id = '{id}'");
+        assert_eq!(run(&mut console, &elsewhere).await, Ok(1));
+        for log in [&log, &file.open().await] {
+            let error = log.requests(&[&id], usize::MAX).await.unwrap_err();
+            assert!(matches!(&error, LogError::Corrupt { .. }), "{error}");
+            assert!(error.to_string().contains("index of requests does not agree"), "{error}");
+        }
+    }
     assert_eq!(log.newest(&[stream], usize::MAX).await.unwrap().rows.len(), 1);
 
     run(&mut console, "DROP TRIGGER indexed_is_not_updated").await.unwrap();
@@ -252,17 +302,21 @@ async fn nothing_is_decided_on_an_index_that_does_not_agree_with_the_log() {
     }
 }
 
-/// The events of a log, in a file as the first programs made them.
-async fn as_of_before(log: &InFile) -> InFile {
+/// The events of a log, in a file as programs of before made it, from these migrations on.
+async fn as_of_before(log: &InFile, migrations: &[&'static str]) -> InFile {
     let before = InFile::fresh().await;
     std::fs::create_dir_all(before.path().parent().unwrap()).unwrap();
     std::fs::write(before.path(), b"").unwrap();
     let mut console = console(&before.path()).await;
+    run(&mut console, "PRAGMA journal_mode = WAL").await.unwrap();
+    for migration in migrations {
+        run(&mut console, migration).await.unwrap();
+    }
+    let marks =
+        format!("PRAGMA application_id = 1130784577; PRAGMA user_version = {}", migrations.len());
     let attach = format!("ATTACH '{}' AS later", log.path().display());
     for sql in [
-        "PRAGMA journal_mode = WAL",
-        include_str!("../migrations/0001_log.sql"),
-        "PRAGMA application_id = 1130784577; PRAGMA user_version = 1",
+        &*marks,
         &attach,
         "INSERT INTO main.events SELECT * FROM later.events ORDER BY position",
         "INSERT INTO main.epochs VALUES (2, 101)",
@@ -274,27 +328,35 @@ async fn as_of_before(log: &InFile) -> InFile {
 
 #[tokio::test]
 async fn a_file_of_before_is_read_as_it_is_and_brought_up_to_date_by_its_writer() {
+    const LOG: &str = include_str!("../migrations/0001_log.sql");
+    const STREAMS: &str = include_str!("../migrations/0002_streams.sql");
     let log = InFile::fresh().await;
     append(&*log.open().await, 7_000).await;
     let expected = all(&*log.open().await).await;
-    let before = as_of_before(&log).await;
+    // Where streams are was entered at once first, and is entered later since.
+    for (migrations, indexed) in [(&[LOG][..], (7_000, 7_000)), (&[LOG, STREAMS], (0, 0))] {
+        let before = as_of_before(&log, migrations).await;
+        let reader = SqliteLog::open_for_reading(&before.path()).await.unwrap();
+        let backup = SqliteLog::open_to_read_once(&before.path()).await.unwrap();
+        assert!(all(&*reader).await == expected && all(&*backup).await == expected);
 
-    let reader = SqliteLog::open_for_reading(&before.path()).await.unwrap();
-    let backup = SqliteLog::open_to_read_once(&before.path()).await.unwrap();
-    assert!(all(&*reader).await == expected && all(&*backup).await == expected);
-
-    let writer = SqliteLog::open(&before.path(), NOW).await.unwrap();
-    assert_eq!(index_of(&before.path()).await, (7_000, 7_000));
-    assert_eq!(writer.identity().await.unwrap().lineage.current().0, 2);
-    for log in [&*writer, &*reader, &*before.open().await] {
-        assert!(all(log).await == expected, "other events than before");
-        assert_all_are_found(&before.path(), log).await;
+        let writer = SqliteLog::open(&before.path(), NOW).await.unwrap();
+        assert_eq!(index_of(&before.path()).await, indexed);
+        let mut console = console(&before.path()).await;
+        let requests = "SELECT count(*) FROM requests";
+        let requests: i64 = sqlx::query_scalar(requests).fetch_one(&mut console).await.unwrap();
+        assert_eq!(requests, 4_667);
+        assert_eq!(writer.identity().await.unwrap().lineage.current().0, 2);
+        for log in [&*writer, &*reader, &*before.open().await] {
+            assert!(all(log).await == expected, "other events than before");
+            assert_all_are_found(&before.path(), log).await;
+        }
+        append(&*writer, 12_000).await;
+        assert_all_are_found(&before.path(), &*reader).await;
+        assert_nothing_is_missing(&mut console).await;
+        for sql in ["UPDATE events SET payload = '{}' WHERE position = 1", "DELETE FROM events"] {
+            assert!(run(&mut console, sql).await.expect_err(sql).contains("the log is immutable"));
+        }
+        run(&mut console, "SELECT hash FROM readable").await.unwrap();
     }
-    append(&*writer, 12_000).await;
-    assert_all_are_found(&before.path(), &*reader).await;
-    let mut console = console(&before.path()).await;
-    for sql in ["UPDATE events SET payload = '{}' WHERE position = 1", "DELETE FROM events"] {
-        assert!(run(&mut console, sql).await.expect_err(sql).contains("the log is immutable"));
-    }
-    run(&mut console, "SELECT hash FROM readable").await.unwrap();
 }
