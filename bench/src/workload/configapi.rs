@@ -1,6 +1,7 @@
 //! What is asked of `ConfigApi`, and of the echo server that looks like it.
 
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use super::{
     watch::SetThenWatch,
 };
 use crate::{
-    keys::{GROUP, Keys, Share, VERSIONED_KEYS, VERSIONS, Values},
+    keys::{Dice, GROUP, Keys, Share, VERSIONED_KEYS, VERSIONS, Values},
     load::Spec,
     wire::{CallError, Channel, Method, frame},
 };
@@ -119,6 +120,7 @@ impl Connection {
             }
             Workload::History => Slot::Unary(query(HISTORY, histories(place))?),
             Workload::Set => Slot::Unary(command(SET, 1, sets(spec, place))?),
+            Workload::SetKeyed => Slot::Unary(command(SET, 1, keyed_sets(spec, place))?),
             Workload::SetHot => Slot::Unary(command(SET, 1, hot_sets(spec, place))?),
             Workload::Apply => Slot::Unary(command(APPLY, APPLY_SIZE, applies(spec, place))?),
             Workload::Mixed => Slot::Mixed {
@@ -222,6 +224,20 @@ fn sets(spec: &Spec, place: Place) -> NextRequest {
     Box::new(move || {
         Keys::write_name(&mut request.name, share.next_index());
         values.next_value().clone_into(&mut request.value);
+        frame(&request)
+    })
+}
+
+/// With ids that no other run has, as random UUIDs would be: they come in no order.
+fn keyed_sets(spec: &Spec, place: Place) -> NextRequest {
+    let (mut share, mut values) = (share(spec, place), values(spec, place));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut ids = Dice::new(place.dice().roll() ^ now.as_secs().rotate_left(32));
+    let mut request = SetRequest::default();
+    Box::new(move || {
+        Keys::write_name(&mut request.name, share.next_index());
+        values.next_value().clone_into(&mut request.value);
+        request.request_id = format!("{:016x}{:016x}", ids.roll(), ids.roll());
         frame(&request)
     })
 }

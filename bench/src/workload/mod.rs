@@ -52,6 +52,8 @@ pub enum Workload {
     History,
     /// Sets, no two in flight on the same config.
     Set,
+    /// The same, each with a request id made by chance.
+    SetKeyed,
     /// Sets, all on the same config.
     SetHot,
     /// Sets that state the version they expect.
@@ -86,6 +88,7 @@ impl fmt::Display for Workload {
             Self::PastOf100k => "past-of-100k",
             Self::History => "history",
             Self::Set => "set",
+            Self::SetKeyed => "set-keyed",
             Self::SetHot => "set-hot",
             Self::SetCas => "set-cas",
             Self::Apply => "apply",
