@@ -85,7 +85,14 @@ fn the_past_is_told_at_a_position_a_token_and_a_time() {
     let history = servers.read(["history", "billing/limit", "-o", "json"]).json();
     let first = history[0]["recorded_at"].as_str().unwrap().to_owned();
     assert_eq!(at(&first).succeeded().stdout, "1");
-    at("1h").failed_with(1);
+    for before in ["1h", "1d", "52w"] {
+        let ended = at(before).failed_with(1);
+        assert!(ended.stderr.contains("does not exist"), "{ended:#?}");
+    }
+    assert_eq!(at("now").succeeded().stdout, "2");
+    let diff = |from: &str| servers.read(["diff", from, "now", "-o", "raw"]).stdout;
+    assert_eq!(diff("7d").lines().count(), 2);
+    assert_eq!(diff("now"), "");
     at("2001-01-01").failed_with(1);
     let all = servers.configapi(["at", "3", "-o", "json"]).ends().succeeded().json();
     assert_eq!(all.as_array().unwrap().len(), 3);
@@ -147,7 +154,10 @@ fn the_end_of_time_is_a_time() {
 
 #[test]
 fn what_is_no_moment_is_refused_with_what_one_is() {
-    for text in ["01", "00", "2024-01-15T10:30:00+25:00", "2024-01-15T10:30:00-24:00", "soon"] {
+    for text in ["01", "00", "2024-01-15T10:30:00+25:00", "2024-01-15T10:30:00-24:00", "soon"]
+        .into_iter()
+        .chain(["d", "w", "+1d", "1.5d", "1d12h", "41667d", "Now", "99999999999999999999w"])
+    {
         let ended = configapi(["get", "a", "--at", text]).ends().failed_with(2);
         assert!(ended.stderr.contains("a position (1042)"), "{text}: {ended:#?}");
     }

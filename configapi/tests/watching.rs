@@ -140,7 +140,7 @@ fn a_watch_begins_so_long_ago() {
     let ended = watch("1", time).succeeded();
     assert!(ended.stderr.contains("watching, from 1-1 on"), "{ended:#?}");
     let ended = watch("1", "yesterday").failed_with(2);
-    assert!(ended.stderr.contains("a time ago (15m)"), "{ended:#?}");
+    assert!(ended.stderr.contains("a time ago (15m, 7d)"), "{ended:#?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How people name a moment: a time, a time ago, a position, or a token.
 
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use configapi_proto::v1::{PointInTime, point_in_time};
 use configapi_proto::{Token, timestamp_from_micros};
@@ -9,7 +9,7 @@ use configapi_runtime::settings;
 
 /// What a moment looks like, for help texts.
 pub const FORMS: &str = "a time (2024-01-15T10:30:00Z), a day (2024-01-15, from midnight UTC), a \
-                         time ago (15m), a position (1042) or a token (1-1042)";
+                         time ago (15m, 7d), now, a position (1042) or a token (1-1042)";
 
 const SECONDS_PER_DAY: i32 = 86_400;
 
@@ -61,7 +61,12 @@ impl FromStr for Moment {
         if text.parse::<jiff::civil::DateTime>().is_ok() {
             return Err(NotAMoment::WithoutOffset);
         }
-        let ago = settings::duration(text).map_err(|_| NotAMoment::Unknown)?;
+        // The log knows no later time than now, whatever this machine's clock says.
+        if text == "now" {
+            return Ok(Self::Time(jiff::Timestamp::MAX.as_microsecond()));
+        }
+        let ago = days(text).map_or_else(|| settings::duration(text), Ok);
+        let ago = ago.map_err(|_| NotAMoment::Unknown)?;
         let ago = i64::try_from(ago.as_micros()).map_err(|_| NotAMoment::Unknown)?;
         Ok(Self::Time(now_micros().saturating_sub(ago)))
     }
@@ -107,6 +112,15 @@ impl From<Moment> for PointInTime {
         };
         Self { moment: Some(moment) }
     }
+}
+
+/// Reads days or weeks, of 24 hours each: `7d`, `2w`. Settings have none: nothing waits so long.
+fn days(text: &str) -> Option<Duration> {
+    let weeks = text.strip_suffix('w').map(|weeks| (weeks, 7));
+    let (count, days) = weeks.or_else(|| Some((text.strip_suffix('d')?, 1)))?;
+    let is_count = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+    let hours = is_count.then(|| count.parse::<u64>().ok())??.checked_mul(24 * days)?;
+    settings::duration(&format!("{hours}h")).ok()
 }
 
 fn now_micros() -> i64 {

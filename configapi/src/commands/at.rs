@@ -21,7 +21,7 @@ Examples:
   configapi at 15m --prefix billing/
   configapi at 1042 --all-namespaces --output json")]
 pub struct AtArguments {
-    /// The moment: a time, a day, a time ago (15m), a position or a token
+    /// The moment: a time, a day, a time ago (15m, 7d), a position or a token
     moment: Moment,
 
     /// The name; none means all

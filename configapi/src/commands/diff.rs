@@ -25,7 +25,7 @@ Examples:
   configapi diff 2024-01-15 2024-01-16 --prefix billing/
   configapi diff 1042 1099 --all-namespaces --output json")]
 pub struct DiffArguments {
-    /// From this moment: a time, a day, a time ago (15m), a position or a token
+    /// From this moment: a time, a day, a time ago (15m, 7d), a position or a token
     from: Moment,
 
     /// To this moment [default: now]

@@ -43,7 +43,7 @@ pub struct ExportArguments {
     #[arg(short = 'F', long)]
     form: Option<FileForm>,
 
-    /// Export as of this moment: a time, a day, a time ago (15m), a position or a token
+    /// Export as of this moment: a time, a day, a time ago (15m, 7d), a position or a token
     #[arg(long, value_name = "MOMENT")]
     at: Option<Moment>,
 

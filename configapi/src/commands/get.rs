@@ -24,7 +24,7 @@ pub struct GetArguments {
     /// The name
     name: String,
 
-    /// Read at this moment: a time, a day, a time ago (15m), a position or a token
+    /// Read at this moment: a time, a day, a time ago (15m, 7d), a position or a token
     #[arg(long, value_name = "MOMENT")]
     at: Option<Moment>,
 

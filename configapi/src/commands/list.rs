@@ -29,7 +29,7 @@ pub struct ListArguments {
     #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
 
-    /// List as of this moment: a time, a day, a time ago (15m), a position or a token
+    /// List as of this moment: a time, a day, a time ago (15m, 7d), a position or a token
     #[arg(long, value_name = "MOMENT")]
     at: Option<Moment>,
 

@@ -47,7 +47,7 @@ struct TargetArguments {
     #[arg(long, value_name = "VERSION")]
     version: Option<u64>,
 
-    /// To the value at this moment: a time, a day, a time ago (15m) or a position
+    /// To the value at this moment: a time, a day, a time ago (15m, 7d) or a position
     #[arg(long, value_name = "MOMENT")]
     at: Option<Moment>,
 

@@ -35,7 +35,7 @@ Examples:
   configapi revert 1042 --prefix billing/ --reason 'release 42 was wrong'
   configapi revert 2024-01-15T10:30:00Z --all-namespaces --yes")]
 pub struct RevertArguments {
-    /// To this moment: a time, a day, a time ago (15m), a position or a token
+    /// To this moment: a time, a day, a time ago (15m, 7d), a position or a token
     to: Moment,
 
     /// Only configs whose names begin with this
