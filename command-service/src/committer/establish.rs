@@ -22,7 +22,8 @@ impl Worker {
             return Err(Refusal::Broken(why.clone()));
         }
         let verdict = self.heed_verdict();
-        self.is_confirmed &= verdict.is_ok() && !self.is_clock_in_doubt();
+        let was_confirmed = self.is_confirmed && verdict.is_ok();
+        self.is_confirmed = was_confirmed && !self.is_clock_in_doubt();
         if let (Some(head), true) = (self.head, self.is_confirmed) {
             return Ok(head);
         }
@@ -55,8 +56,13 @@ impl Worker {
         self.stand_at(head);
         self.clock_check.found_right(self.clock.now());
         self.is_confirmed = true;
-        // While nothing can be written, each command comes by here.
-        if self.told_head.replace(head) != Some(head) {
+        // While nothing can be written, each command comes by here; and one a minute, for the clock.
+        let told = self.told_head.replace(head);
+        let is_as_told = match told {
+            Some(told) if was_confirmed => told.epoch == head.epoch,
+            told => told == Some(head),
+        };
+        if !is_as_told {
             let (position, epoch) = (head.position.0, head.epoch.0);
             tracing::info!(position, epoch, "writing after the head");
         }
