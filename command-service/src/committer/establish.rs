@@ -12,7 +12,8 @@ use configapi_event_log::{
 use super::Refusal;
 use super::worker::Worker;
 
-/// How often the log is asked two questions until both answers are of one epoch.
+/// How often the log is asked two questions until both answers are of one epoch, and the first is no older
+/// than clocks may be apart.
 pub(super) const EPOCH_TRIES: usize = 3;
 
 impl Worker {
@@ -53,7 +54,6 @@ impl Worker {
         }
         self.takes_no_appends = identity.takes_no_appends;
         self.stand_at(head);
-        self.clock_check.found_right(self.clock.now());
         self.is_confirmed = true;
         // While nothing can be written, each command comes by here.
         if self.told_head.replace(head) != Some(head) {
@@ -65,17 +65,26 @@ impl Worker {
 
     /// Which log it is, what became of it, and where it ends: two answers of one epoch.
     async fn identity_and_head(&mut self) -> Result<(Identity, Head), Refusal> {
+        let mut refusal = epoch_began();
         for _ in 0..EPOCH_TRIES {
+            let asked_at = self.clock.now();
             let identity = self.log.identity().await.map_err(unavailable)?;
-            self.check_store(&identity)?;
+            if identity.is_standby {
+                return Err(standby());
+            }
+            if !self.compare_clocks(&identity, asked_at)? {
+                refusal = told_too_late();
+                continue;
+            }
             self.log_id.get_or_insert(identity.log_id);
             self.check_log(&identity)?;
             let newest = self.newest_head().await?;
             if newest.epoch == identity.lineage.current() {
                 return Ok((identity, newest));
             }
+            refusal = epoch_began();
         }
-        Err(epoch_began())
+        Err(refusal)
     }
 
     /// Whether it is the log that this server wrote, as far as it knows.
@@ -107,19 +116,30 @@ impl Worker {
         Ok(page.events.first().is_none_or(|row| row.hash != lost.hash))
     }
 
-    fn check_store(&self, identity: &Identity) -> Result<(), Refusal> {
-        if identity.is_standby {
-            return Err(standby());
+    /// Refuses a clock that is off from the store's. False if nobody can say: our clock has moved so much
+    /// since the store was asked that the answer may have been right when it was given.
+    fn compare_clocks(
+        &mut self,
+        identity: &Identity,
+        asked_at: Timestamp,
+    ) -> Result<bool, Refusal> {
+        let now = self.clock.now();
+        if let Some(store_time) = identity.store_time {
+            let apart = |one: Timestamp, other: Timestamp| u128::from(one.0.abs_diff(other.0));
+            let skew = apart(now, store_time);
+            let max = self.limits.clock_skew_max.as_micros();
+            if skew > max + apart(now, asked_at) {
+                return Err(Refusal::Unavailable(format!(
+                    "the clock of this server is {} ms off from the store's; set it right",
+                    skew / 1_000
+                )));
+            }
+            if skew > max {
+                return Ok(false);
+            }
         }
-        let Some(store_time) = identity.store_time else { return Ok(()) };
-        let skew = self.clock.now().0.saturating_sub(store_time.0).unsigned_abs();
-        if u128::from(skew) > self.limits.clock_skew_max.as_micros() {
-            return Err(Refusal::Unavailable(format!(
-                "the clock of this server is {} ms off from the store's; set it right",
-                skew / 1_000
-            )));
-        }
-        Ok(())
+        self.clock_check.found_right(now);
+        Ok(true)
     }
 
     /// Where the log ends, as the store has it that takes the writes: another may lag behind.
@@ -260,6 +280,11 @@ impl Worker {
 /// What was asked before it began says nothing of it.
 pub(super) fn epoch_began() -> Refusal {
     Refusal::Unavailable("an epoch began while the log was looked at".to_owned())
+}
+
+/// Its clock and ours may agree, and may not.
+fn told_too_late() -> Refusal {
+    Refusal::Unavailable("the store answers too slowly to compare clocks with it".to_owned())
 }
 
 /// Another server takes the writes, and knows more.
