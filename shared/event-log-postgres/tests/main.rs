@@ -11,6 +11,7 @@ mod ahead;
 mod cluster;
 mod conformance;
 mod copying;
+mod defaults;
 mod faults;
 mod harness;
 mod hints;
