@@ -25,5 +25,6 @@ mod pooler;
 mod process;
 mod races;
 mod roles;
+mod silence;
 mod standby;
 mod writing;
