@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use configapi_command_service::committer::{Committer, CommitterMetrics, Limits, Refusal};
-use configapi_domain::{Position, Version};
+use configapi_command_service::committer::{
+    Committer, CommitterMetrics, Limits, Refusal, Submission, WishedAction,
+};
+use configapi_domain::{Point, Position, Version};
 use configapi_event_log::{EventLog as _, MemoryLog, StoredEvent, seal};
 
 use crate::ahead::{Stage, keyed, set};
@@ -60,4 +62,33 @@ async fn a_repeat_gets_the_first_receipt_though_its_config_cannot_be_read_by_now
     assert_eq!(receipts[0].version, Version(1));
     assert_eq!(receipts[0].written.unwrap().position, Position(1));
     assert!(matches!(answers[2], Err(Refusal::Broken(_))), "{answers:?}");
+}
+
+fn restore_to(point: Point) -> Submission {
+    let mut submission = set("x", None);
+    submission.wishes[0].action = WishedAction::Restore(Some(point));
+    submission
+}
+
+#[tokio::test]
+async fn a_restore_of_what_cannot_be_read_is_refused_alone() {
+    let log = memory_log();
+    let row = StoredEvent { request_id: None, ..keyed_row().await };
+    append(&log, row.clone()).await;
+    append(&log, unreadable(StoredEvent { version: Version(2), ..row.clone() })).await;
+    append(&log, StoredEvent { version: Version(3), ..row }).await;
+    let stage = Stage::on(log).await;
+    let others = vec![
+        set("x", Some(3)),
+        restore_to(Point::Version(Version(2))),
+        restore_to(Point::Position(Position(2))),
+        restore_to(Point::Version(Version(1))),
+        set("x", Some(5)),
+    ];
+    let answers = stage.behind_a_commit(others).await;
+    let accepted: Vec<_> = answers.iter().map(Result::is_ok).collect();
+    assert_eq!(accepted, [true, true, false, false, true, true], "{answers:?}");
+    for answer in &answers[2..4] {
+        assert!(matches!(answer, Err(Refusal::Broken(_))), "{answer:?}");
+    }
 }

@@ -10,7 +10,7 @@ use configapi_event_log::{Epoch, Fingerprint, Head, Lineage, Requested, StoredEv
 
 use super::batch::Batch;
 use super::establish::{EPOCH_TRIES, epoch_began, standby, unavailable};
-use super::plan::Verdict;
+use super::plan::{Verdict, cannot_read};
 use super::queue::Answer;
 use super::worker::Worker;
 use super::{Receipt, Refusal, Submission};
@@ -146,8 +146,7 @@ fn take_in(firsts: &mut Firsts, id: &Arc<str>, row: &StoredEvent, lineage: &Line
     let recorded = match decode(row) {
         Ok(recorded) => recorded,
         Err(error) => {
-            tracing::error!(%error, "an event cannot be read");
-            firsts.insert(Arc::clone(id), Err(error.to_string()));
+            firsts.insert(Arc::clone(id), Err(cannot_read(&error)));
             return;
         }
     };
