@@ -1,7 +1,8 @@
 //! Clocks that are set while a server runs, and stores that take their time to tell theirs.
 
-use std::sync::Arc;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,9 @@ use configapi_event_log::{
     Requested, StoredEvent, Turn,
 };
 use configapi_proto::Reason;
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::ahead::set;
 use crate::faulty_log::FaultyLog;
@@ -155,4 +159,64 @@ async fn a_store_that_tells_its_time_late_does_not_make_our_clock_a_wrong_one() 
     assert!(outcome.is_ok(), "{outcome:?}");
     let Err(Refusal::Unavailable(why)) = outcome_after(100).await else { panic!("compared") };
     assert!(why.contains("too slowly to compare"), "{why}");
+}
+
+/// What was warned of in this thread.
+#[derive(Debug, Default, Clone)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = String::new();
+        event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| {
+            write!(text, "{field}={value:?} ").unwrap();
+        });
+        self.0.lock().unwrap().push(text);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// One that was far ahead once leaves a time in the log that no later event can be before.
+#[tokio::test]
+async fn a_log_whose_times_are_ahead_of_the_clock_is_written_and_told_of_once() {
+    const YEAR_US: i64 = 365 * 24 * 3_600_000_000;
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let (clock, log) = (Arc::<TestClock>::default(), memory_log());
+    clock.advance(YEAR_US);
+    let start = || {
+        let metrics = CommitterMetrics::unregistered();
+        let limits = Limits { probe_every: Duration::from_millis(1), ..Limits::default() };
+        let committer = Committer::new(log.clone(), clock.clone(), limits, metrics);
+        tokio::spawn(committer.worker.run());
+        committer.queue
+    };
+    start().submit(set("a", None)).await.unwrap();
+    assert_eq!(*warnings.0.lock().unwrap(), [""; 0]);
+    clock.turn_back(YEAR_US);
+    let queue = start();
+    for _ in 0..3 {
+        queue.submit(set("a", None)).await.unwrap();
+        // It has to look at its clock again.
+        clock.advance(5_000_000);
+    }
+    let told = warnings.0.lock().unwrap().join("\n");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("ahead of this server's clock"), "{told}");
+    assert!(told.contains("ahead_seconds=31535999"), "{told}");
 }

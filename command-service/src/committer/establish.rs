@@ -2,6 +2,7 @@
 //! and refusing a log that it must not write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use configapi_domain::{ConfigValue, Timestamp};
 use configapi_event_log::{
@@ -54,6 +55,7 @@ impl Worker {
         }
         self.takes_no_appends = identity.takes_no_appends;
         self.stand_at(head);
+        self.look_at_times(head);
         self.is_confirmed = true;
         // While nothing can be written, each command comes by here.
         if self.told_head.replace(head) != Some(head) {
@@ -140,6 +142,22 @@ impl Worker {
         }
         self.clock_check.found_right(now);
         Ok(true)
+    }
+
+    /// Times never run backwards: what is recorded bears the head's time until our clock has come that far.
+    /// If a clock was far ahead once that may be years, so it is told.
+    fn look_at_times(&mut self, head: Head) {
+        let ahead_micros = head.recorded_at.0.saturating_sub(self.clock.now().0).max(0);
+        let ahead = Duration::from_micros(ahead_micros.unsigned_abs());
+        let was_told =
+            std::mem::replace(&mut self.are_times_ahead, ahead > self.limits.times_ahead_max);
+        if self.are_times_ahead && !was_told {
+            tracing::warn!(
+                position = head.position.0,
+                ahead_seconds = ahead.as_secs(),
+                "the newest event bears a time ahead of this server's clock, and until then all others will"
+            );
+        }
     }
 
     /// Where the log ends, as the store has it that takes the writes: another may lag behind.
