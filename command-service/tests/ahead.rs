@@ -59,7 +59,7 @@ impl Stage {
         Self::on(log).await
     }
 
-    async fn on(inner: Arc<MemoryLog>) -> Self {
+    pub async fn on(inner: Arc<MemoryLog>) -> Self {
         let log = FaultyLog::new(inner.clone());
         let mut registry = Registry::default();
         let clock = Arc::<TestClock>::default();
@@ -353,6 +353,22 @@ async fn what_was_decided_long_before_its_turn_comes_is_decided_anew() {
     assert!(join_all(calls).await.iter().all(Result::is_ok));
     assert!(stage.last_recorded_at().await > turn_came_at);
     assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)]));
+}
+
+/// One that was set wrong and right again while the commit before is under way.
+#[tokio::test]
+async fn what_was_decided_ahead_while_the_clock_was_wrong_does_not_bear_its_time() {
+    const HOUR_MICROS: i64 = 3_600_000_000;
+    let stage = Stage::new().await;
+    let mut calls = stage.decide_behind_a_commit(Vec::new()).await;
+    stage.clock.advance(HOUR_MICROS);
+    calls.push(stage.submit(set("b", None)).await);
+    stage.all_decided().await;
+    stage.clock.turn_back(HOUR_MICROS);
+    stage.log.open_gate();
+    assert!(join_all(calls).await.iter().all(Result::is_ok));
+    assert!(stage.last_recorded_at().await < stage.clock.now());
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("b", 1)]));
 }
 
 /// A command that is refused may repeat one that was accepted, so the log is asked for it.

@@ -2,9 +2,11 @@
 //! know; and it heals without a restart.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use configapi_command_service::committer::{Limits, Refusal, Submission};
+use configapi_command_service::committer::{
+    Committer, CommitterMetrics, Limits, Refusal, Submission,
+};
 use configapi_domain::Timestamp;
 use configapi_event_log::{EventLog, LogId, MemoryLog};
 use configapi_proto::v1::restore_target::Moment;
@@ -15,7 +17,7 @@ use futures_util::future::join_all;
 use crate::ahead::{Stage, keyed, set};
 use crate::faulty_log::{Fault, FaultyLog};
 use crate::support::{
-    BEGINNING, TestServer, copy_of, memory_log, refusal, rows, set_request, start_on,
+    BEGINNING, TestClock, TestServer, copy_of, memory_log, refusal, rows, set_request, start_on,
 };
 
 async fn start_faulty(limits: Limits) -> (TestServer, Arc<FaultyLog>) {
@@ -91,6 +93,39 @@ async fn of_commands_whose_commit_is_not_known_those_that_were_not_sent_are_not_
     for answer in &answers[2..=3] {
         assert!(matches!(answer, Err(Refusal::Unavailable(_))), "{answer:?}");
     }
+}
+
+/// Its neighbour gave up when both were about to be sent, so that all was decided once more.
+#[tokio::test]
+async fn a_command_that_was_about_to_be_sent_and_was_not_is_not_in_doubt() {
+    let log = FaultyLog::new(memory_log());
+    // It remembers one config only, and looks the others up each time.
+    let limits = Limits { cache_bytes: 0, ..Limits::default() };
+    let clock = Arc::<TestClock>::default();
+    let metrics = CommitterMetrics::unregistered();
+    let Committer { queue, worker, .. } = Committer::new(log.clone(), clock, limits, metrics);
+    tokio::spawn(worker.run());
+    let submit = |submission: Submission| {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.submit(submission).await })
+    };
+    let until = |wait_ms| Some(Instant::now() + Duration::from_millis(wait_ms));
+    log.close_gate().await;
+    let first = submit(set("first", None));
+    log.append_waits().await;
+    log.looked_up().await;
+    let waits = submit(Submission { deadline: until(1_000), ..set("a", None) });
+    let gives_up = submit(Submission { deadline: until(100), ..set("b", None) });
+    assert_eq!(gives_up.await.unwrap(), Err(Refusal::DeadlineExceeded));
+    log.looked_up().await;
+    log.hold_look_ups().await;
+    log.open_gate();
+    first.await.unwrap().unwrap();
+    assert_eq!(waits.await.unwrap(), Err(Refusal::DeadlineExceeded));
+    log.let_look_ups_go();
+    submit(set("last", None)).await.unwrap().unwrap();
+    let written: Vec<_> = rows(&*log).await.into_iter().map(|row| row.stream).collect();
+    assert_eq!(written, ["default/first".into(), "default/last".into()]);
 }
 
 #[tokio::test]

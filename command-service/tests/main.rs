@@ -22,5 +22,6 @@ mod restore;
 mod set_many;
 mod support;
 mod tiny_frames;
+mod unreadable;
 mod weights;
 mod writers;

@@ -146,6 +146,22 @@ async fn a_large_value_leaves_its_room_to_others_when_it_is_set_anew() {
 }
 
 #[tokio::test]
+async fn what_kind_of_text_a_value_is_takes_room_too() {
+    let stage = Stage::new(forgetful());
+    let names: Vec<_> = (0..8).map(|number| format!("c{number}")).collect();
+    let content_type = ContentType::parse(&"k".repeat(255)).unwrap();
+    let content = Content { value: Value::parse("1").unwrap(), content_type };
+    for version in 0..2 {
+        for name in &names {
+            let set = wish(name, Some(version), WishedAction::Set(content.clone()));
+            stage.queue.submit(set).await.unwrap();
+        }
+    }
+    let look_ups = names.iter().map(|name| stage.look_ups(name)).sum::<usize>();
+    assert!(look_ups > 8, "all eight were remembered in 2,000 bytes");
+}
+
+#[tokio::test]
 async fn what_is_remembered_is_what_was_set_whatever_its_size() {
     let stage = Stage::new(Limits::default());
     let kind = |size: usize| {

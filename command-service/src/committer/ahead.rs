@@ -67,8 +67,12 @@ impl Worker {
         self.gathering.planner = Some(planner);
     }
 
-    /// Decides what was gathered, as far as all that it needs is known, and looks up the rest.
+    /// Decides what was gathered, as far as all that it needs is known, and looks up the rest. A clock that
+    /// may be wrong may be right again by when the batch leaves, and nobody would look at what it said now.
     fn decide_ahead(&mut self, head: Head, before: &Knowledge) {
+        if self.is_clock_in_doubt() {
+            return;
+        }
         let (now, commit_bytes) = (self.now(), self.limits.commit_bytes);
         let mut planner =
             self.gathering.planner.take().unwrap_or_else(|| Planner::new(head, now, commit_bytes));

@@ -74,7 +74,7 @@ impl Batch {
 
     /// Takes those out of their callers' hands of which these verdicts, on the first submissions, say
     /// that they are sent to the log. Those whose callers have given up leave the batch; false if there
-    /// were any, and what was decided is void.
+    /// were any: then what was decided is void, and nothing is sent.
     pub fn begin(&mut self, verdicts: &[Verdict]) -> bool {
         let before = self.entries.len();
         let mut verdicts = verdicts.iter();
@@ -82,7 +82,11 @@ impl Batch {
             Some(verdict) if is_sent(&queued.submission, verdict) => queued.begin(),
             Some(_) | None => true,
         });
-        self.entries.len() == before
+        let is_whole = self.entries.len() == before;
+        if !is_whole {
+            self.give_back();
+        }
+        is_whole
     }
 
     /// Nothing was written of what was sent: their callers may give up again.

@@ -2,6 +2,7 @@
 //! and refusing a log that it must not write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use configapi_domain::{ConfigValue, Timestamp};
 use configapi_event_log::{
@@ -12,7 +13,8 @@ use configapi_event_log::{
 use super::Refusal;
 use super::worker::Worker;
 
-/// How often the log is asked two questions until both answers are of one epoch.
+/// How often the log is asked two questions until both answers are of one epoch, and the first is no older
+/// than clocks may be apart.
 pub(super) const EPOCH_TRIES: usize = 3;
 
 impl Worker {
@@ -54,7 +56,7 @@ impl Worker {
         }
         self.takes_no_appends = identity.takes_no_appends;
         self.stand_at(head);
-        self.clock_check.found_right(self.clock.now());
+        self.look_at_times(head);
         self.is_confirmed = true;
         // While nothing can be written, each command comes by here; and one a minute, for the clock.
         let told = self.told_head.replace(head);
@@ -71,17 +73,26 @@ impl Worker {
 
     /// Which log it is, what became of it, and where it ends: two answers of one epoch.
     async fn identity_and_head(&mut self) -> Result<(Identity, Head), Refusal> {
+        let mut refusal = epoch_began();
         for _ in 0..EPOCH_TRIES {
+            let asked_at = self.clock.now();
             let identity = self.log.identity().await.map_err(unavailable)?;
-            self.check_store(&identity)?;
+            if identity.is_standby {
+                return Err(standby());
+            }
+            if !self.compare_clocks(&identity, asked_at)? {
+                refusal = told_too_late();
+                continue;
+            }
             self.log_id.get_or_insert(identity.log_id);
             self.check_log(&identity)?;
             let newest = self.newest_head().await?;
             if newest.epoch == identity.lineage.current() {
                 return Ok((identity, newest));
             }
+            refusal = epoch_began();
         }
-        Err(epoch_began())
+        Err(refusal)
     }
 
     /// Whether it is the log that this server wrote, as far as it knows.
@@ -113,19 +124,46 @@ impl Worker {
         Ok(page.events.first().is_none_or(|row| row.hash != lost.hash))
     }
 
-    fn check_store(&self, identity: &Identity) -> Result<(), Refusal> {
-        if identity.is_standby {
-            return Err(standby());
+    /// Refuses a clock that is off from the store's. False if nobody can say: our clock has moved so much
+    /// since the store was asked that the answer may have been right when it was given.
+    fn compare_clocks(
+        &mut self,
+        identity: &Identity,
+        asked_at: Timestamp,
+    ) -> Result<bool, Refusal> {
+        let now = self.clock.now();
+        if let Some(store_time) = identity.store_time {
+            let apart = |one: Timestamp, other: Timestamp| u128::from(one.0.abs_diff(other.0));
+            let skew = apart(now, store_time);
+            let max = self.limits.clock_skew_max.as_micros();
+            if skew > max + apart(now, asked_at) {
+                return Err(Refusal::Unavailable(format!(
+                    "the clock of this server is {} ms off from the store's; set it right",
+                    skew / 1_000
+                )));
+            }
+            if skew > max {
+                return Ok(false);
+            }
         }
-        let Some(store_time) = identity.store_time else { return Ok(()) };
-        let skew = self.clock.now().0.saturating_sub(store_time.0).unsigned_abs();
-        if u128::from(skew) > self.limits.clock_skew_max.as_micros() {
-            return Err(Refusal::Unavailable(format!(
-                "the clock of this server is {} ms off from the store's; set it right",
-                skew / 1_000
-            )));
+        self.clock_check.found_right(now);
+        Ok(true)
+    }
+
+    /// Times never run backwards: what is recorded bears the head's time until our clock has come that far.
+    /// If a clock was far ahead once that may be years, so it is told.
+    fn look_at_times(&mut self, head: Head) {
+        let ahead_micros = head.recorded_at.0.saturating_sub(self.clock.now().0).max(0);
+        let ahead = Duration::from_micros(ahead_micros.unsigned_abs());
+        let was_told =
+            std::mem::replace(&mut self.are_times_ahead, ahead > self.limits.times_ahead_max);
+        if self.are_times_ahead && !was_told {
+            tracing::warn!(
+                position = head.position.0,
+                ahead_seconds = ahead.as_secs(),
+                "the newest event bears a time ahead of this server's clock, and until then all others will"
+            );
         }
-        Ok(())
     }
 
     /// Where the log ends, as the store has it that takes the writes: another may lag behind.
@@ -266,6 +304,11 @@ impl Worker {
 /// What was asked before it began says nothing of it.
 pub(super) fn epoch_began() -> Refusal {
     Refusal::Unavailable("an epoch began while the log was looked at".to_owned())
+}
+
+/// Its clock and ours may agree, and may not.
+fn told_too_late() -> Refusal {
+    Refusal::Unavailable("the store answers too slowly to compare clocks with it".to_owned())
 }
 
 /// Another server takes the writes, and knows more.

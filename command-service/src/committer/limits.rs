@@ -45,6 +45,9 @@ pub struct Limits {
     pub refused_for: Duration,
     /// How far our clock and the store's may be apart.
     pub clock_skew_max: Duration,
+    /// How far the newest event's time may lie ahead of our clock without a word: a few seconds are as
+    /// good as nothing, for the clocks of other servers are not ours.
+    pub times_ahead_max: Duration,
 }
 
 impl Default for Limits {
@@ -68,6 +71,7 @@ impl Default for Limits {
             probe_every: Duration::from_secs(1),
             refused_for: Duration::from_mins(2),
             clock_skew_max: Duration::from_secs(1),
+            times_ahead_max: Duration::from_secs(10),
         }
     }
 }

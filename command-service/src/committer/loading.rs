@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::Limits;
 use super::aggregates::weight_bytes;
-use super::plan::Knowledge;
+use super::plan::{Knowledge, cannot_read};
 use super::worker::Worker;
 
 /// A look-up that is under way. It has a task of its own, so that one that is of no use any more ends
@@ -117,7 +117,7 @@ impl Worker {
                 Ok(Some(newest)) => ConfigValue::after(newest.version, &newest.event),
                 Ok(None) => ConfigValue::default(),
                 Err(error) => {
-                    knowledge.cannot_read(stream, &error);
+                    knowledge.unreadable.insert(Arc::clone(stream), cannot_read(&error));
                     continue;
                 }
             };

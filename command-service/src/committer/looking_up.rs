@@ -12,7 +12,7 @@ use configapi_event_log::{StoredEvent, decode};
 use super::batch::Batch;
 use super::establish::unavailable;
 use super::loading::look_up_first;
-use super::plan::{Knowledge, Planner};
+use super::plan::{Knowledge, Planner, cannot_read};
 use super::worker::Worker;
 use super::{Refusal, WishedAction};
 
@@ -122,16 +122,14 @@ impl Worker {
             asked += rows.len();
             for ((_, stream, point), row) in answered.iter().zip(rows) {
                 read_bytes += row.as_ref().map_or(0, StoredEvent::weight_bytes);
-                match row.as_ref().map(decode).transpose() {
-                    Ok(recorded) => {
-                        let past = recorded.map(|recorded| Past {
-                            version: recorded.version,
-                            content: recorded.event.content().cloned(),
-                        });
-                        knowledge.pasts.insert((Arc::clone(stream), *point), past);
-                    }
-                    Err(error) => knowledge.cannot_read(stream, &error),
-                }
+                let past = row.as_ref().map(decode).transpose().map(|recorded| {
+                    recorded.map(|recorded| Past {
+                        version: recorded.version,
+                        content: recorded.event.content().cloned(),
+                    })
+                });
+                let past = past.map_err(|error| cannot_read(&error));
+                knowledge.pasts.insert((Arc::clone(stream), *point), past);
             }
         }
         Ok(Known::First(known))

@@ -15,8 +15,8 @@ use configapi_event_log::{
 use super::submission::Written;
 use super::{EventKind, Receipt, Refusal, Submission, Wish, WishedAction};
 
-/// What configs were at a point; none if they were nothing.
-pub(super) type Pasts = HashMap<(Arc<str>, Point), Option<Past>>;
+/// What configs were at a point; none if they were nothing. An error is why an event cannot be read.
+pub(super) type Pasts = HashMap<(Arc<str>, Point), Result<Option<Past>, String>>;
 
 /// What is known about the configs of a batch, as of the head.
 #[derive(Debug, Default)]
@@ -25,16 +25,25 @@ pub(super) struct Knowledge {
     pub configs: HashMap<Arc<str>, ConfigValue>,
     /// What configs were at every point that a Restore of the batch names.
     pub pasts: Pasts,
-    /// Configs with an event that this program cannot read, and why: they are not to be touched.
+    /// Configs whose newest event this program cannot read, and why: they are not to be touched.
     pub unreadable: HashMap<Arc<str>, String>,
 }
 
 impl Knowledge {
-    /// Notes that a config has an event that cannot be read.
-    pub fn cannot_read(&mut self, stream: &Arc<str>, error: &DecodeError) {
-        tracing::error!(%error, "an event cannot be read");
-        self.unreadable.insert(Arc::clone(stream), error.to_string());
+    /// Why nothing can be decided on a wish: it has to do with an event that cannot be read.
+    fn unreadable_for(&self, wish: &Wish, stream: &Arc<str>) -> Option<&String> {
+        let past = match wish.action {
+            WishedAction::Restore(Some(point)) => self.pasts.get(&(Arc::clone(stream), point)),
+            WishedAction::Set(_) | WishedAction::Delete | WishedAction::Restore(None) => None,
+        };
+        self.unreadable.get(stream).or_else(|| past?.as_ref().err())
     }
+}
+
+/// Says that an event cannot be read, and why.
+pub(super) fn cannot_read(error: &DecodeError) -> String {
+    tracing::error!(%error, "an event cannot be read");
+    error.to_string()
 }
 
 /// What becomes of a batch if its rows are appended on the head that it was decided on.
@@ -131,7 +140,7 @@ impl Planner {
     pub fn settled_pasts(self) -> Pasts {
         let (head, mut pasts) = (self.head, self.knowledge.pasts);
         pasts.retain(|(_, point), past| match point {
-            Point::Version(_) => past.is_some(),
+            Point::Version(_) => !matches!(past, Ok(None)),
             Point::Time(time) => *time < head.recorded_at,
             Point::Position(position) => *position <= head.position,
         });
@@ -191,7 +200,7 @@ impl Planner {
     ) -> Result<(), Refusal> {
         for (index, wish) in submission.wishes.iter().enumerate() {
             let stream = wish.key.shared_stream();
-            if let Some(why) = self.knowledge.unreadable.get(&stream) {
+            if let Some(why) = self.knowledge.unreadable_for(wish, &stream) {
                 return Err(Refusal::Broken(why.clone()));
             }
             let config = self.knowledge.configs.get(&stream).cloned().unwrap_or_default();
@@ -250,7 +259,7 @@ impl Planner {
             }
             Point::Time(_) | Point::Position(_) => {}
         }
-        self.knowledge.pasts.get(&(Arc::clone(stream), point))?.clone()
+        self.knowledge.pasts.get(&(Arc::clone(stream), point))?.clone().ok()?
     }
 
     fn accept(&mut self, submission: &Submission, decided_before: usize) -> Vec<Receipt> {

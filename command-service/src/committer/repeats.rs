@@ -6,11 +6,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use configapi_domain::{Position, RequestId};
-use configapi_event_log::{Epoch, Fingerprint, Head, Lineage, Requested, decode};
+use configapi_event_log::{Epoch, Fingerprint, Head, Lineage, Requested, StoredEvent, decode};
 
 use super::batch::Batch;
 use super::establish::{EPOCH_TRIES, epoch_began, standby, unavailable};
-use super::plan::Verdict;
+use super::plan::{Verdict, cannot_read};
 use super::queue::Answer;
 use super::worker::Worker;
 use super::{Receipt, Refusal, Submission};
@@ -21,11 +21,14 @@ struct First {
     receipts: Vec<Receipt>,
 }
 
+/// The same for each id; of one with an event that cannot be read here, why that is so.
+type Firsts = HashMap<Arc<str>, Result<First, String>>;
+
 impl Worker {
-    /// Before keyed submissions are refused by a rule, or for what they would weigh by now: were they
-    /// accepted once before? Then all was well, and the first receipt is the answer. So it is to those
-    /// that are only to be validated: nothing will be written that would show that the id is taken.
-    /// What was answered before on this head is not asked again.
+    /// Before keyed submissions are refused by a rule, for what they would weigh by now, or because their
+    /// config cannot be read any more: were they accepted once before? Then all was well, and the first
+    /// receipt is the answer. So it is to those that are only to be validated: nothing will be written that
+    /// would show that the id is taken. What was answered before on this head is not asked again.
     pub(super) async fn recall_unwritten(
         &self,
         head: Head,
@@ -77,10 +80,11 @@ impl Worker {
         }
         let firsts = self.firsts(keyed.iter().map(|(_, request)| request.id.as_str())).await?;
         let answers = keyed.into_iter().filter_map(|(index, request)| {
-            let first = firsts.get(request.id.as_str())?;
-            let is_same = first.fingerprint == request.fingerprint;
-            let answer =
-                if is_same { Ok(first.receipts.clone()) } else { Err(Refusal::RequestIdReused) };
+            let answer = match firsts.get(request.id.as_str())? {
+                Err(why) => Err(Refusal::Broken(why.clone())),
+                Ok(first) if first.fingerprint == request.fingerprint => Ok(first.receipts.clone()),
+                Ok(_) => Err(Refusal::RequestIdReused),
+            };
             Some((index, answer))
         });
         Ok(answers.collect())
@@ -88,27 +92,22 @@ impl Worker {
 
     /// What the log holds under these request ids. Asked for in parts, because events may weigh much
     /// more than the receipts that are kept of them.
-    async fn firsts<'a>(
-        &self,
-        ids: impl Iterator<Item = &'a str>,
-    ) -> Result<HashMap<Arc<str>, First>, Refusal> {
+    async fn firsts<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<Firsts, Refusal> {
         let ids: Vec<&str> = ids.collect::<BTreeSet<_>>().into_iter().collect();
-        let mut firsts = HashMap::new();
+        let mut firsts = Firsts::new();
         let mut lineage = Cow::Borrowed(&self.lineage);
         let mut asked = 0;
         while asked < ids.len() {
             let end = ids.len().min(asked + self.limits.load_streams.max(1));
             let found = self.requests(&ids[asked..end], &mut lineage).await?;
             asked += found.answered(&ids[asked..end]);
-            for row in found.rows {
-                let recorded = decode(&row).map_err(|error| Refusal::Broken(error.to_string()))?;
-                let Some(request) = &recorded.request else { continue };
-                let first = firsts.entry(request.id.as_str().into()).or_insert_with(|| First {
-                    fingerprint: request.fingerprint,
-                    receipts: Vec::new(),
-                });
-                let epoch = epoch_of(&lineage, recorded.position);
-                first.receipts.push(Receipt::of(&recorded, epoch));
+            let mut id = None;
+            for row in &found.rows {
+                // The first event of each command bears it.
+                id = row.request_id.clone().or(id);
+                if let Some(id) = &id {
+                    take_in(&mut firsts, id, row, &lineage);
+                }
             }
         }
         Ok(firsts)
@@ -142,12 +141,31 @@ impl Worker {
     }
 }
 
+/// Adds the next event of what was asked for under an id.
+fn take_in(firsts: &mut Firsts, id: &Arc<str>, row: &StoredEvent, lineage: &Lineage) {
+    let recorded = match decode(row) {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            firsts.insert(Arc::clone(id), Err(cannot_read(&error)));
+            return;
+        }
+    };
+    let Some(request) = &recorded.request else { return };
+    let first = firsts
+        .entry(Arc::clone(id))
+        .or_insert_with(|| Ok(First { fingerprint: request.fingerprint, receipts: Vec::new() }));
+    if let Ok(first) = first {
+        let epoch = epoch_of(lineage, recorded.position);
+        first.receipts.push(Receipt::of(&recorded, epoch));
+    }
+}
+
 /// Whether a verdict is about what is true now and may not have been then, and no append will tell.
 fn is_to_be_recalled(submission: &Submission, verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Accepted(_) => submission.validate_only,
         Verdict::Refused(refusal) => {
-            matches!(refusal, Refusal::Rule { .. } | Refusal::TooLarge { .. })
+            matches!(refusal, Refusal::Rule { .. } | Refusal::TooLarge { .. } | Refusal::Broken(_))
         }
         Verdict::Repeats(_) => false,
     }

@@ -69,6 +69,7 @@ impl Committer {
             head: None,
             is_confirmed: false,
             clock_check: ClockCheck::default(),
+            are_times_ahead: false,
             broken: None,
             lost: None,
             lineage: Lineage::unbroken(),
@@ -115,6 +116,8 @@ pub struct Worker {
     pub(super) is_confirmed: bool,
     /// When the clock was compared with the store's.
     pub(super) clock_check: ClockCheck,
+    /// Whether the newest event's time lies far ahead of our clock, and that was told.
+    pub(super) are_times_ahead: bool,
     /// Why this log must not be written any more.
     pub(super) broken: Option<String>,
     /// The head that was known and got lost. Only a log that holds it, or is in a later epoch, may be

@@ -22,7 +22,7 @@ pub(crate) const CHANNEL: &str = "configapi_events";
 // All is asked of the row of the head, in one step of the plan: a part of its own for each question
 // cost a lone append a tenth of its time. Who finds no such row has nothing to wait for.
 macro_rules! append_statement {
-    ($values:literal) => {
+    ($values:expr, $told:expr) => {
         concat!(
             "INSERT INTO configapi.events (position, version, recorded_at, part_index, part_size, \
              schema_version, stream, event_type, request_id, payload, metadata, hash) SELECT ",
@@ -32,25 +32,42 @@ macro_rules! append_statement {
             newest_epoch!(),
             " = $3 AND pg_advisory_xact_lock(",
             lock_key!(),
-            ") IS NOT NULL AND pg_notify('configapi_events', $15) IS NOT NULL"
+            ") IS NOT NULL",
+            $told
         )
+    };
+}
+
+/// That those who listen are told.
+macro_rules! told {
+    () => {
+        " AND pg_notify('configapi_events', $15) IS NOT NULL"
     };
 }
 
 // Arrays are unnested in the list of what is selected, in step: as a function in FROM they would all
 // be written to a store of rows first, and read from there.
-const APPEND: &str = append_statement!(
-    "$1 + generate_series(1, cardinality($4::bigint[])), unnest($4::bigint[]), \
-     unnest($5::bigint[]), unnest($6::int[]), unnest($7::int[]), unnest($8::int[]), \
-     unnest($9::text[]), unnest($10::text[]), unnest($11::text[]), unnest($12::bytea[]), \
-     unnest($13::bytea[]), unnest($14::bytea[])"
-);
+macro_rules! many {
+    () => {
+        "$1 + generate_series(1, cardinality($4::bigint[])), unnest($4::bigint[]), \
+         unnest($5::bigint[]), unnest($6::int[]), unnest($7::int[]), unnest($8::int[]), \
+         unnest($9::text[]), unnest($10::text[]), unnest($11::text[]), unnest($12::bytea[]), \
+         unnest($13::bytea[]), unnest($14::bytea[])"
+    };
+}
 
 /// One event needs no arrays, which cost a tenth of a lone append.
-const APPEND_ONE: &str = append_statement!(
-    "$1 + 1, $4::bigint, $5::bigint, $6::int, $7::int, $8::int, $9::text, $10::text, $11::text, \
-     $12::bytea, $13::bytea, $14::bytea"
-);
+macro_rules! one {
+    () => {
+        "$1 + 1, $4::bigint, $5::bigint, $6::int, $7::int, $8::int, $9::text, $10::text, $11::text, \
+         $12::bytea, $13::bytea, $14::bytea"
+    };
+}
+
+const APPEND: &str = append_statement!(many!(), told!());
+const APPEND_ONE: &str = append_statement!(one!(), told!());
+const APPEND_IN_SILENCE: &str = append_statement!(many!(), "");
+const APPEND_ONE_IN_SILENCE: &str = append_statement!(one!(), "");
 
 /// Whether there is a row at a position.
 const NEXT: &str = "SELECT position FROM configapi.events WHERE position = $1";
@@ -69,17 +86,19 @@ pub(crate) async fn append(
             let turn = LockedTurn::begin(lease).await.map_err(Trouble::of_unfinished_append)?;
             return turn.append(head, events).await;
         }
-        let outcome = timeout(APPEND_BOUND, insert(&mut lease, head, events)).await;
+        let tells = writers.tells();
+        let outcome = timeout(APPEND_BOUND, insert(&mut lease, head, events, tells)).await;
         match outcome.unwrap_or_else(|_| Err(Trouble::timed_out("appending"))) {
             Ok(rows) => {
                 lease.give_back();
                 return judge(rows, events);
             }
             Err(trouble) => {
-                let is_mixed_up = matches!(trouble, Trouble::StatementsMixedUp(_));
+                // Nothing was done. From now on sessions are not relied on, or nobody is told.
+                let is_to_be_repeated = matches!(trouble, Trouble::StatementsMixedUp(_))
+                    || tells && writers.falls_silent(&trouble);
                 lease.end_with(&trouble);
-                // Nothing was executed; from now on sessions are not relied on.
-                if !is_mixed_up {
+                if !is_to_be_repeated {
                     return Err(explain(writers, head, trouble).await.of_append());
                 }
             }
@@ -112,15 +131,18 @@ pub(crate) fn judge(rows: u64, events: &[StoredEvent]) -> Result<(), AppendError
     }
 }
 
-/// Runs the statement; answers how many rows it inserted.
+/// Runs the statement, which tells those who listen or does not; answers how many rows it inserted.
 pub(crate) async fn insert(
     lease: &mut Lease,
     head: &Head,
     events: &[StoredEvent],
+    tells: bool,
 ) -> Result<u64, Trouble> {
     let (statement, arguments) = match events {
-        [event] => (APPEND_ONE, arguments_of_one(head, event)?),
-        _ => (APPEND, arguments(head, events)?),
+        [event] if tells => (APPEND_ONE, arguments_of_one(head, event)?),
+        [event] => (APPEND_ONE_IN_SILENCE, arguments_of_one(head, event)?),
+        _ if tells => (APPEND, arguments(head, events)?),
+        _ => (APPEND_IN_SILENCE, arguments(head, events)?),
     };
     let query = sqlx::query_with(statement, arguments).persistent(lease.has_session());
     Ok(query.execute(lease.connection()?).await?.rows_affected())

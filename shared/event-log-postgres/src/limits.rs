@@ -33,6 +33,9 @@ pub(crate) const MIGRATE_BOUND: Duration = Duration::from_mins(10);
 /// How long a turn that was dropped may take to be given back before its connection is cut.
 pub(crate) const ROLLBACK_BOUND: Duration = Duration::from_secs(1);
 
+/// How long nobody is told of appends after the database had no room for that.
+pub(crate) const SILENT_FOR: Duration = Duration::from_mins(1);
+
 /// Rows of a page that are asked for at least, however large they seem to be.
 pub(crate) const MIN_CHUNK_ROWS: usize = 16;
 /// What is on its way beyond a full page is let in up to here; beyond, the connection is cut.

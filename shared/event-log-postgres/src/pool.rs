@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::dial::{Dialed, Dialer, Purpose};
 use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, CONNECT_BOUND, LEASE_BOUND, PING_AFTER, PING_BOUND, READ_BOUND,
+    SILENT_FOR,
 };
 use crate::lineage::begin_read_write;
 use crate::trouble::Trouble;
@@ -35,6 +36,7 @@ struct State {
     idle: Vec<(Dialed, Instant)>,
     pause: Duration,
     not_before: Option<Instant>,
+    silent_until: Option<Instant>,
 }
 
 impl Pool {
@@ -73,6 +75,20 @@ impl Pool {
     /// Whoever comes next gets a new connection.
     pub(crate) fn forget_idle(&self) {
         self.state().idle.clear();
+    }
+
+    /// Whether those who listen are told of appends.
+    pub(crate) fn tells(&self) -> bool {
+        self.state().silent_until.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// From now on nobody is told for a while, if an append that tells has this trouble: the database may
+    /// have no room for what is told, because one who listens does not take it. Answers whether it is so.
+    pub(crate) fn falls_silent(&self, trouble: &Trouble) -> bool {
+        let Trouble::AtLimit(why) = trouble else { return false };
+        self.state().silent_until = Some(Instant::now() + SILENT_FOR);
+        tracing::warn!(%why, "appends are not told of for a while; the log is polled");
+        true
     }
 
     async fn idle(&self) -> Option<Dialed> {

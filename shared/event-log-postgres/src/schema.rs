@@ -114,15 +114,18 @@ async fn version(connection: &mut PgConnection) -> Result<Option<usize>, Trouble
     }
 }
 
-/// All of it in one transaction, under the lock that appends take too. With a beginning, only a log
-/// that begins now is right.
+/// All of it in one transaction, under the lock that appends take too; whoever had to wait for that sees
+/// what was made meanwhile, whatever the database's default is. With a beginning, only a log that begins
+/// now is right.
 async fn bring_up_to_date(
     connection: &mut PgConnection,
     beginning: Option<Beginning>,
 ) -> Result<(), Trouble> {
     let steps = async {
         let timeline = timeline(connection).await?;
-        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK_KEY})");
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK_KEY})"
+        );
         raw_sql(AssertSqlSafe(begin)).execute(&mut *connection).await?;
         let outcome = apply_missing(connection, &timeline, beginning).await;
         let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
@@ -200,12 +203,13 @@ async fn start_log(
     Ok(())
 }
 
-/// Its texts are all our own: a constant, a UUID in JSON, and numbers.
+/// Its texts are all our own: a constant, a UUID in JSON, and numbers. None has a backslash, which means
+/// another thing where `standard_conforming_strings` is off.
 fn insert_genesis(row: &StoredEvent) -> String {
     format!(
         "INSERT INTO configapi.events (position, version, recorded_at, part_index, part_size, \
          schema_version, stream, event_type, payload, metadata, hash) \
-         VALUES ({}, {}, {}, {}, {}, {}, '{}', '{}', '{}', '{}', '\\x{}')",
+         VALUES ({}, {}, {}, {}, {}, {}, '{}', '{}', '{}', '{}', decode('{}', 'hex'))",
         row.position,
         row.version,
         row.recorded_at.0,

@@ -19,6 +19,10 @@ pub(crate) enum Trouble {
     /// The database refuses these very rows. Nothing was done.
     #[error("{0}")]
     Refused(String),
+    /// The database is at a limit of its own: these rows are too much for it, or it has no room for another
+    /// notification. Nothing was done.
+    #[error("{0}")]
+    AtLimit(String),
     /// The database refuses for now. Nothing was done.
     #[error("{0}")]
     NotNow(String),
@@ -78,6 +82,7 @@ fn by_code(refusal: &PgDatabaseError, text: String) -> Trouble {
         ("08P01", _) if refusal.routine().is_some() => Trouble::StatementsMixedUp(text),
         // What engines say that commit by several nodes, of a commit that one did not answer.
         ("40003", _) => Trouble::Lost(text),
+        ("54000", _) => Trouble::AtLimit(text),
         ("42P01" | "3F000", _) => Trouble::NoSchema(text),
         ("42501", _) => Trouble::Unusable(text),
         ("25006", _) => Trouble::ReadOnly(text),
@@ -164,6 +169,7 @@ impl Trouble {
             | Self::VersionTaken(_)
             | Self::RequestIdTaken
             | Self::Refused(_)
+            | Self::AtLimit(_)
             | Self::NotNow(_) => true,
             Self::ReadOnly(_)
             | Self::Lost(_)
@@ -182,7 +188,9 @@ impl Trouble {
         match self {
             Self::PositionTaken(_) => AppendError::HeadMoved,
             Self::RequestIdTaken => AppendError::RequestIdTaken,
-            Self::Refused(why) | Self::VersionTaken(why) => AppendError::Refused(why),
+            Self::Refused(why) | Self::AtLimit(why) | Self::VersionTaken(why) => {
+                AppendError::Refused(why)
+            }
             Self::NotNow(why)
             | Self::ReadOnly(why)
             | Self::Lost(why)

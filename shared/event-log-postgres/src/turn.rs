@@ -74,14 +74,20 @@ impl LockedTurn {
     ) -> Result<(), AppendError> {
         check_batch(head, events)?;
         let lease = self.lease().map_err(Trouble::of_unfinished_append)?;
-        let inserted = timeout(APPEND_BOUND, insert(lease, head, events)).await;
+        let pool = lease.pool().clone();
+        let tells = pool.tells();
+        // What was refused for that is not repeated here: the turn is over. It is as if it had been lost.
+        let is_to_be_repeated = |trouble: &Trouble| tells && pool.falls_silent(trouble);
+        let inserted = timeout(APPEND_BOUND, insert(lease, head, events, tells)).await;
         let inserted = inserted.unwrap_or_else(|_| Err(Trouble::timed_out("appending")));
         let rows = match inserted {
             Ok(rows) => rows,
             Err(trouble) => {
-                let pool = lease.pool().clone();
                 self.end_with(&trouble);
                 drop(self);
+                if is_to_be_repeated(&trouble) {
+                    return Err(AppendError::HeadMoved);
+                }
                 return Err(explain(&pool, head, trouble).await.of_unfinished_append());
             }
         };
@@ -101,7 +107,11 @@ impl LockedTurn {
             }
             Err(trouble) => {
                 self.end_with(&trouble);
-                Err(trouble.of_append())
+                Err(if is_to_be_repeated(&trouble) {
+                    AppendError::HeadMoved
+                } else {
+                    trouble.of_append()
+                })
             }
         }
     }

@@ -88,7 +88,7 @@ impl Kept {
 
     /// How much its texts weigh that differ from config to config.
     pub fn text_bytes(&self) -> usize {
-        self.value.bytes()
+        self.value.bytes() + self.content_type.as_ref().map_or(0, |kind| kind.as_str().len())
     }
 }
 
