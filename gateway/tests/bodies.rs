@@ -94,6 +94,28 @@ async fn a_part_of_a_form_has_a_charset_like_a_whole_body() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_form_is_not_stored_as_it_was_encoded_for_its_way() {
+    let app = TestApp::start().await;
+    let put = |encoding: &str| {
+        let body = format!(
+            "--x\r\ncontent-disposition: form-data; name=\"value\"\r\n\
+             content-transfer-encoding: {encoding}\r\n\r\naGVsbG8=\r\n--x--\r\n"
+        );
+        app.put("/v1/config/a").header("content-type", "multipart/form-data; boundary=x").body(body)
+    };
+    for encoding in ["base64", "quoted-printable", "Base64", ""] {
+        let got = put(encoding).got().await;
+        assert_eq!(got.status, 415, "{encoding}: {}", got.body);
+        assert!(got.body.contains("send the parts as they are"), "{}", got.body);
+    }
+    assert_eq!(app.get("/v1/config/a").got().await.status, 404);
+    for encoding in ["binary", "8bit", "7BIT"] {
+        assert_eq!(put(encoding).got().await.status, 200, "{encoding}");
+        assert_eq!(app.get("/v1/config/a").got().await.body, "aGVsbG8=", "{encoding}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_or_wrong_value_is_a_400_that_says_so() {
     let app = TestApp::start().await;
     for (kind, body, says) in [

@@ -5,14 +5,17 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use configapi_proto::ApiError;
 use futures_util::stream;
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue};
 use multer::Multipart;
 use utoipa::ToSchema;
 
 use super::value::{NewValue, from_utf8, missing};
 use super::{is_readable, unsupported};
 use crate::problem::Problem;
+
+/// How a part's bytes were written, for ways that take no others: `curl -F 'value=@file;encoder=base64'`.
+const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
 
 /// The forms' fields, for the API's description. Names from elsewhere could hold anything, so that
 /// fields that are not known are refused here.
@@ -42,6 +45,9 @@ pub(super) async fn value(content_type: &str, body: Bytes) -> Result<NewValue, P
                 "Content-Type: the charset must be utf-8, in each part as well",
             ));
         }
+        if !field.headers().get(CONTENT_TRANSFER_ENCODING).is_none_or(is_as_it_is) {
+            return Err(unsupported("Content-Transfer-Encoding: send the parts as they are"));
+        }
         let name = field.name().map(str::to_owned);
         let bytes = field.bytes().await.map_err(broken)?;
         match name.as_deref() {
@@ -63,6 +69,12 @@ pub(super) async fn value(content_type: &str, body: Bytes) -> Result<NewValue, P
 fn is_readable_type(content_type: &HeaderValue) -> bool {
     let Ok(text) = content_type.to_str() else { return false };
     text.split_once(';').is_none_or(|(_, parameters)| is_readable(parameters))
+}
+
+/// Whether bytes of a part mean themselves.
+fn is_as_it_is(encoding: &HeaderValue) -> bool {
+    let plain = [&b"7bit"[..], b"8bit", b"binary"];
+    plain.iter().any(|plain| encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(plain))
 }
 
 fn broken(_error: multer::Error) -> ApiError {
