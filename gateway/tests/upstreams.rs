@@ -317,6 +317,23 @@ fn a_url_with_a_user_is_refused_and_its_password_not_repeated() {
     }
 }
 
+#[tokio::test]
+async fn a_server_of_the_other_kind_is_not_taken_for_the_one_that_is_meant() {
+    let log = memory_log();
+    let (commands, queries) = servers(&log).await;
+    gateway_to(&commands, &[&queries]).await.until_healthy().await;
+    let swapped = UpstreamSettings { command_url: queries.url(), query_url: vec![commands.url()] };
+    let app = gateway_at(&swapped, HttpLimits::default()).await;
+    let health = app.get("/v1/health").got().await;
+    assert_eq!(health.status, 503, "{}", health.body);
+    assert_eq!(health.json()["checks"]["eventstore"], "unhealthy");
+    let why = "the command server is one of another kind";
+    assert_eq!(health.json()["details"]["eventstore"], why);
+    eventually(async || app.get("/readyz").got().await.status == 503).await;
+    let why = "what answers is no query server\n";
+    assert_eq!(app.get("/readyz").got().await.body, why);
+}
+
 #[test]
 fn spaces_around_the_urls_of_a_list_do_not_matter() {
     #[derive(Debug, clap::Parser)]
