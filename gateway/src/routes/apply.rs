@@ -17,6 +17,7 @@ use crate::asked::{Asked, Params, invalid_header};
 use crate::body::object::Object;
 use crate::body::{self, MAX_APPLY_BODY_BYTES};
 use crate::json;
+use crate::problem::Problem;
 use crate::target::Target as ConfigTarget;
 use crate::writes::{About, WriteParams};
 
@@ -109,7 +110,7 @@ pub(crate) async fn apply(
         reason,
     };
     let sent = app.upstreams.commands.send(&asked.along, command).await;
-    let answer = sent.map_err(|error| of_the_query(error, &silent))?;
+    let answer = sent.map_err(|error| Problem::from(of_the_query(error, &silent)).in_full())?;
     let receipts = answer.receipts.iter().map(ReceiptView::of).collect();
     let mut response = json::json(&ReceiptsView { receipts })?;
     if let Some(last) = answer.receipts.last().filter(|last| !last.token.is_empty()) {
