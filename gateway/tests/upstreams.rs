@@ -46,7 +46,7 @@ async fn a_command_server_that_is_gone_is_told_quickly_and_comes_back_by_itself(
     assert!(began.elapsed() < QUICK, "{:?}", began.elapsed());
     assert_eq!(app.get("/v1/config/a").got().await.body, "1", "reads go on");
     let health = app.get("/v1/health").got().await;
-    assert_eq!(health.status, 503);
+    assert_eq!((health.status, health.header("retry-after")), (503, "1"));
     assert_eq!(health.json()["checks"]["eventstore"], "unhealthy");
     assert_eq!(health.json()["checks"]["projection"], "healthy");
     assert_eq!(health.json()["checks"]["database"], "healthy");
