@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::Args as _;
 use configapi_event_log::EventLog;
 use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
 use configapi_query_service::QuerySettings;
@@ -332,6 +333,16 @@ async fn a_server_of_the_other_kind_is_not_taken_for_the_one_that_is_meant() {
     eventually(async || app.get("/readyz").got().await.status == 503).await;
     let why = "what answers is no query server\n";
     assert_eq!(app.get("/readyz").got().await.body, why);
+}
+
+#[test]
+fn help_does_not_show_what_the_environment_holds_of_the_urls() {
+    let command = UpstreamSettings::augment_args(clap::Command::new("test"));
+    let urls: Vec<_> = command.get_arguments().filter(|it| it.get_env().is_some()).collect();
+    assert_eq!(urls.len(), 2);
+    for url in urls {
+        assert!(url.is_hide_env_values_set(), "{:?}", url.get_id());
+    }
 }
 
 #[test]
