@@ -57,6 +57,16 @@ fn of_several_command_servers_one_that_serves_is_enough_for_the_status() {
 }
 
 #[test]
+fn a_query_server_is_not_taken_for_a_command_server_that_serves() {
+    let servers = Servers::start();
+    let url = format!("http://{}", servers.query);
+    let status = servers.configapi(["status", "-o", "json", "--command-url", &url]);
+    let said = status.ends().failed_with(3).json();
+    assert_eq!(said["query_server"], "serving");
+    assert_eq!(said["command_server"], format!("away: what answers at {url} is no command server"));
+}
+
+#[test]
 fn a_history_of_which_nothing_is_wanted_is_not_said_to_be_none() {
     let servers = Servers::start();
     servers.set("a", "1");

@@ -1,5 +1,6 @@
 //! The forms of output: for people, for programs, for shells.
 
+use std::fs;
 use std::process::Command;
 
 use crate::support::Servers;
@@ -78,6 +79,25 @@ fn colours_are_for_terminals_that_want_them() {
         let shown = on_a_terminal(&servers, "list --linearizable", &[wish]);
         assert!(shown.contains("NAME") && !shown.contains('\u{1b}'), "{shown}");
     }
+}
+
+#[test]
+fn what_goes_elsewhere_than_to_the_terminal_has_no_colours() {
+    let servers = Servers::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, messages) = (folder.path().join("a.json"), folder.path().join("messages"));
+    let long = "x".repeat(100);
+    fs::write(&file, format!(r#"{{"a":"{long}"}}"#)).unwrap();
+    let url = format!("http://{}", servers.command);
+    let import = format!("import {} --dry-run --output json", file.display());
+    let run = |line: &str| on_a_terminal(&servers, line, &[("CONFIGAPI_COMMAND_URL", &url)]);
+
+    let shown = run(&import);
+    assert!(shown.contains(&format!("\u{1b}[32m+ default/a = {}…", "x".repeat(59))), "{shown}");
+    let shown = run(&format!("{import} 2>{}", messages.display()));
+    assert!(shown.starts_with("{\r\n") && !shown.contains('\u{1b}'), "{shown}");
+    let messages = fs::read_to_string(messages).unwrap();
+    assert!(messages.starts_with(&format!("+ default/a = {long}\n")), "{messages:?}");
 }
 
 #[test]

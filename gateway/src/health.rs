@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use configapi_proto::v1::GetStatusRequest;
+use http::header::{CACHE_CONTROL, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::app::{Answer, App};
 use crate::asked::Asked;
 use crate::freshness::linearizable;
+use crate::json;
 use crate::moment::Time;
 
 /// A server that takes longer than this is not healthy.
@@ -19,7 +22,7 @@ const CHECK_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     /// `healthy` if all checks are.
-    pub status: Verdict,
+    status: Verdict,
     /// When this was found out.
     timestamp: Time,
     checks: Checks,
@@ -62,7 +65,7 @@ impl Details {
 /// Whether something is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
+enum Verdict {
     /// It is.
     Healthy,
     /// It is not.
@@ -75,6 +78,37 @@ impl Verdict {
     }
 }
 
+impl Health {
+    /// Healthy unless there are details.
+    fn of(details: Details) -> Self {
+        let checks = Checks {
+            eventstore: Verdict::of(details.eventstore.as_ref()),
+            projection: Verdict::of(details.projection.as_ref()),
+            database: Verdict::of(details.database.as_ref()),
+        };
+        let status = if details.is_empty() { Verdict::Healthy } else { Verdict::Unhealthy };
+        Self { status, timestamp: Time::now(), checks, details }
+    }
+
+    /// Of a system that starts: there is nobody to be asked yet, for this reason.
+    pub fn of_none(why: &str) -> Self {
+        let why = || Some(why.to_owned());
+        Self::of(Details { eventstore: why(), projection: why(), database: why() })
+    }
+
+    /// As it is told.
+    pub fn answer(&self) -> Answer {
+        let mut response = json::json(self)?;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == Verdict::Unhealthy {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        Ok(response)
+    }
+}
+
 /// Asks all servers at once.
 pub(crate) async fn check(app: &App, mut asked: Asked) -> Health {
     asked.along.deadline = Instant::now() + CHECK_LIMIT;
@@ -83,19 +117,12 @@ pub(crate) async fn check(app: &App, mut asked: Asked) -> Health {
         projection(app, &asked),
         store_answers(app, &asked),
     );
-    let details = Details {
+    Health::of(Details {
         // A command server that can append has a store that answers, whatever readers say.
         database: if commands.is_ok() { None } else { store.err() },
         eventstore: commands.err(),
         projection: reads.err(),
-    };
-    let checks = Checks {
-        eventstore: Verdict::of(details.eventstore.as_ref()),
-        projection: Verdict::of(details.projection.as_ref()),
-        database: Verdict::of(details.database.as_ref()),
-    };
-    let status = if details.is_empty() { Verdict::Healthy } else { Verdict::Unhealthy };
-    Health { status, timestamp: Time::now(), checks, details }
+    })
 }
 
 /// Whether a query server serves reads.

@@ -25,7 +25,7 @@ pub(crate) struct Problem {
     code: Code,
     error: Box<ApiError>,
     conditional: bool,
-    /// The exact text for old clients, where they know one.
+    /// The exact text for those who do not accept JSON, where it is not the message.
     text: Option<&'static str>,
 }
 
@@ -172,6 +172,13 @@ impl Problem {
         self
     }
 
+    /// With the whole message for everybody: of one command among many, the text that old clients know
+    /// does not say which.
+    pub fn in_full(mut self) -> Self {
+        self.text = None;
+        self
+    }
+
     /// The problem of a request that came with a precondition.
     pub fn of_conditional(error: ApiError) -> Self {
         Self { conditional: true, ..Self::from(error) }
@@ -213,7 +220,7 @@ impl Problem {
     pub fn worded(&self, mut response: Response, format: Format, request_id: &str) -> Response {
         let (content_type, body) = match format {
             Format::Json => (PROBLEM_JSON, Body::from(self.details(request_id))),
-            Format::Text => match self.text.or_else(|| self.code.old_text()) {
+            Format::Text => match self.text {
                 Some(text) => (TEXT, Body::from(text)),
                 None => (TEXT, Body::from(self.error.message.clone())),
             },
@@ -235,7 +242,7 @@ impl Problem {
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         let code = Code::Reason(error.reason);
-        Self { code, error: Box::new(error), conditional: false, text: None }
+        Self { code, error: Box::new(error), conditional: false, text: code.old_text() }
     }
 }
 

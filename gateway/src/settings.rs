@@ -91,6 +91,7 @@ pub struct UpstreamSettings {
     #[arg(
         long,
         env = "CONFIGAPI_COMMAND_URL",
+        hide_env_values = true,
         value_name = "URL",
         default_value = "http://127.0.0.1:50051",
         value_parser = server_url
@@ -101,6 +102,7 @@ pub struct UpstreamSettings {
     #[arg(
         long,
         env = "CONFIGAPI_QUERY_URL",
+        hide_env_values = true,
         value_name = "URLS",
         default_value = "http://127.0.0.1:50052",
         value_delimiter = ',',

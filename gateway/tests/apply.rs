@@ -40,6 +40,22 @@ async fn an_apply_does_all_or_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_reads_text_is_told_which_config_an_apply_was_refused_for() {
+    let app = TestApp::start().await;
+    let delete = |name: &str| json!({"action": "delete", "name": name});
+    app.set("a", "1").await;
+    for (names, status, wanted) in [
+        (["a", "nothing"], 404, "default/nothing: the config never existed"),
+        (["a", "a"], 410, "default/a: the config is deleted already, since version 2"),
+    ] {
+        let body = json!({"commands": names.map(delete)});
+        let got = app.post("/v1/apply").json(&body).got().await;
+        assert_eq!((got.status, got.body.as_str()), (status, wanted));
+    }
+    assert_eq!(app.get("/v1/config/nothing").got().await.body, "Not Found");
+}
+
+#[tokio::test]
 async fn a_wrong_apply_is_told_what_is_wrong_without_repeating_values() {
     let app = TestApp::start().await;
     let one = |command: Value| json!({ "commands": [command] });

@@ -2,19 +2,16 @@
 //! answer other than 200.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_gateway::{Gateway, GatewayLimits, UpstreamSettings, Upstreams, starting};
+use configapi_gateway::{Gateway, GatewayLimits, UpstreamSettings, Upstreams};
 use configapi_proto::{ApiError, Reason};
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
-use configapi_runtime::starting::Reserved;
 use reqwest::RequestBuilder;
-use tokio::net::TcpListener;
 
-use crate::support::{Ask, Event, Events, TestApp, eventually, memory_log};
+use crate::support::{Ask, Event, Events, StartingGateway, TestApp, eventually, memory_log};
 
 /// When clients come back that nobody told to wait longer.
 const SOON_MS: RangeInclusive<u64> = 1_000..=3_000;
@@ -127,16 +124,8 @@ async fn what_coming_back_does_not_mend_is_refused_with_its_status() {
 
 #[tokio::test]
 async fn a_gateway_that_starts_tells_browsers_to_come_back() {
-    let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let place = Reserved::new(listener).expect("an address");
-    let address = place.address().expect("an address");
-    let ready = Arc::new(|| Err("starting: there is no store".to_owned()));
-    let router = starting(&GatewayLimits::default(), address, ready, &metrics, &life);
-    let stand_in = place.stand_in("starting gateway", router, &life).expect("it listens");
-
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let get = |path: &str| client.get(format!("http://{address}{path}"));
+    let gateway = StartingGateway::start("starting: there is no store").await;
+    let get = |path: &str| gateway.get(path);
     let problem = refused(get("/v1/watch?after=0"), "UNAVAILABLE").await;
     assert_eq!(problem.data["detail"], "starting: there is no store");
     assert!(SOON_MS.contains(&problem.retry_ms.expect("a time")), "{problem:?}");
@@ -146,6 +135,4 @@ async fn a_gateway_that_starts_tells_browsers_to_come_back() {
     assert_eq!(of_browser(get("/v1/config/a")).got().await.status, 503);
     let foreign = of_browser(get("/v1/watch")).header("host", "rebound.example").got().await;
     assert_eq!(foreign.status, 403);
-    drop(stand_in);
-    life.abort("the test is over");
 }

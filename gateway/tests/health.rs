@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Ask, TestApp};
+use crate::support::{Ask, StartingGateway, TestApp};
 
 #[tokio::test]
 async fn a_healthy_system_says_so() {
@@ -21,6 +21,24 @@ async fn a_healthy_system_says_so() {
     let metrics = app.get("/metrics").got().await;
     assert!(metrics.body.contains("http_server_requests_total"));
     assert!(metrics.body.contains("configapi_gateway_shed_total"));
+}
+
+#[tokio::test]
+async fn a_system_that_starts_is_unhealthy_in_the_same_words() {
+    let why = "starting: there is no store";
+    let gateway = StartingGateway::start(why).await;
+    for path in ["/health", "/v1/health"] {
+        let got = gateway.get(path).got().await;
+        assert_eq!((got.status, got.header("content-type")), (503, "application/json"), "{path}");
+        assert_eq!((got.header("retry-after"), got.header("cache-control")), ("1", "no-store"));
+        let health = got.json();
+        assert_eq!(health["status"], "unhealthy");
+        let each = |word: &str| json!({"eventstore": word, "projection": word, "database": word});
+        assert_eq!((&health["checks"], &health["details"]), (&each("unhealthy"), &each(why)));
+        assert!(health["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')));
+        let foreign = gateway.get(path).header("host", "rebound.example").got().await;
+        assert_eq!(foreign.status, 403);
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::Args as _;
 use configapi_event_log::EventLog;
 use configapi_gateway::{GatewayLimits, UpstreamSettings, Upstreams};
 use configapi_query_service::QuerySettings;
@@ -46,7 +47,7 @@ async fn a_command_server_that_is_gone_is_told_quickly_and_comes_back_by_itself(
     assert!(began.elapsed() < QUICK, "{:?}", began.elapsed());
     assert_eq!(app.get("/v1/config/a").got().await.body, "1", "reads go on");
     let health = app.get("/v1/health").got().await;
-    assert_eq!(health.status, 503);
+    assert_eq!((health.status, health.header("retry-after")), (503, "1"));
     assert_eq!(health.json()["checks"]["eventstore"], "unhealthy");
     assert_eq!(health.json()["checks"]["projection"], "healthy");
     assert_eq!(health.json()["checks"]["database"], "healthy");
@@ -314,6 +315,33 @@ fn a_url_with_a_user_is_refused_and_its_password_not_repeated() {
             panic!("{url} is taken among others")
         };
         assert!(!line.contains("s3"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_the_other_kind_is_not_taken_for_the_one_that_is_meant() {
+    let log = memory_log();
+    let (commands, queries) = servers(&log).await;
+    gateway_to(&commands, &[&queries]).await.until_healthy().await;
+    let swapped = UpstreamSettings { command_url: queries.url(), query_url: vec![commands.url()] };
+    let app = gateway_at(&swapped, HttpLimits::default()).await;
+    let health = app.get("/v1/health").got().await;
+    assert_eq!(health.status, 503, "{}", health.body);
+    assert_eq!(health.json()["checks"]["eventstore"], "unhealthy");
+    let why = "the command server is one of another kind";
+    assert_eq!(health.json()["details"]["eventstore"], why);
+    eventually(async || app.get("/readyz").got().await.status == 503).await;
+    let why = "what answers is no query server\n";
+    assert_eq!(app.get("/readyz").got().await.body, why);
+}
+
+#[test]
+fn help_does_not_show_what_the_environment_holds_of_the_urls() {
+    let command = UpstreamSettings::augment_args(clap::Command::new("test"));
+    let urls: Vec<_> = command.get_arguments().filter(|it| it.get_env().is_some()).collect();
+    assert_eq!(urls.len(), 2);
+    for url in urls {
+        assert!(url.is_hide_env_values_set(), "{:?}", url.get_id());
     }
 }
 

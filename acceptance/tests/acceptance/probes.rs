@@ -95,7 +95,7 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
         assert_eq!(page.matches("\nconfigapi_ready 0\n").count(), 1, "{page}");
     }
     let client = reqwest::Client::new();
-    for path in ["v1/config/a", "v1/health", "v1/watch", "nowhere"] {
+    for path in ["v1/config/a", "v1/watch", "nowhere"] {
         let asked = client.get(format!("http://{rest}/{path}")).header(ACCEPT, "application/json");
         let answer = asked.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
@@ -105,6 +105,11 @@ async fn what_waits_for_its_store_answers_probes_and_tells_everybody_else_to_com
         assert_eq!(problem["detail"], "starting: the store is not open yet", "{path}");
         assert_ne!(problem["request_id"], "", "{path}");
     }
+    let (status, told) = Rest::new(rest).get("/v1/health").await.unwrap();
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let health: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(health["checks"]["database"], "unhealthy");
+    assert_eq!(health["details"]["database"], "starting: the store is not open yet");
 
     let page = "http://localhost:8080";
     let preflight = client.request(Method::OPTIONS, format!("http://{rest}/v1/config/a"));

@@ -12,7 +12,7 @@ use configapi_proto::v1::query_service_client::QueryServiceClient;
 use configapi_proto::{ApiError, Reason, key};
 use configapi_runtime::clients::{ClientLimits, lazy_channel};
 use tonic::transport::{Channel, Uri};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 pub use self::attempts::Backoff;
 use self::attempts::{Attempts, most_attempts};
@@ -157,8 +157,11 @@ impl Commands {
         }
     }
 
-    /// A failure of what writes nothing, such as to be asked for its health, told like that of a call.
-    pub fn failure_of_question(&self, status: &Status, attempt: usize) -> Failure {
+    /// Why a server did not say whether it takes commands, told like the failure of a call.
+    pub fn failure_of_health(&self, status: &Status, attempt: usize) -> Failure {
+        if status.code() == Code::NotFound {
+            return self.place.no_such_server(attempt);
+        }
         self.place.failure_or_other(ApiError::from_status(status), status, attempt)
     }
 

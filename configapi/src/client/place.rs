@@ -68,9 +68,13 @@ impl Place {
 
     /// Says so if what answers is not the server that was meant.
     pub fn other_server(&self, status: &Status, attempt: usize) -> Option<Failure> {
+        has_other_methods(status).then(|| self.no_such_server(attempt))
+    }
+
+    /// What answers is not the server that was meant.
+    pub fn no_such_server(&self, attempt: usize) -> Failure {
         let message = format!("what answers at {} is no {} server", self.url(attempt), self.which);
-        has_other_methods(status)
-            .then(|| Failure::usage(message).with_hint(where_it_is(self.which)))
+        Failure::usage(message).with_hint(where_it_is(self.which))
     }
 
     /// As `failure`, unless what answers is not the server that was meant.

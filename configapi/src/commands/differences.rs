@@ -1,11 +1,13 @@
 //! What differs, as it is shown before it is changed: the first of it, and how much more there is.
 
+use std::io::{self, IsTerminal as _};
+
 use clap::Args;
 use configapi_proto::v1::DiffKind;
 
 use super::diff::difference;
 use crate::failure::Failure;
-use crate::output::terminal::say;
+use crate::output::terminal::{Paint, has_colours, say};
 use crate::output::{Format, Printer};
 
 /// The longest part of a value that is kept to be shown, in bytes.
@@ -57,12 +59,16 @@ impl Differences {
         from: &str,
         to: &str,
     ) -> Result<(), Failure> {
-        let (paint, is_terminal) = (self.printer.paint(), self.printer.is_terminal());
+        let is_table = self.printer.format() == Format::Table;
+        let is_terminal =
+            if is_table { self.printer.is_terminal() } else { io::stderr().is_terminal() };
+        let paint = Paint::new(has_colours(is_terminal));
         let line = difference(kind, name, from, to, paint, is_terminal);
         self.shown += 1;
-        match self.printer.format() {
-            Format::Table => self.printer.line(&line)?,
-            Format::Json | Format::Yaml | Format::Raw => say(&line),
+        if is_table {
+            self.printer.line(&line)?;
+        } else {
+            say(&line);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use configapi_proto::v1::command_service_server::SERVICE_NAME as COMMAND_SERVICE;
 use configapi_proto::v1::{GetStatusRequest, GetStatusResponse};
 use prost_types::Duration;
 use tokio::task::JoinSet;
@@ -92,11 +93,13 @@ async fn command_health(server: &CommandServer, patience: Patience) -> String {
 
 async fn health(uri: Uri, index: usize, commands: Commands) -> (usize, String) {
     let mut client = HealthClient::new(channel(&uri));
-    let asked = timeout(commands.timeout(), client.check(HealthCheckRequest::default()));
+    // Not whether anything at all is served: the address may be that of a query server.
+    let request = HealthCheckRequest { service: COMMAND_SERVICE.to_owned() };
+    let asked = timeout(commands.timeout(), client.check(request));
     let said = match asked.await.unwrap_or_else(|_| Err(no_answer_in_time())) {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => SERVING.to_owned(),
         Ok(_) => NOT_SERVING.to_owned(),
-        Err(status) => why_not(&commands.failure_of_question(&status, index)),
+        Err(status) => why_not(&commands.failure_of_health(&status, index)),
     };
     (index, said)
 }

@@ -16,6 +16,7 @@ use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, invalid_header};
 use crate::body::{self, MAX_APPLY_BODY_BYTES};
 use crate::json;
+use crate::problem::Problem;
 use crate::target::Target as ConfigTarget;
 use crate::writes::{About, WriteParams};
 
@@ -108,7 +109,7 @@ pub(crate) async fn apply(
         reason,
     };
     let sent = app.upstreams.commands.send(&asked.along, command).await;
-    let answer = sent.map_err(|error| of_the_query(error, &silent))?;
+    let answer = sent.map_err(|error| Problem::from(of_the_query(error, &silent)).in_full())?;
     let receipts = answer.receipts.iter().map(ReceiptView::of).collect();
     let mut response = json::json(&ReceiptsView { receipts })?;
     if let Some(last) = answer.receipts.last().filter(|last| !last.token.is_empty()) {

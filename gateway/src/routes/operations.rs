@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use configapi_proto::v1::GetStatusRequest;
+use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -12,7 +12,7 @@ use super::params::{FreshnessHeaders, FreshnessParams};
 use crate::answers::StatusView;
 use crate::app::{Answer, App};
 use crate::asked::{Asked, Params, flag};
-use crate::health::{self, Health, Verdict};
+use crate::health::{self, Health};
 use crate::json::{self, JSON, with_type};
 use crate::query::Parameters;
 use crate::routes::Flag;
@@ -32,17 +32,13 @@ const ONLY_ITSELF: HeaderValue =
     tag = "operations",
     responses(
         (status = 200, description = "All checks are healthy", body = Health),
-        (status = 503, description = "At least one is not", body = Health),
+        (status = 503, description = "At least one is not", body = Health, headers(
+            ("Retry-After" = u64, description = "After how many seconds to come again"),
+        )),
     ),
 )]
 pub(crate) async fn health(State(app): State<App>, asked: Asked) -> Answer {
-    let health = health::check(&app, asked).await;
-    let mut response = json::json(&health)?;
-    if health.status == Verdict::Unhealthy {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    health::check(&app, asked).await.answer()
 }
 
 /// What to tell.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_proto::v1::command_service_client::CommandServiceClient;
-use configapi_proto::v1::command_service_server::CommandService;
+use configapi_proto::v1::command_service_server::{
+    CommandService, SERVICE_NAME as COMMAND_SERVICE,
+};
 use configapi_proto::v1::{
     ApplyRequest, ApplyResponse, DeleteRequest, DeleteResponse, RestoreRequest, RestoreResponse,
     SetRequest, SetResponse,
@@ -86,8 +88,8 @@ impl Commands {
         match &self.health {
             Health::Known(ready) => ready(),
             Health::Asked(transport) => {
-                let asked = timeout(limit, monitor::is_serving(transport.clone())).await;
-                asked.map_or_else(
+                let asked = monitor::is_serving(transport.clone(), COMMAND_SERVICE);
+                timeout(limit, asked).await.map_or_else(
                     |_elapsed| {
                         let seconds = limit.as_secs();
                         Err(format!("the command server does not answer within {seconds} s"))

@@ -7,8 +7,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use configapi_proto::v1::query_service_server::SERVICE_NAME as QUERY_SERVICE;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -40,11 +42,14 @@ pub(super) enum State {
     NotServing,
     /// There is no way to it.
     Away,
+    /// It is a gRPC server, and not the one that is meant.
+    Another,
 }
 
 impl State {
     /// All of them, in their order.
-    pub const ALL: [Self; 5] = [Self::Up, Self::Slow, Self::Silent, Self::NotServing, Self::Away];
+    pub const ALL: [Self; 6] =
+        [Self::Up, Self::Slow, Self::Silent, Self::NotServing, Self::Away, Self::Another];
 
     /// Whether it answers.
     pub fn is_there(self) -> bool {
@@ -59,6 +64,7 @@ impl State {
             Self::Silent => "no query server answers within 3 s",
             Self::NotServing => "no query server serves",
             Self::Away => "no query server can be reached",
+            Self::Another => "what answers is no query server",
         }
     }
 }
@@ -71,6 +77,7 @@ impl fmt::Display for State {
             Self::Silent => "does not answer within 3 s",
             Self::NotServing => "says that it does not serve",
             Self::Away => "cannot be reached",
+            Self::Another => "is one of another kind",
         })
     }
 }
@@ -100,7 +107,7 @@ async fn probe_for_ever(member: &Member, transport: Transport) {
 
 /// Asks a server how it is. Others are asked rather as soon as it is late.
 async fn probe(member: &Member, transport: Transport) -> State {
-    let mut asking = pin!(is_serving(transport));
+    let mut asking = pin!(is_serving(transport, QUERY_SERVICE));
     if let Ok(answer) = timeout(QUICK_LIMIT, &mut asking).await {
         return answer.err().unwrap_or(State::Up);
     }
@@ -113,12 +120,14 @@ async fn probe(member: &Member, transport: Transport) -> State {
     }
 }
 
-/// Asks a server whether it serves; says how it is if it does not.
-pub(super) async fn is_serving(transport: Transport) -> Result<(), State> {
-    let request = HealthCheckRequest { service: String::new() };
+/// Asks a server whether it serves this, and not only whether it serves: the address may be that of
+/// another one. Says how it is if it does not.
+pub(super) async fn is_serving(transport: Transport, service: &str) -> Result<(), State> {
+    let request = HealthCheckRequest { service: service.to_owned() };
     match HealthClient::new(transport).check(request).await {
         Ok(response) if response.get_ref().status() == ServingStatus::Serving => Ok(()),
         Ok(_) => Err(State::NotServing),
+        Err(status) if status.code() == Code::NotFound => Err(State::Another),
         Err(_) => Err(State::Away),
     }
 }

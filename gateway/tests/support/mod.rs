@@ -6,6 +6,7 @@ mod raw;
 mod recorded;
 mod servers;
 mod slow_way;
+mod starting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use self::servers::{
     CommandServer, QueryServer, gateway_at, gateway_to, gateway_with, patient_gateway_at,
 };
 pub use self::slow_way::slow_way_to;
+pub use self::starting::StartingGateway;
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

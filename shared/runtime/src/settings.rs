@@ -4,7 +4,7 @@
 
 use std::{
     error::Error as _,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt,
     io::Write as _,
     path::{Path, PathBuf},
@@ -21,9 +21,11 @@ use clap::{
 /// What a process that was started with a wrong setting exits with.
 pub const EXIT_WRONG_SETTING: u8 = 2;
 
-/// The one variable that is not left out by being empty. What is wrong with it is told though it is
-/// hidden: a store's URL has much in it that can be wrong, and its errors never repeat a password.
+/// The one variable that is not left out by being empty.
 const STORE: &str = "CONFIGAPI_STORE";
+/// What is wrong with these is told though they are hidden: a URL has much in it that can be wrong, and
+/// these errors are sentences of ours, which never repeat a password.
+const IN_OUR_WORDS: [&str; 3] = [STORE, "CONFIGAPI_COMMAND_URL", "CONFIGAPI_QUERY_URL"];
 
 /// Why there are no settings to start with.
 #[derive(Debug)]
@@ -190,7 +192,8 @@ fn what_is_wrong(argument: &Arg, others: &[String], error: &clap::Error) -> Stri
 
 /// Whether the errors of a setting's values can be trusted not to repeat what is secret.
 fn may_be_told(argument: &Arg) -> bool {
-    !argument.is_hide_env_values_set() || argument.get_env().is_some_and(|it| it == STORE)
+    let is_in_our_words = |name: &OsStr| IN_OUR_WORDS.iter().any(|it| name == *it);
+    !argument.is_hide_env_values_set() || argument.get_env().is_some_and(is_in_our_words)
 }
 
 fn is_empty(error: &clap::Error) -> bool {
