@@ -74,7 +74,7 @@ pub fn latency_histogram() -> Histogram {
 #[derive(Debug, Clone)]
 pub(crate) struct CallFamilies {
     pub handled: Family<CodeLabels, Counter>,
-    pub latency: Family<MethodLabels, Histogram, fn() -> Histogram>,
+    pub latency: Family<CodeLabels, Histogram, fn() -> Histogram>,
     pub in_flight: Family<MethodLabels, Gauge>,
 }
 
@@ -103,7 +103,7 @@ impl CallFamilies {
         registry.register("grpc_server_handled", calls, all.handled.clone());
         registry.register_with_unit(
             "grpc_server_handling",
-            "How long gRPC calls took until the last byte was handed to the connection",
+            "How long gRPC calls took until the last byte was handed to the connection, by their code",
             Unit::Seconds,
             all.latency.clone(),
         );
@@ -117,13 +117,7 @@ impl CallFamilies {
 #[derive(Debug, Clone)]
 pub(crate) struct HttpFamilies {
     pub handled: Family<HttpLabels, Counter>,
-    pub latency: Family<RouteLabels, Histogram, fn() -> Histogram>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct RouteLabels {
-    pub method: &'static str,
-    pub route: Arc<str>,
+    pub latency: Family<HttpLabels, Histogram, fn() -> Histogram>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -141,7 +135,7 @@ impl HttpFamilies {
         };
         let requests = "HTTP requests that were answered, by their status";
         registry.register("http_server_requests", requests, all.handled.clone());
-        let took = "How long HTTP requests took until their answer began";
+        let took = "How long HTTP requests took until their answer began, by its status";
         registry.register_with_unit(
             "http_server_request_duration",
             took,

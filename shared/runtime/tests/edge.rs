@@ -181,8 +181,12 @@ async fn every_call_is_counted_once_under_its_method_and_code() {
     until(|| handled("Watch", "OK") == Some(1.0)).await;
     assert_eq!(handled("Get", "OK"), Some(2.0));
     assert_eq!(handled("Get", "NOT_FOUND"), Some(1.0));
-    let took = format!("grpc_server_handling_seconds_count{}}}", labels("Get"));
-    assert_eq!(server.metric(&took), Some(3.0));
+    let took = |code| {
+        let labels = labels("Get");
+        server
+            .metric(&format!(r#"grpc_server_handling_seconds_count{labels},grpc_code="{code}"}}"#))
+    };
+    assert_eq!((took("OK"), took("NOT_FOUND")), (Some(2.0), Some(1.0)));
 }
 
 #[tokio::test]

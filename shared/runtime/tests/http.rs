@@ -163,9 +163,9 @@ async fn each_answer_is_counted_once_by_its_method_and_status() {
         r#"http_server_requests_total{method="GET",route="/items/{name}",status="200"} 2"#,
         r#"http_server_requests_total{method="HEAD",route="/items/{name}",status="200"} 1"#,
         r#"http_server_requests_total{method="GET",route="/panic",status="500"} 2"#,
-        r#"http_server_request_duration_seconds_count{method="GET",route="/items/{name}"} 2"#,
-        r#"http_server_request_duration_seconds_count{method="HEAD",route="/items/{name}"} 1"#,
-        r#"http_server_request_duration_seconds_count{method="GET",route="/panic"} 2"#,
+        r#"http_server_request_duration_seconds_count{method="GET",route="/items/{name}",status="200"} 2"#,
+        r#"http_server_request_duration_seconds_count{method="HEAD",route="/items/{name}",status="200"} 1"#,
+        r#"http_server_request_duration_seconds_count{method="GET",route="/panic",status="500"} 2"#,
     ] {
         assert!(page.contains(line), "{line} in {page}");
     }

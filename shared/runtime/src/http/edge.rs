@@ -25,7 +25,7 @@ use tower::{Layer, Service};
 use super::{Caught, Room, paced::Sender};
 use crate::{
     budget::Full,
-    metrics::{HttpFamilies, HttpLabels, Metrics, RouteLabels, seconds},
+    metrics::{HttpFamilies, HttpLabels, Metrics, seconds},
     request_id::{REQUEST_ID, RequestId},
     trace::{self, Span, TRACEPARENT},
 };
@@ -119,13 +119,20 @@ where
     }
 }
 
+/// What a request matched, in names that are ours.
+#[derive(Debug)]
+struct Route {
+    method: &'static str,
+    route: Arc<str>,
+}
+
 /// Watches one request from its arrival to its answer.
 #[derive(Debug)]
 struct Watch {
     shared: Arc<Shared>,
     started: Instant,
     method: Method,
-    route: RouteLabels,
+    route: Route,
     request_id: RequestId,
     span: Option<Span>,
     /// Of what is done for the request: its span's, if traces are on, or else the one that it sent.
@@ -168,21 +175,21 @@ impl Watch {
 }
 
 impl Shared {
-    fn count(&self, route: RouteLabels, status: StatusCode, took: Duration) {
-        self.families.latency.get_or_create(&route).observe(seconds(took));
-        let RouteLabels { method, route } = route;
+    fn count(&self, route: Route, status: StatusCode, took: Duration) {
+        let Route { method, route } = route;
         let labels = HttpLabels { method, route, status: status.as_u16() };
+        self.families.latency.get_or_create(&labels).observe(seconds(took));
         self.families.handled.get_or_create(&labels).inc();
     }
 }
 
-fn route_of(request: &Request) -> RouteLabels {
+fn route_of(request: &Request) -> Route {
     let path = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str);
-    RouteLabels { method: method_label(request.method()), route: path.into() }
+    Route { method: method_label(request.method()), route: path.into() }
 }
 
 /// A span of a request, which from here on travels as the request's own trace.
-fn begin_span(request: &mut Request, route: &RouteLabels) -> Option<Span> {
+fn begin_span(request: &mut Request, route: &Route) -> Option<Span> {
     if !trace::is_on() || NOT_TRACED.contains(&&*route.route) {
         return None;
     }
@@ -223,7 +230,7 @@ fn too_many_requests() -> Response {
 }
 
 fn log(
-    route: &RouteLabels,
+    route: &Route,
     status: StatusCode,
     took: Duration,
     request_id: &RequestId,

@@ -74,9 +74,15 @@ pub(super) struct Meter {
     answer_timeout: Option<Duration>,
     answers: Option<Budget>,
     families: CallFamilies,
-    latency: Histogram,
     in_flight: Gauge,
-    handled: [OnceLock<Counter>; 17],
+    ended: [OnceLock<Ended>; 17],
+}
+
+/// What is told of the calls that ended with one code.
+#[derive(Debug)]
+struct Ended {
+    handled: Counter,
+    latency: Histogram,
 }
 
 impl Meter {
@@ -91,9 +97,8 @@ impl Meter {
             grpc_method: method.name.as_str().into(),
         };
         let this = Self {
-            latency: families.latency.get_or_create_owned(&labels),
             in_flight: families.in_flight.get_or_create_owned(&labels),
-            handled: [const { OnceLock::new() }; 17],
+            ended: [const { OnceLock::new() }; 17],
             families: families.clone(),
             is_of_method: true,
             takes_stream: method.takes_stream,
@@ -102,7 +107,7 @@ impl Meter {
             labels,
         };
         // Told from the start: an alert on what it grew by would miss the refusal that it began with.
-        this.handled(Code::ResourceExhausted);
+        this.ended(Code::ResourceExhausted);
         this
     }
 
@@ -135,14 +140,18 @@ impl Meter {
         Some(span)
     }
 
-    fn handled(&self, code: Code) -> Option<&Counter> {
-        let slot = self.handled.get(usize::try_from(i32::from(code)).ok()?)?;
+    fn ended(&self, code: Code) -> Option<&Ended> {
+        let slot = self.ended.get(usize::try_from(i32::from(code)).ok()?)?;
         Some(slot.get_or_init(|| {
-            self.families.handled.get_or_create_owned(&CodeLabels {
+            let labels = CodeLabels {
                 grpc_service: Arc::clone(&self.labels.grpc_service),
                 grpc_method: Arc::clone(&self.labels.grpc_method),
                 grpc_code: name(code),
-            })
+            };
+            Ended {
+                handled: self.families.handled.get_or_create_owned(&labels),
+                latency: self.families.latency.get_or_create_owned(&labels),
+            }
         }))
     }
 }
@@ -195,8 +204,8 @@ impl Watched {
             return;
         }
         self.meter.in_flight.dec();
-        self.meter.latency.observe(seconds(self.started.elapsed()));
-        if let Some(handled) = self.meter.handled(code) {
+        if let Some(Ended { handled, latency }) = self.meter.ended(code) {
+            latency.observe(seconds(self.started.elapsed()));
             handled.inc();
         }
         if let Some(span) = self.span.take() {
