@@ -136,8 +136,9 @@ pub(crate) async fn due(
     head: &Head,
     events: &[Newcomer],
 ) -> Result<Option<Arc<Slice>>, AppendError> {
+    // What is known beyond the head is beyond it in the log too, or the log has lost it.
     let known = unindexed.known();
-    if known.to < Some(head.position) || known.epoch != Some(head.epoch) {
+    if known.to != Some(head.position) || known.epoch != Some(head.epoch) {
         let read = catch_up(connection, unindexed).await;
         read.map_err(|error| AppendError::Unavailable(error.to_string()))?;
     }
