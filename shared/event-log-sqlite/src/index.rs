@@ -38,7 +38,7 @@ static ENTER_REQUESTS: LazyLock<SqlStr> = LazyLock::new(|| {
 });
 
 /// Others may have said so too.
-const ENTERED: &str = "INSERT INTO indexed (up_to) SELECT ?1 \
+const ENTERED: &str = "INSERT INTO indexed (up_to, with_requests) SELECT ?1, 1 \
      WHERE NOT EXISTS (SELECT 1 FROM indexed WHERE up_to = ?1)";
 
 /// How many events are looked through with one statement.
