@@ -38,7 +38,7 @@ static ENTER_REQUESTS: LazyLock<SqlStr> = LazyLock::new(|| {
 });
 
 /// Others may have said so too.
-const ENTERED: &str = "INSERT INTO indexed (up_to) SELECT ?1 \
+const ENTERED: &str = "INSERT INTO indexed (up_to, with_requests) SELECT ?1, 1 \
      WHERE NOT EXISTS (SELECT 1 FROM indexed WHERE up_to = ?1)";
 
 /// How many events are looked through with one statement.
@@ -136,8 +136,9 @@ pub(crate) async fn due(
     head: &Head,
     events: &[Newcomer],
 ) -> Result<Option<Arc<Slice>>, AppendError> {
+    // What is known beyond the head is beyond it in the log too, or the log has lost it.
     let known = unindexed.known();
-    if known.to < Some(head.position) || known.epoch != Some(head.epoch) {
+    if known.to != Some(head.position) || known.epoch != Some(head.epoch) {
         let read = catch_up(connection, unindexed).await;
         read.map_err(|error| AppendError::Unavailable(error.to_string()))?;
     }

@@ -11,10 +11,11 @@ use crate::place::Place;
 use crate::row::{INSERT_COLUMNS, bind, signed};
 
 /// Every change of the schema ever made, oldest first. What was released never changes.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/0001_log.sql"),
     include_str!("../migrations/0002_streams.sql"),
     include_str!("../migrations/0003_requests.sql"),
+    include_str!("../migrations/0004_indexed.sql"),
 ];
 
 /// "CfgA": says that a file is ours, in the header, where SQLite keeps such marks.

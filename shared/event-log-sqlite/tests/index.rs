@@ -360,3 +360,29 @@ async fn a_file_of_before_is_read_as_it_is_and_brought_up_to_date_by_its_writer(
         run(&mut console, "SELECT hash FROM readable").await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn who_knows_no_index_of_requests_and_writes_on_does_not_make_the_ids_look_entered() {
+    let file = InFile::fresh().await;
+    let log = file.open().await;
+    append(&*log, 100).await;
+    // As a program did that had the file open when a newer one brought it up to date.
+    let mut console = console(&file.path()).await;
+    for sql in [
+        "INSERT INTO streams SELECT stream, version, position FROM events WHERE position > 0",
+        "INSERT INTO indexed (up_to) SELECT 100 \
+         WHERE NOT EXISTS (SELECT 1 FROM indexed WHERE up_to = 100)",
+    ] {
+        run(&mut console, sql).await.unwrap();
+    }
+    for log in [log, file.open().await] {
+        assert_all_are_found(&file.path(), &*log).await;
+        let head = log.head().await.unwrap();
+        let mut rows = next(&head, 1);
+        rows[0].request_id = request_of(Position(2));
+        assert_eq!(log.append(&head, &rows).await, Err(AppendError::RequestIdTaken));
+    }
+    append(&*file.open().await, 20_000).await;
+    assert!(index_of(&file.path()).await.0 > 100);
+    assert_nothing_is_missing(&mut console).await;
+}

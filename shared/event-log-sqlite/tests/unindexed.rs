@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use configapi_event_log::conformance::Factory;
-use configapi_event_log::domain::Version;
+use configapi_event_log::domain::{Position, Version};
 use configapi_event_log::{AppendError, LogError};
 
-use crate::index::{append, assert_all_are_found, assert_nothing_is_missing, index_of};
+use crate::index::{
+    append, assert_all_are_found, assert_nothing_is_missing, index_of, next, request_of,
+};
 use crate::suite::InFile;
 use crate::writing::{console, events, run};
 
@@ -69,6 +71,22 @@ async fn what_the_log_lost_is_forgotten_once_an_epoch_says_so() {
         let taken = writer.append(&head, &rows).await;
         assert!(matches!(&taken, Err(AppendError::Refused(_))), "{taken:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_log_is_not_taken_twice_before_an_epoch_says_that_it_lost_something() {
+    let file = InFile::fresh().await;
+    let log = file.open().await;
+    append(&*log, 2_000).await;
+    delete(&file.path(), "> 500").await;
+    let head = log.head().await.unwrap();
+    assert_eq!(head.position, Position(500));
+    let mut rows = next(&head, 1);
+    rows[0].request_id = request_of(Position(2));
+    assert_eq!(log.append(&head, &rows).await, Err(AppendError::RequestIdTaken));
+    assert_eq!(log.head().await, Ok(head));
+    log.append(&head, &next(&head, 300)).await.unwrap();
+    assert_all_are_found(&file.path(), &*log).await;
 }
 
 #[tokio::test]
