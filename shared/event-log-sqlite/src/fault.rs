@@ -27,7 +27,6 @@ pub(crate) enum Fault {
 mod code {
     pub(super) const CONSTRAINT_PRIMARY_KEY: i32 = 1555;
     pub(super) const CONSTRAINT_TRIGGER: i32 = 1811;
-    pub(super) const CONSTRAINT_UNIQUE: i32 = 2067;
     pub(super) const ERROR: i32 = 1;
     pub(super) const PERMISSION: i32 = 3;
     pub(super) const BUSY: i32 = 5;
@@ -67,12 +66,9 @@ impl Fault {
             (code::CONSTRAINT_TRIGGER, _) if text.ends_with("the request id is taken") => {
                 Self::RequestIdTaken
             }
-            // The keys behind the trigger, should somebody have dropped it.
+            // The key behind the trigger, should somebody have dropped it.
             (code::CONSTRAINT_PRIMARY_KEY, _) if text.ends_with("events.position") => {
                 Self::PositionTaken
-            }
-            (code::CONSTRAINT_UNIQUE, _) if text.ends_with("events.request_id") => {
-                Self::RequestIdTaken
             }
             (_, code::CONSTRAINT | code::TOO_BIG | code::MISMATCH) => Self::Refused(text),
             (
