@@ -86,7 +86,7 @@ fn what_cannot_be_meant_ends_with_2() {
         &["get", "a", "--timeout", "10"],
         &["set", "a"],
         &["set", "a", "1", "--file", "b"],
-        &["watch", "--from", "now"],
+        &["watch", "--from", "soon"],
         &["import", "--show", "10001", "a"],
         &["healthcheck", "--url", "tcp://127.0.0.1:1"],
         &["restore", "a", "--version", "1", "--position", "2"],

@@ -141,6 +141,12 @@ fn a_watch_begins_so_long_ago() {
     assert!(ended.stderr.contains("watching, from 1-1 on"), "{ended:#?}");
     let ended = watch("1", "yesterday").failed_with(2);
     assert!(ended.stderr.contains("a time ago (15m, 7d)"), "{ended:#?}");
+
+    let from_now = ["watch", "-o", "json", "--from", "now", "--linearizable"];
+    let mut watch = servers.configapi(from_now).starts();
+    watch.says("watching, from 1-2 on");
+    servers.set("a", "3");
+    assert_eq!(seen(&mut watch), (3, "3".to_owned()));
 }
 
 #[test]
