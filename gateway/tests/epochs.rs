@@ -162,7 +162,7 @@ async fn a_gateway_goes_on_after_its_store_was_replaced_by_a_shorter_one() {
     let watch = app.get("/v1/watch").header("prefer", "wait=1").send().await.expect("an answer");
     assert_eq!(watch.status().as_u16(), 200);
     // What the client itself wishes is not given up for it.
-    let own = app.get("/v1/config/b").header("configapi-token", "1-3").header("prefer", "wait=0");
+    let own = app.get("/v1/config/b").header("configapi-token", "1-3").header("prefer", "wait=2");
     assert_eq!(own.got().await.status, 503);
 }
 
@@ -186,7 +186,7 @@ async fn a_token_that_nobody_reaches_does_not_make_the_gateway_forget_its_writes
     let (app, wishes) = TestApp::recorded(&memory_log()).await;
     app.set("a", "1").await;
     for path in ["/v1/config/a", "/v1/config", "/v1/watch"] {
-        let read = app.get(path).header("configapi-token", "1-21").header("prefer", "wait=0");
+        let read = app.get(path).header("configapi-token", "1-21").header("prefer", "wait=2");
         assert_eq!(read.got().await.status, 503, "{path}");
         assert_eq!(app.get("/v1/config/a").got().await.body, "1");
         assert_eq!(token_wished(&wishes).as_deref(), Some("1-1"), "after {path}");

@@ -98,7 +98,7 @@ async fn a_watch_that_no_server_can_begin_is_told_to_come_back_when_the_server_s
     let (app, wishes) = TestApp::recorded(&memory_log()).await;
     app.set("a", "1").await;
     let ahead = app.get("/v1/watch?after=0").header("configapi-token", "1-21");
-    let problem = refused(ahead.header("prefer", "wait=0"), "UNAVAILABLE").await;
+    let problem = refused(ahead.header("prefer", "wait=2"), "UNAVAILABLE").await;
     assert_eq!(problem.data["status"], 503);
     assert_eq!(problem.data["metadata"]["reached_token"], "1-1");
     assert!(SOON_MS.contains(&problem.retry_ms.expect("a time")), "{problem:?}");

@@ -142,7 +142,7 @@ async fn a_watch_that_no_server_is_fresh_enough_for_is_told_to_come_back() {
     // Both say how far they are, as for any read.
     for (app, reached) in [(&app, "1-1"), (&elsewhere, "1-0")] {
         let watch = app.get("/v1/watch?after=0").header("configapi-token", "1-21");
-        let late = watch.header("prefer", "wait=0").got_json().await;
+        let late = watch.header("prefer", "wait=2").got_json().await;
         assert_eq!((late.status, late.header("retry-after")), (503, "1"), "{}", late.body);
         assert_eq!(late.json()["code"], "UNAVAILABLE");
         let told = &late.json()["metadata"];
