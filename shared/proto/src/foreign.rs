@@ -12,6 +12,11 @@ use crate::{ApiError, Reason};
 /// command, and a query writes nothing.
 const UNAVAILABLE_TO_QUERIES: &str = "the server cannot serve this now";
 
+/// The sentence of a call that whoever answered does not know, so that nothing was done. An address may lead
+/// to a server of the other kind, or to one that is to be replaced by a newer one.
+const NO_SUCH_CALL: &str =
+    "the server that was asked knows no such call; it is of another kind or of an older version";
+
 /// A foreign answer to a query.
 pub(crate) fn query_error(status: &Status) -> ApiError {
     let reason = if caused_by::<TimeoutExpired>(status) {
@@ -42,6 +47,8 @@ pub(crate) fn command_error(status: &Status) -> ApiError {
 }
 
 fn error(reason: Reason, sentence: &str, status: &Status) -> ApiError {
+    let knows_it = status.source().is_some() || status.code() != Code::Unimplemented;
+    let sentence = if knows_it { sentence } else { NO_SUCH_CALL };
     match status.message() {
         "" => ApiError::new(reason, sentence),
         message => ApiError::new(reason, format!("{sentence}: {message}")),
@@ -56,7 +63,7 @@ fn reason(code: Code) -> Reason {
         Code::Unauthenticated => Reason::Unauthenticated,
         Code::PermissionDenied => Reason::PermissionDenied,
         Code::ResourceExhausted => Reason::LimitExceeded,
-        Code::Unavailable => Reason::Unavailable,
+        Code::Unavailable | Code::Unimplemented => Reason::Unavailable,
         // Not CONFIG_NOT_FOUND: a proxy that has lost its way must not make configs disappear.
         Code::NotFound
         | Code::Ok
@@ -65,7 +72,6 @@ fn reason(code: Code) -> Reason {
         | Code::AlreadyExists
         | Code::FailedPrecondition
         | Code::Aborted
-        | Code::Unimplemented
         | Code::Internal
         | Code::DataLoss => Reason::Internal,
     }

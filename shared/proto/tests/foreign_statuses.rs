@@ -31,7 +31,7 @@ fn a_foreign_status_is_understood_by_its_code() {
     FailedPrecondition | INTERNAL | INTERNAL
     Aborted | INTERNAL | INTERNAL
     OutOfRange | INVALID_ARGUMENT | INVALID_ARGUMENT
-    Unimplemented | INTERNAL | INTERNAL
+    Unimplemented | UNAVAILABLE | UNAVAILABLE
     Internal | INTERNAL | OUTCOME_UNKNOWN
     Unavailable | UNAVAILABLE | OUTCOME_UNKNOWN
     DataLoss | INTERNAL | OUTCOME_UNKNOWN
@@ -48,6 +48,14 @@ fn a_foreign_message_is_kept_behind_the_fixed_sentence() {
         "these credentials do not allow this: ask the proxy's owner"
     );
     assert_eq!(ApiError::from_status(&without).message, "these credentials do not allow this");
+}
+
+#[test]
+fn a_call_that_the_server_does_not_know_was_not_made_and_says_why() {
+    let status = Status::unimplemented("");
+    let sentence = "the server that was asked knows no such call; it is of another kind or of an older version";
+    assert_eq!(ApiError::from_status(&status).message, sentence);
+    assert_eq!(ApiError::from_command_status(&status).message, sentence);
 }
 
 #[test]
