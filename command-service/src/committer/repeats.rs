@@ -2,11 +2,13 @@
 //! answer, however late it comes and whichever server it comes through.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use configapi_domain::{Position, RequestId};
-use configapi_event_log::{Epoch, Fingerprint, Head, Lineage, Requested, StoredEvent, decode};
+use configapi_event_log::{
+    Epoch, Fingerprint, Head, Lineage, RequestKey, Requested, StoredEvent, decode,
+};
 
 use super::batch::Batch;
 use super::establish::{EPOCH_TRIES, epoch_began, standby, unavailable};
@@ -15,7 +17,7 @@ use super::queue::Answer;
 use super::worker::Worker;
 use super::{Receipt, Refusal, Submission};
 
-/// What was asked for and answered under a request id.
+/// What was asked for under a request id, and what was answered if that is asked for now.
 struct First {
     fingerprint: Fingerprint,
     receipts: Vec<Receipt>,
@@ -78,7 +80,7 @@ impl Worker {
         if keyed.is_empty() {
             return Ok(Vec::new());
         }
-        let firsts = self.firsts(keyed.iter().map(|(_, request)| request.id.as_str())).await?;
+        let firsts = self.firsts(keyed.iter().map(|(_, request)| *request)).await?;
         let answers = keyed.into_iter().filter_map(|(index, request)| {
             let answer = match firsts.get(request.id.as_str())? {
                 Err(why) => Err(Refusal::Broken(why.clone())),
@@ -90,10 +92,16 @@ impl Worker {
         Ok(answers.collect())
     }
 
-    /// What the log holds under these request ids. Asked for in parts, because events may weigh much
-    /// more than the receipts that are kept of them.
-    async fn firsts<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<Firsts, Refusal> {
-        let ids: Vec<&str> = ids.collect::<BTreeSet<_>>().into_iter().collect();
+    /// What the log holds under the ids of these requests. Asked for in parts, because events may weigh much
+    /// more than the receipts that are kept of them; and those are kept only where they answer one of the
+    /// requests, so that no more are than it has commands.
+    async fn firsts<'a>(
+        &self,
+        requests: impl Iterator<Item = &'a RequestKey>,
+    ) -> Result<Firsts, Refusal> {
+        let asked_for: HashSet<&RequestKey> = requests.collect();
+        let ids: BTreeSet<&str> = asked_for.iter().map(|request| request.id.as_str()).collect();
+        let ids: Vec<&str> = ids.into_iter().collect();
         let mut firsts = Firsts::new();
         let mut lineage = Cow::Borrowed(&self.lineage);
         let mut asked = 0;
@@ -106,7 +114,7 @@ impl Worker {
                 // The first event of each command bears it.
                 id = row.request_id.clone().or(id);
                 if let Some(id) = &id {
-                    take_in(&mut firsts, id, row, &lineage);
+                    take_in(&mut firsts, id, row, &lineage, &asked_for);
                 }
             }
         }
@@ -141,8 +149,14 @@ impl Worker {
     }
 }
 
-/// Adds the next event of what was asked for under an id.
-fn take_in(firsts: &mut Firsts, id: &Arc<str>, row: &StoredEvent, lineage: &Lineage) {
+/// Adds the next event of what is in the log under an id.
+fn take_in(
+    firsts: &mut Firsts,
+    id: &Arc<str>,
+    row: &StoredEvent,
+    lineage: &Lineage,
+    asked_for: &HashSet<&RequestKey>,
+) {
     let recorded = match decode(row) {
         Ok(recorded) => recorded,
         Err(error) => {
@@ -154,7 +168,9 @@ fn take_in(firsts: &mut Firsts, id: &Arc<str>, row: &StoredEvent, lineage: &Line
     let first = firsts
         .entry(Arc::clone(id))
         .or_insert_with(|| Ok(First { fingerprint: request.fingerprint, receipts: Vec::new() }));
-    if let Ok(first) = first {
+    if let Ok(first) = first
+        && asked_for.contains(request)
+    {
         let epoch = epoch_of(lineage, recorded.position);
         first.receipts.push(Receipt::of(&recorded, epoch));
     }

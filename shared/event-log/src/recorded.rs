@@ -32,7 +32,7 @@ pub struct Recorded {
 }
 
 /// What identifies a keyed request: its id, and what it asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestKey {
     /// The caller's id.
     pub id: RequestId,
