@@ -1,23 +1,27 @@
 //! Compare-and-append. A batch is one INSERT if it fits, which is its own transaction; else several
 //! in one transaction, each on the condition that the row before it is the head.
 
+use std::iter::repeat;
 use std::sync::{Arc, LazyLock};
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{AppendError, Epoch, Head, StoredEvent, check_batch};
+use configapi_event_log::{AppendError, Head, StoredEvent, check_batch};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::fault::append_error;
 use crate::file::OpenFile;
 use crate::growth::Growth;
-use crate::index;
+use crate::index::{self, Due, has_version};
 use crate::recent::Recent;
 use crate::row::{COLUMNS_COUNT, INSERT_COLUMNS, bind, bind_nothing, signed};
-use crate::unindexed::{Newcomer, Slice, Unindexed};
+use crate::unindexed::{Newcomer, Unindexed};
 
 /// The most rows of one INSERT. SQLite takes at most 32,766 arguments.
 const MAX_ROWS: usize = 1_024;
+
+/// No streams and versions.
+const NONE_UNTOLD: &str = "[]";
 
 /// What this process knows of the log beside the file, and is told of each commit.
 #[derive(Debug, Clone)]
@@ -31,9 +35,9 @@ pub(crate) struct Known {
 /// Events that are about to be appended.
 pub(crate) struct Batch {
     chunks: Vec<Chunk>,
-    /// What is entered into the indexes with the same commit.
-    slice: Option<Arc<Slice>>,
-    epoch: Epoch,
+    /// What the indexes have to do with it.
+    due: Due,
+    head: Head,
     end: Position,
     copy: Vec<StoredEvent>,
     newcomers: Vec<Newcomer>,
@@ -50,8 +54,8 @@ impl Batch {
         check_batch(head, events)?;
         Ok(Self {
             chunks: chunks(head, events)?,
-            slice: None,
-            epoch: head.epoch,
+            due: Due::default(),
+            head: *head,
             end: events.last().map_or(head.position, |row| row.position),
             copy: known.recent.copy_of(events),
             newcomers: events.iter().map(Newcomer::of).collect(),
@@ -67,24 +71,29 @@ impl Batch {
     ) -> Result<(), AppendError> {
         let Known { file, unindexed, .. } = &self.known;
         file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
-        self.slice = index::due(connection, unindexed, head, &self.newcomers).await?;
+        self.due = index::due(connection, unindexed, head, &self.newcomers).await?;
         Ok(())
     }
 
     /// Whether it is a transaction of its own.
     pub(crate) fn is_one_statement(&self) -> bool {
-        self.slice.is_none() && self.chunks.len() == 1
+        self.due.slice.is_none() && self.chunks.len() == 1
     }
 
     pub(crate) async fn send(
         &mut self,
         connection: &mut SqliteConnection,
     ) -> Result<(), AppendError> {
-        if let Some(slice) = &self.slice {
+        let Due { slice, untold } = &self.due;
+        if let Some(slice) = slice {
             index::enter(connection, slice).await?;
         }
-        for chunk in self.chunks.drain(..) {
-            send(connection, chunk).await?;
+        // All of them are asked for with the first rows.
+        let untold = [untold.as_str()].into_iter().chain(repeat(NONE_UNTOLD));
+        for (chunk, untold) in self.chunks.drain(..).zip(untold) {
+            if !send(connection, chunk, untold).await? {
+                return Err(index::explain(connection, &self.head, untold).await);
+            }
         }
         Ok(())
     }
@@ -93,11 +102,11 @@ impl Batch {
     pub(crate) fn tell(self) -> Result<(), AppendError> {
         let Known { file, growth, recent, unindexed } = &self.known;
         file.check().map_err(|error| AppendError::Unknown(error.to_string()))?;
-        if let Some(slice) = &self.slice {
+        if let Some(slice) = &self.due.slice {
             unindexed.is_entered(slice);
         }
-        unindexed.note(self.epoch, self.newcomers);
-        recent.keep(self.epoch, self.copy);
+        unindexed.note(self.head.epoch, self.newcomers);
+        recent.keep(self.head.epoch, self.copy);
         growth.grew_to(self.end);
         Ok(())
     }
@@ -123,7 +132,8 @@ fn insert(rows: usize) -> SqlStr {
         "INSERT INTO events ({INSERT_COLUMNS}) SELECT * FROM (VALUES {values}) \
          WHERE column1 IS NOT NULL \
          AND EXISTS (SELECT 1 FROM events WHERE position = ? AND hash = ?) \
-         AND (SELECT max(epoch) FROM epochs) = ?"
+         AND (SELECT max(epoch) FROM epochs) = ? AND NOT EXISTS {}",
+        has_version!("1" from "?")
     ))
     .into_sql_str()
 }
@@ -148,7 +158,7 @@ fn chunk(
 ) -> Result<Chunk, sqlx::error::BoxDynError> {
     let size = rows.len().next_power_of_two();
     let mut arguments = SqliteArguments::default();
-    arguments.reserve(size * COLUMNS_COUNT + 3, 0);
+    arguments.reserve(size * COLUMNS_COUNT + 4, 0);
     rows.iter().try_for_each(|row| bind(&mut arguments, row))?;
     (rows.len()..size).try_for_each(|_| bind_nothing(&mut arguments))?;
     arguments.add(signed(before.0.0))?;
@@ -158,14 +168,18 @@ fn chunk(
     Ok(Chunk { sql: INSERTS[power].clone(), arguments, rows: rows.len() })
 }
 
-/// Sends one statement. That nothing was inserted means that the head is not there.
-async fn send(connection: &mut SqliteConnection, chunk: Chunk) -> Result<(), AppendError> {
-    let done = sqlx::query_with(chunk.sql, chunk.arguments)
+/// Sends one statement. That nothing was inserted means that the head is not there, or a version that nobody
+/// here could tell of is taken.
+async fn send(
+    connection: &mut SqliteConnection,
+    chunk: Chunk,
+    untold: &str,
+) -> Result<bool, AppendError> {
+    let Chunk { sql, mut arguments, rows } = chunk;
+    arguments.add(untold).map_err(|error| AppendError::Refused(error.to_string()))?;
+    let done = sqlx::query_with(sql, arguments)
         .execute(connection)
         .await
         .map_err(|error| append_error(&error))?;
-    if done.rows_affected() == chunk.rows as u64 {
-        return Ok(());
-    }
-    Err(AppendError::HeadGone)
+    Ok(done.rows_affected() == rows as u64)
 }

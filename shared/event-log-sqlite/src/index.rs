@@ -41,6 +41,29 @@ static ENTER_REQUESTS: LazyLock<SqlStr> = LazyLock::new(|| {
 const ENTERED: &str = "INSERT INTO indexed (up_to, with_requests) SELECT ?1, 1 \
      WHERE NOT EXISTS (SELECT 1 FROM indexed WHERE up_to = ?1)";
 
+/// Whether a list of streams and versions names one that the index has, to be asked as a part of a statement.
+macro_rules! has_version {
+    ($select:literal from $list:literal) => {
+        concat!(
+            "(SELECT ",
+            $select,
+            " FROM json_each(",
+            $list,
+            ") AS asked CROSS JOIN streams AS s \
+             ON s.stream = asked.value ->> 0 AND s.version = asked.value ->> 1 LIMIT 1)"
+        )
+    };
+}
+pub(crate) use has_version;
+
+/// Whether a head is in the log, and its epoch is the newest; where the log ends, and where a version is that
+/// the index has.
+const LOOK_AGAIN: &str = concat!(
+    "SELECT EXISTS (SELECT 1 FROM events WHERE position = ?1 AND hash = ?2) \
+     AND (SELECT max(epoch) FROM epochs) = ?3, (SELECT max(position) FROM events), ",
+    has_version!("s.position" from "?4")
+);
+
 /// How many events are looked through with one statement.
 const LOOKED_THROUGH: usize = 1_000;
 
@@ -128,14 +151,22 @@ pub(crate) async fn catch_up(
     }
 }
 
-/// For an append of these: reads on what the indexes do not have, refuses what they could never have, and
-/// answers what is to be entered with the same commit.
+/// What an append has to do with the indexes.
+#[derive(Default)]
+pub(crate) struct Due {
+    /// What is to be entered with the same commit.
+    pub(crate) slice: Option<Arc<Slice>>,
+    /// The streams and versions that must not be in the index: those of which nothing is known here.
+    pub(crate) untold: String,
+}
+
+/// For an append of these: reads on what the indexes do not have, and refuses what they could never have.
 pub(crate) async fn due(
     connection: &mut SqliteConnection,
     unindexed: &Unindexed,
     head: &Head,
     events: &[Newcomer],
-) -> Result<Option<Arc<Slice>>, AppendError> {
+) -> Result<Due, AppendError> {
     // What is known beyond the head is beyond it in the log too, or the log has lost it.
     let known = unindexed.known();
     if known.to != Some(head.position) || known.epoch != Some(head.epoch) {
@@ -143,17 +174,42 @@ pub(crate) async fn due(
         read.map_err(|error| AppendError::Unavailable(error.to_string()))?;
     }
     // Whoever was faster is told of by the log.
-    if unindexed.known().to == Some(head.position) {
+    let untold = if unindexed.known().to == Some(head.position) {
         match unindexed.taken(events) {
-            None => {}
-            Some(Taken::RequestId) => return Err(AppendError::RequestIdTaken),
-            Some(Taken::Version(position)) => {
-                let why = format!("the version is taken (at position {position})");
-                return Err(AppendError::Refused(why));
-            }
+            Ok(untold) => untold,
+            Err(Taken::RequestId) => return Err(AppendError::RequestIdTaken),
+            Err(Taken::Version(position)) => return Err(version_taken(position)),
         }
+    } else {
+        events.iter().collect()
+    };
+    let untold: Vec<_> = untold.iter().map(|it| (&it.stream, signed(it.version.0))).collect();
+    let untold = list(&untold).map_err(|error| AppendError::Refused(error.to_string()))?;
+    Ok(Due { slice: unindexed.due(), untold })
+}
+
+/// Why nothing was appended on a head: it is gone, or another was faster, or a version is taken.
+pub(crate) async fn explain(
+    connection: &mut SqliteConnection,
+    head: &Head,
+    untold: &str,
+) -> AppendError {
+    let look = sqlx::query_as(LOOK_AGAIN)
+        .bind(signed(head.position.0))
+        .bind(&head.hash.0[..])
+        .bind(signed(head.epoch.0))
+        .bind(untold);
+    let found: Result<(bool, i64, Option<i64>), _> = look.fetch_one(connection).await;
+    match found {
+        Ok((true, newest, _)) if newest > signed(head.position.0) => AppendError::HeadMoved,
+        Ok((true, _, Some(taken))) => version_taken(Position(taken.cast_unsigned())),
+        Ok(_) => AppendError::HeadGone,
+        Err(error) => not_begun(&error),
     }
-    Ok(unindexed.due())
+}
+
+fn version_taken(position: Position) -> AppendError {
+    AppendError::Refused(format!("the version is taken (at position {position})"))
 }
 
 /// Enters what is due, in the transaction that is open: it is not committed yet, whatever goes wrong.

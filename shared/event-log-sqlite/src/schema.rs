@@ -11,11 +11,12 @@ use crate::place::Place;
 use crate::row::{INSERT_COLUMNS, bind, signed};
 
 /// Every change of the schema ever made, oldest first. What was released never changes.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/0001_log.sql"),
     include_str!("../migrations/0002_streams.sql"),
     include_str!("../migrations/0003_requests.sql"),
     include_str!("../migrations/0004_indexed.sql"),
+    include_str!("../migrations/0005_versions.sql"),
 ];
 
 /// "CfgA": says that a file is ours, in the header, where SQLite keeps such marks.

@@ -2,6 +2,7 @@
 //! entered next. Entering them one commit at a time would write a page for nearly each of them, of each
 //! index; many thousand at once, in the order of the index, share their pages.
 
+mod entered;
 mod entering;
 mod gathered;
 
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use configapi_event_log::domain::{Position, Version};
 use configapi_event_log::{Epoch, StoredEvent};
 
+use self::entered::Entered;
 use self::entering::Entering;
 pub(crate) use self::entering::Slice;
 use self::gathered::Gathered;
@@ -103,6 +105,7 @@ struct Kept {
     requests: HashMap<Arc<str>, Position>,
     gathered: Gathered,
     entering: Entering,
+    entered: Entered,
 }
 
 /// What a new event must have for itself, and another one has.
@@ -182,20 +185,29 @@ impl Unindexed {
             .collect()
     }
 
-    /// What of these events is taken first, by an event that is known here or one of them.
-    pub(crate) fn taken(&self, events: &[Newcomer]) -> Option<Taken> {
+    /// What of these events is taken first, by an event that is known here or one of them; if nothing is, those
+    /// whose version only the index can tell of.
+    pub(crate) fn taken<'a>(&self, events: &'a [Newcomer]) -> Result<Vec<&'a Newcomer>, Taken> {
         let kept = self.lock();
         let mut versions: HashMap<&str, Version> = HashMap::with_capacity(events.len());
         let mut ids: HashSet<&str> = HashSet::new();
-        events.iter().find_map(|event| {
+        let mut untold = Vec::new();
+        for event in events {
             let before = versions.insert(&event.stream, event.version);
-            let before = before.or_else(|| kept.newest.get(&event.stream).map(|newest| newest.0));
-            if before.is_some_and(|before| event.version <= before) {
-                return Some(Taken::Version(event.position));
+            match before.or_else(|| kept.newest_version(&event.stream)) {
+                Some(before) if event.version <= before => {
+                    return Err(Taken::Version(event.position));
+                }
+                Some(_) => {}
+                None => untold.push(event),
             }
-            let id = event.request_id.as_deref()?;
-            (!ids.insert(id) || kept.requests.contains_key(id)).then_some(Taken::RequestId)
-        })
+            if let Some(id) = event.request_id.as_deref()
+                && (!ids.insert(id) || kept.requests.contains_key(id))
+            {
+                return Err(Taken::RequestId);
+            }
+        }
+        Ok(untold)
     }
 
     /// What is to be entered with the next commit, until it is. Entering keeps pace with gathering: it is
@@ -248,13 +260,24 @@ impl Kept {
         self.gathered.add(event);
     }
 
+    fn newest_version(&self, stream: &str) -> Option<Version> {
+        let newest = self.newest.get(stream).map(|(version, _)| *version);
+        newest.or_else(|| self.entered.version_of(stream))
+    }
+
     fn is_indexed_to(&mut self, position: Position) {
-        self.known.to = self.known.to.max(Some(position));
+        if self.known.to < Some(position) {
+            // Events between are not known here, and may be of any stream.
+            self.known.to = Some(position);
+            self.entered = Entered::default();
+            self.newest.clear();
+        }
         if position <= self.indexed_to {
             return;
         }
         self.indexed_to = position;
-        self.newest.retain(|_, (_, place)| *place > position);
+        let entered = self.newest.extract_if(|_, (_, place)| *place <= position);
+        self.entered.take_in(entered.map(|(stream, (version, _))| (stream, version)).collect());
         self.requests.retain(|_, place| *place > position);
         if self.entering.up_to() <= position {
             self.entering = Entering::default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::{Position, Version};
-use configapi_event_log::{AppendError, LogError};
+use configapi_event_log::{AppendError, EventLog, LogError, seal};
 
 use crate::index::{
     append, assert_all_are_found, assert_nothing_is_missing, index_of, next, request_of,
@@ -101,4 +101,58 @@ async fn nothing_is_decided_behind_an_event_that_is_missing() {
     let appended = log.append(&head, &events(&head, 1)).await.unwrap_err();
     assert!(matches!(&appended, AppendError::Unavailable(why) if why.contains("50")), "{appended}");
     assert_eq!(log.head().await, Ok(head));
+}
+
+/// The next event of a stream, at a version, behind the end of the log.
+async fn append_at(log: &dyn EventLog, stream: &str, version: u64) -> Result<(), AppendError> {
+    let head = log.head().await.unwrap();
+    let mut rows = next(&head, 2);
+    rows[1].stream = Arc::from(stream);
+    rows[1].version = Version(version);
+    rows[1].request_id = None;
+    let before = rows[0].hash;
+    seal(before, &mut rows[1]);
+    let outcome = log.append(&head, &rows).await;
+    assert_eq!(log.head().await.unwrap() == head, outcome.is_err());
+    outcome
+}
+
+fn is_taken(outcome: &Result<(), AppendError>) -> bool {
+    matches!(outcome, Err(AppendError::Refused(why)) if why.contains("the version is taken"))
+}
+
+#[tokio::test]
+async fn a_version_that_the_index_has_is_taken_whoever_asks_and_whatever_its_stream_is_called() {
+    const ODD: &str = "default/\"odd\\\" na\u{ef}ve\u{1}\u{1f600}";
+    let file = InFile::fresh().await;
+    let log = file.open().await;
+    append_at(&*log, ODD, 1).await.unwrap();
+    append(&*log, 20_000).await;
+    assert!(index_of(&file.path()).await.0 > 2, "the index has it");
+    let logs = [log, file.open().await];
+    for newest in 1..3 {
+        for (log, taken) in logs.iter().flat_map(|log| (1..=newest).map(move |taken| (log, taken)))
+        {
+            let outcome = append_at(&**log, ODD, taken).await;
+            assert!(is_taken(&outcome), "{taken}: {outcome:?}");
+        }
+        append_at(&*logs[0], ODD, newest + 1).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_another_writer_appended_and_entered_is_not_taken_twice() {
+    const STREAM: &str = "default/both";
+    let file = InFile::fresh().await;
+    let (log, other) = (file.open().await, file.open().await);
+    append_at(&*log, STREAM, 1).await.unwrap();
+    append(&*log, 20_000).await;
+    assert!(index_of(&file.path()).await.0 > 2, "the index has the first version");
+    let end = log.head().await.unwrap().position.0.cast_signed();
+    append_at(&*other, STREAM, 2).await.unwrap();
+    append(&*other, 30_000).await;
+    assert!(index_of(&file.path()).await.0 > end + 2, "the index has the second version");
+    let outcome = append_at(&*log, STREAM, 2).await;
+    assert!(is_taken(&outcome), "{outcome:?}");
+    append_at(&*log, STREAM, 3).await.unwrap();
 }
