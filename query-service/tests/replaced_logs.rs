@@ -73,6 +73,46 @@ async fn a_lost_tail_is_refused_until_a_new_epoch_says_so() {
     assert_eq!(reason_of(&status), Reason::LogChanged);
 }
 
+/// What was written over the lost events before the epoch began is in the epoch that those were in.
+#[tokio::test]
+async fn an_epoch_that_began_after_the_log_was_written_on_comes_too_late() {
+    // So far that all positions of the lost events are taken again, or just some of them.
+    for (written_on, position) in [(4, 4), (2, 3)] {
+        let (log, faulty, mut writer, server) = running().await;
+        writer.set("default/a", "lost").await;
+        let lost = writer.set("default/a", "lost too").await;
+        assert_eq!(server.value("default/a", &lost).await, "lost too");
+        let (restored, mut survivor) = with_values(&["1"]).await;
+        for _ in 0..written_on {
+            survivor.set("default/a", "another").await;
+        }
+        survivor.head.epoch = restored.begin_epoch(&survivor.head).await.unwrap();
+        let new = survivor.set("default/a", "new").await;
+        faulty.replace(restored.clone());
+        eventually("the reason is told", async || {
+            let late = format!("epoch 2, which began at {}, is too late to say so", written_on + 2);
+            server.service.readiness()().is_err_and(|why| {
+                why.contains(&late) && why.contains(&format!("the event at position {position} "))
+            })
+        })
+        .await;
+        let status = server.get("default/a", Some(at_least(&lost))).await.unwrap_err();
+        assert_eq!(reason_of(&status), Reason::Unavailable);
+        // One that never saw the lost events knows nothing against the log.
+        assert_eq!(Server::ready(restored).await.value("default/a", &new).await, "new");
+
+        // Brought back, above the epoch that has had other events.
+        for _ in 0..2 {
+            writer.head.epoch = log.begin_epoch(&writer.head).await.unwrap();
+        }
+        faulty.replace(log);
+        server.until_ready().await;
+        assert_eq!(server.value("default/a", &lost).await, "lost too");
+        let token = writer.set("default/a", "3").await;
+        assert_eq!(server.value("default/a", &token).await, "3");
+    }
+}
+
 #[tokio::test]
 async fn another_log_under_the_same_address_is_refused_until_the_first_is_back() {
     // Shorter than the first one, and longer.

@@ -100,7 +100,10 @@ impl Tailer {
     }
 
     /// The row at a position, and how much it says that there is none.
-    async fn row(&self, position: Position) -> Result<(Option<StoredEvent>, Reach), Trouble> {
+    pub(super) async fn row(
+        &self,
+        position: Position,
+    ) -> Result<(Option<StoredEvent>, Reach), Trouble> {
         let read = self.log.read(position, PageLimit::new(1, 1));
         let page = in_time(self.limits.question_max, read).await?;
         let row = page.events.into_iter().next().filter(|row| row.position == position);
@@ -236,7 +239,7 @@ impl Tailer {
                 // Then it was another one that said whose log it is.
                 self.facts = None;
             }
-            return self.is_silent("standby_behind", "the standby has not read this far yet");
+            return self.is_silent("standby_behind", BEHIND);
         }
         // Whatever the reason is, nothing of this may be served until it is known.
         let unknown = "the log does not hold what was read from it, and it is not known yet why";
@@ -261,7 +264,14 @@ impl Tailer {
         if facts.lineage.current() < self.newest_epoch {
             return self.is_older(facts.lineage.current(), self.newest_epoch);
         }
-        if facts.lineage.current() > known.log.lineage.current() {
+        let seen_in = known.log.lineage.current();
+        if facts.lineage.current() > seen_in {
+            match self.is_told_in_time(&facts, seen_in).await {
+                Ok(()) => {}
+                Err(Trouble::Broken { kind, why }) => return self.is_broken(kind, &why),
+                Err(Trouble::Silent { kind, why }) => return self.is_silent(kind, &why),
+                Err(_) => return,
+            }
             self.newest_epoch = facts.lineage.current();
             self.metrics.trouble("anchor_gone");
             tracing::error!(position = position.0, "the log lost its tail; reading it anew");
@@ -296,6 +306,9 @@ impl Tailer {
         }
     }
 }
+
+/// What is said of a standby that will come to what was read.
+pub(super) const BEHIND: &str = "the standby has not read this far yet";
 
 /// What can be done about a log that lost something without a new epoch.
 const WAYS_OUT: &str = "an operator has to bring it back or begin a new epoch";

@@ -3,6 +3,7 @@
 
 mod compared;
 mod establish;
+mod late;
 mod pipeline;
 mod trouble;
 mod useless;
