@@ -61,6 +61,21 @@ async fn an_edited_event_is_refused_until_the_log_is_right_again() {
     is_refused_until_mended(&faulty, &mut writer, &server, "hash chain breaks at position 3").await;
 }
 
+/// What was read before is still there, so that nothing is read anew.
+#[tokio::test]
+async fn the_replay_took_what_it_took_however_often_the_log_was_refused_since() {
+    let (_, faulty, mut writer, server) = running().await;
+    let told = || {
+        let page = server.metrics.render().unwrap();
+        let line = page.lines().find(|line| line.starts_with("configapi_query_replay_seconds"));
+        line.unwrap().to_owned()
+    };
+    let at_the_start = told();
+    edit(&faulty, 3, |row| row.payload = row.payload.replace('3', "5"));
+    is_refused_until_mended(&faulty, &mut writer, &server, "hash chain").await;
+    assert_eq!(told(), at_the_start);
+}
+
 #[tokio::test]
 async fn a_missing_event_is_refused_until_the_log_is_right_again() {
     let (_, faulty, mut writer, server) = running().await;

@@ -291,7 +291,7 @@ impl Tailer {
         if let Some(dir) = &self.snapshots {
             self.cover(dir, Position::GENESIS);
         }
-        self.began = tokio::time::Instant::now();
+        self.began = Some(tokio::time::Instant::now());
         let nothing = View::initial().state;
         self.board.forgot_all(nothing.anchor());
         self.board.publish(View {

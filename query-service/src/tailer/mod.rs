@@ -60,7 +60,8 @@ pub(crate) struct Tailer {
     is_serving: bool,
     /// The trouble that was told of last.
     trouble: Option<String>,
-    began: Instant,
+    /// When it was begun to read all of the log; none since that was served.
+    began: Option<Instant>,
     /// When somebody last asked to look at once.
     awaited_at: Option<Instant>,
     /// Whether the last wait ended because the store said that there is more.
@@ -102,7 +103,7 @@ impl Tailer {
             generation: 0,
             is_serving: false,
             trouble: None,
-            began: Instant::now(),
+            began: Some(Instant::now()),
             awaited_at: None,
             was_hinted: false,
         }
@@ -277,10 +278,15 @@ impl Tailer {
         }
         let view = self.board.view();
         if !self.is_serving {
-            let took = self.began.elapsed();
-            self.metrics.replayed(took);
-            let (position, seconds) = (state.position().0, took.as_secs_f64());
-            tracing::info!(position, seconds, "caught up with the log; serving reads");
+            let position = state.position().0;
+            if let Some(began) = self.began.take() {
+                let took = began.elapsed();
+                self.metrics.replayed(took);
+                let seconds = took.as_secs_f64();
+                tracing::info!(position, seconds, "caught up with the log; serving reads");
+            } else {
+                tracing::info!(position, "serving reads again");
+            }
         } else if view.position() == state.position() && view.log == *facts {
             if let Some(whole_until) = whole_until {
                 self.board.saw_end(&view, whole_until);
