@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use configapi_event_log::{EventLog as _, MemoryLog, Reach};
+use configapi_domain::Position;
+use configapi_event_log::{EventLog as _, MemoryLog, PageLimit, Reach};
 use configapi_proto::Reason;
 
 use crate::broken_logs::running;
@@ -156,6 +157,18 @@ async fn an_epoch_that_loses_nothing_goes_unnoticed_but_for_the_tokens() {
     let answer = server.get("default/a", Some(at_least(&token))).await.unwrap();
     assert_eq!(answer.state.unwrap().token, "2-3");
     assert_eq!(server.value("default/a", "1-2").await, "3");
+}
+
+/// A writer in this process may have kept what it appended just before somebody began an epoch.
+#[tokio::test]
+async fn what_is_at_hand_of_the_epoch_before_does_not_keep_anybody_from_reading_on() {
+    let (log, writer) = with_values(&["1", "2"]).await;
+    let kept = log.read(Position::GENESIS, PageLimit::TAIL).await.unwrap();
+    log.begin_epoch(&writer.head).await.unwrap();
+    let faulty = FaultyLog::around(log);
+    *faulty.at_hand.lock().unwrap() = Some(kept);
+    let server = Server::ready(faulty).await;
+    assert_eq!(server.value("default/a", "2-2").await, "2");
 }
 
 #[tokio::test]

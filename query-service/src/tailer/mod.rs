@@ -174,9 +174,10 @@ impl Tailer {
         let (facts, anchor) = self.establish().await?;
         let tail = Tail::after(anchor.position, anchor.hash);
         let Anchor { position, hash, .. } = anchor;
-        // What is at hand says nothing of what others have appended.
+        // What is at hand says nothing of what others have appended, nor of the epoch that it is in by now.
         let mut whole_until = None;
-        let page = if let Some(page) = self.log.at_hand(position, hash, PageLimit::TAIL) {
+        let at_hand = self.log.at_hand(position, hash, PageLimit::TAIL);
+        let page = if let Some(page) = at_hand.filter(|it| it.epoch == facts.lineage.current()) {
             page
         } else {
             let asked_at = clock::now();
