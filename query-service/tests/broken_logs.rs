@@ -301,6 +301,31 @@ async fn a_server_that_never_reached_its_log_says_what_is_in_its_way() {
     server.until_ready().await;
 }
 
+/// What is still to be read cannot be read then, and whoever waits for it does so in vain.
+#[tokio::test]
+async fn a_store_that_goes_out_of_reach_while_all_is_read_is_told_of() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    for value in ["1", "2", "3"] {
+        writer.set("default/a", value).await;
+    }
+    // The last event is known of, and does not come.
+    faulty.tamper(|rows| rows.retain(|row| row.position < Position(3)));
+    let server = Server::start(faulty.clone(), &quick());
+    let told = || server.service.readiness()().unwrap_err();
+    eventually("it is read", async || server.status().await.lag_events == 1).await;
+    for _ in 0..2 {
+        eventually("what it does", async || told() == "the log is being read").await;
+        faulty.cut_off(true);
+        let why = "the log cannot be read: cut off";
+        eventually("what is in its way", async || told() == why).await;
+        faulty.cut_off(false);
+    }
+    faulty.mend();
+    server.until_ready().await;
+}
+
 /// Only an epoch says that it is read anew, so that it helps to wait.
 #[tokio::test]
 async fn a_log_that_is_gone_altogether_is_not_said_to_be_read_anew() {

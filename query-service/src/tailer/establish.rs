@@ -71,15 +71,10 @@ impl Tailer {
         self.board.judge(Verdict::Sound);
         let state = projector.state();
         let anchor = state.anchor();
-        let condition = match self.generation {
-            0 => Condition::NotReady("the log is being read".into()),
-            // Why it is read once more was told when what was read before was dropped.
-            _ => self.board.view().condition.clone(),
-        };
         self.board.publish(View {
             state: State::empty(state.genesis()),
             log: Arc::clone(facts),
-            condition,
+            condition: Condition::NotReady(Arc::clone(&self.reading)),
             whole_until: WholeUntil::at(None),
             generation: self.generation,
         });
@@ -291,13 +286,14 @@ impl Tailer {
         if let Some(dir) = &self.snapshots {
             self.cover(dir, Position::GENESIS);
         }
+        self.reading = why.into();
         self.began = Some(tokio::time::Instant::now());
         let nothing = View::initial().state;
         self.board.forgot_all(nothing.anchor());
         self.board.publish(View {
             state: nothing,
             log: Arc::clone(facts),
-            condition: Condition::NotReady(why.into()),
+            condition: Condition::NotReady(Arc::clone(&self.reading)),
             whole_until: WholeUntil::at(None),
             generation: self.generation,
         });

@@ -60,6 +60,8 @@ pub(crate) struct Tailer {
     is_serving: bool,
     /// The trouble that was told of last.
     trouble: Option<String>,
+    /// Why nothing is served while all of the log is being read.
+    reading: Arc<str>,
     /// When it was begun to read all of the log; none since that was served.
     began: Option<Instant>,
     /// When somebody last asked to look at once.
@@ -103,6 +105,7 @@ impl Tailer {
             generation: 0,
             is_serving: false,
             trouble: None,
+            reading: "the log is being read".into(),
             began: Some(Instant::now()),
             awaited_at: None,
             was_hinted: false,
@@ -223,6 +226,8 @@ impl Tailer {
             self.take(facts, batch?).await?;
             if self.is_serving {
                 self.settle(facts, None);
+            } else {
+                self.reads_on();
             }
             self.board.asks();
         }
@@ -275,7 +280,7 @@ impl Tailer {
         let state = projector.state();
         let is_complete = state.position() >= self.target && state.ends_command();
         if !is_complete {
-            return;
+            return self.reads_on();
         }
         let view = self.board.view();
         if !self.is_serving {
