@@ -235,6 +235,30 @@ async fn whether_a_store_may_be_behind_is_judged_by_what_it_answers_itself() {
     assert!(told.contains("lost events") || told.contains("no longer holds"), "{told}");
 }
 
+/// Behind one address there may be several, and the one that tells its head may be ahead of the one that is
+/// read. What that one has is as good as ever.
+#[tokio::test]
+async fn what_has_come_is_served_though_more_is_known_of() {
+    let (_, faulty, mut writer, server) = running().await;
+    let has_come_to = |end| {
+        faulty.tamper(move |rows| rows.retain(|row| row.position <= Position(end)));
+    };
+    has_come_to(2);
+    let token = writer.set("default/a", "3").await;
+    writer.set("default/a", "still to come").await;
+    // So that it asks anew whose log it is, and where that ends.
+    let asked_before = faulty.identities.load(Ordering::SeqCst);
+    faulty.is_standby.store(true, Ordering::SeqCst);
+    server.get("default/a", Some(linearizable())).await.unwrap_err();
+    eventually("it is asked whose log it is", async || {
+        faulty.identities.load(Ordering::SeqCst) > asked_before
+    })
+    .await;
+    has_come_to(3);
+    assert_eq!(server.value("default/a", &token).await, "3");
+    assert_eq!(server.status().await.lag_events, 1);
+}
+
 /// One that was left behind by a failover still answers, and holds what was lost.
 #[tokio::test]
 async fn a_server_in_an_older_epoch_is_neither_believed_nor_called_broken() {

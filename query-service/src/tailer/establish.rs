@@ -40,7 +40,9 @@ impl Tailer {
             let why = format!("{}; {WAYS_OUT}", lost(position));
             return Err(Trouble::Broken { kind: "anchor_gone", why });
         }
-        self.target = head.position;
+        if !self.is_serving {
+            self.target = head.position;
+        }
         make_room_for(head.position);
         let anchor = match self.anchor() {
             Some(anchor) => anchor,
