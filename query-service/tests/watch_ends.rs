@@ -93,6 +93,56 @@ async fn a_lost_tail_ends_a_watch_that_has_seen_it() {
     assert_eq!(frames.events().await.1.token, token);
 }
 
+/// What was lost is nothing that it was to tell, and it has told its client nothing of it.
+#[tokio::test]
+async fn a_watch_goes_on_from_what_it_told_though_it_has_seen_more_that_was_lost() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    let told = writer.set("default/a", "1").await;
+    let server = Server::ready(faulty.clone()).await;
+    let name = Some(watch_request::Selection::Name("a".to_owned()));
+    let namespace = "default".to_owned();
+    let request = |token: &str| WatchRequest {
+        namespace: namespace.clone(),
+        all_namespaces: false,
+        selection: name.clone(),
+        ..after_token(token)
+    };
+    let mut frames = server.watch(request(&told)).await.unwrap();
+    frames.started().await;
+    let replace = async {
+        for number in 0..3 {
+            let lost = writer.set("default/other", &number.to_string()).await;
+            server.value("default/other", &lost).await;
+        }
+        let promoted = memory_log(1);
+        let mut survivor = Writer::new(promoted.clone()).await;
+        survivor.set("default/a", "1").await;
+        survivor.head.epoch = promoted.begin_epoch(&survivor.head).await.unwrap();
+        let token = survivor.set("default/a", "2").await;
+        faulty.replace(promoted);
+        eventually("the new tail is served", async || {
+            server.get("default/a", Some(at_least(&token))).await.is_ok()
+        })
+        .await;
+        token
+    };
+    let (next, token) = tokio::join!(frames.events_or_end(), replace);
+    let events = match next {
+        // It was asked between the two.
+        Err(status) => {
+            assert_eq!(reason_of(&status), Reason::Unavailable, "{status:?}");
+            assert_eq!(token_of(&status).as_deref(), Some("2-1"));
+            let mut frames = server.watch(request("2-1")).await.unwrap();
+            frames.started().await;
+            frames.events().await
+        }
+        Ok(events) => events,
+    };
+    assert_eq!(events.1.token, token);
+}
+
 #[tokio::test]
 async fn half_an_apply_that_was_lost_is_not_followed_by_half_of_another() {
     let log = memory_log(1);
