@@ -1,14 +1,12 @@
 //! How watches end: with a definite code, and with the token to go on from.
 
-use std::time::Duration;
-
 use configapi_event_log::EventLog as _;
 use configapi_proto::v1::consistency::{self, Linearizable};
 use configapi_proto::v1::{Consistency, WatchRequest, event, watch_request};
 use configapi_proto::{ApiError, Reason};
 use configapi_query_service::QuerySettings;
-use tonic::Request;
 
+use crate::freshness::impatient;
 use crate::support::{
     FaultyLog, Op, Server, Writer, at_least, eventually, key, memory_log, quick, reason_of,
     token_of,
@@ -215,12 +213,11 @@ async fn a_watch_that_does_not_begin_is_told_where_it_can_begin_the_next_time() 
     for value in ["1", "2", "3"] {
         writer.set("default/a", value).await;
     }
-    let server = Server::ready(log).await;
+    let server = Server::start(log, &impatient());
+    server.until_ready().await;
     for (begin, token) in [(after_token("1-2"), Some("1-2")), (after_position(2), None)] {
-        let mut request =
-            Request::new(WatchRequest { consistency: Some(at_least("1-9")), ..begin });
-        request.set_timeout(Duration::from_secs(1));
-        let Err(status) = server.client.clone().watch(request).await else { panic!("it began") };
+        let request = WatchRequest { consistency: Some(at_least("1-9")), ..begin };
+        let Err(status) = server.watch(request).await else { panic!("it began") };
         let told = ApiError::from_status(&status);
         assert_eq!(told.reason, Reason::Unavailable);
         let metadata = |key: &str| told.metadata.get(key).map(String::as_str);
@@ -235,21 +232,21 @@ async fn a_watch_from_where_the_log_has_not_reached_does_not_begin() {
     let log = memory_log(1);
     let mut writer = Writer::new(log.clone()).await;
     writer.set("default/a", "1").await;
-    let server = Server::ready(log).await;
+    let server = Server::start(log.clone(), &impatient());
+    server.until_ready().await;
     for (begin, token) in [
         (after_token("1-3"), Some("1-3")),
         (after_token("1-18446744073709551615"), Some("1-18446744073709551615")),
         (after_position(3), None),
         (after_position(u64::MAX), None),
     ] {
-        let mut request = Request::new(begin);
-        request.set_timeout(Duration::from_secs(1));
-        let Err(status) = server.client.clone().watch(request).await else { panic!("it began") };
+        let Err(status) = server.watch(begin).await else { panic!("it began") };
         let told = ApiError::from_status(&status);
         assert_eq!(told.reason, Reason::Unavailable);
         let metadata = |key: &str| told.metadata.get(key).map(String::as_str);
         assert_eq!((metadata("token"), metadata("reached_token")), (token, Some("1-1")));
     }
+    let server = Server::ready(log).await;
     writer.set("default/a", "2").await;
     let token = writer.set("default/a", "3").await;
     writer.set("default/a", "4").await;
