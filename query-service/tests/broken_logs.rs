@@ -61,6 +61,21 @@ async fn an_edited_event_is_refused_until_the_log_is_right_again() {
     is_refused_until_mended(&faulty, &mut writer, &server, "hash chain breaks at position 3").await;
 }
 
+/// What was read before is still there, so that nothing is read anew.
+#[tokio::test]
+async fn the_replay_took_what_it_took_however_often_the_log_was_refused_since() {
+    let (_, faulty, mut writer, server) = running().await;
+    let told = || {
+        let page = server.metrics.render().unwrap();
+        let line = page.lines().find(|line| line.starts_with("configapi_query_replay_seconds"));
+        line.unwrap().to_owned()
+    };
+    let at_the_start = told();
+    edit(&faulty, 3, |row| row.payload = row.payload.replace('3', "5"));
+    is_refused_until_mended(&faulty, &mut writer, &server, "hash chain").await;
+    assert_eq!(told(), at_the_start);
+}
+
 #[tokio::test]
 async fn a_missing_event_is_refused_until_the_log_is_right_again() {
     let (_, faulty, mut writer, server) = running().await;
@@ -283,6 +298,31 @@ async fn a_server_that_never_reached_its_log_says_what_is_in_its_way() {
     let told = Err("the log cannot be read: cut off".to_owned());
     eventually("the reason is told", async || server.service.readiness()() == told).await;
     faulty.cut_off(false);
+    server.until_ready().await;
+}
+
+/// What is still to be read cannot be read then, and whoever waits for it does so in vain.
+#[tokio::test]
+async fn a_store_that_goes_out_of_reach_while_all_is_read_is_told_of() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    for value in ["1", "2", "3"] {
+        writer.set("default/a", value).await;
+    }
+    // The last event is known of, and does not come.
+    faulty.tamper(|rows| rows.retain(|row| row.position < Position(3)));
+    let server = Server::start(faulty.clone(), &quick());
+    let told = || server.service.readiness()().unwrap_err();
+    eventually("it is read", async || server.status().await.lag_events == 1).await;
+    for _ in 0..2 {
+        eventually("what it does", async || told() == "the log is being read").await;
+        faulty.cut_off(true);
+        let why = "the log cannot be read: cut off";
+        eventually("what is in its way", async || told() == why).await;
+        faulty.cut_off(false);
+    }
+    faulty.mend();
     server.until_ready().await;
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use configapi_event_log::{EventLog as _, MemoryLog, Reach};
+use configapi_domain::Position;
+use configapi_event_log::{EventLog as _, MemoryLog, PageLimit, Reach};
 use configapi_proto::Reason;
 
 use crate::broken_logs::running;
@@ -73,6 +74,46 @@ async fn a_lost_tail_is_refused_until_a_new_epoch_says_so() {
     assert_eq!(reason_of(&status), Reason::LogChanged);
 }
 
+/// What was written over the lost events before the epoch began is in the epoch that those were in.
+#[tokio::test]
+async fn an_epoch_that_began_after_the_log_was_written_on_comes_too_late() {
+    // So far that all positions of the lost events are taken again, or just some of them.
+    for (written_on, position) in [(4, 4), (2, 3)] {
+        let (log, faulty, mut writer, server) = running().await;
+        writer.set("default/a", "lost").await;
+        let lost = writer.set("default/a", "lost too").await;
+        assert_eq!(server.value("default/a", &lost).await, "lost too");
+        let (restored, mut survivor) = with_values(&["1"]).await;
+        for _ in 0..written_on {
+            survivor.set("default/a", "another").await;
+        }
+        survivor.head.epoch = restored.begin_epoch(&survivor.head).await.unwrap();
+        let new = survivor.set("default/a", "new").await;
+        faulty.replace(restored.clone());
+        eventually("the reason is told", async || {
+            let late = format!("epoch 2, which began at {}, is too late to say so", written_on + 2);
+            server.service.readiness()().is_err_and(|why| {
+                why.contains(&late) && why.contains(&format!("the event at position {position} "))
+            })
+        })
+        .await;
+        let status = server.get("default/a", Some(at_least(&lost))).await.unwrap_err();
+        assert_eq!(reason_of(&status), Reason::Unavailable);
+        // One that never saw the lost events knows nothing against the log.
+        assert_eq!(Server::ready(restored).await.value("default/a", &new).await, "new");
+
+        // Brought back, above the epoch that has had other events.
+        for _ in 0..2 {
+            writer.head.epoch = log.begin_epoch(&writer.head).await.unwrap();
+        }
+        faulty.replace(log);
+        server.until_ready().await;
+        assert_eq!(server.value("default/a", &lost).await, "lost too");
+        let token = writer.set("default/a", "3").await;
+        assert_eq!(server.value("default/a", &token).await, "3");
+    }
+}
+
 #[tokio::test]
 async fn another_log_under_the_same_address_is_refused_until_the_first_is_back() {
     // Shorter than the first one, and longer.
@@ -116,6 +157,18 @@ async fn an_epoch_that_loses_nothing_goes_unnoticed_but_for_the_tokens() {
     let answer = server.get("default/a", Some(at_least(&token))).await.unwrap();
     assert_eq!(answer.state.unwrap().token, "2-3");
     assert_eq!(server.value("default/a", "1-2").await, "3");
+}
+
+/// A writer in this process may have kept what it appended just before somebody began an epoch.
+#[tokio::test]
+async fn what_is_at_hand_of_the_epoch_before_does_not_keep_anybody_from_reading_on() {
+    let (log, writer) = with_values(&["1", "2"]).await;
+    let kept = log.read(Position::GENESIS, PageLimit::TAIL).await.unwrap();
+    log.begin_epoch(&writer.head).await.unwrap();
+    let faulty = FaultyLog::around(log);
+    *faulty.at_hand.lock().unwrap() = Some(kept);
+    let server = Server::ready(faulty).await;
+    assert_eq!(server.value("default/a", "2-2").await, "2");
 }
 
 #[tokio::test]
@@ -180,6 +233,30 @@ async fn whether_a_store_may_be_behind_is_judged_by_what_it_answers_itself() {
     faulty.replace(behind);
     let told = server.until_not_ready().await;
     assert!(told.contains("lost events") || told.contains("no longer holds"), "{told}");
+}
+
+/// Behind one address there may be several, and the one that tells its head may be ahead of the one that is
+/// read. What that one has is as good as ever.
+#[tokio::test]
+async fn what_has_come_is_served_though_more_is_known_of() {
+    let (_, faulty, mut writer, server) = running().await;
+    let has_come_to = |end| {
+        faulty.tamper(move |rows| rows.retain(|row| row.position <= Position(end)));
+    };
+    has_come_to(2);
+    let token = writer.set("default/a", "3").await;
+    writer.set("default/a", "still to come").await;
+    // So that it asks anew whose log it is, and where that ends.
+    let asked_before = faulty.identities.load(Ordering::SeqCst);
+    faulty.is_standby.store(true, Ordering::SeqCst);
+    server.get("default/a", Some(linearizable())).await.unwrap_err();
+    eventually("it is asked whose log it is", async || {
+        faulty.identities.load(Ordering::SeqCst) > asked_before
+    })
+    .await;
+    has_come_to(3);
+    assert_eq!(server.value("default/a", &token).await, "3");
+    assert_eq!(server.status().await.lag_events, 1);
 }
 
 /// One that was left behind by a failover still answers, and holds what was lost.

@@ -1,14 +1,12 @@
 //! How watches end: with a definite code, and with the token to go on from.
 
-use std::time::Duration;
-
 use configapi_event_log::EventLog as _;
 use configapi_proto::v1::consistency::{self, Linearizable};
 use configapi_proto::v1::{Consistency, WatchRequest, event, watch_request};
 use configapi_proto::{ApiError, Reason};
 use configapi_query_service::QuerySettings;
-use tonic::Request;
 
+use crate::freshness::impatient;
 use crate::support::{
     FaultyLog, Op, Server, Writer, at_least, eventually, key, memory_log, quick, reason_of,
     token_of,
@@ -93,6 +91,56 @@ async fn a_lost_tail_ends_a_watch_that_has_seen_it() {
     assert_eq!(frames.events().await.1.token, token);
 }
 
+/// What was lost is nothing that it was to tell, and it has told its client nothing of it.
+#[tokio::test]
+async fn a_watch_goes_on_from_what_it_told_though_it_has_seen_more_that_was_lost() {
+    let log = memory_log(1);
+    let faulty = FaultyLog::around(log.clone());
+    let mut writer = Writer::new(log).await;
+    let told = writer.set("default/a", "1").await;
+    let server = Server::ready(faulty.clone()).await;
+    let name = Some(watch_request::Selection::Name("a".to_owned()));
+    let namespace = "default".to_owned();
+    let request = |token: &str| WatchRequest {
+        namespace: namespace.clone(),
+        all_namespaces: false,
+        selection: name.clone(),
+        ..after_token(token)
+    };
+    let mut frames = server.watch(request(&told)).await.unwrap();
+    frames.started().await;
+    let replace = async {
+        for number in 0..3 {
+            let lost = writer.set("default/other", &number.to_string()).await;
+            server.value("default/other", &lost).await;
+        }
+        let promoted = memory_log(1);
+        let mut survivor = Writer::new(promoted.clone()).await;
+        survivor.set("default/a", "1").await;
+        survivor.head.epoch = promoted.begin_epoch(&survivor.head).await.unwrap();
+        let token = survivor.set("default/a", "2").await;
+        faulty.replace(promoted);
+        eventually("the new tail is served", async || {
+            server.get("default/a", Some(at_least(&token))).await.is_ok()
+        })
+        .await;
+        token
+    };
+    let (next, token) = tokio::join!(frames.events_or_end(), replace);
+    let events = match next {
+        // It was asked between the two.
+        Err(status) => {
+            assert_eq!(reason_of(&status), Reason::Unavailable, "{status:?}");
+            assert_eq!(token_of(&status).as_deref(), Some("2-1"));
+            let mut frames = server.watch(request("2-1")).await.unwrap();
+            frames.started().await;
+            frames.events().await
+        }
+        Ok(events) => events,
+    };
+    assert_eq!(events.1.token, token);
+}
+
 #[tokio::test]
 async fn half_an_apply_that_was_lost_is_not_followed_by_half_of_another() {
     let log = memory_log(1);
@@ -165,12 +213,11 @@ async fn a_watch_that_does_not_begin_is_told_where_it_can_begin_the_next_time() 
     for value in ["1", "2", "3"] {
         writer.set("default/a", value).await;
     }
-    let server = Server::ready(log).await;
+    let server = Server::start(log, &impatient());
+    server.until_ready().await;
     for (begin, token) in [(after_token("1-2"), Some("1-2")), (after_position(2), None)] {
-        let mut request =
-            Request::new(WatchRequest { consistency: Some(at_least("1-9")), ..begin });
-        request.set_timeout(Duration::from_secs(1));
-        let Err(status) = server.client.clone().watch(request).await else { panic!("it began") };
+        let request = WatchRequest { consistency: Some(at_least("1-9")), ..begin };
+        let Err(status) = server.watch(request).await else { panic!("it began") };
         let told = ApiError::from_status(&status);
         assert_eq!(told.reason, Reason::Unavailable);
         let metadata = |key: &str| told.metadata.get(key).map(String::as_str);
@@ -185,21 +232,21 @@ async fn a_watch_from_where_the_log_has_not_reached_does_not_begin() {
     let log = memory_log(1);
     let mut writer = Writer::new(log.clone()).await;
     writer.set("default/a", "1").await;
-    let server = Server::ready(log).await;
+    let server = Server::start(log.clone(), &impatient());
+    server.until_ready().await;
     for (begin, token) in [
         (after_token("1-3"), Some("1-3")),
         (after_token("1-18446744073709551615"), Some("1-18446744073709551615")),
         (after_position(3), None),
         (after_position(u64::MAX), None),
     ] {
-        let mut request = Request::new(begin);
-        request.set_timeout(Duration::from_secs(1));
-        let Err(status) = server.client.clone().watch(request).await else { panic!("it began") };
+        let Err(status) = server.watch(begin).await else { panic!("it began") };
         let told = ApiError::from_status(&status);
         assert_eq!(told.reason, Reason::Unavailable);
         let metadata = |key: &str| told.metadata.get(key).map(String::as_str);
         assert_eq!((metadata("token"), metadata("reached_token")), (token, Some("1-1")));
     }
+    let server = Server::ready(log).await;
     writer.set("default/a", "2").await;
     let token = writer.set("default/a", "3").await;
     writer.set("default/a", "4").await;

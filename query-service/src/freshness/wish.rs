@@ -53,20 +53,15 @@ impl Wish {
                 token.epoch <= current.0 && view.position().0 >= token.position
             }
             Self::Head(head) if head.epoch > current => false,
-            Self::Head(head) if head.epoch < current => view.position() >= surviving(lineage, head),
+            Self::Head(head) if head.epoch < current => {
+                view.position() >= lineage.kept_of(head.epoch, head.position)
+            }
             Self::Head(head) if head.position == Position::GENESIS => true,
             Self::Head(head) => {
                 view.state.event(head.position).is_some_and(|event| event.hash() == head.hash)
             }
         })
     }
-}
-
-/// How much of what was before a head is still there after later epochs began.
-fn surviving(lineage: &Lineage, head: &Head) -> Position {
-    let later = lineage.epochs().iter().filter(|start| start.epoch > head.epoch);
-    let lost_from = later.map(|start| start.first_position).min();
-    lost_from.map_or(head.position, |first| head.position.min(Position(first.0.saturating_sub(1))))
 }
 
 /// Refuses a token whose position means something else by now.

@@ -40,7 +40,9 @@ impl Tailer {
             let why = format!("{}; {WAYS_OUT}", lost(position));
             return Err(Trouble::Broken { kind: "anchor_gone", why });
         }
-        self.target = head.position;
+        if !self.is_serving {
+            self.target = head.position;
+        }
         make_room_for(head.position);
         let anchor = match self.anchor() {
             Some(anchor) => anchor,
@@ -71,15 +73,10 @@ impl Tailer {
         self.board.judge(Verdict::Sound);
         let state = projector.state();
         let anchor = state.anchor();
-        let condition = match self.generation {
-            0 => Condition::NotReady("the log is being read".into()),
-            // Why it is read once more was told when what was read before was dropped.
-            _ => self.board.view().condition.clone(),
-        };
         self.board.publish(View {
             state: State::empty(state.genesis()),
             log: Arc::clone(facts),
-            condition,
+            condition: Condition::NotReady(Arc::clone(&self.reading)),
             whole_until: WholeUntil::at(None),
             generation: self.generation,
         });
@@ -100,7 +97,10 @@ impl Tailer {
     }
 
     /// The row at a position, and how much it says that there is none.
-    async fn row(&self, position: Position) -> Result<(Option<StoredEvent>, Reach), Trouble> {
+    pub(super) async fn row(
+        &self,
+        position: Position,
+    ) -> Result<(Option<StoredEvent>, Reach), Trouble> {
         let read = self.log.read(position, PageLimit::new(1, 1));
         let page = in_time(self.limits.question_max, read).await?;
         let row = page.events.into_iter().next().filter(|row| row.position == position);
@@ -236,7 +236,7 @@ impl Tailer {
                 // Then it was another one that said whose log it is.
                 self.facts = None;
             }
-            return self.is_silent("standby_behind", "the standby has not read this far yet");
+            return self.is_silent("standby_behind", BEHIND);
         }
         // Whatever the reason is, nothing of this may be served until it is known.
         let unknown = "the log does not hold what was read from it, and it is not known yet why";
@@ -261,7 +261,14 @@ impl Tailer {
         if facts.lineage.current() < self.newest_epoch {
             return self.is_older(facts.lineage.current(), self.newest_epoch);
         }
-        if facts.lineage.current() > known.log.lineage.current() {
+        let seen_in = known.log.lineage.current();
+        if facts.lineage.current() > seen_in {
+            match self.is_told_in_time(&facts, seen_in).await {
+                Ok(()) => {}
+                Err(Trouble::Broken { kind, why }) => return self.is_broken(kind, &why),
+                Err(Trouble::Silent { kind, why }) => return self.is_silent(kind, &why),
+                Err(_) => return,
+            }
             self.newest_epoch = facts.lineage.current();
             self.metrics.trouble("anchor_gone");
             tracing::error!(position = position.0, "the log lost its tail; reading it anew");
@@ -281,13 +288,14 @@ impl Tailer {
         if let Some(dir) = &self.snapshots {
             self.cover(dir, Position::GENESIS);
         }
-        self.began = tokio::time::Instant::now();
+        self.reading = why.into();
+        self.began = Some(tokio::time::Instant::now());
         let nothing = View::initial().state;
         self.board.forgot_all(nothing.anchor());
         self.board.publish(View {
             state: nothing,
             log: Arc::clone(facts),
-            condition: Condition::NotReady(why.into()),
+            condition: Condition::NotReady(Arc::clone(&self.reading)),
             whole_until: WholeUntil::at(None),
             generation: self.generation,
         });
@@ -296,6 +304,9 @@ impl Tailer {
         }
     }
 }
+
+/// What is said of a standby that will come to what was read.
+pub(super) const BEHIND: &str = "the standby has not read this far yet";
 
 /// What can be done about a log that lost something without a new epoch.
 const WAYS_OUT: &str = "an operator has to bring it back or begin a new epoch";

@@ -3,6 +3,7 @@
 
 mod compared;
 mod establish;
+mod late;
 mod pipeline;
 mod trouble;
 mod useless;
@@ -59,7 +60,10 @@ pub(crate) struct Tailer {
     is_serving: bool,
     /// The trouble that was told of last.
     trouble: Option<String>,
-    began: Instant,
+    /// Why nothing is served while all of the log is being read.
+    reading: Arc<str>,
+    /// When it was begun to read all of the log; none since that was served.
+    began: Option<Instant>,
     /// When somebody last asked to look at once.
     awaited_at: Option<Instant>,
     /// Whether the last wait ended because the store said that there is more.
@@ -101,7 +105,8 @@ impl Tailer {
             generation: 0,
             is_serving: false,
             trouble: None,
-            began: Instant::now(),
+            reading: "the log is being read".into(),
+            began: Some(Instant::now()),
             awaited_at: None,
             was_hinted: false,
         }
@@ -172,9 +177,10 @@ impl Tailer {
         let (facts, anchor) = self.establish().await?;
         let tail = Tail::after(anchor.position, anchor.hash);
         let Anchor { position, hash, .. } = anchor;
-        // What is at hand says nothing of what others have appended.
+        // What is at hand says nothing of what others have appended, nor of the epoch that it is in by now.
         let mut whole_until = None;
-        let page = if let Some(page) = self.log.at_hand(position, hash, PageLimit::TAIL) {
+        let at_hand = self.log.at_hand(position, hash, PageLimit::TAIL);
+        let page = if let Some(page) = at_hand.filter(|it| it.epoch == facts.lineage.current()) {
             page
         } else {
             let asked_at = clock::now();
@@ -220,6 +226,8 @@ impl Tailer {
             self.take(facts, batch?).await?;
             if self.is_serving {
                 self.settle(facts, None);
+            } else {
+                self.reads_on();
             }
             self.board.asks();
         }
@@ -272,14 +280,19 @@ impl Tailer {
         let state = projector.state();
         let is_complete = state.position() >= self.target && state.ends_command();
         if !is_complete {
-            return;
+            return self.reads_on();
         }
         let view = self.board.view();
         if !self.is_serving {
-            let took = self.began.elapsed();
-            self.metrics.replayed(took);
-            let (position, seconds) = (state.position().0, took.as_secs_f64());
-            tracing::info!(position, seconds, "caught up with the log; serving reads");
+            let position = state.position().0;
+            if let Some(began) = self.began.take() {
+                let took = began.elapsed();
+                self.metrics.replayed(took);
+                let seconds = took.as_secs_f64();
+                tracing::info!(position, seconds, "caught up with the log; serving reads");
+            } else {
+                tracing::info!(position, "serving reads again");
+            }
         } else if view.position() == state.position() && view.log == *facts {
             if let Some(whole_until) = whole_until {
                 self.board.saw_end(&view, whole_until);

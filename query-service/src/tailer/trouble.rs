@@ -1,5 +1,7 @@
 //! What can keep the tailer from following the log, and what becomes of the readers then.
 
+use std::sync::Arc;
+
 use configapi_domain::Position;
 use configapi_event_log::{DecodeError, Epoch, LogError, TailError, Verdict};
 use configapi_runtime::failpoints::Injected;
@@ -7,6 +9,9 @@ use configapi_runtime::failpoints::Injected;
 use super::Tailer;
 use crate::projection::Unfoldable;
 use crate::view::Condition;
+
+/// What is said while the store does not answer.
+const UNREADABLE: &str = "the log cannot be read: ";
 
 /// Why a step was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,10 +121,28 @@ impl Tailer {
         if self.is_news(why) {
             tracing::warn!(kind, reason = %why, "the log cannot be read");
         }
-        // Who has never read anything has no other reason for not serving.
-        if self.projector.is_none() && self.generation == 0 {
-            let why = format!("the log cannot be read: {why}");
+        if self.has_no_worse_reason() {
+            let why = format!("{UNREADABLE}{why}");
             self.board.set_condition(Condition::NotReady(why.into()));
+        }
+    }
+
+    /// Whether the silence of the store is all that keeps anything from being served, but for what is still
+    /// to be read. Who has never read anything has no other reason at all.
+    fn has_no_worse_reason(&self) -> bool {
+        let has_read_nothing = self.projector.is_none() && self.generation == 0;
+        match &self.board.view().condition {
+            Condition::Serving => false,
+            Condition::NotReady(why) => {
+                has_read_nothing || *why == self.reading || why.starts_with(UNREADABLE)
+            }
+        }
+    }
+
+    /// Something was read, and there is more. What is being served goes on being served.
+    pub(super) fn reads_on(&self) {
+        if !self.is_serving {
+            self.board.set_condition(Condition::NotReady(Arc::clone(&self.reading)));
         }
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Watcher {
     log: Arc<LogFacts>,
     generation: u64,
     cursor: Cursor,
+    /// The place when the last frame was made. What does not match is gone over without a word.
+    told: Cursor,
     stage: Stage,
     timer: Pin<Box<Sleep>>,
     _seat: Seat,
@@ -100,6 +102,7 @@ impl Watcher {
             log: Arc::clone(&view.log),
             generation: view.generation,
             cursor,
+            told: cursor,
             stage: Stage::Beginning { with: About::of(view), with_initial_state },
             timer: Box::pin(sleep_until(Instant::now() + pause(interval))),
             core,
@@ -115,7 +118,10 @@ impl Watcher {
             }
             let frame = watcher.next().await;
             match &frame {
-                Ok(_) => watcher.timer.as_mut().reset(Instant::now() + pause(watcher.interval)),
+                Ok(_) => {
+                    watcher.told = watcher.cursor;
+                    watcher.timer.as_mut().reset(Instant::now() + pause(watcher.interval));
+                }
                 Err(_) => watcher.stage = Stage::Ended,
             }
             Some((frame.map_err(Status::from), watcher))
@@ -210,7 +216,7 @@ impl Watcher {
             // All that was looked at, for half an Apply that was sent must not be followed by the other
             // half of another one.
             if !self.still_holds(&view, self.cursor.seen) {
-                return Err(self.lost(&view));
+                self.go_back(&view)?;
             }
             self.generation = view.generation;
             self.log = Arc::clone(&view.log);
@@ -233,17 +239,25 @@ impl Watcher {
             && view.log.lineage.still_holds(before, position)
     }
 
-    /// The end of a watch that has seen what is gone. What it had delivered whole may still be there.
+    /// Goes back to where the client was told to be, if that is still there and nothing beyond it was sent:
+    /// then what was gone over since, and is lost, is nothing that the client asked for.
+    fn go_back(&mut self, view: &View) -> Result<(), ApiError> {
+        let is_whole = self.told.seen == self.told.safe;
+        if !is_whole || !self.still_holds(view, self.told.safe) {
+            return Err(self.lost(view));
+        }
+        self.cursor = self.told;
+        Ok(())
+    }
+
+    /// The end of a watch that has told what is gone. What it had told whole may still be there.
     fn lost(&self, view: &View) -> ApiError {
         let message = "the log no longer holds what this watch has seen; begin anew";
         let error = ApiError::new(Reason::LogChanged, message);
-        match self.token() {
-            Some(token) if self.still_holds(view, self.cursor.safe) => {
-                error.with_metadata(key::TOKEN, token)
-            }
-            Some(token) => error.with_metadata(key::LOST_TOKEN, token),
-            None => error,
-        }
+        let Some(token) = self.token() else { return error };
+        let told = Token { position: self.told.safe.0, ..token };
+        let is_there = self.still_holds(view, self.told.safe);
+        error.with_metadata(if is_there { key::TOKEN } else { key::LOST_TOKEN }, told)
     }
 
     fn ended(&self, mut error: ApiError) -> ApiError {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use configapi_domain::{Point, Position};
 use configapi_event_log::{
-    AppendError, Epoch, EventLog, Head, Identity, LogError, Newest, Page, PageLimit, Reach,
+    AppendError, Epoch, EventLog, Hash, Head, Identity, LogError, Newest, Page, PageLimit, Reach,
     Requested, Standing, StoredEvent, Turn,
 };
 use tokio::sync::Semaphore;
@@ -42,6 +42,8 @@ pub struct FaultyLog {
     most_bytes: AtomicUsize,
     /// How many bytes each page was asked for with.
     asked_bytes: Mutex<Vec<usize>>,
+    /// What it has at hand for whoever stands at the first row of it.
+    pub at_hand: Mutex<Option<Page>>,
 }
 
 impl fmt::Debug for FaultyLog {
@@ -69,6 +71,7 @@ impl FaultyLog {
             reads: AtomicU64::new(0),
             most_bytes: AtomicUsize::new(usize::MAX),
             asked_bytes: Mutex::default(),
+            at_hand: Mutex::default(),
         })
     }
 
@@ -180,6 +183,14 @@ impl EventLog for FaultyLog {
             tamper(&mut page.events);
         }
         Ok(Page { reach, ..page })
+    }
+
+    fn at_hand(&self, from: Position, hash: Hash, _: PageLimit) -> Option<Page> {
+        let page = self.at_hand.lock().unwrap().clone()?;
+        page.events
+            .first()
+            .is_some_and(|row| (row.position, row.hash) == (from, hash))
+            .then_some(page)
     }
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {

@@ -134,11 +134,16 @@ impl Frames {
 
     /// The next events; progress is passed over.
     pub async fn events(&mut self) -> (Vec<Event>, WatchResponse) {
+        self.events_or_end().await.expect("the stream failed")
+    }
+
+    /// The same of a stream that may end.
+    pub async fn events_or_end(&mut self) -> Result<(Vec<Event>, WatchResponse), Status> {
         loop {
-            let mut frame = self.frame().await;
+            let mut frame = self.next().await.expect("the stream ended")?;
             match &mut frame.frame {
                 Some(watch_response::Frame::Events(events)) => {
-                    return (std::mem::take(&mut events.events), frame);
+                    return Ok((std::mem::take(&mut events.events), frame));
                 }
                 Some(watch_response::Frame::Progress(_)) => {}
                 other => panic!("events were expected, not {other:?}"),

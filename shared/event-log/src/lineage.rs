@@ -115,10 +115,14 @@ impl Lineage {
     /// Whether a position that somebody saw in `epoch` still means the same event: no later epoch
     /// began at or before it. An epoch that this log has not reached yet is not judged here.
     pub fn still_holds(&self, epoch: Epoch, position: Position) -> bool {
-        self.epochs
-            .iter()
-            .filter(|start| start.epoch > epoch)
-            .all(|start| position < start.first_position)
+        self.kept_of(epoch, position) == position
+    }
+
+    /// How far of what somebody saw up to a position in `epoch` still means the same.
+    pub fn kept_of(&self, epoch: Epoch, position: Position) -> Position {
+        let later = self.epochs.iter().filter(|start| start.epoch > epoch);
+        let kept = later.map(|start| Position(start.first_position.0.saturating_sub(1))).min();
+        kept.map_or(position, |kept| kept.min(position))
     }
 }
 

@@ -36,6 +36,16 @@ fn a_position_holds_until_a_later_epoch_begins_at_or_before_it() {
 }
 
 #[test]
+fn of_what_was_seen_in_an_epoch_that_is_kept_which_no_later_one_took_the_place_of() {
+    let lineage = Lineage::from_rows(vec![start(1, 1), start(2, 10), start(3, 7), start(4, 20)]);
+    let kept = |epoch, position| lineage.kept_of(Epoch(epoch), Position(position)).0;
+    assert_eq!([kept(1, 5), kept(1, 6), kept(1, 7), kept(1, 100)], [5, 6, 6, 6]);
+    assert_eq!([kept(2, 100), kept(3, 100), kept(4, 100), kept(5, 100)], [6, 19, 100, 100]);
+    let lineage = Lineage::from_rows(vec![start(1, 1), start(2, 1)]);
+    assert_eq!(lineage.kept_of(Epoch(1), Position(9)), Position::GENESIS, "all is lost");
+}
+
+#[test]
 fn a_new_log_id_tells_when_it_was_made() {
     let now = Timestamp(1_700_000_000_123_456);
     let (one, two) = (LogId::new_at(now), LogId::new_at(now));
