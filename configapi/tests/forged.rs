@@ -12,7 +12,7 @@ use crate::support::stored::written;
 use crate::support::{Ended, configapi};
 
 /// The lines of a backup: its header, genesis, seven events. The fifth and the sixth are one Apply.
-fn backed_up(directory: &Path) -> Vec<Value> {
+pub fn backed_up(directory: &Path) -> Vec<Value> {
     let store = written(directory);
     let backup = configapi(["backup", "--store", &store, "-"]).ends().succeeded().stdout;
     let mut lines: Vec<_> =
@@ -22,7 +22,7 @@ fn backed_up(directory: &Path) -> Vec<Value> {
 }
 
 /// Chains the rows anew, and lets the header name the last one.
-fn chain(lines: &mut [Value]) {
+pub fn chain(lines: &mut [Value]) {
     let mut last = Hash::ZERO;
     for line in &mut lines[1..] {
         let number = |member: &str| line[member].as_u64().unwrap();
@@ -51,14 +51,18 @@ fn chain(lines: &mut [Value]) {
 
 /// Restores these lines, under a checksum that fits; answers whether a store was made too.
 fn restore(lines: &[Value], directory: &Path) -> (Ended, bool) {
+    let other = directory.join("other.db");
+    let ended = restore_to(&format!("sqlite:{}", other.display()), lines);
+    (ended, other.exists())
+}
+
+/// Restores these lines, under a checksum that fits.
+pub fn restore_to(store: &str, lines: &[Value]) -> Ended {
     let text: String = lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect();
     let digest = Hash(Sha256::digest(&text).into());
     let end = json!({"rows": lines.len() - 1, "sha256": digest.to_string()});
-    let other = directory.join("other.db");
-    let store = format!("sqlite:{}", other.display());
-    let restore = configapi(["restore-backup", "--store", &store, "-"]);
-    let ended = restore.stdin(format!("{text}{end}\n")).ends();
-    (ended, other.exists())
+    let restore = configapi(["restore-backup", "--store", store, "-"]);
+    restore.stdin(format!("{text}{end}\n")).ends()
 }
 
 #[test]
