@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::forged::{backed_up, chain, restore_to};
 use crate::operating::on_store;
-use crate::support::stored::tamper;
-use crate::support::{Ended, database};
+use crate::support::stored::{tamper, written};
+use crate::support::{Ended, configapi, database};
 
 /// What is changed of the event at a position: members of its row.
 type Change = (usize, Value);
@@ -182,4 +182,34 @@ fn an_index_that_does_not_agree_with_the_log_says_nothing_of_the_log() {
     let store = written(directory.path());
     tamper(&store, "INSERT INTO indexed (up_to, with_requests) VALUES (999, 1)");
     on_store("verify", &store, &[]).succeeded();
+}
+
+fn cannot_be_backed_up(store: &str, why: &str) {
+    let ended = configapi(["backup", "--store", store, "-"]).ends().failed_with(1);
+    assert!(ended.stderr.contains(why), "{why}: {ended:#?}");
+    let ended = on_store("verify", store, &[]).failed_with(1);
+    assert!(ended.stderr.contains(why), "{why}: {ended:#?}");
+}
+
+/// A backup that no restore takes would be found to be none on the day that it is needed.
+#[test]
+fn what_no_restore_would_take_is_not_backed_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut lines = backed_up(directory.path());
+    let store = written(directory.path());
+    lines.truncate(8);
+    lines[7]["request_id"] = json!("r2");
+    chain(&mut lines);
+    let hash = lines[7]["hash"].as_str().unwrap();
+    tamper(&store, "DELETE FROM events WHERE position = 7");
+    let forged =
+        format!("UPDATE events SET request_id = 'r2', hash = x'{hash}' WHERE position = 6");
+    tamper(&store, forged);
+    cannot_be_backed_up(&store, "only a command's first event bears the request id");
+
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    on_store("begin-epoch", &store, &["--yes"]).succeeded();
+    tamper(&store, "DELETE FROM epochs WHERE epoch = 1");
+    cannot_be_backed_up(&store, "its epochs are none that a log goes through");
 }
