@@ -99,12 +99,16 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     } else {
         begin(&store.store, &beginning).await
     };
-    let log = log.map_err(|error| match error {
-        LogError::Unusable(_) if !resume => store.failure(&error).with_hint(
-            "choose an empty store; or --resume, if a restore of this backup was interrupted",
-        ),
-        error => store.failure(&error),
-    })?;
+    let log = match log {
+        Ok(log) => log,
+        // A right that is missing, or a newer schema, is no log that is in the way.
+        Err(error @ LogError::Unusable(_)) if !resume && store.open_for_reading().await.is_ok() => {
+            return Err(store.failure(&error).with_hint(
+                "choose an empty store; or --resume, if a restore of this backup was interrupted",
+            ));
+        }
+        Err(error) => return Err(store.cannot_make(&error)),
+    };
     let restored =
         Restore { log: Arc::clone(&log), store: &store, backup: &backup }.run(reader).await;
     log.close().await;
