@@ -132,3 +132,22 @@ fn a_backup_whose_commands_are_torn_is_refused_before_anything_is_made() {
     assert_eq!(lines, before, "rows that were not changed have the hashes that they had");
     restore(&lines, directory.path()).0.succeeded();
 }
+
+/// To go on would come to the same row again.
+#[test]
+fn what_the_store_refuses_of_a_backup_is_not_to_be_resumed() {
+    for (member, forged, why) in [
+        // Versions and request ids that are taken once the rows after it come.
+        ("version", json!(9), "the store refuses the batch"),
+        ("request_id", json!("r1"), "a request id is in the log already"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut lines = backed_up(directory.path());
+        lines[4][member] = forged;
+        chain(&mut lines);
+        let ended = restore(&lines, directory.path()).0.failed_with(1);
+        assert!(ended.stderr.contains(why), "{ended:#?}");
+        assert!(!ended.stderr.contains("--resume"), "{ended:#?}");
+        assert!(ended.stderr.contains("remove what was made of this one"), "{ended:#?}");
+    }
+}

@@ -326,6 +326,13 @@ impl Restore<'_> {
             Err(AppendError::Unavailable(why) | AppendError::Unknown(why)) => {
                 Failure::try_again(format!("{}: {why}", self.store.store))
             }
+            Err(error @ (AppendError::Refused(_) | AppendError::RequestIdTaken)) => {
+                let message = format!("{}: {error}", self.store.store);
+                return Err(Failure::refused(message).with_hint(
+                    "the store would not take what this backup holds there the next time either: use \
+                     another backup, and remove what was made of this one",
+                ));
+            }
             Err(error) => Failure::refused(format!("{}: {error}", self.store.store)),
         };
         Err(failure.with_hint("--resume goes on where this ended"))
