@@ -12,7 +12,7 @@ use crate::support::stored::written;
 use crate::support::{Ended, configapi};
 
 /// The lines of a backup: its header, genesis, seven events. The fifth and the sixth are one Apply.
-fn backed_up(directory: &Path) -> Vec<Value> {
+pub fn backed_up(directory: &Path) -> Vec<Value> {
     let store = written(directory);
     let backup = configapi(["backup", "--store", &store, "-"]).ends().succeeded().stdout;
     let mut lines: Vec<_> =
@@ -22,7 +22,7 @@ fn backed_up(directory: &Path) -> Vec<Value> {
 }
 
 /// Chains the rows anew, and lets the header name the last one.
-fn chain(lines: &mut [Value]) {
+pub fn chain(lines: &mut [Value]) {
     let mut last = Hash::ZERO;
     for line in &mut lines[1..] {
         let number = |member: &str| line[member].as_u64().unwrap();
@@ -51,14 +51,18 @@ fn chain(lines: &mut [Value]) {
 
 /// Restores these lines, under a checksum that fits; answers whether a store was made too.
 fn restore(lines: &[Value], directory: &Path) -> (Ended, bool) {
+    let other = directory.join("other.db");
+    let ended = restore_to(&format!("sqlite:{}", other.display()), lines);
+    (ended, other.exists())
+}
+
+/// Restores these lines, under a checksum that fits.
+pub fn restore_to(store: &str, lines: &[Value]) -> Ended {
     let text: String = lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect();
     let digest = Hash(Sha256::digest(&text).into());
     let end = json!({"rows": lines.len() - 1, "sha256": digest.to_string()});
-    let other = directory.join("other.db");
-    let store = format!("sqlite:{}", other.display());
-    let restore = configapi(["restore-backup", "--store", &store, "-"]);
-    let ended = restore.stdin(format!("{text}{end}\n")).ends();
-    (ended, other.exists())
+    let restore = configapi(["restore-backup", "--store", store, "-"]);
+    restore.stdin(format!("{text}{end}\n")).ends()
 }
 
 #[test]
@@ -127,4 +131,23 @@ fn a_backup_whose_commands_are_torn_is_refused_before_anything_is_made() {
     chain(&mut lines);
     assert_eq!(lines, before, "rows that were not changed have the hashes that they had");
     restore(&lines, directory.path()).0.succeeded();
+}
+
+/// To go on would come to the same row again.
+#[test]
+fn what_the_store_refuses_of_a_backup_is_not_to_be_resumed() {
+    for (member, forged, why) in [
+        // Versions and request ids that are taken once the rows after it come.
+        ("version", json!(9), "the store refuses the batch"),
+        ("request_id", json!("r1"), "a request id is in the log already"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut lines = backed_up(directory.path());
+        lines[4][member] = forged;
+        chain(&mut lines);
+        let ended = restore(&lines, directory.path()).0.failed_with(1);
+        assert!(ended.stderr.contains(why), "{ended:#?}");
+        assert!(!ended.stderr.contains("--resume"), "{ended:#?}");
+        assert!(ended.stderr.contains("remove what was made of this one"), "{ended:#?}");
+    }
 }

@@ -20,6 +20,7 @@ mod forged;
 mod forms;
 mod healthchecks;
 mod help;
+mod histories;
 mod kept_states;
 mod operating;
 mod outcomes;

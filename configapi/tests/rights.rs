@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use crate::operating::on_store;
 use crate::support::stored::written;
-use crate::support::{Configapi, Ended, Serving, configapi};
+use crate::support::{Configapi, Ended, Serving, configapi, database};
 
 /// What those may do to a directory who do not own it, and who do.
 fn set(directory: &Path, mode: u32) {
@@ -61,4 +62,26 @@ fn a_store_that_cannot_be_read_for_a_missing_right_says_which_and_what_to_do() {
         assert!(ended.stderr.contains(part), "{part}: {ended:#?}");
     }
     set(directory.path(), 0o755);
+}
+
+/// Its database is as empty as can be: another one would not help.
+#[test]
+fn a_role_that_may_make_no_log_is_told_which_one_may() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let backup = directory.path().join("backup.jsonl");
+    let backup = backup.to_str().unwrap();
+    configapi(["backup", "--store", &store, backup]).ends().succeeded();
+    let database = database::create();
+    let with = if database.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{with}options[role]=pg_monitor", database.url);
+    for (command, more) in [("migrate", &[][..]), ("restore-backup", &[backup])] {
+        let ended = on_store(command, &url, more).failed_with(1);
+        assert!(ended.stderr.contains("permission denied"), "{ended:#?}");
+        assert!(ended.stderr.contains("a role that owns the schema `configapi`"), "{ended:#?}");
+        assert!(!ended.stderr.contains("choose an empty store"), "{ended:#?}");
+    }
+    on_store("restore-backup", &database.url, &[backup]).succeeded();
+    let ended = on_store("restore-backup", &database.url, &[backup]).failed_with(1);
+    assert!(ended.stderr.contains("choose an empty store; or --resume"), "{ended:#?}");
 }

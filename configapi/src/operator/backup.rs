@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use configapi_event_log::domain::Position;
-use configapi_event_log::{Asking, EventLog, Head, Identity, PageLimit, Tail};
+use configapi_event_log::{Asking, EventLog, Head, PageLimit, Tail, check_alone};
 
 use self::form::{BackupWriter, Header};
 use super::store::{StoreArguments, progress};
@@ -44,11 +44,16 @@ pub async fn run(arguments: BackupArguments) -> Result<(), Failure> {
     // The head first: epochs that begin later are of later positions.
     let head = log.head().await.map_err(|error| store.failure(&error))?;
     let identity = log.identity().await.map_err(|error| store.failure(&error))?;
-    let lineage = Header::new(&identity, &head).lineage();
+    let header = Header::new(&identity, &head);
+    let lineage = header.lineage();
     if let Some(lost) = lineage.lost_by(head.position) {
         return Err(store.lacks_its_end(&lineage, head.position, lost));
     }
-    let task = Backup { log: &*log, store: &store, head, identity };
+    let task = Backup { log: &*log, store: &store, head, header };
+    // What no restore would take is no backup.
+    if !task.header.has_sane_epochs() {
+        return Err(task.bad("its epochs are none that a log goes through"));
+    }
     if file.as_os_str() == "-" {
         drop(task.write(io::stdout().lock(), cannot_write("stdout".to_owned())).await?);
     } else {
@@ -69,7 +74,7 @@ struct Backup<'a> {
     log: &'a dyn EventLog,
     store: &'a StoreArguments,
     head: Head,
-    identity: Identity,
+    header: Header,
 }
 
 impl Backup<'_> {
@@ -79,9 +84,8 @@ impl Backup<'_> {
         out: W,
         cannot: impl Fn(io::Error) -> Failure,
     ) -> Result<W, Failure> {
-        let header = Header::new(&self.identity, &self.head);
         let out = BufWriter::with_capacity(BUFFER_BYTES, out);
-        let mut writer = BackupWriter::new(out, &header).map_err(&cannot)?;
+        let mut writer = BackupWriter::new(out, &self.header).map_err(&cannot)?;
         let bar = progress(self.head.position.0);
         let asking = Asking::new(Asking::PATIENCE);
         let mut tail: Option<Tail> = None;
@@ -108,6 +112,8 @@ impl Backup<'_> {
                 return Err(self.bad("the log ends before its head"));
             }
             for row in rows.iter().filter(|row| row.position <= self.head.position) {
+                check_alone(row)
+                    .map_err(|rule| self.bad(&format!("{rule} (at position {})", row.position)))?;
                 writer.write(row).map_err(&cannot)?;
             }
             bar.set_position(tail.position().0);

@@ -35,7 +35,7 @@ pub async fn run(arguments: MigrateArguments) -> Result<(), Failure> {
         let log = open(&store.store, Access::Read, now()).await?;
         Ok::<_, LogError>((log.identity().await?, log.head().await?))
     };
-    let (identity, head) = done.await.map_err(|error| store.failure(&error))?;
+    let (identity, head) = done.await.map_err(|error| store.cannot_make(&error))?;
     let record = Record::new()
         .with("store", store.store.to_string())
         .with("log_id", identity.log_id.to_string())

@@ -99,12 +99,16 @@ pub async fn run(arguments: RestoreBackupArguments) -> Result<(), Failure> {
     } else {
         begin(&store.store, &beginning).await
     };
-    let log = log.map_err(|error| match error {
-        LogError::Unusable(_) if !resume => store.failure(&error).with_hint(
-            "choose an empty store; or --resume, if a restore of this backup was interrupted",
-        ),
-        error => store.failure(&error),
-    })?;
+    let log = match log {
+        Ok(log) => log,
+        // A right that is missing, or a newer schema, is no log that is in the way.
+        Err(error @ LogError::Unusable(_)) if !resume && store.open_for_reading().await.is_ok() => {
+            return Err(store.failure(&error).with_hint(
+                "choose an empty store; or --resume, if a restore of this backup was interrupted",
+            ));
+        }
+        Err(error) => return Err(store.cannot_make(&error)),
+    };
     let restored =
         Restore { log: Arc::clone(&log), store: &store, backup: &backup }.run(reader).await;
     log.close().await;
@@ -321,6 +325,13 @@ impl Restore<'_> {
             }
             Err(AppendError::Unavailable(why) | AppendError::Unknown(why)) => {
                 Failure::try_again(format!("{}: {why}", self.store.store))
+            }
+            Err(error @ (AppendError::Refused(_) | AppendError::RequestIdTaken)) => {
+                let message = format!("{}: {error}", self.store.store);
+                return Err(Failure::refused(message).with_hint(
+                    "the store would not take what this backup holds there the next time either: use \
+                     another backup, and remove what was made of this one",
+                ));
             }
             Err(error) => Failure::refused(format!("{}: {error}", self.store.store)),
         };

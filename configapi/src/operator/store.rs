@@ -74,6 +74,18 @@ impl StoreArguments {
         Err(Failure::refused(message).with_hint("nothing was written to it; name another file"))
     }
 
+    /// What went wrong with this store when a log was to be made in it, or brought up to date.
+    pub fn cannot_make(&self, error: &LogError) -> Failure {
+        let failure = self.failure(error);
+        match (error, &self.store) {
+            (LogError::Unusable(_), StoreUrl::Postgres(_)) => failure.with_hint(
+                "where a right is missing: it needs a role that owns the schema `configapi`, or may \
+                 create it",
+            ),
+            _ => failure,
+        }
+    }
+
     /// What went wrong with this store.
     pub fn failure(&self, error: &LogError) -> Failure {
         let message = format!("{}: {error}", self.store);

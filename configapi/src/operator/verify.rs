@@ -1,15 +1,19 @@
 //! `configapi verify`: proof that nobody edited the past. Reads the whole log from the store and
-//! trusts nothing but the hashes.
+//! trusts nothing but the hashes and the rules.
+
+mod histories;
 
 use std::str::FromStr;
 
 use clap::Args;
 use configapi_event_log::domain::Position;
 use configapi_event_log::{
-    Asking, EventLog, Hash, Head, LogError, PageLimit, StoredEvent, Tail, TailError, decode,
-    log_id_of,
+    Asking, EventLog, Hash, Head, LogError, PageLimit, Recorded, StoredEvent, Tail, TailError,
+    check_alone, decode, log_id_of,
 };
 
+use self::histories::{Histories, Unfoldable};
+use super::backup::form::Header;
 use super::store::{BAD_LOG, StoreArguments, progress, written};
 use crate::arguments::OutputArguments;
 use crate::failure::Failure;
@@ -17,9 +21,10 @@ use crate::output::{Printer, Record};
 
 /// Prove from the store itself that nobody edited the past
 ///
-/// Recomputes every hash of the chain and reads every event. Names the first bad row and exits with
-/// 1 if there is one. The hash of the head stands for all of the past: keep it elsewhere, and give
-/// it to a later run with --expect, and a log that was rewritten as a whole is found out too.
+/// Recomputes every hash of the chain, reads every event, and looks whether it follows from the
+/// history of its config. Names the first bad row and exits with 1 if there is one. The hash of the
+/// head stands for all of the past: keep it elsewhere, and give it to a later run with --expect, and
+/// a log that was rewritten as a whole is found out too.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +34,7 @@ Examples:
   configapi verify --output raw >> heads.txt
   configapi verify --expect 1042=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
 pub struct VerifyArguments {
-    /// Begin at this position, whose row is believed
+    /// Begin at this position; its row, and what configs were before, is believed
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     from: u64,
 
@@ -86,6 +91,12 @@ enum Bad {
     End(Failure),
 }
 
+impl From<Unfoldable> for Bad {
+    fn from(error: Unfoldable) -> Self {
+        Self::Row(error.to_string())
+    }
+}
+
 pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
     let VerifyArguments { from, expect, store, output } = arguments;
     let from = Position(from);
@@ -100,13 +111,20 @@ pub async fn run(arguments: VerifyArguments) -> Result<(), Failure> {
         if head.position < from {
             return Err(Bad::End(ends_before(&store, head.position, from)));
         }
-        let events = verify(&*log, from, head, expect).await?;
+        let mut histories = Histories::from(from);
+        let mut events = verify(&*log, from, head, expect, &mut histories).await?;
+        while histories.begin_next_pass() {
+            events = verify(&*log, from, head, expect, &mut histories).await?;
+        }
         let identity = log.identity().await.map_err(Bad::Store)?;
         // The epochs may be younger than the head that was looked up first.
         if let Some(lost) = identity.lineage.lost_by(head.position)
             && log.head().await.map_err(Bad::Store)?.position < lost
         {
             return Err(Bad::End(store.lacks_its_end(&identity.lineage, head.position, lost)));
+        }
+        if !Header::new(&identity, &head).has_sane_epochs() {
+            return Err(Bad::Row("its epochs are none that a log goes through".to_owned()));
         }
         Ok((head, events, identity))
     };
@@ -141,12 +159,14 @@ fn ends_before(store: &StoreArguments, head: Position, from: Position) -> Failur
         )
 }
 
-/// Follows the chain up to the head; answers how many events were looked at.
+/// Follows the chain, and configs for which there is room, up to the head; answers how many events were
+/// looked at.
 async fn verify(
     log: &dyn EventLog,
     from: Position,
     head: Head,
     expect: Option<KnownHash>,
+    histories: &mut Histories,
 ) -> Result<u64, Bad> {
     let bar = progress(head.position.0.saturating_sub(from.0));
     let asking = Asking::new(Asking::PATIENCE);
@@ -159,7 +179,9 @@ async fn verify(
     if from == Position::GENESIS && log_id_of(anchor).is_none() {
         return Err(Bad::Row("the genesis row at position 0 is not as it was written".to_owned()));
     }
-    check(anchor, expect)?;
+    if let Some(event) = check(anchor, None, expect)? {
+        histories.follow(&event)?;
+    }
     let mut tail = Tail::after(from, anchor.hash);
     let mut read = Some(first);
     while tail.position() < head.position {
@@ -172,8 +194,11 @@ async fn verify(
             let message = format!("the log ends at position {}, before its head", tail.position());
             return Err(Bad::Row(message));
         }
+        let mut before = None;
         for row in &rows {
-            check(row, expect)?;
+            if let Some(event) = check(row, before.replace(row), expect)? {
+                histories.follow(&event)?;
+            }
         }
         bar.set_position(tail.position().0.saturating_sub(from.0));
     }
@@ -185,8 +210,13 @@ async fn verify(
     Ok(head.position.0.saturating_sub(from.0))
 }
 
-/// A row by itself: is it an event that can be read, and has it the hash that it had?
-fn check(row: &StoredEvent, expect: Option<KnownHash>) -> Result<(), Bad> {
+/// A row beside the one before it: is it an event that can be read, as one that was written, and has it the
+/// hash that it had? There is no event in the first row of a log.
+fn check(
+    row: &StoredEvent,
+    before: Option<&StoredEvent>,
+    expect: Option<KnownHash>,
+) -> Result<Option<Recorded>, Bad> {
     if let Some(known) = expect.filter(|known| known.position == row.position)
         && known.hash != row.hash
     {
@@ -198,12 +228,26 @@ fn check(row: &StoredEvent, expect: Option<KnownHash>) -> Result<(), Bad> {
         return Err(Bad::Row(message));
     }
     if row.position == Position::GENESIS {
-        return Ok(());
+        return Ok(None);
     }
-    match decode(row) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Bad::Row(format!("position {} cannot be read: {error}", row.position))),
+    let bad = |why: &str| Bad::Row(format!("the row at position {}: {why}", row.position));
+    check_alone(row).map_err(bad)?;
+    let event = decode(row)
+        .map_err(|error| Bad::Row(format!("position {} cannot be read: {error}", row.position)))?;
+    if row.part.index == 0 {
+        let keyed_with = event.request.as_ref().map(|request| request.id.as_str());
+        if row.request_id.as_deref() != keyed_with {
+            return Err(bad("its request id is not the one that its metadata has"));
+        }
+    } else if before.is_some_and(|before| !is_of_one_command(before, row)) {
+        return Err(bad("it is recorded otherwise than the rest of its command"));
     }
+    Ok(Some(event))
+}
+
+/// Whether events that are parts of a command were recorded together, and for the same reason.
+fn is_of_one_command(one: &StoredEvent, other: &StoredEvent) -> bool {
+    one.recorded_at == other.recorded_at && one.metadata == other.metadata
 }
 
 fn told(error: &TailError) -> String {

@@ -87,6 +87,15 @@ impl<'de> Deserialize<'de> for Content {
     }
 }
 
+/// A value alone: one within another would say of which kind it is, and nobody would hear it.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor).map(Self)
+    }
+}
+
 struct ContentVisitor;
 
 impl From<String> for Content {
@@ -135,7 +144,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
         let (mut value, mut content_type) = (None, None);
         while let Some(field) = map.next_key::<String>()? {
             match field.as_str() {
-                "value" if value.is_none() => value = Some(map.next_value::<Content>()?.value),
+                "value" if value.is_none() => value = Some(map.next_value::<Text>()?.0),
                 "content_type" if content_type.is_none() => content_type = Some(map.next_value()?),
                 _ => return Err(A::Error::custom("must have `value` and `content_type` only")),
             }

@@ -80,6 +80,33 @@ fn renamed_files_that_somebody_else_deletes_do_not_end_a_worker() {
     assert_eq!(positions(&worker.records()), [100]);
 }
 
+/// Often they lead to a larger disk, or to the one that outlives a container.
+#[test]
+#[cfg(unix)]
+fn links_stay_and_what_they_name_is_rotated_and_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let worker = Worker::new(&store, directory.path());
+    let below = directory.path().join("below");
+    fs::create_dir(&below).unwrap();
+    let links = ["audit.jsonl", "checkpoint"].map(|name| {
+        let link = directory.path().join(name);
+        std::os::unix::fs::symlink(Path::new("below").join(name), &link).unwrap();
+        link
+    });
+    for _ in 0..2 {
+        worker.to_file(&["--once", "--rotate-bytes", "100", "--keep", "2"]).ends().succeeded();
+        assert!(links.iter().all(|link| link.is_symlink()), "{links:?}");
+        let kept = files(&below);
+        let kept = kept.iter().flat_map(|file| parsed(&fs::read_to_string(file).unwrap()));
+        assert_eq!(positions(&kept.collect::<Vec<_>>()), [5, 6, 7]);
+        assert_eq!(worker.checkpoint()["position"], 7);
+        assert_eq!(files(directory.path()).len(), 1, "something was renamed beside the link");
+    }
+    let of_checkpoint = |name: &str| fs::exists(below.join(name)).unwrap();
+    assert!(of_checkpoint("checkpoint") && of_checkpoint("checkpoint.lock"));
+}
+
 #[test]
 fn a_file_with_a_day_for_its_number_is_neither_counted_nor_deleted() {
     let directory = tempfile::tempdir().unwrap();

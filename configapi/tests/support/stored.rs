@@ -45,8 +45,8 @@ pub fn written_anew(directory: &Path) -> String {
 }
 
 /// Changes the file behind everybody's back.
-pub fn tamper(store: &str, sql: &'static str) {
-    let path = store.strip_prefix("sqlite:").unwrap();
+pub fn tamper(store: &str, sql: impl Into<String>) {
+    let (path, sql) = (store.strip_prefix("sqlite:").unwrap(), sql.into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let options = SqliteConnectOptions::new().filename(path);
@@ -60,7 +60,8 @@ pub fn tamper(store: &str, sql: &'static str) {
             let drop = sqlx::AssertSqlSafe(format!("DROP TRIGGER {name}"));
             sqlx::raw_sql(drop).execute(&mut connection).await.unwrap();
         }
-        let changed = sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        let changed =
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
         assert_eq!(changed.rows_affected(), 1);
         // One that is dropped is closed later, and with it go the files beside the database.
         connection.close().await.unwrap();

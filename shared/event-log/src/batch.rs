@@ -36,11 +36,16 @@ pub fn check_batch(head: &Head, events: &[StoredEvent]) -> Result<(), AppendErro
 /// Refuses a row that no batch may hold behind one that is the part `before` of its command; the error
 /// is the rule that it breaks.
 pub fn check_row(before: CommandPart, row: &StoredEvent) -> Result<(), &'static str> {
-    if !is_sane(row) {
-        return Err("a version or a length is not what a row may hold");
-    }
     if !row.part.follows(before) {
         return Err("the parts of a command must be whole and in order");
+    }
+    check_alone(row)
+}
+
+/// Refuses a row that no batch may hold, whatever is before it; the error is the rule that it breaks.
+pub fn check_alone(row: &StoredEvent) -> Result<(), &'static str> {
+    if !is_sane(row) {
+        return Err("a version or a length is not what a row may hold");
     }
     if row.part.index > 0 && row.request_id.is_some() {
         return Err("only a command's first event bears the request id");

@@ -23,7 +23,7 @@ mod verdict;
 mod weight;
 
 pub use asking::{Asking, in_time};
-pub use batch::{check_batch, check_row};
+pub use batch::{check_alone, check_batch, check_row};
 pub use chain::{ChainBreak, Hash, hash_of, seal, verify_link};
 pub use codec::{DecodeError, Draft, SCHEMA_VERSION, decode, decode_sharing, encode};
 pub use error::{AppendError, LogError};

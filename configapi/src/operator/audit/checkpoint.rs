@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::operator::verify::parse_hash;
-use crate::output::file::beside;
+use crate::output::file::{beside, directory, place};
 
 /// What the file calls itself.
 const FORM: &str = "configapi-audit-checkpoint";
@@ -23,7 +23,12 @@ const LOCK: &str = ".lock";
 /// What the next one is written to, beside it.
 const DRAFT: &str = ".draft";
 
-/// All files of a checkpoint that is kept at this path.
+/// Where a checkpoint is kept: a link stays, and what it names is replaced.
+pub fn place_of(path: &Path) -> PathBuf {
+    if path.is_symlink() { place(path) } else { path.to_owned() }
+}
+
+/// All files of a checkpoint that is kept at this place.
 pub fn files_of(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), beside(path, LOCK), beside(path, DRAFT)]
 }
@@ -71,8 +76,7 @@ impl CheckpointFile {
     /// Takes the checkpoint for this process.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let cannot = |error| Failure::io(&format!("cannot use {}", path.display()), &error);
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = parent.unwrap_or(Path::new(".")).to_owned();
+        let directory = directory(path).to_owned();
         // Whatever is there is somebody's, so nothing in it is touched.
         let mut untouched = File::options();
         untouched.write(true).create(true).truncate(false);

@@ -75,21 +75,22 @@ pub struct AuditArguments {
 
 pub async fn run(arguments: AuditArguments) -> Result<(), Failure> {
     arguments.store.must_last()?;
-    let of_checkpoint = checkpoint::files_of(&arguments.checkpoint);
+    let checkpoint = checkpoint::place_of(&arguments.checkpoint);
+    let of_checkpoint = checkpoint::files_of(&checkpoint);
     for target in arguments.destination.file().into_iter().chain(of_checkpoint.iter().map(|f| &**f))
     {
         arguments.store.must_not_be_kept_in(target)?;
     }
     if let Some(file) = arguments.destination.file() {
         for other in &of_checkpoint {
-            must_differ(file, other, &arguments.checkpoint)?;
+            must_differ(file, other, &checkpoint)?;
         }
     }
     telemetry::init(&arguments.log, SERVICE, VERSION)
         .map_err(|error| Failure::usage(telemetry::chain(&error).to_string()))?;
     let life = Lifecycle::default();
     life.watch_signals().map_err(|error| Failure::io("cannot wait for signals", &error))?;
-    let checkpoint = CheckpointFile::open(&arguments.checkpoint)?;
+    let checkpoint = CheckpointFile::open(&checkpoint)?;
     let metrics = Metrics::new(SERVICE, VERSION);
     let board = Board::register(&metrics);
     arguments

@@ -112,7 +112,7 @@ impl Header {
 
     /// Whether a log may have gone through these epochs and end where it does. A header that
     /// [`Header::new`] did not write may say anything.
-    fn has_sane_epochs(&self) -> bool {
+    pub fn has_sane_epochs(&self) -> bool {
         // What every store can count to.
         let positions = 1..=i64::MAX.unsigned_abs();
         self.epochs.first() == Some(&(Epoch::FIRST.0, 1))

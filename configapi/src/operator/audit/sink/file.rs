@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::record::BEGINNING;
 use super::{Delivery, Lines, Sink};
 use crate::failure::Failure;
-use crate::output::file::{beside, must_be_no_database};
+use crate::output::file::{beside, directory as directory_of, must_be_no_database, place};
 
 /// How much is read at once when the last whole line is looked for.
 const LOOK_BACK_BYTES: u64 = 64 << 10;
@@ -29,7 +29,6 @@ const MAX_MOVES: usize = 8;
 #[derive(Debug)]
 pub struct FileSink {
     path: PathBuf,
-    directory: PathBuf,
     rotate_bytes: u64,
     keep: Option<usize>,
     file: File,
@@ -40,14 +39,12 @@ impl FileSink {
     /// Opens the file, and cuts off what a crash left of a record. `keep` limits how many renamed
     /// files there are; none keeps them all.
     pub fn open(path: &Path, rotate_bytes: u64, keep: Option<usize>) -> Result<Self, Failure> {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = parent.unwrap_or(Path::new(".")).to_owned();
         let opened = open_at_last_line(path).and_then(|opened| {
-            sync_directory(&directory)?;
+            sync_directory_of(path)?;
             Ok(opened)
         });
         let (file, bytes) = opened.map_err(|error| cannot("use", path, &error))?;
-        Ok(Self { path: path.to_owned(), directory, rotate_bytes, keep, file, bytes })
+        Ok(Self { path: path.to_owned(), rotate_bytes, keep, file, bytes })
     }
 
     /// Writes lines to the file at the path. If it was taken away meanwhile, by `mv` or `rm`, nobody
@@ -79,7 +76,7 @@ impl FileSink {
     fn begin_anew(&mut self) -> io::Result<()> {
         self.file.sync_all()?;
         (self.file, self.bytes) = open_at_last_line(&self.path)?;
-        sync_directory(&self.directory)
+        sync_directory_of(&self.path)
     }
 
     /// Whether nobody has taken away a file with some of the lines before it was full.
@@ -102,15 +99,17 @@ impl FileSink {
         if !self.is_at_path()? {
             return Ok(false);
         }
-        let renamed = renamed_files(&self.directory, &self.path)?;
+        // A link stays; what it names is renamed, beside itself.
+        let path = place(&self.path);
+        let renamed = renamed_files(directory_of(&path), &path)?;
         let next = renamed.last().map_or(1, |(number, _)| number + 1);
         if next > MAX_NUMBER {
             return Err(io::Error::other(
                 "there is no number left to rename it to; move the others",
             ));
         }
-        let full = beside(&self.path, &format!(".{next:0DIGITS$}"));
-        match fs::rename(&self.path, &full) {
+        let full = beside(&path, &format!(".{next:0DIGITS$}"));
+        match fs::rename(&path, &full) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             renamed => renamed?,
         }
@@ -244,6 +243,7 @@ fn number_of(found: &OsStr, name: &OsStr) -> Option<u64> {
     is_ours.then_some(number)
 }
 
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+/// That what the path leads to is found there after a crash.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(directory_of(&place(path)))?.sync_all()
 }
