@@ -333,6 +333,28 @@ async fn a_server_of_the_other_kind_is_not_taken_for_the_one_that_is_meant() {
     eventually(async || app.get("/readyz").got().await.status == 503).await;
     let why = "what answers is no query server\n";
     assert_eq!(app.get("/readyz").got().await.body, why);
+    for call in [app.get("/v1/config/a"), app.put("/v1/config/a").json(&json!({ "value": "1" }))] {
+        let got = call.header("accept", "application/json").got().await;
+        assert_eq!((got.status, &got.json()["code"]), (503, &"UNAVAILABLE".into()), "{}", got.body);
+        assert!(got.body.contains("knows no such call"), "{}", got.body);
+    }
+    assert_eq!(app.get("/readyz").got().await.body, why);
+}
+
+#[tokio::test]
+async fn who_is_no_query_server_is_passed_over_for_one_that_is() {
+    let log = memory_log();
+    let (commands, queries) = servers(&log).await;
+    let both = UpstreamSettings {
+        command_url: commands.url(),
+        query_url: vec![commands.url(), queries.url()],
+    };
+    let app = gateway_at(&both, HttpLimits::default()).await;
+    app.set("a", "1").await;
+    for _ in 0..4 {
+        let got = app.get("/v1/config/a").got().await;
+        assert_eq!((got.status, &*got.body), (200, "1"));
+    }
 }
 
 #[test]

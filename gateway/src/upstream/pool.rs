@@ -13,7 +13,9 @@ use configapi_proto::v1::query_service_server::QueryService;
 use configapi_proto::{ApiError, Reason, key};
 use configapi_runtime::grpc::edge::EdgeLayer;
 use configapi_runtime::shutdown::Lifecycle;
+use futures_util::TryFutureExt as _;
 use tokio::sync::Notify;
+use tonic::Code;
 
 use super::monitor::State;
 use super::queries::{Query, QueryMethods, QueryWay};
@@ -193,14 +195,21 @@ impl Member {
         query: Q,
     ) -> Result<Held<Q::Answer>, ApiError> {
         let busy = Busy::new(self, Q::LASTING);
-        let call = Q::send(&self.way, along, query);
+        // Whoever knows no such call is no query server, and has done nothing.
+        let call = Q::send(&self.way, along, query).inspect_err(|status| {
+            if status.code() == Code::Unimplemented && self.way.is_remote() {
+                self.is_now(State::Another);
+            }
+        });
         let result =
             along.wait(call, ApiError::from_status, || Reason::DeadlineExceeded.into()).await;
         if let Err(error) = &result
             && self.way.is_remote()
         {
             if is_away(error) {
-                self.is_now(State::Away);
+                if self.state() != State::Another {
+                    self.is_now(State::Away);
+                }
                 self.doubt.notify_one();
             } else if error.reason == Reason::DeadlineExceeded {
                 self.doubt.notify_one();
