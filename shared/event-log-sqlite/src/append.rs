@@ -1,5 +1,6 @@
 //! Compare-and-append. A batch is one INSERT if it fits, which is its own transaction; else several
-//! in one transaction, each on the condition that the row before it is the head.
+//! in one transaction, each on the condition that the row before it is the head. The first asks too
+//! whether a version that nobody here knows to be new is in the index.
 
 use std::iter::repeat;
 use std::sync::{Arc, LazyLock};
@@ -21,7 +22,7 @@ use crate::unindexed::{Newcomer, Unindexed};
 const MAX_ROWS: usize = 1_024;
 
 /// No streams and versions.
-const NONE_UNTOLD: &str = "[]";
+const NONE_UNPROVEN: &str = "[]";
 
 /// What this process knows of the log beside the file, and is told of each commit.
 #[derive(Debug, Clone)]
@@ -84,15 +85,15 @@ impl Batch {
         &mut self,
         connection: &mut SqliteConnection,
     ) -> Result<(), AppendError> {
-        let Due { slice, untold } = &self.due;
+        let Due { slice, unproven } = &self.due;
         if let Some(slice) = slice {
             index::enter(connection, slice).await?;
         }
         // All of them are asked for with the first rows.
-        let untold = [untold.as_str()].into_iter().chain(repeat(NONE_UNTOLD));
-        for (chunk, untold) in self.chunks.drain(..).zip(untold) {
-            if !send(connection, chunk, untold).await? {
-                return Err(index::explain(connection, &self.head, untold).await);
+        let unproven = [unproven.as_str()].into_iter().chain(repeat(NONE_UNPROVEN));
+        for (chunk, unproven) in self.chunks.drain(..).zip(unproven) {
+            if !send(connection, chunk, unproven).await? {
+                return Err(index::explain(connection, &self.head, unproven).await);
             }
         }
         Ok(())
@@ -173,10 +174,10 @@ fn chunk(
 async fn send(
     connection: &mut SqliteConnection,
     chunk: Chunk,
-    untold: &str,
+    unproven: &str,
 ) -> Result<bool, AppendError> {
     let Chunk { sql, mut arguments, rows } = chunk;
-    arguments.add(untold).map_err(|error| AppendError::Refused(error.to_string()))?;
+    arguments.add(unproven).map_err(|error| AppendError::Refused(error.to_string()))?;
     let done = sqlx::query_with(sql, arguments)
         .execute(connection)
         .await

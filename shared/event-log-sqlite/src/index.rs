@@ -156,8 +156,8 @@ pub(crate) async fn catch_up(
 pub(crate) struct Due {
     /// What is to be entered with the same commit.
     pub(crate) slice: Option<Arc<Slice>>,
-    /// The streams and versions that must not be in the index: those of which nothing is known here.
-    pub(crate) untold: String,
+    /// The streams and versions that must not be in the index: those that are not known here to be new.
+    pub(crate) unproven: String,
 }
 
 /// For an append of these: reads on what the indexes do not have, and refuses what they could never have.
@@ -174,31 +174,31 @@ pub(crate) async fn due(
         read.map_err(|error| AppendError::Unavailable(error.to_string()))?;
     }
     // Whoever was faster is told of by the log.
-    let untold = if unindexed.known().to == Some(head.position) {
+    let unproven = if unindexed.known().to == Some(head.position) {
         match unindexed.taken(events) {
-            Ok(untold) => untold,
+            Ok(unproven) => unproven,
             Err(Taken::RequestId) => return Err(AppendError::RequestIdTaken),
             Err(Taken::Version(position)) => return Err(version_taken(position)),
         }
     } else {
         events.iter().collect()
     };
-    let untold: Vec<_> = untold.iter().map(|it| (&it.stream, signed(it.version.0))).collect();
-    let untold = list(&untold).map_err(|error| AppendError::Refused(error.to_string()))?;
-    Ok(Due { slice: unindexed.due(), untold })
+    let unproven: Vec<_> = unproven.iter().map(|it| (&it.stream, signed(it.version.0))).collect();
+    let unproven = list(&unproven).map_err(|error| AppendError::Refused(error.to_string()))?;
+    Ok(Due { slice: unindexed.due(), unproven })
 }
 
 /// Why nothing was appended on a head: it is gone, or another was faster, or a version is taken.
 pub(crate) async fn explain(
     connection: &mut SqliteConnection,
     head: &Head,
-    untold: &str,
+    unproven: &str,
 ) -> AppendError {
     let look = sqlx::query_as(LOOK_AGAIN)
         .bind(signed(head.position.0))
         .bind(&head.hash.0[..])
         .bind(signed(head.epoch.0))
-        .bind(untold);
+        .bind(unproven);
     let found: Result<(bool, i64, Option<i64>), _> = look.fetch_one(connection).await;
     match found {
         Ok((true, newest, _)) if newest > signed(head.position.0) => AppendError::HeadMoved,

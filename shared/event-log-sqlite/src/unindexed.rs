@@ -191,7 +191,7 @@ impl Unindexed {
         let kept = self.lock();
         let mut versions: HashMap<&str, Version> = HashMap::with_capacity(events.len());
         let mut ids: HashSet<&str> = HashSet::new();
-        let mut untold = Vec::new();
+        let mut unproven = Vec::new();
         for event in events {
             let before = versions.insert(&event.stream, event.version);
             match before.or_else(|| kept.newest_version(&event.stream)) {
@@ -199,7 +199,7 @@ impl Unindexed {
                     return Err(Taken::Version(event.position));
                 }
                 Some(_) => {}
-                None => untold.push(event),
+                None => unproven.push(event),
             }
             if let Some(id) = event.request_id.as_deref()
                 && (!ids.insert(id) || kept.requests.contains_key(id))
@@ -207,7 +207,7 @@ impl Unindexed {
                 return Err(Taken::RequestId);
             }
         }
-        Ok(untold)
+        Ok(unproven)
     }
 
     /// What is to be entered with the next commit, until it is. Entering keeps pace with gathering: it is
