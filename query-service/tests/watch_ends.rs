@@ -175,7 +175,7 @@ async fn half_an_apply_that_was_lost_is_not_followed_by_half_of_another() {
     .await;
 
     let status = frames.next().await.unwrap().unwrap_err();
-    assert_eq!(reason_of(&status), Reason::LogChanged);
+    assert_eq!(reason_of(&status), Reason::Unavailable, "what was told whole is there: {status:?}");
     assert_eq!(token_of(&status), Some(kept.clone()));
     let mut resumed = after_position(0);
     resumed.start = Some(watch_request::Start::AfterToken(kept));

@@ -250,14 +250,18 @@ impl Watcher {
         Ok(())
     }
 
-    /// The end of a watch that has told what is gone. What it had told whole may still be there.
+    /// The end of a watch that has told what is gone. If that is a part of an Apply and all before it is still
+    /// there, it is no more than a stream that broke: its client forgets the part and goes on.
     fn lost(&self, view: &View) -> ApiError {
         let message = "the log no longer holds what this watch has seen; begin anew";
         let error = ApiError::new(Reason::LogChanged, message);
         let Some(token) = self.token() else { return error };
         let told = Token { position: self.told.safe.0, ..token };
-        let is_there = self.still_holds(view, self.told.safe);
-        error.with_metadata(if is_there { key::TOKEN } else { key::LOST_TOKEN }, told)
+        if !self.still_holds(view, self.told.safe) {
+            return error.with_metadata(key::LOST_TOKEN, told);
+        }
+        let message = "the log lost a change that was told in part; go on from the token";
+        ApiError::new(Reason::Unavailable, message).with_metadata(key::TOKEN, told)
     }
 
     fn ended(&self, mut error: ApiError) -> ApiError {
