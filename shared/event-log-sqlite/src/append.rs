@@ -14,6 +14,7 @@ use crate::fault::append_error;
 use crate::file::OpenFile;
 use crate::growth::Growth;
 use crate::index::{self, Due, has_version};
+use crate::moving::Moving;
 use crate::recent::Recent;
 use crate::row::{COLUMNS_COUNT, INSERT_COLUMNS, bind, bind_nothing, signed};
 use crate::unindexed::{Newcomer, Unindexed};
@@ -31,6 +32,8 @@ pub(crate) struct Known {
     pub(crate) growth: Growth,
     pub(crate) recent: Arc<Recent>,
     pub(crate) unindexed: Arc<Unindexed>,
+    /// None if the log is open for reading only.
+    pub(crate) moving: Option<Arc<Moving>>,
 }
 
 /// Events that are about to be appended.
@@ -41,6 +44,7 @@ pub(crate) struct Batch {
     head: Head,
     end: Position,
     copy: Vec<StoredEvent>,
+    bytes: usize,
     newcomers: Vec<Newcomer>,
     known: Known,
 }
@@ -59,6 +63,7 @@ impl Batch {
             head: *head,
             end: events.last().map_or(head.position, |row| row.position),
             copy: known.recent.copy_of(events),
+            bytes: events.iter().map(StoredEvent::weight_bytes).sum(),
             newcomers: events.iter().map(Newcomer::of).collect(),
             known: known.clone(),
         })
@@ -101,7 +106,7 @@ impl Batch {
 
     /// Tells of it, once it is committed, if it is where it should be.
     pub(crate) fn tell(self) -> Result<(), AppendError> {
-        let Known { file, growth, recent, unindexed } = &self.known;
+        let Known { file, growth, recent, unindexed, moving } = &self.known;
         file.check().map_err(|error| AppendError::Unknown(error.to_string()))?;
         if let Some(slice) = &self.due.slice {
             unindexed.is_entered(slice);
@@ -109,6 +114,9 @@ impl Batch {
         unindexed.note(self.head.epoch, self.newcomers);
         recent.keep(self.head.epoch, self.copy);
         growth.grew_to(self.end);
+        if let Some(moving) = moving {
+            moving.wrote(self.bytes);
+        }
         Ok(())
     }
 }

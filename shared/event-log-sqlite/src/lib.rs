@@ -7,6 +7,7 @@ mod file;
 mod growth;
 mod index;
 mod log;
+mod moving;
 mod packed;
 mod past;
 mod place;

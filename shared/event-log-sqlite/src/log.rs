@@ -18,6 +18,7 @@ use crate::append::{Batch, Known};
 use crate::fault::{append_error, log_error, not_begun};
 use crate::file::Still;
 use crate::growth::Growth;
+use crate::moving::Moving;
 use crate::place::Place;
 use crate::read::Chunking;
 use crate::turn::SqliteTurn;
@@ -67,7 +68,7 @@ impl SqliteLog {
         let is_new = schema::prepare(&writer, &place, beginning).await?;
         mark.remove()?;
         let readers = place.readers().await?;
-        Ok((Self::of(&place, Some(writer), readers, None)?, is_new))
+        Ok((Self::of(&place, Some(writer), readers, None).await?, is_new))
     }
 
     /// Opens the log in this file for reading only, beside another process that writes. Makes
@@ -76,7 +77,7 @@ impl SqliteLog {
         let place = Self::place_to_read(path)?;
         let readers = place.readers().await?;
         schema::check(&readers, &place).await?;
-        Self::of(&place, None, readers, None)
+        Self::of(&place, None, readers, None).await
     }
 
     /// As [`SqliteLog::open_for_reading`], for who reads once what is there and does not wait for more: a
@@ -89,7 +90,7 @@ impl SqliteLog {
             None => (place.readers().await.map_err(|error| refused(&place, error))?, None),
         };
         schema::check(&readers, &place).await?;
-        let log = Self::of(&place, None, readers, still)?;
+        let log = Self::of(&place, None, readers, still).await?;
         log.known.file.check_still()?;
         Ok(log)
     }
@@ -104,7 +105,7 @@ impl SqliteLog {
         Err(LogError::Unavailable(problem))
     }
 
-    fn of(
+    async fn of(
         place: &Place,
         writer: Option<SqlitePool>,
         readers: SqlitePool,
@@ -112,7 +113,12 @@ impl SqliteLog {
     ) -> Result<Arc<Self>, LogError> {
         let file = Arc::new(place.open_file(still)?);
         let growth = Growth::new(readers.clone(), writer.is_some());
-        let known = Known { file, growth, recent: Arc::default(), unindexed: Arc::default() };
+        let moving = match &writer {
+            Some(_) => Some(Arc::new(Moving::over(place.mover().await?, Arc::clone(&file)))),
+            None => None,
+        };
+        let known =
+            Known { file, growth, recent: Arc::default(), unindexed: Arc::default(), moving };
         Ok(Arc::new(Self { writer, readers, known, chunking: Arc::new(Chunking::new()) }))
     }
 
@@ -138,6 +144,9 @@ impl SqliteLog {
     async fn put_in_order(&self) {
         self.readers.close().await;
         let Some(writer) = &self.writer else { return };
+        if let Some(moving) = &self.known.moving {
+            moving.end().await;
+        }
         if self.known.file.check().is_ok() {
             // The limit is for who holds the file still; it is no fault that somebody does.
             let _ = sqlx::raw_sql(CHECKPOINT).execute(writer).await;

@@ -30,8 +30,8 @@ const ROWS_IN_FLIGHT: usize = 2;
 /// What the writer keeps of the file in memory: 16 MiB. Each event is looked for in the index of streams, and
 /// a page that is not at hand has to be looked for in the write-ahead log first.
 const WRITER_CACHE: &str = "-16384";
-/// Pages in the write-ahead log before they are moved into the file: 64 MiB. The longer it is waited,
-/// the more commits share a page that is written once.
+/// Pages in the write-ahead log before the writer moves what is left of them into the file, and writes it from
+/// its beginning: 64 MiB.
 const CHECKPOINT_PAGES: &str = "16384";
 /// What the write-ahead log is cut back to after it grew beyond: 64 MiB.
 const WRITE_AHEAD_LOG_BYTES: &str = "67108864";
@@ -122,6 +122,12 @@ impl Place {
                 Err(error) => return Err(log_error(&error)),
             }
         }
+    }
+
+    /// A connection that moves what was written into the file, once the writer has opened it.
+    pub(crate) async fn mover(&self) -> Result<SqlitePool, LogError> {
+        let options = self.options().synchronous(SqliteSynchronous::Full);
+        pool(1).connect_with(options).await.map_err(|error| log_error(&error))
     }
 
     /// Connections that read, each read in its own snapshot.

@@ -10,6 +10,10 @@ use configapi_event_log_sqlite::SqliteLog;
 use crate::suite::{InFile, NOW};
 use crate::writing::{console, events, run};
 
+/// Far less than a write-ahead log holds.
+const MOVED_BYTES: u64 = 1 << 20;
+const PATIENCE: Duration = Duration::from_secs(30);
+
 #[tokio::test]
 async fn the_file_is_in_wal_mode() {
     let file = InFile::fresh().await;
@@ -142,4 +146,25 @@ async fn a_write_ahead_log_that_took_the_place_of_ours_is_left_alone() {
     std::fs::write(&wal, b"of another process").unwrap();
     log.close().await;
     assert_eq!(std::fs::read(&wal).unwrap(), b"of another process");
+}
+
+/// Else the writer would stand still for all of it, once the write-ahead log is full.
+#[tokio::test]
+async fn what_is_committed_goes_into_the_file_long_before_the_write_ahead_log_is_full() {
+    let file = InFile::fresh().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let bytes = || std::fs::metadata(file.path()).unwrap().len();
+    let empty = bytes();
+    for _ in 0..4 {
+        let head = log.head().await.unwrap();
+        log.append(&head, &events(&head, 10_000)).await.unwrap();
+    }
+    let moved = async {
+        while bytes() < empty + MOVED_BYTES {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, moved).await.expect("all of it is beside the file");
+    let page = log.read(Position::GENESIS, PageLimit::new(50_000, usize::MAX)).await.unwrap();
+    assert_eq!(page.events.len(), 40_001, "and is read from both");
 }
