@@ -308,6 +308,28 @@ fn a_server_without_descriptors_names_their_limit_once_and_goes_on() {
     assert_eq!(running.child.wait().expect("ends").code(), Some(0));
 }
 
+#[test]
+fn what_went_well_is_logged_for_who_asks_for_it() {
+    for (filter, is_logged) in [("info", false), ("info,configapi_runtime=trace", true)] {
+        let environment = [("CONFIGAPI_TEST_STORE", "memory:"), ("CONFIGAPI_LOG", filter)];
+        let mut child = command("process::program_that_serves", &environment)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        assert_lives(&address_of(&mut child));
+        let mut running = Running::of(child);
+        running.signal("TERM");
+        let mut said = String::new();
+        running.lines.read_to_string(&mut said).expect("text");
+        let line = said.lines().find(|line| line.contains("request answered"));
+        assert_eq!(line.is_some(), is_logged, "{said}");
+        if let Some(line) = line {
+            let what = r#""method":"GET","route":"/livez","status":200"#;
+            assert!(line.contains(what) && line.contains("request_id"), "{line}");
+        }
+    }
+}
+
 /// Many systems give a program fewer than it may take.
 #[cfg(target_os = "linux")]
 #[test]
