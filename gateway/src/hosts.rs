@@ -23,7 +23,9 @@ pub(crate) enum Hosts {
 impl Hosts {
     /// Those that the setting names. Where it names none, that depends on who reaches the gateway.
     pub fn of(named: &[HostName], listens_on: Option<SocketAddr>) -> Self {
-        let only_this_machine = listens_on.is_some_and(|address| address.ip().is_loopback());
+        // 127.0.0.1 may be written as an address of IPv6.
+        let only_this_machine =
+            listens_on.is_some_and(|address| address.ip().to_canonical().is_loopback());
         let any =
             if named.is_empty() { !only_this_machine } else { named.contains(&HostName::Any) };
         if any { Self::Any } else { Self::These(named.into()) }

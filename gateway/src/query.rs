@@ -49,7 +49,7 @@ pub(crate) fn check_known(uri: &Uri, known: &[&str]) -> Result<(), ApiError> {
     }
 }
 
-/// Whether this is the name of a parameter rather than a sentence.
+/// Whether this is the name of a parameter rather than a sentence or nothing.
 pub(crate) fn is_name(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }

@@ -1,6 +1,7 @@
 //! What a gateway is told at start, and what it puts up with.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -177,12 +178,37 @@ impl FromStr for Origin {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let host = text.split_once("://").map(|(_, host)| host).ok_or(NotAnOrigin)?;
-        if host.is_empty() || host.contains('/') {
+        let (scheme, place) = text.split_once("://").ok_or(NotAnOrigin)?;
+        let scheme = scheme.to_ascii_lowercase();
+        // Of these browsers say it in small letters, and no port that goes without saying.
+        let small = place.to_ascii_lowercase();
+        let place = match scheme.as_str() {
+            "http" => small.strip_suffix(":80").unwrap_or(&small),
+            "https" => small.strip_suffix(":443").unwrap_or(&small),
+            _ => place,
+        };
+        let place: Authority = place.parse().map_err(|_| NotAnOrigin)?;
+        let is_of_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        if !scheme.bytes().all(is_of_scheme) || !is_place(&place) || !is_host(place.host()) {
             return Err(NotAnOrigin);
         }
-        HeaderValue::from_str(text).map(Self::One).map_err(|_| NotAnOrigin)
+        HeaderValue::from_str(&format!("{scheme}://{place}"))
+            .map(Self::One)
+            .map_err(|_| NotAnOrigin)
     }
+}
+
+/// Whether this can be the host of a page: no pattern, which would match none.
+fn is_host(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    match inner {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_of_name),
+    }
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
 }
 
 /// The name of a host, or all of them.
@@ -214,7 +240,6 @@ impl FromStr for HostName {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         let name = text.strip_suffix('.').unwrap_or(text);
         if name.is_empty() || !name.bytes().all(is_of_name) {
             return Err(NotAHostName);

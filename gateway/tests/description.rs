@@ -169,6 +169,8 @@ async fn a_read_knows_the_parameters_that_are_described_and_refuses_others() {
             }
         }
     }
+    let nameless = app.get("/v1/config?=a").got_json().await;
+    assert_eq!((nameless.status, &nameless.json()["errors"][0]["field"]), (400, &"query".into()));
     // Old clients may say what they like, and a cache may be kept from answering.
     app.set("a", "1").await;
     for path in ["/config/a?prefx=a", "/config?prefx=a", "/v1/config/a?_=17", "/v1/config?_"] {

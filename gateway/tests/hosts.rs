@@ -1,15 +1,18 @@
 //! By which names the gateway may be called: a web page can let its own name point at any machine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use axum::body::Body;
 use configapi_gateway::{
-    Gateway, GatewayLimits, GatewaySettings, HostName, UpstreamSettings, Upstreams,
+    Gateway, GatewayLimits, GatewaySettings, HostName, UpstreamSettings, Upstreams, starting,
 };
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::metrics::Metrics;
 use configapi_runtime::shutdown::Lifecycle;
 use http::Request;
 use tokio::net::TcpStream;
+use tower::Service as _;
 
 use crate::support::{Ask, Got, Raw, TestApp};
 
@@ -182,6 +185,18 @@ async fn a_gateway_for_other_machines_answers_to_all_names_unless_some_are_liste
         let app = TestApp::serve(gateway, "0.0.0.0:0", HttpLimits::default(), life).await;
         assert_eq!(called(&app, "config.example.com", "/nowhere").await.status, status);
         assert_eq!(called(&app, "gateway", "/nowhere").await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_this_machine_is_one_however_it_is_written() {
+    for (address, status) in [("[::ffff:127.0.0.1]:4000", 403), ("[::ffff:10.0.0.1]:4000", 503)] {
+        let (metrics, life) = (Metrics::new("test", "0"), Lifecycle::default());
+        let (address, ready) = (address.parse().unwrap(), Arc::new(|| Err("it starts".to_owned())));
+        let mut gateway = starting(&limits(&[]), address, ready, &metrics, &life);
+        let request = Request::get("/v1/config/a").header("host", "rebound.example");
+        let answer = gateway.call(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{address}");
     }
 }
 

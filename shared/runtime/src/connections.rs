@@ -31,6 +31,7 @@ use tonic::transport::server::TcpIncoming;
 use tower::Service;
 
 use crate::{
+    answers::Unsent,
     arrivals::{Arrivals, OfListener},
     calls::Calls,
     due::UntilDue,
@@ -97,7 +98,7 @@ pub(crate) async fn serve<S, B>(
     limits: &ConnectionLimits,
     meter: ConnectionMeter,
     life: &Lifecycle,
-    service_for: impl Fn(SocketAddr, &Calls, Arrivals) -> S,
+    service_for: impl Fn(SocketAddr, &Traffic) -> S,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -125,10 +126,10 @@ pub(crate) async fn serve<S, B>(
         let calls = Calls::default();
         let builder = protocol(calls.clone());
         let arrivals = Arrivals::new(Arc::clone(&arrivals));
-        let service = TowerToHyperService::new(service_for(peer, &calls, arrivals.clone()));
+        let traffic = Traffic { calls: calls.clone(), arrivals, unsent: Unsent::default() };
+        let service = TowerToHyperService::new(service_for(peer, &traffic));
         let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
         let (limits, life) = (limits.clone(), life.clone());
-        let traffic = Traffic { calls: calls.clone(), arrivals };
         let connection = connection(stream, builder, service, traffic, limits, life, ticket);
         open.spawn(UntilDue::new(calls.within(connection)));
     }
@@ -144,10 +145,11 @@ struct Ticket {
     _counted: Counted,
 }
 
-/// What is under way on a connection, and what comes.
-struct Traffic {
-    calls: Calls,
-    arrivals: Arrivals,
+/// What is under way on a connection, what comes, and what could not go yet.
+pub(crate) struct Traffic {
+    pub calls: Calls,
+    pub arrivals: Arrivals,
+    pub unsent: Unsent,
 }
 
 /// What is told of connections that cannot be accepted. They are tried for again and again.
@@ -226,10 +228,10 @@ async fn connection<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Traffic { calls, arrivals } = traffic;
+    let Traffic { calls, arrivals, unsent } = traffic;
     let received = Arc::new(AtomicUsize::new(0));
     let outbox = Outbox::new(stream);
-    let io = Heard { stream: outbox.clone(), received: Arc::clone(&received), arrivals };
+    let io = Heard { stream: outbox.clone(), received: Arc::clone(&received), arrivals, unsent };
     let mut served = pin!(
         outbox
             .clone()
@@ -323,12 +325,22 @@ fn closed(result: Result<(), Box<dyn Error + Send + Sync>>) {
     }
 }
 
-/// A stream that counts what it hears. It does not hear that this was all before the answer is given that is
-/// owed for it.
+/// A stream that counts what it hears and what goes. It does not hear that this was all before the answer is
+/// given that is owed for it.
 struct Heard {
     stream: Outbox<TcpStream>,
     received: Arc<AtomicUsize>,
     arrivals: Arrivals,
+    unsent: Unsent,
+}
+
+impl Heard {
+    fn gone(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.unsent.sent(*bytes);
+        }
+        written
+    }
 }
 
 impl AsyncRead for Heard {
@@ -354,7 +366,8 @@ impl AsyncWrite for Heard {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.gone(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -374,6 +387,7 @@ impl AsyncWrite for Heard {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.gone(written)
     }
 }

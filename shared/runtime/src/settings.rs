@@ -181,6 +181,7 @@ fn what_is_wrong(argument: &Arg, others: &[String], error: &clap::Error) -> Stri
             Some(source) => source.to_string(),
             None => "is wrong".to_owned(),
         },
+        ErrorKind::ArgumentConflict if *others == [name_of(argument)] => "is said twice".to_owned(),
         ErrorKind::ArgumentConflict if others.is_empty() => {
             "does not go with the others".to_owned()
         }

@@ -1,6 +1,11 @@
 //! What else the edge does for every call: panics, names, limits, unknown methods, metrics.
 
-use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use configapi_runtime::grpc::{CallLimits, FRAME_BYTES, Framed, GrpcLimits};
@@ -12,6 +17,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tonic::Code;
+use tracing::Level;
 
 use super::support::{
     Caller, FRAMED, GET, LARGE_BYTES, MAX_MESSAGE_BYTES, TestServer, WATCH, message, until,
@@ -187,6 +193,44 @@ async fn every_call_is_counted_once_under_its_method_and_code() {
             .metric(&format!(r#"grpc_server_handling_seconds_count{labels},grpc_code="{code}"}}"#))
     };
     assert_eq!((took("OK"), took("NOT_FOUND")), (Some(2.0), Some(1.0)));
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_went_well_is_logged_for_who_asks_for_it() {
+    for (level, is_logged) in [(Level::DEBUG, false), (Level::TRACE, true)] {
+        let lines = Lines::default();
+        let written = lines.clone();
+        let log = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(move || written.clone())
+            .finish();
+        let _logging = tracing::subscriber::set_default(log);
+        let server = TestServer::start().await;
+        let answer =
+            server.caller().await.ask(GET, "no secret", &[("x-request-id", "call-7")]).await;
+        assert_eq!(answer.code(), Code::Ok);
+        let said = String::from_utf8(lines.0.lock().expect("nobody panics").clone()).expect("text");
+        let line = said.lines().find(|line| line.contains("call answered"));
+        assert_eq!(line.is_some(), is_logged, "{said}");
+        assert!(
+            line.is_none_or(|line| line.contains("call-7") && !line.contains("secret")),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ use tower::layer::util::Identity;
 
 use super::support::{soon, until};
 
+/// Less than an answer must have to be large.
+const SMALL_BYTES: usize = 16_000;
 /// More than the system takes for a client that does not read.
 pub const LARGE_BYTES: usize = 32 << 20;
 
@@ -88,6 +90,7 @@ impl HttpServer {
         let router = Router::new()
             .route("/items/{name}", get(async || "an item"))
             .route("/panic", get(async || -> &'static str { panic!("asked to") }))
+            .route("/small", get(async || vec![b'x'; SMALL_BYTES]))
             .route("/large", get(async || vec![b'x'; LARGE_BYTES]))
             .route("/pieces", get(pieces))
             .route("/endless", get(async move || endless(of_endless)))

@@ -26,4 +26,5 @@ mod reflection;
 mod settings;
 mod support;
 mod taken;
+mod untaken;
 mod within;

@@ -221,8 +221,7 @@ fn program_that_serves() {
     let settings = settings_of_the_program();
     telemetry::init(&settings.log, "probe", "1.2.3").expect("telemetry");
     let _ = std::panic::catch_unwind(|| panic!("a fixed sentence"));
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let exit = runtime.block_on(async {
+    let exit = process::run(async {
         let life = Lifecycle::default();
         life.watch_signals().expect("signals");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -234,7 +233,7 @@ fn program_that_serves() {
         });
         life.finish().await
     });
-    std::process::exit(i32::from(exit != Exit::Clean) * 42);
+    std::process::exit(i32::from(!matches!(exit, Ok(Exit::Clean))) * 42);
 }
 
 /// Where a program says that it serves.
@@ -307,6 +306,47 @@ fn a_server_without_descriptors_names_their_limit_once_and_goes_on() {
     running.lines.read_to_string(&mut rest).expect("text");
     assert!(!rest.contains("cannot be accepted"), "{rest}");
     assert_eq!(running.child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn what_went_well_is_logged_for_who_asks_for_it() {
+    for (filter, is_logged) in [("info", false), ("info,configapi_runtime=trace", true)] {
+        let environment = [("CONFIGAPI_TEST_STORE", "memory:"), ("CONFIGAPI_LOG", filter)];
+        let mut child = command("process::program_that_serves", &environment)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        assert_lives(&address_of(&mut child));
+        let mut running = Running::of(child);
+        running.signal("TERM");
+        let mut said = String::new();
+        running.lines.read_to_string(&mut said).expect("text");
+        let line = said.lines().find(|line| line.contains("request answered"));
+        assert_eq!(line.is_some(), is_logged, "{said}");
+        if let Some(line) = line {
+            let what = r#""method":"GET","route":"/livez","status":200"#;
+            assert!(line.contains(what) && line.contains("request_id"), "{line}");
+        }
+    }
+}
+
+/// Many systems give a program fewer than it may take.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_takes_as_many_descriptors_as_it_may_have() {
+    let told = ["-c", r#"ulimit -Sn 64 && exec "$0" "$@""#];
+    let mut child = command_by("sh", &told, "process::program_that_serves")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sh runs");
+    let address = address_of(&mut child);
+    let running = Running::of(child);
+    let page = page_of(&mut std::net::TcpStream::connect(&address).expect("a connection"));
+    let told = page.lines().find_map(|line| line.strip_prefix("process_max_fds "));
+    let max_files: f64 = told.expect("it is told").parse().expect("a number");
+    assert!(max_files > 64.0, "{max_files}");
+    running.signal("TERM");
+    assert_eq!(running.ended().code(), Some(0));
 }
 
 /// A process that logs to there lives, serves and ends as it should.

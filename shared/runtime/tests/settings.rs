@@ -154,3 +154,11 @@ fn sizes_and_durations_that_do_not_fit_are_refused() {
         assert!(settings::byte_size(text).is_err(), "{text:?}");
     }
 }
+
+#[test]
+fn a_setting_that_is_said_twice_is_told_so() {
+    let twice = line(&["--store", "memory:", "--store", "memory:"]);
+    let wants =
+        "probe: --store (CONFIGAPI_TEST_STORE): is said twice; it wants <URL>: Where the log is";
+    assert_eq!(twice, wants);
+}

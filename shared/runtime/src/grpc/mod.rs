@@ -106,7 +106,7 @@ where
         &limits.connections,
         metrics.connections.of(name),
         life,
-        |peer, _, arrivals| edge.around(dispatch.clone(), peer, arrivals),
+        |peer, traffic| edge.around(dispatch.clone(), peer, traffic),
     );
     tokio::join!(not_serving, accepting);
     tracing::info!(server = name, "closed");

@@ -20,12 +20,12 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::{
-    Endless, InPieces,
+    Endless, InPieces, Room,
     lingering::Lingering,
     paced::{Paced, Sender},
 };
 use crate::{
-    answers::{SMALL_BYTES, Taken, tracked},
+    answers::{SMALL_BYTES, Taken, Unsent, tracked},
     arrivals::{Arrivals, FEW, Unanswered},
     budget::{Budget, Full, Place},
     calls::{self, Calls, UnderWay},
@@ -49,6 +49,8 @@ pub(super) struct OfConnection {
 pub(super) struct Connection {
     pub calls: Calls,
     pub arrivals: Arrivals,
+    pub unsent: Unsent,
+    pub room: Room,
     pub body_pause: Duration,
     pub body_total: Duration,
     pub answer_timeout: Duration,
@@ -89,14 +91,31 @@ impl Service<Request<Incoming>> for OfConnection {
         let under_way = Some(connection.calls.begin());
         // What changes something is answered even if its client has said its last word and only listens. Who
         // reads and goes away, by the same sign, is not waited for.
-        let is_owed = is_alone && !matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_owed = is_alone && !is_read;
         let unanswered = is_owed.then(|| connection.arrivals.unanswered());
         let mut request = connection.paced(request);
         if connection.calls.are_more_than(FEW) {
             request.extensions_mut().insert(OneOfMany);
         }
         let handling = self.router.call(request);
-        Answering { handling, under_way, unanswered, timeout, due_after }
+        let asked = Asked { connection: Arc::clone(&self.connection), is_read };
+        let time = Time { timeout, due_after };
+        Answering { handling, asked: Some(asked), done: (under_way, unanswered), time }
+    }
+}
+
+/// Where a request came from, and whether its answer tells of nothing that was done.
+#[derive(Debug)]
+struct Asked {
+    connection: Arc<Connection>,
+    is_read: bool,
+}
+
+impl Asked {
+    /// A place for so much of the answer. What was done is told in any case.
+    fn place_for(&self, bytes: usize) -> Result<Option<Place>, Full> {
+        self.is_read.then(|| self.connection.room.place_for(bytes)).transpose()
     }
 }
 
@@ -105,10 +124,10 @@ pin_project! {
     pub(super) struct Answering<F> {
         #[pin]
         handling: F,
-        under_way: Option<UnderWay>,
-        unanswered: Option<Unanswered>,
-        timeout: Duration,
-        due_after: Duration,
+        // None once it was answered.
+        asked: Option<Asked>,
+        done: (Option<UnderWay>, Option<Unanswered>),
+        time: Time,
     }
 }
 
@@ -123,14 +142,15 @@ where
         let Ok(response) = ready!(this.handling.poll(context));
         let (mut head, inner) = response.into_parts();
         let is_large = inner.size_hint().exact().is_some_and(|bytes| bytes > SMALL_BYTES as u64);
-        let time = Time { timeout: *this.timeout, due_after: *this.due_after };
+        let time = *this.time;
         let kind = Kind::of(&mut head.extensions);
         let has_end = matches!(kind, Kind::InPieces) || is_large;
         let due = has_end.then(|| time.begin());
         let place = head.extensions.remove();
-        let (taken, under_way, unanswered) = (None, this.under_way.take(), this.unanswered.take());
-        let done = (under_way, unanswered);
-        let answer = Answer { inner, kind, time, place, due, taken, _done: done };
+        // Polled after it was done, which futures may answer as they like.
+        let Some(asked) = this.asked.take() else { return Poll::Pending };
+        let done = std::mem::take(this.done);
+        let answer = Answer { inner, asked, kind, time, place, due, taken: None, _done: done };
         Poll::Ready(Ok(Response::from_parts(head, answer)))
     }
 }
@@ -183,6 +203,7 @@ pin_project! {
     pub(super) struct Answer {
         #[pin]
         inner: Body,
+        asked: Asked,
         kind: Kind,
         time: Time,
         // Of a large answer, until its bytes have it.
@@ -227,10 +248,19 @@ impl HttpBody for Answer {
             return Poll::Ready(None);
         };
         let data = match frame.into_data() {
-            Ok(data) if data.len() > SMALL_BYTES => data,
-            Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+            Ok(data) => data,
             Err(frame) => return Poll::Ready(Some(Ok(frame))),
         };
+        let (unsent, bytes) = (&this.asked.connection.unsent, data.len());
+        if bytes <= SMALL_BYTES {
+            if !matches!(this.kind, Kind::Whole) || !unsent.would_be_much_with(bytes) {
+                unsent.given(bytes);
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            // Of this client, it is counted like a large one.
+            *this.due = Some(this.time.begin());
+            *this.place = this.asked.place_for(bytes).map_err(axum::Error::new)?;
+        }
         let place = match (&*this.kind, &mut *this.place) {
             (Kind::Endless(this_one), _) => match this_one.0.place_for(data.len()) {
                 Ok(place) => {
@@ -250,6 +280,7 @@ impl HttpBody for Answer {
             }
             (_, place) => place.clone(),
         };
+        unsent.given(bytes);
         let (data, taken) = tracked(data, place, this.due.clone());
         *this.taken = Some(taken);
         Poll::Ready(Some(Ok(Frame::data(data))))

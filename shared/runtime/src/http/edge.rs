@@ -1,5 +1,5 @@
 //! The one layer around every HTTP request: request id, the word to slow senders, panics, metrics and the log
-//! line of a failure. Paths and queries are never logged or counted as they came, only as the route
+//! line, which is told of a failure only unless all are asked for. Paths and queries are never logged or counted as they came, only as the route
 //! they matched. It lies on the hot path, so it is one future without a box.
 
 use std::{
@@ -239,6 +239,9 @@ fn log(
     let trace_id = || traceparent?.to_str().ok()?.get(3..35);
     macro_rules! line {
         ($level:ident) => {
+            line!($level, "request failed")
+        };
+        ($level:ident, $what:literal) => {
             tracing::$level!(
                 method = route.method,
                 route = &*route.route,
@@ -246,7 +249,7 @@ fn log(
                 duration_ms = seconds(took) * 1_000.0,
                 request_id = request_id.as_str(),
                 trace_id = trace_id(),
-                "request failed"
+                $what
             )
         };
     }
@@ -254,7 +257,7 @@ fn log(
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => line!(warn),
         status if status.is_server_error() => line!(error),
         status if status.is_client_error() => line!(debug),
-        _ => {}
+        _ => line!(trace, "request answered"),
     }
 }
 

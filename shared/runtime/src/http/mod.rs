@@ -30,7 +30,7 @@ use self::{
 pub use crate::budget::Full;
 use crate::{
     calls::Calls,
-    connections::{self, ConnectionLimits},
+    connections::{self, ConnectionLimits, Traffic},
     grpc::Http2Limits,
     metrics::Metrics,
     shutdown::Lifecycle,
@@ -97,14 +97,16 @@ pub async fn serve<L>(
 {
     let room = Room::new(limits.max_answer_bytes);
     let edge = EdgeLayer::new(room.clone(), metrics);
-    let router = router.layer(Stack::new(within(room), edge)).with_state(());
+    let router = router.layer(Stack::new(within(room.clone()), edge)).with_state(());
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(server = name, address, "listening for HTTP");
     let meter = metrics.connections.of(name);
-    let service_for = |_, calls: &Calls, arrivals| {
+    let service_for = |_, traffic: &Traffic| {
         let connection = Arc::new(Connection {
-            calls: calls.clone(),
-            arrivals,
+            calls: traffic.calls.clone(),
+            arrivals: traffic.arrivals.clone(),
+            unsent: traffic.unsent.clone(),
+            room: room.clone(),
             body_pause: limits.body_pause_timeout,
             body_total: limits.body_timeout,
             answer_timeout: limits.answer_timeout,

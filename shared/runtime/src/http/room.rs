@@ -38,6 +38,11 @@ impl Room {
         Self(Budget::new(max_answer_bytes))
     }
 
+    /// A place for so much of a small answer, to a client that has left many untaken.
+    pub(super) fn place_for(&self, bytes: usize) -> Result<Place, Full> {
+        self.0.place_for(bytes)
+    }
+
     /// Holds an answer's place until it was taken, if it is large and has none yet. What was done is
     /// told in any case, whatever room it takes; so only answers to those who read can be refused.
     pub fn hold(&self, method: &Method, response: &mut Response) -> Result<(), Full> {

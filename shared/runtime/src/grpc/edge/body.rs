@@ -155,13 +155,18 @@ impl<B: Body<Data = Bytes>> Body for EdgeBody<B> {
     }
 }
 
-/// Bytes as they go out. Large ones are counted until they are taken.
+/// Bytes as they go out. Large ones are counted until they are taken, and so are small ones of a client that
+/// leaves many of them untaken.
 fn sent(data: Bytes, watched: &Watched, last: &mut Option<Taken>) -> Result<Bytes, Full> {
-    if data.len() <= SMALL_BYTES {
-        return Ok(data);
-    }
-    let (data, taken) = watched.large(data)?;
-    *last = Some(taken);
+    let (unsent, bytes) = (watched.call().unsent(), data.len());
+    let data = if bytes <= SMALL_BYTES && !unsent.would_be_much_with(bytes) {
+        data
+    } else {
+        let (data, taken) = watched.large(data)?;
+        *last = Some(taken);
+        data
+    };
+    unsent.given(bytes);
     Ok(data)
 }
 

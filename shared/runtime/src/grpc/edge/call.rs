@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Connection, waiting::Waiting};
 use crate::{
+    answers::Unsent,
     arrivals::Arrivals,
     budget::Budget,
     request_id::{REQUEST_ID, RequestId},
@@ -87,6 +88,11 @@ impl Call {
     /// What comes on the call's connection.
     pub(super) fn arrivals(&self) -> &Arrivals {
         &self.inner.connection.arrivals
+    }
+
+    /// What of the answers on the call's connection could not go yet.
+    pub(super) fn unsent(&self) -> &Unsent {
+        &self.inner.connection.unsent
     }
 
     /// What the server holds of requests that are coming.

@@ -211,14 +211,15 @@ impl Watched {
         if let Some(span) = self.span.take() {
             span.end_call(code, true);
         }
-        if code != Code::Ok {
-            self.log(code);
-        }
+        self.log(code);
     }
 
     fn log(&self, code: Code) {
         macro_rules! line {
             ($level:ident) => {
+                line!($level, "call failed")
+            };
+            ($level:ident, $what:literal) => {
                 tracing::$level!(
                     service = &*self.meter.labels.grpc_service,
                     method = &*self.meter.labels.grpc_method,
@@ -227,11 +228,12 @@ impl Watched {
                     request_id = self.call.request_id(),
                     trace_id = self.call.trace_id(),
                     peer = %self.call.peer(),
-                    "call failed"
+                    $what
                 )
             };
         }
         match code {
+            Code::Ok => line!(trace, "call answered"),
             Code::Internal | Code::DataLoss | Code::Unknown => line!(error),
             Code::Unavailable => line!(warn),
             _ => line!(debug),

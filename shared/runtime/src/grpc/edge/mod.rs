@@ -36,8 +36,10 @@ use self::{
 };
 use super::{CallLimits, reflection::Method, refusal};
 use crate::{
+    answers::Unsent,
     arrivals::{Arrivals, OfListener},
     budget::Budget,
+    connections::Traffic,
     drain::Drain,
     metrics::Metrics,
 };
@@ -65,6 +67,7 @@ struct Connection {
     shared: Arc<Shared>,
     peer: SocketAddr,
     arrivals: Arrivals,
+    unsent: Unsent,
     /// Calls that wait for their answer.
     waiting: AtomicUsize,
     /// Not if there is no wire.
@@ -100,15 +103,18 @@ impl EdgeLayer {
         let shared = Arc::new(Shared { limits, meters, served, waiting, bodies });
         // Nothing arrives here: requests are handed over whole.
         let arrivals = Arrivals::new(OfListener::new(0));
-        let (peer, waiting, sends_frames) = (THIS_PROCESS, AtomicUsize::default(), false);
-        Self { within: Arc::new(Connection { shared, peer, arrivals, waiting, sends_frames }) }
+        let (peer, unsent, waiting) = (THIS_PROCESS, Unsent::default(), AtomicUsize::default());
+        let sends_frames = false;
+        let within = Connection { shared, peer, arrivals, unsent, waiting, sends_frames };
+        Self { within: Arc::new(within) }
     }
 
     /// The edge around this service, for a connection from there.
-    pub(super) fn around<S>(&self, inner: S, peer: SocketAddr, arrivals: Arrivals) -> Edge<S> {
+    pub(super) fn around<S>(&self, inner: S, peer: SocketAddr, traffic: &Traffic) -> Edge<S> {
         let shared = Arc::clone(&self.within.shared);
+        let (arrivals, unsent) = (traffic.arrivals.clone(), traffic.unsent.clone());
         let (waiting, sends_frames) = (AtomicUsize::default(), true);
-        let connection = Connection { shared, peer, arrivals, waiting, sends_frames };
+        let connection = Connection { shared, peer, arrivals, unsent, waiting, sends_frames };
         Edge { inner, connection: Arc::new(connection) }
     }
 }
