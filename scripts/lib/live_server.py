@@ -21,6 +21,10 @@ STOP_TIMEOUT_SECONDS = 15
 POLL_SECONDS = 0.05
 
 
+# The server is on this machine: no proxy that the environment names is to be asked for it.
+NEAR = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 class Trouble(Exception):
     """What went wrong, in a sentence for whoever runs the script."""
 
@@ -92,7 +96,7 @@ class LiveServer:
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://{self.rest}/v1/health", timeout=1):
+                with NEAR.open(f"http://{self.rest}/v1/health", timeout=1):
                     return self._process.poll() is None
             except (urllib.error.URLError, OSError):
                 time.sleep(POLL_SECONDS)
@@ -110,6 +114,13 @@ class LiveServer:
                 self._process.kill()
                 self._process.wait()
         return self._process.returncode == 0
+
+
+def without_proxy(environment):
+    """The environment for who talks to the server: on the way to it there is no proxy."""
+    known = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    near = ",".join(["127.0.0.1", "localhost", *filter(None, known.split(","))])
+    return environment | {"no_proxy": near, "NO_PROXY": near}
 
 
 def free_addresses(count):
