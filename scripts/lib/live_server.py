@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -55,12 +56,19 @@ class LiveServer:
         self._process = None
 
     def __enter__(self):
-        # A port that is free now may be taken a moment later, therefore more than one attempt.
-        for _ in range(START_ATTEMPTS):
-            self.rest, self.command, self.query = free_addresses(3)
-            self._start()
-            if self._is_ready():
-                return self
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, end_in_order)
+        try:
+            # A port that is free now may be taken a moment later, therefore more than one attempt.
+            for _ in range(START_ATTEMPTS):
+                self.rest, self.command, self.query = free_addresses(3)
+                self._start()
+                if self._is_ready():
+                    return self
+        except BaseException:
+            # Who is interrupted before it is ready never gets to the end.
+            self._stop()
+            raise
         raise Trouble(f"the server did not start in {START_ATTEMPTS} attempts; {self.end_of_log()}")
 
     def __exit__(self, error_type, error, traceback):
@@ -101,11 +109,12 @@ class LiveServer:
             except (urllib.error.URLError, OSError):
                 time.sleep(POLL_SECONDS)
         if self._process.poll() is None:
-            self._stop()
             raise Trouble(f"the server was not ready in time; {self.end_of_log()}")
         return False
 
     def _stop(self):
+        if self._process is None:
+            return True
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -114,6 +123,13 @@ class LiveServer:
                 self._process.kill()
                 self._process.wait()
         return self._process.returncode == 0
+
+
+def end_in_order(number, frame):
+    """Ends this program as Ctrl-C does: what it started is stopped on the way. By itself, Python would
+    be gone at once, and the server would run on."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def without_proxy(environment):
