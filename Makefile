@@ -18,7 +18,7 @@ help: ## List the commands
 .PHONY: run
 run: toolchain ## Build and start everything in one process, with data in data/
 	cargo build --release -p configapi
-	exec $(target_dir)/release/configapi serve
+	exec "$(target_dir)/release/configapi" serve
 
 .PHONY: test
 test: toolchain ## Run all tests, with a PostgreSQL of their own (TEST_FLAGS="-p crate …")

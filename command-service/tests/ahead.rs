@@ -19,18 +19,19 @@ use tokio::task::yield_now;
 use crate::faulty_log::{Fault, FaultyLog};
 use crate::support::{TestClock, memory_log, rows};
 
-type Answer = Result<Vec<Receipt>, Refusal>;
+pub type Answer = Result<Vec<Receipt>, Refusal>;
 
 fn start(log: Arc<dyn EventLog>, metrics: CommitterMetrics) -> CommitQueue {
-    start_with(log, metrics, Arc::default())
+    start_with(log, metrics, Arc::default(), Limits::default())
 }
 
 fn start_with(
     log: Arc<dyn EventLog>,
     metrics: CommitterMetrics,
     clock: Arc<TestClock>,
+    limits: Limits,
 ) -> CommitQueue {
-    let committer = Committer::new(log, clock, Limits::default(), metrics);
+    let committer = Committer::new(log, clock, limits, metrics);
     tokio::spawn(committer.worker.run());
     committer.queue
 }
@@ -60,11 +61,15 @@ impl Stage {
     }
 
     pub async fn on(inner: Arc<MemoryLog>) -> Self {
+        Self::within(inner, Limits::default()).await
+    }
+
+    pub async fn within(inner: Arc<MemoryLog>, limits: Limits) -> Self {
         let log = FaultyLog::new(inner.clone());
         let mut registry = Registry::default();
         let clock = Arc::<TestClock>::default();
         let metrics = CommitterMetrics::register(&mut registry);
-        let queue = start_with(log.clone(), metrics, Arc::clone(&clock));
+        let queue = start_with(log.clone(), metrics, Arc::clone(&clock), limits);
         let stage = Self { inner, log, queue, registry, clock };
         stage.queue.submit(set("a", None)).await.unwrap();
         stage.looked_up().await;
@@ -128,7 +133,7 @@ impl Stage {
     }
 
     /// The configs and versions in the log.
-    async fn written(&self) -> Vec<(String, u64)> {
+    pub async fn written(&self) -> Vec<(String, u64)> {
         let rows = rows(&*self.log).await;
         rows.iter().map(|row| (row.stream.to_string(), row.version.0)).collect()
     }
@@ -159,11 +164,11 @@ pub fn keyed(submission: Submission) -> Submission {
     Submission { request, provenance, ..submission }
 }
 
-fn is_conflict(answer: &Answer) -> bool {
+pub fn is_conflict(answer: &Answer) -> bool {
     matches!(answer, Err(Refusal::Rule { rule: BrokenRule::VersionConflict { .. }, .. }))
 }
 
-fn log_of(configs: &[(&str, u64)]) -> Vec<(String, u64)> {
+pub fn log_of(configs: &[(&str, u64)]) -> Vec<(String, u64)> {
     configs.iter().map(|(name, version)| (format!("default/{name}"), *version)).collect()
 }
 

@@ -44,6 +44,23 @@ async fn a_commit_that_never_happened_is_made_up_for() {
     assert_eq!(server.events().await.len(), 2);
 }
 
+/// Another server wrote where it would be, which is an answer: there is nothing to wait for.
+#[tokio::test]
+async fn a_commit_that_never_happened_because_another_was_faster_is_made_up_for() {
+    let (server, log) = start_faulty(Limits::default()).await;
+    let other = start_on(log.inner(), Limits::default()).await;
+    log.fail_next([Fault::LostBefore]);
+    log.close_gate().await;
+    let mut client = server.client.clone();
+    let call = tokio::spawn(async move { client.set(set_request("a", "1")).await });
+    log.append_waits().await;
+    other.set("b", "1").await.unwrap();
+    log.open_gate();
+    let receipt = call.await.unwrap().unwrap().into_inner().receipt.unwrap();
+    assert_eq!(receipt.position, 3);
+    assert_eq!(server.events().await.len(), 3);
+}
+
 #[tokio::test]
 async fn a_store_that_stays_silent_leaves_the_outcome_unknown_and_says_so() {
     let limits = Limits { resolve_for: Duration::from_millis(50), ..Limits::default() };

@@ -28,7 +28,7 @@ async fn all_commands_happen_in_order_as_one() {
     let to_first = RestoreTarget { moment: Some(Moment::Version(1)) };
     let commands = vec![
         set("a", "1"),
-        Command { namespace: "other".to_owned(), ..set("b", "1") },
+        Command { namespace: "other".to_owned(), ..set("b", "of another") },
         set("a", "2"),
         command("a", Action::Delete(DeleteAction {})),
         command("a", Action::Restore(RestoreAction { target: Some(to_first) })),

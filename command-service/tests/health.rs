@@ -40,6 +40,10 @@ impl Stage {
     }
 
     async fn set(&self) -> Result<(), Refusal> {
+        self.submit(false).await
+    }
+
+    async fn submit(&self, validate_only: bool) -> Result<(), Refusal> {
         let wish = Wish {
             key: ConfigKey::parse("", "a").unwrap(),
             expected_version: None,
@@ -49,7 +53,7 @@ impl Stage {
             wishes: vec![wish],
             provenance: Provenance::default(),
             request: None,
-            validate_only: false,
+            validate_only,
             deadline: None,
         };
         self.queue.submit(submission).await.map(|_| ())
@@ -109,6 +113,16 @@ async fn a_store_that_reads_and_refused_an_append_is_down_until_it_takes_one() {
     assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
     stage.set().await.unwrap();
     stage.until(|health| *health == StoreHealth::Up).await;
+}
+
+#[tokio::test]
+async fn a_store_that_refused_an_append_is_not_up_for_a_command_that_needs_none() {
+    let mut stage = Stage::refused(Limits::default()).await;
+    stage.until(is_down).await;
+    stage.health.mark_unchanged();
+    stage.submit(true).await.unwrap();
+    stage.looked_at().await;
+    assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
 }
 
 #[tokio::test]

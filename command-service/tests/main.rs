@@ -22,6 +22,7 @@ mod restore;
 mod set_many;
 mod support;
 mod tiny_frames;
+mod together;
 mod unreadable;
 mod weights;
 mod writers;

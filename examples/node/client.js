@@ -4,6 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
@@ -16,7 +17,7 @@ const LONGEST_PAUSE_MS = 2_000;
 // The server shows life every 10 seconds.
 const SILENCE_MS = 25_000;
 
-const HERE = new URL('.', import.meta.url).pathname;
+const HERE = fileURLToPath(new URL('.', import.meta.url));
 // The contract, as it lies in the repository.
 const PROTO = process.env.CONFIGAPI_PROTO ?? `${HERE}../../proto`;
 const OPTIONS = {

@@ -92,7 +92,7 @@ async fn time_that_runs_backwards_is_refused_until_the_log_is_right_again() {
 }
 
 /// Changes a row and gives it and all that follow fitting hashes.
-fn forge(faulty: &FaultyLog, position: u64, edit: impl Fn(&mut StoredEvent) + Send + 'static) {
+pub fn forge(faulty: &FaultyLog, position: u64, edit: impl Fn(&mut StoredEvent) + Send + 'static) {
     faulty.tamper(move |rows| {
         let mut is_forged = false;
         for at in 1..rows.len() {

@@ -21,6 +21,7 @@ mod replaced_logs;
 mod slow_stores;
 mod snapshots;
 mod support;
+mod unlawful_logs;
 mod watch_ends;
 mod watch_fleet;
 mod watch_marks;

@@ -83,7 +83,9 @@ async fn pages_of_any_size_pass_by_what_was_deleted() {
 #[tokio::test]
 async fn a_page_token_belongs_to_its_request() {
     let (_, server) = written(8).await;
-    let request = ListRequest { page_size: 4, ..ListRequest::default() };
+    let at =
+        |position| Some(PointInTime { moment: Some(point_in_time::Moment::Position(position)) });
+    let request = ListRequest { page_size: 4, at: at(8), ..ListRequest::default() };
     let token = server.list(request.clone()).await.unwrap().next_page_token;
     let refused = |request| async {
         let status = server.list(request).await.unwrap_err();
@@ -93,6 +95,9 @@ async fn a_page_token_belongs_to_its_request() {
     };
     let with = |token: &str| ListRequest { page_token: token.to_owned(), ..request.clone() };
     refused(ListRequest { prefix: "item".to_owned(), ..with(&token) }).await;
+    for other in [at(7), None] {
+        refused(ListRequest { at: other, ..with(&token) }).await;
+    }
     refused(ListRequest { keys_only: true, ..with(&token) }).await;
     refused(ListRequest { namespace: "default".to_owned(), ..with(&token) }).await;
     refused(with("no token")).await;

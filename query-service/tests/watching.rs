@@ -293,7 +293,29 @@ async fn the_initial_state_of_one_name_is_that_config_alone() {
     let mut frames = server.watch(request).await.unwrap();
     frames.started().await;
     let (configs, _) = initial(&mut frames).await;
-    assert_eq!(configs.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    let told: Vec<_> = configs.iter().map(|it| (it.name.as_str(), it.value.as_str())).collect();
+    assert_eq!(told, [("a", "1")]);
+}
+
+#[tokio::test]
+async fn the_initial_state_comes_in_frames_that_are_no_larger_than_they_may_be() {
+    let log = memory_log(1);
+    let mut writer = Writer::new(log.clone()).await;
+    for number in 0..8 {
+        writer.set(&format!("default/{number}"), &"v".repeat(400)).await;
+    }
+    let limits = Limits { frame_bytes: 2_000, ..quick().limits };
+    let server = Server::start(log, &QuerySettings { limits, ..quick() });
+    server.until_ready().await;
+    let start = Some(watch_request::Start::InitialState(InitialState {}));
+    let mut frames = server.watch(WatchRequest { start, ..WatchRequest::default() }).await.unwrap();
+    frames.started().await;
+    let mut sizes = Vec::new();
+    while let Some(watch_response::Frame::InitialConfigs(part)) = frames.frame().await.frame {
+        sizes.push(part.configs.len());
+    }
+    assert!(sizes.iter().all(|configs| *configs <= 2_000 / 400), "{sizes:?}");
+    assert_eq!(sizes.iter().sum::<usize>(), 8);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +20,10 @@ START_ATTEMPTS = 5
 READY_TIMEOUT_SECONDS = 30
 STOP_TIMEOUT_SECONDS = 15
 POLL_SECONDS = 0.05
+
+
+# The server is on this machine: no proxy that the environment names is to be asked for it.
+NEAR = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Trouble(Exception):
@@ -51,12 +56,19 @@ class LiveServer:
         self._process = None
 
     def __enter__(self):
-        # A port that is free now may be taken a moment later, therefore more than one attempt.
-        for _ in range(START_ATTEMPTS):
-            self.rest, self.command, self.query = free_addresses(3)
-            self._start()
-            if self._is_ready():
-                return self
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, end_in_order)
+        try:
+            # A port that is free now may be taken a moment later, therefore more than one attempt.
+            for _ in range(START_ATTEMPTS):
+                self.rest, self.command, self.query = free_addresses(3)
+                self._start()
+                if self._is_ready():
+                    return self
+        except BaseException:
+            # Who is interrupted before it is ready never gets to the end.
+            self._stop()
+            raise
         raise Trouble(f"the server did not start in {START_ATTEMPTS} attempts; {self.end_of_log()}")
 
     def __exit__(self, error_type, error, traceback):
@@ -92,16 +104,17 @@ class LiveServer:
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://{self.rest}/v1/health", timeout=1):
+                with NEAR.open(f"http://{self.rest}/v1/health", timeout=1):
                     return self._process.poll() is None
             except (urllib.error.URLError, OSError):
                 time.sleep(POLL_SECONDS)
         if self._process.poll() is None:
-            self._stop()
             raise Trouble(f"the server was not ready in time; {self.end_of_log()}")
         return False
 
     def _stop(self):
+        if self._process is None:
+            return True
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -110,6 +123,20 @@ class LiveServer:
                 self._process.kill()
                 self._process.wait()
         return self._process.returncode == 0
+
+
+def end_in_order(number, frame):
+    """Ends this program as Ctrl-C does: what it started is stopped on the way. By itself, Python would
+    be gone at once, and the server would run on."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def without_proxy(environment):
+    """The environment for who talks to the server: on the way to it there is no proxy."""
+    known = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    near = ",".join(["127.0.0.1", "localhost", *filter(None, known.split(","))])
+    return environment | {"no_proxy": near, "NO_PROXY": near}
 
 
 def free_addresses(count):

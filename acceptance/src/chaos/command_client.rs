@@ -56,7 +56,8 @@ impl CommandClient {
 
     /// Through a gateway.
     pub fn rest(address: std::net::SocketAddr) -> Result<Self> {
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT).timeout(PATIENCE);
+        let http =
+            reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_LIMIT).timeout(PATIENCE);
         Ok(Self::Rest { http: http.build()?, base: format!("http://{address}") })
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::tree::root;
+use crate::tree::{root, rust_files};
 
 /// Each room, and the rooms it may see.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -63,6 +63,27 @@ fn every_room_sees_only_the_rooms_it_may_see() {
                 assert!(allowed.contains(&name), "{room} must not depend on {name}");
             }
         }
+    }
+}
+
+/// The one binary may see every room, but only to serve and for operators, who have the store.
+#[test]
+fn client_commands_see_the_wire_and_the_runtime_only() {
+    let with_the_store = ["configapi/src/operator/", "configapi/src/serve.rs"];
+    let is_of_a_client = |path: &str| {
+        path.starts_with("configapi/src/") && !with_the_store.iter().any(|it| path.starts_with(it))
+    };
+    let clients: Vec<_> =
+        rust_files().into_iter().filter(|text| is_of_a_client(&text.path)).collect();
+    assert!(clients.len() > 30, "where are the client commands?");
+    for text in clients {
+        let rooms = text.content.split("configapi_").skip(1);
+        let rooms = rooms.filter_map(|rest| rest.split_once("::").map(|(room, _)| room));
+        let unseemly: BTreeSet<_> = rooms
+            .filter(|room| room.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+            .filter(|room| !matches!(*room, "proto" | "runtime"))
+            .collect();
+        assert!(unseemly.is_empty(), "{} must not see {unseemly:?}", text.path);
     }
 }
 

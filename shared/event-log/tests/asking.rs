@@ -1,5 +1,6 @@
 //! A log on a slow store is asked for less, and in the end for what comes in time.
 
+use std::future::{pending, ready};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position};
 use configapi_event_log::{
     AppendError, Asking, Epoch, EventLog, Head, Identity, LogError, MemoryLog, Newest, Page,
-    PageLimit, Requested, StoredEvent, Turn,
+    PageLimit, Reach, Requested, StoredEvent, Turn,
 };
 
 use crate::rows::{START, log_id};
@@ -95,4 +96,34 @@ async fn a_store_that_never_answers_is_given_up() {
     let (page, asked_bytes) = asked(&SlowLog::new(0)).await;
     assert!(matches!(page, Err(LogError::Unavailable(_))), "{page:?}");
     assert_eq!((asked_bytes.len(), asked_bytes.last()), (8, Some(&(64 << 10))));
+}
+
+/// What a store answers that has nothing to do with how large a page may be.
+fn page(is_cut: bool) -> Page {
+    Page { events: Vec::new(), epoch: Epoch::FIRST, is_cut, reach: Reach::Asked }
+}
+
+#[tokio::test]
+async fn an_error_that_comes_at_once_is_no_reason_to_ask_for_less() {
+    let asking = Asking::new(Asking::PATIENCE);
+    let error = || LogError::Unavailable("it is being started".to_owned());
+    asking.ask(PageLimit::REPLAY, |_| ready(Err(error()))).await.unwrap_err();
+    assert_eq!(asking.halvings(), 0);
+}
+
+#[tokio::test]
+async fn more_is_asked_for_again_once_pages_come_soon_that_do_not_end_with_the_log() {
+    let asking = Asking::new(Duration::from_millis(20));
+    asking.ask(PageLimit::REPLAY, |_| pending()).await.unwrap_err();
+    assert_eq!(asking.halvings(), 1);
+    let _ = asking.ask(PageLimit::REPLAY, |_| ready(Ok(page(false)))).await;
+    assert_ne!(asking.halvings(), 0, "the end of the log says nothing of larger pages");
+    // On a machine that has much to do, one may not come soon.
+    for _ in 0..1_000 {
+        if asking.halvings() == 0 {
+            return;
+        }
+        let _ = asking.ask(PageLimit::REPLAY, |_| ready(Ok(page(true)))).await;
+    }
+    panic!("no larger pages are asked for any more");
 }

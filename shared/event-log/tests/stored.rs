@@ -40,3 +40,20 @@ fn known_types_are_not_allocated() {
     }
     assert!(matches!(event_type_named("Other"), Cow::Owned(name) if name == "Other"));
 }
+
+/// Limits of pages, batches and look-ups are in these bytes.
+#[test]
+fn a_row_weighs_what_its_texts_weigh_and_more() {
+    let edits: [fn(&mut configapi_event_log::StoredEvent); 3] = [
+        |row| row.stream = format!("{}{}", row.stream, "x".repeat(1_000)).into(),
+        |row| row.payload.push_str(&"x".repeat(1_000)),
+        |row| row.metadata.push_str(&"x".repeat(1_000)),
+    ];
+    let row = log(&[1]).remove(1);
+    assert!(row.weight_bytes() > row.stream.len() + row.payload.len() + row.metadata.len());
+    for edit in edits {
+        let mut longer = row.clone();
+        edit(&mut longer);
+        assert_eq!(longer.weight_bytes(), row.weight_bytes() + 1_000);
+    }
+}
