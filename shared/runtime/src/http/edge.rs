@@ -1,6 +1,6 @@
 //! The one layer around every HTTP request: request id, the word to slow senders, panics, metrics and the log
-//! line, which is told of a failure only unless all are asked for. Paths and queries are never logged or counted as they came, only as the route
-//! they matched. It lies on the hot path, so it is one future without a box.
+//! line, of failures only unless all are asked for. Paths and queries are never logged or counted as they came,
+//! only as the route they matched. It lies on the hot path, so it is one future without a box.
 
 use std::{
     convert::Infallible,
