@@ -57,13 +57,14 @@ impl Batch {
         events: &[StoredEvent],
     ) -> Result<Self, AppendError> {
         check_batch(head, events)?;
+        let bytes = events.iter().map(StoredEvent::weight_bytes).sum();
         Ok(Self {
             chunks: chunks(head, events)?,
             due: Due::default(),
             head: *head,
             end: events.last().map_or(head.position, |row| row.position),
-            copy: known.recent.copy_of(events),
-            bytes: events.iter().map(StoredEvent::weight_bytes).sum(),
+            copy: known.recent.copy_of(events, bytes),
+            bytes,
             newcomers: events.iter().map(Newcomer::of).collect(),
             known: known.clone(),
         })

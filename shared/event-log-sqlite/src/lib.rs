@@ -1,5 +1,6 @@
-//! The log in an SQLite file: the embedded store. One process writes, through one connection; any
-//! number of processes read. Nothing here knows what an event means.
+//! The log in an SQLite file: the embedded store. One process writes, through one connection, beside
+//! another that moves what is written into the file; any number of processes read. Nothing here knows
+//! what an event means.
 
 mod append;
 mod fault;

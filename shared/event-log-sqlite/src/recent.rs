@@ -33,9 +33,8 @@ impl Recent {
         self.is_followed.store(true, Ordering::Relaxed);
     }
 
-    /// What is to be kept of these, once they are committed.
-    pub(crate) fn copy_of(&self, events: &[StoredEvent]) -> Vec<StoredEvent> {
-        let bytes: usize = events.iter().map(StoredEvent::weight_bytes).sum();
+    /// What is to be kept of these, which weigh so much, once they are committed.
+    pub(crate) fn copy_of(&self, events: &[StoredEvent], bytes: usize) -> Vec<StoredEvent> {
         let is_kept = self.is_followed.load(Ordering::Relaxed) && bytes <= MAX_BYTES;
         if is_kept { events.to_vec() } else { Vec::new() }
     }
