@@ -12,6 +12,8 @@ mod broken_logs;
 mod foreign_bytes;
 mod freshness;
 mod held_states;
+#[cfg(target_os = "linux")]
+mod large_pages;
 mod left_behind;
 mod long_chains;
 mod oracle;

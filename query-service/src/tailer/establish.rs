@@ -9,8 +9,8 @@ use configapi_event_log::{
     verify_link,
 };
 
+use super::Tailer;
 use super::trouble::Trouble;
-use super::{Tailer, make_room_for};
 use crate::projection::{Anchor, Projector, State};
 use crate::snapshot::{self, Candidate, Listing, SnapshotDir, SnapshotError, Unseen};
 use crate::view::{Condition, LogFacts, View, WholeUntil};
@@ -43,7 +43,6 @@ impl Tailer {
         if !self.is_serving {
             self.target = head.position;
         }
-        make_room_for(head.position);
         let anchor = match self.anchor() {
             Some(anchor) => anchor,
             None => self.begin(&facts).await?,

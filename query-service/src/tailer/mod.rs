@@ -29,7 +29,7 @@ use crate::snapshot::{Candidate, SnapshotDir};
 use crate::view::{Condition, LogFacts, View, WholeUntil};
 
 /// From how many events on a state is spread over so much memory that large pages are worth it. What
-/// a process took in small ones before, and uses again, stays in them.
+/// a process took in small ones before, and uses again, stays in them until the system puts them together.
 const MANY_EVENTS: u64 = 1 << 13;
 
 /// The one who follows the log. It alone changes what readers see.
@@ -267,7 +267,9 @@ impl Tailer {
             }
         }
         let state = projector.state();
-        make_room_for(state.position());
+        if self.is_serving {
+            make_room_for(state.position());
+        }
         self.board.applied(state.anchor(), state.counts());
         Ok(())
     }
@@ -300,6 +302,7 @@ impl Tailer {
             return;
         }
         self.is_serving = true;
+        make_room_for(state.position());
         self.board.publish(View {
             state: state.clone(),
             log: Arc::clone(facts),
@@ -310,7 +313,8 @@ impl Tailer {
     }
 }
 
-/// Sees to memory in time for all events up to a position.
+/// Sees to memory for all events up to a position. A start does not: large pages that nobody used for a
+/// while have to be emptied first, or even fetched from a host, and it takes many at once.
 fn make_room_for(end: Position) {
     if end.0 >= MANY_EVENTS {
         memory::hold_much();
