@@ -11,7 +11,7 @@ use configapi_command_service::{COMMAND_ADDR, CommandService, CommandSettings, F
 use configapi_event_log::EventLog;
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
-use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::shutdown::{Lifecycle, StopSettings};
 use configapi_runtime::starting::{self, Reserved, refusing_calls};
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
@@ -40,6 +40,9 @@ struct Settings {
     admin: AdminSettings,
 
     #[command(flatten)]
+    stop: StopSettings,
+
+    #[command(flatten)]
     log: LogSettings,
 
     #[command(flatten)]
@@ -65,7 +68,7 @@ async fn start() -> ExitCode {
     if let Err(error) = telemetry::init(&settings.log, "command-service", VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());
     }
-    let life = Lifecycle::default();
+    let life = settings.stop.life();
     let started = run(settings, life.clone()).await;
     process::live(life, started, close).await
 }

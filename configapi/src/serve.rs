@@ -20,7 +20,7 @@ use configapi_runtime::grpc::{CallLimits, methods};
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::http::admin::{AdminSettings, Ready};
 use configapi_runtime::metrics::Metrics;
-use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::shutdown::{Lifecycle, StopSettings};
 use configapi_runtime::starting::{self, Reserved, StandIn, refusing_calls};
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_runtime::trace::{self, TraceSettings};
@@ -60,6 +60,9 @@ pub struct ServeArguments {
     admin: AdminSettings,
 
     #[command(flatten)]
+    stop: StopSettings,
+
+    #[command(flatten)]
     log: LogSettings,
 
     #[command(flatten)]
@@ -88,7 +91,7 @@ pub async fn run(arguments: ServeArguments) -> ExitCode {
     if let Err(error) = telemetry::init(&arguments.log, SERVICE, VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());
     }
-    let life = Lifecycle::default();
+    let life = arguments.stop.life();
     let started = start(&arguments, &life).await;
     process::live(life, started, close).await
 }

@@ -8,7 +8,7 @@ use configapi_gateway::{GATEWAY_ADDR, Gateway, GatewaySettings, UpstreamSettings
 use configapi_runtime::http::HttpLimits;
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
-use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::shutdown::{Lifecycle, StopSettings};
 use configapi_runtime::telemetry::{self, LogSettings};
 use configapi_runtime::trace::{self, TraceSettings};
 use configapi_runtime::{failpoints, memory, process, settings};
@@ -35,6 +35,8 @@ struct Settings {
     trace: TraceSettings,
     #[command(flatten)]
     admin: AdminSettings,
+    #[command(flatten)]
+    stop: StopSettings,
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -50,7 +52,7 @@ async fn start() -> ExitCode {
     if let Err(error) = telemetry::init(&settings.log, SERVICE, VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());
     }
-    let life = Lifecycle::default();
+    let life = settings.stop.life();
     let started = run(settings, &life).await;
     process::live(life, started, async |()| ()).await
 }

@@ -10,7 +10,7 @@ use configapi_event_log::EventLog;
 use configapi_query_service::{FAILPOINTS, QUERY_ADDR, QueryService, QuerySettings};
 use configapi_runtime::http::admin::AdminSettings;
 use configapi_runtime::metrics::Metrics;
-use configapi_runtime::shutdown::Lifecycle;
+use configapi_runtime::shutdown::{Lifecycle, StopSettings};
 use configapi_runtime::starting::{self, Reserved, refusing_calls};
 use configapi_runtime::telemetry::LogSettings;
 use configapi_runtime::trace::{self, TraceSettings};
@@ -39,6 +39,9 @@ struct Settings {
     admin: AdminSettings,
 
     #[command(flatten)]
+    stop: StopSettings,
+
+    #[command(flatten)]
     log: LogSettings,
 
     #[command(flatten)]
@@ -64,7 +67,7 @@ async fn start() -> ExitCode {
     if let Err(error) = telemetry::init(&settings.log, "query-service", VERSION) {
         return settings::wrong(&telemetry::chain(&error).to_string());
     }
-    let life = Lifecycle::default();
+    let life = settings.stop.life();
     let started = run(settings, life.clone()).await;
     process::live(life, started, close).await
 }

@@ -196,3 +196,54 @@ async fn what_may_not_serve_its_log_is_not_ready() {
     );
     assert_eq!(Rest::new(rest).get("/livez").await.unwrap().0, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_server_with_a_stop_delay_tells_probes_and_serves_on_until_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let any = || "127.0.0.1:0".to_owned();
+    let settings = [
+        ("CONFIGAPI_STORE", "memory:".to_owned()),
+        ("CONFIGAPI_COMMAND_ADDR", any()),
+        ("CONFIGAPI_QUERY_ADDR", any()),
+        ("CONFIGAPI_GATEWAY_ADDR", any()),
+        ("CONFIGAPI_ADMIN_ADDR", any()),
+        ("CONFIGAPI_STOP_DELAY", "1h".to_owned()),
+    ];
+    let log = folder.path().join("serve.log");
+    let mut process = Process::start(Binary::ConfigApi, &["serve"], &settings, log);
+    let command = process.address_of("command").await;
+    let query = process.address_of("query").await;
+    let admin = Rest::new(process.address_of("admin").await);
+    let rest = Rest::new(process.address_of("gateway").await);
+    eventually("the system to be healthy", || async {
+        rest.get("/v1/health").await.filter(|(status, _)| status.is_success())
+    })
+    .await;
+    well(command).await.unwrap();
+
+    process.terminate().await;
+    eventually("probes to be told", || async {
+        rest.get("/readyz").await.filter(|(status, _)| *status == StatusCode::SERVICE_UNAVAILABLE)
+    })
+    .await;
+    let not_ready = (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".to_owned());
+    assert_eq!(admin.get("/readyz").await.unwrap(), not_ready);
+    assert_eq!(admin.get("/livez").await.unwrap().0, StatusCode::OK);
+    let metrics = admin.get("/metrics").await.unwrap().1;
+    assert!(metrics.lines().any(|line| line == "configapi_ready 0"), "{metrics}");
+    for server in [command, query] {
+        eventually("health to say so", || async {
+            let mut health = HealthClient::new(channel(server));
+            let said = health.check(HealthCheckRequest::default()).await.ok()?.into_inner();
+            (said.status() == ServingStatus::NotServing).then_some(())
+        })
+        .await;
+    }
+    // Whoever comes all the same is served, over new connections too.
+    let late = Rest::new(process.address_of("gateway").await);
+    assert_eq!(late.put("late", "1").await.unwrap().0, StatusCode::OK);
+    assert_eq!(late.get("/v1/config/late").await.unwrap().1, "1");
+
+    process.terminate().await;
+    assert_eq!(process.wait(WAIT_LIMIT).await, Some(0), "{}", process.said());
+}

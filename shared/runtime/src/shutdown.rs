@@ -1,5 +1,5 @@
-//! How a process ends: not serving, then drained within a limit, then cut off; and what it ends
-//! with. One cancellation token with two stages and one task tracker; nothing long-lived runs
+//! How a process ends: not ready any more, then drained within a limit, then cut off; and what it ends
+//! with. Cancellation tokens for its stages and one task tracker; nothing long-lived runs
 //! outside of them.
 
 use std::{
@@ -12,17 +12,42 @@ use std::{
     time::Duration,
 };
 
+use clap::Args;
 use futures_util::FutureExt as _;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::telemetry::chain;
+use crate::{settings, telemetry::chain};
 
 /// How long work in flight may take to finish after the first signal, unless said otherwise.
 pub const DEFAULT_DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
+/// What whoever looks after a process sends to end it.
+const TERMINATION: &str = "SIGTERM";
+
 /// How long tasks that were cut off may take to fall over.
 const ABORT_LIMIT: Duration = Duration::from_secs(1);
+
+/// How a server ends.
+#[derive(Debug, Clone, Args)]
+pub struct StopSettings {
+    /// How long a server that gets a SIGTERM serves on, not ready any more, before it stops
+    #[arg(
+        long,
+        env = "CONFIGAPI_STOP_DELAY",
+        value_name = "DURATION",
+        default_value = "0s",
+        value_parser = settings::duration
+    )]
+    pub stop_delay: Duration,
+}
+
+impl StopSettings {
+    /// A life that ends so.
+    pub fn life(&self) -> Lifecycle {
+        Lifecycle::lasting(DEFAULT_DRAIN_LIMIT, self.stop_delay)
+    }
+}
 
 /// What a process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +78,11 @@ pub struct Lifecycle {
 
 #[derive(Debug)]
 struct Inner {
+    leaving: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
     tasks: TaskTracker,
+    stop_delay: Duration,
     drain_limit: Duration,
     died: OnceLock<&'static str>,
 }
@@ -69,10 +96,23 @@ impl Default for Lifecycle {
 impl Lifecycle {
     /// A life that, once asked to end, ends within `drain_limit`.
     pub fn new(drain_limit: Duration) -> Self {
+        Self::lasting(drain_limit, Duration::ZERO)
+    }
+
+    fn lasting(drain_limit: Duration, stop_delay: Duration) -> Self {
         let hard = CancellationToken::new();
         let soft = hard.child_token();
+        let leaving = soft.child_token();
         let (tasks, died) = (TaskTracker::new(), OnceLock::new());
-        Self { inner: Arc::new(Inner { soft, hard, tasks, drain_limit, died }) }
+        Self {
+            inner: Arc::new(Inner { leaving, soft, hard, tasks, stop_delay, drain_limit, died }),
+        }
+    }
+
+    /// Cancelled when nobody shall choose the process any more: it says that it is not ready, and serves
+    /// those who come all the same.
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.inner.leaving
     }
 
     /// Cancelled when the process shall end: take nothing new, end streams, finish what was begun.
@@ -88,6 +128,19 @@ impl Lifecycle {
     /// How long work in flight may take to finish once the end has begun.
     pub fn drain_limit(&self) -> Duration {
         self.inner.drain_limit
+    }
+
+    /// Says from now on that the process is not ready; all else goes on.
+    pub fn begin_leaving(&self, why: &'static str) {
+        if !self.inner.leaving.is_cancelled() {
+            let stop_delay_ms = millis(self.inner.stop_delay);
+            tracing::info!(
+                why,
+                stop_delay_ms,
+                "not ready any more; serving on until the delay is over"
+            );
+            self.inner.leaving.cancel();
+        }
     }
 
     /// Begins the end; a second call changes nothing.
@@ -107,12 +160,21 @@ impl Lifecycle {
         }
     }
 
-    /// The first SIGTERM, SIGINT or SIGHUP begins the end, the second cuts off what is still in flight.
+    /// The first SIGTERM, SIGINT or SIGHUP begins the end, the second cuts off what is still in flight. With
+    /// a delay, SIGTERM begins that, and the next signal the end.
     pub fn watch_signals(&self) -> io::Result<()> {
         let mut signals = Signals::new()?;
         let life = self.clone();
         tokio::spawn(async move {
-            let first = signals.next().await;
+            let mut first = signals.next().await;
+            if first == TERMINATION && !life.inner.stop_delay.is_zero() {
+                life.begin_leaving(first);
+                tokio::select! {
+                    () = life.soft().cancelled() => {}
+                    () = sleep(life.inner.stop_delay) => {}
+                    again = signals.next() => first = again,
+                }
+            }
             life.begin_shutdown(first);
             let second = signals.next().await;
             life.abort(second);
@@ -156,7 +218,7 @@ impl Lifecycle {
 
     /// Waits until the end is asked for, drains, and says what the process shall end with.
     pub async fn finish(self) -> Exit {
-        let Inner { soft, hard, tasks, drain_limit, died } = &*self.inner;
+        let Inner { soft, hard, tasks, drain_limit, died, .. } = &*self.inner;
         soft.cancelled().await;
         tasks.close();
         let drained = hard.run_until_cancelled(timeout(*drain_limit, tasks.wait())).await;
@@ -205,7 +267,7 @@ impl Signals {
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.terminate.recv() => TERMINATION,
             _ = self.interrupt.recv() => "SIGINT",
             () = arrival(&mut self.hang_up) => "SIGHUP",
         }

@@ -89,3 +89,21 @@ async fn health_speaks_gzip_and_zstd() {
         assert_eq!(sent, if encoding == CompressionEncoding::Gzip { "gzip" } else { "zstd" });
     }
 }
+
+#[tokio::test]
+async fn a_server_that_leaves_says_so_for_good_and_goes_on_answering() {
+    let server = TestServer::start().await;
+    server.health.set_serving();
+    let mut watch = client(&server).watch(about("")).await.expect("a stream").into_inner();
+    let mut next = async || {
+        let item = soon(watch.message()).await.expect("no error");
+        item.map(|item| item.status())
+    };
+    assert_eq!(next().await, Some(ServingStatus::Serving));
+    server.life.begin_leaving("the test says so");
+    assert_eq!(next().await, Some(ServingStatus::NotServing));
+    server.health.set_serving();
+    let answer = client(&server).check(about("")).await.expect("a new connection").into_inner();
+    assert_eq!(answer.status(), ServingStatus::NotServing);
+    assert!(!server.life.soft().is_cancelled());
+}

@@ -3,6 +3,10 @@
 //! unknown services.
 
 use std::pin::Pin;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
@@ -21,12 +25,13 @@ use super::{ENCODINGS, MAX_QUESTION_BYTES};
 #[derive(Debug, Clone)]
 pub struct Health {
     serving: watch::Sender<bool>,
+    is_leaving: Arc<AtomicBool>,
 }
 
 impl Default for Health {
     /// Not serving, until told.
     fn default() -> Self {
-        Self { serving: watch::Sender::new(false) }
+        Self { serving: watch::Sender::new(false), is_leaving: Arc::default() }
     }
 }
 
@@ -41,14 +46,22 @@ impl Health {
         self.set(false);
     }
 
+    /// Says `NOT_SERVING` for good, whatever it is told.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+        self.set(false);
+    }
+
     /// Whether it says SERVING.
     pub fn is_serving(&self) -> bool {
         *self.serving.borrow()
     }
 
     fn set(&self, serving: bool) {
-        let changed =
-            self.serving.send_if_modified(|now| std::mem::replace(now, serving) != serving);
+        let changed = self.serving.send_if_modified(|now| {
+            let serving = serving && !self.is_leaving.load(Ordering::Relaxed);
+            std::mem::replace(now, serving) != serving
+        });
         if changed {
             tracing::info!(serving, "health changed");
         }

@@ -65,8 +65,8 @@ pub struct ServeError {
     source: prost::DecodeError,
 }
 
-/// Serves until the end is asked for, then drains: health says `NOT_SERVING`, clients get GOAWAY,
-/// calls in flight may finish until the life's drain limit is over. Streams are expected to end by
+/// Serves until the end is asked for, then drains: clients get GOAWAY, health says `NOT_SERVING` from when
+/// the process begins to leave, calls in flight may finish until the life's drain limit is over. Streams are expected to end by
 /// themselves once `life.soft()` is cancelled.
 pub async fn serve<S>(
     listener: TcpListener,
@@ -92,10 +92,10 @@ where
 
     let edge = EdgeLayer::of_server(limits.calls, described.methods(), metrics, elsewhere);
     let not_serving = {
-        let (health, soft) = (health.clone(), life.soft().clone());
+        let (health, leaving) = (health.clone(), life.leaving().clone());
         async move {
-            soft.cancelled().await;
-            health.set_not_serving();
+            leaving.cancelled().await;
+            health.leave();
         }
     };
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();

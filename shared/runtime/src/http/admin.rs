@@ -49,7 +49,7 @@ impl AdminSettings {
     /// whoever asks learns that the process lives, though it may not be ready for long.
     pub async fn start(&self, metrics: &Metrics, life: &Lifecycle) -> Result<Admin, CannotListen> {
         let admin = Admin::default();
-        let told = Box::new(Readiness(admin.readiness()));
+        let told = Box::new(Readiness { ready: admin.readiness(), life: life.clone() });
         metrics.register(|registry| registry.register_collector(told));
         let Some(address) = &self.admin_addr else { return Ok(admin) };
         let listener = address.bind("--admin-addr (CONFIGAPI_ADMIN_ADDR)").await?;
@@ -80,12 +80,16 @@ impl Admin {
 }
 
 /// What `/readyz` says, as a number: there from the first moment, unlike what a server tells of its work.
-struct Readiness(Ready);
+struct Readiness {
+    ready: Ready,
+    life: Lifecycle,
+}
 
 impl Collector for Readiness {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "1 if the process is ready, as /readyz says";
-        let ready = ConstGauge::new(i64::from((self.0)().is_ok()));
+        let is_ready = !self.life.leaving().is_cancelled() && (self.ready)().is_ok();
+        let ready = ConstGauge::new(i64::from(is_ready));
         ready.encode(encoder.encode_descriptor("configapi_ready", help, None, MetricType::Gauge)?)
     }
 }
@@ -129,10 +133,10 @@ async fn page(State(asked): State<Asked>) -> Response {
 }
 
 async fn readiness(State(asked): State<Asked>) -> Response {
-    if asked.life.soft().is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
-    }
     match (asked.ready)() {
+        _ if asked.life.leaving().is_cancelled() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response()
+        }
         Ok(()) => "ready\n".into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
