@@ -59,8 +59,9 @@ fn a_wrong_store_url_is_named_with_what_is_wrong_and_without_its_password() {
         ("postgres://me:s3cret@db/d?nope=1", r#"has the unknown parameter "nope""#),
         ("postgres://me:s3cret@db:99999/d", "has a port that is no number up to 65535"),
         ("postgres://me:s3cret@db/d?sslmode=zz", r#"has a wrong value for "sslmode""#),
-        ("", "is empty; give postgres://user@host/database, sqlite:path"),
-        ("mysql://me:s3cret@db/d", "is none of postgres://user@host/database, sqlite:path"),
+        ("", "is empty; give postgres://user@host/database"),
+        // None of three, or neither of the two that last.
+        ("mysql://me:s3cret@db/d", "is n"),
     ];
     for command in [
         &["serve", "--command-addr", NOWHERE][..],
@@ -76,6 +77,8 @@ fn a_wrong_store_url_is_named_with_what_is_wrong_and_without_its_password() {
             for refused in [refusal(&typed, &[]), refusal(command, &[("CONFIGAPI_STORE", url)])] {
                 let expected = format!("configapi: --store (CONFIGAPI_STORE): {what}");
                 assert!(refused.starts_with(&expected), "{refused}");
+                // An operator's command is for a store that lasts.
+                assert_eq!(refused.contains("memory:"), command[0] == "serve", "{refused}");
                 assert!(refused.contains("it wants <URL>: "), "{refused}");
                 assert!(!refused.contains("s3cret"), "{refused}");
             }
