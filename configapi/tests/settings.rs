@@ -148,3 +148,17 @@ fn a_client_whose_variable_is_wrong_is_told_which() {
         assert!(!ended.stderr.contains(variable), "{ended:#?}");
     }
 }
+
+#[test]
+fn one_namespace_and_all_of_them_are_not_asked_for_at_once() {
+    for command in [&["list"][..], &["at", "2024-01-15"], &["diff", "1d", "now"], &["watch"]] {
+        let typed = command.iter().copied().chain(["-A", "-n", "billing"]);
+        let ended = configapi(typed).ends().failed_with(2);
+        let why = "'--all-namespaces' cannot be used with '--namespace <NAMESPACE>'";
+        assert!(ended.stderr.contains(why), "{ended:#?}");
+        assert!(ended.stderr.contains(&format!("Usage: configapi {} ", command[0])), "{ended:#?}");
+    }
+    // What the environment says is what is meant where nothing is said.
+    let serving = Serving::start("memory:");
+    serving.configapi(["list", "-A"]).env("CONFIGAPI_NAMESPACE", "billing").ends().succeeded();
+}
