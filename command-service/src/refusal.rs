@@ -38,6 +38,15 @@ pub(crate) fn api_error(
              nothing will be until an operator brings the log back or begins a new epoch",
         )
         .with_precondition("log", "must hold everything that this server wrote"),
+        Refusal::ToldTooLate { .. } => ApiError::new(
+            Reason::LogChanged,
+            format!(
+                "{message}: what lies before it has had two meanings; nothing was written, and nothing \
+                 will be until an operator brings the lost events back, in a later epoch, or, if the log \
+                 is right as it is, starts the server anew"
+            ),
+        )
+        .with_precondition("log", "must hold everything that this server wrote"),
         Refusal::LogRefused(_) => {
             ApiError::new(Reason::LogChanged, format!("{message}; nothing was written"))
                 .with_precondition("log", "must hold everything that this server has read")

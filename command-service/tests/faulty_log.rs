@@ -107,9 +107,9 @@ impl FaultyLog {
         self.faults.most_bytes.store(most_bytes, Ordering::Relaxed);
     }
 
-    /// From now on turns end when something is looked up.
-    pub fn end_turns_at_look_ups(&self) {
-        self.faults.turns.end_at_look_ups();
+    /// What becomes of its turns.
+    pub fn turns(&self) -> &Turns {
+        &self.faults.turns
     }
 
     /// Appends a row after the head as soon as a turn has ended like that.
@@ -315,7 +315,7 @@ impl EventLog for FaultyLog {
 
     async fn take_turn(&self) -> Result<Box<dyn Turn>, LogError> {
         self.faults.check_up()?;
-        let inner = self.faults.turns.keep(self.inner().take_turn().await?);
+        let inner = self.faults.turns.keep(self.inner().take_turn().await?)?;
         Ok(Box::new(FaultyTurn { inner, faults: Arc::clone(&self.faults) }))
     }
 

@@ -11,6 +11,7 @@ type Held = Arc<tokio::sync::Mutex<Option<Box<dyn Turn>>>>;
 /// The turns of a log.
 #[derive(Debug, Default)]
 pub struct Turns {
+    refuse: AtomicBool,
     end_at_look_ups: AtomicBool,
     last: Mutex<Option<Held>>,
     /// What somebody else writes as soon as one has ended.
@@ -24,7 +25,12 @@ type Next = (Arc<dyn EventLog>, Head, StoredEvent);
 pub struct FragileTurn(Held);
 
 impl Turns {
-    /// From now on.
+    /// From now on none is given, or they are again.
+    pub fn refuse(&self, refuse: bool) {
+        self.refuse.store(refuse, Ordering::Release);
+    }
+
+    /// From now on they end when something is looked up.
     pub fn end_at_look_ups(&self) {
         self.end_at_look_ups.store(true, Ordering::Release);
     }
@@ -34,10 +40,13 @@ impl Turns {
         *self.next.lock().unwrap() = Some((log, head, row));
     }
 
-    pub fn keep(&self, turn: Box<dyn Turn>) -> FragileTurn {
+    pub fn keep(&self, turn: Box<dyn Turn>) -> Result<FragileTurn, LogError> {
+        if self.refuse.load(Ordering::Acquire) {
+            return Err(LogError::Unavailable("unreachable".to_owned()));
+        }
         let held = Held::new(Some(turn).into());
         *self.last.lock().unwrap() = Some(Arc::clone(&held));
-        FragileTurn(held)
+        Ok(FragileTurn(held))
     }
 
     /// Something is looked up.

@@ -9,6 +9,7 @@ use configapi_command_service::committer::{
 };
 use configapi_domain::{ConfigKey, Content, Position, Provenance, Value};
 use configapi_event_log::{EventLog as _, Verdict};
+use futures_util::future::join;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 
@@ -111,6 +112,54 @@ async fn a_store_that_reads_and_refused_an_append_is_down_until_it_takes_one() {
     stage.health.mark_unchanged();
     stage.looked_at().await;
     assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
+    stage.set().await.unwrap();
+    stage.until(|health| *health == StoreHealth::Up).await;
+}
+
+/// As one whose commits wait for a standby that is away.
+#[tokio::test]
+async fn a_store_that_reads_and_never_said_what_became_of_an_append_is_down_until_it_takes_one() {
+    let limits = Limits { resolve_for: Duration::ZERO, ..Limits::default() };
+    let mut stage = Stage::refused(limits).await;
+    stage.set().await.unwrap();
+    stage.until(|health| *health == StoreHealth::Up).await;
+    stage.log.fail_next([Fault::LostBefore]);
+    assert_eq!(stage.set().await, Err(Refusal::OutcomeUnknown));
+    stage.until(|health| matches!(health, StoreHealth::Down(_))).await;
+    stage.health.mark_unchanged();
+    stage.looked_at().await;
+    assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
+    stage.set().await.unwrap();
+    stage.until(|health| *health == StoreHealth::Up).await;
+}
+
+/// One that lost a race lately appends in turns only.
+#[tokio::test]
+async fn a_store_that_reads_and_gives_no_turn_is_down_until_it_takes_an_append() {
+    let mut stage = Stage::refused(Limits::default()).await;
+    let other = Committer::new(
+        stage.log.inner(),
+        Arc::<TestClock>::default(),
+        Limits::default(),
+        CommitterMetrics::unregistered(),
+    );
+    tokio::spawn(other.worker.run());
+    let other = Stage { log: stage.log.clone(), queue: other.queue, health: other.health };
+    stage.log.close_gate().await;
+    let is_faster = async {
+        stage.log.append_waits().await;
+        other.set().await.unwrap();
+        stage.log.open_gate();
+    };
+    join(stage.set(), is_faster).await.0.unwrap();
+    stage.until(|health| *health == StoreHealth::Up).await;
+    stage.log.turns().refuse(true);
+    assert!(matches!(stage.set().await, Err(Refusal::Unavailable(_))));
+    stage.until(is_down).await;
+    stage.health.mark_unchanged();
+    stage.looked_at().await;
+    assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
+    stage.log.turns().refuse(false);
     stage.set().await.unwrap();
     stage.until(|health| *health == StoreHealth::Up).await;
 }

@@ -16,6 +16,7 @@ mod faulty_turn;
 mod groups;
 mod health;
 mod idempotency;
+mod late;
 mod memory;
 mod overload;
 mod restore;

@@ -179,7 +179,7 @@ async fn a_writer_has_looked_up_what_it_needs_when_its_turn_begins() {
     for name in ["a", "b", "c"] {
         two.set(name, "2").await.unwrap();
     }
-    log.end_turns_at_look_ups();
+    log.turns().end_at_look_ups();
     // It finds out that it is not the only writer, and takes turns from now on.
     assert_eq!(one.set("b", "3").await.unwrap().version, 2);
     assert_eq!(one.set("c", "3").await.unwrap().version, 2);
@@ -203,7 +203,7 @@ async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since()
     let mut row = rows(&*log).await.pop().unwrap();
     (row.position, row.version) = (row.position.next(), row.version.next());
     seal(head.hash, &mut row);
-    log.end_turns_at_look_ups();
+    log.turns().end_at_look_ups();
     log.let_pass(head, row);
     let moment = Moment::Time(timestamp_from_micros(BEGINNING + 3_600_000_000));
     let restore = RestoreRequest {

@@ -3,7 +3,9 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use configapi_runtime::{memory, process, settings};
 
@@ -100,7 +102,21 @@ fn parse_or_exit() -> Cli {
         let command = settings::without_empty_variables(Cli::command());
         variables::named(error, command, &arguments).exit()
     });
+    refuse_one_namespace_of_all(&matches, &mut command);
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// Who types one namespace and asks for all of them may mean either. One from the environment is no more
+/// than a default, so this is no rule that two arguments exclude each other.
+fn refuse_one_namespace_of_all(matches: &ArgMatches, command: &mut clap::Command) {
+    let Some((name, typed)) = matches.subcommand() else { return };
+    let are_all = matches!(typed.try_get_one::<bool>("all_namespaces"), Ok(Some(true)));
+    if are_all && typed.value_source("namespace") == Some(ValueSource::CommandLine) {
+        let why = "the argument '--all-namespaces' cannot be used with '--namespace <NAMESPACE>'";
+        if let Some(command) = command.find_subcommand_mut(name) {
+            command.error(ErrorKind::ArgumentConflict, why).exit();
+        }
+    }
 }
 
 /// The servers need more than one thread.

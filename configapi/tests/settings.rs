@@ -59,8 +59,9 @@ fn a_wrong_store_url_is_named_with_what_is_wrong_and_without_its_password() {
         ("postgres://me:s3cret@db/d?nope=1", r#"has the unknown parameter "nope""#),
         ("postgres://me:s3cret@db:99999/d", "has a port that is no number up to 65535"),
         ("postgres://me:s3cret@db/d?sslmode=zz", r#"has a wrong value for "sslmode""#),
-        ("", "is empty; give postgres://user@host/database, sqlite:path"),
-        ("mysql://me:s3cret@db/d", "is none of postgres://user@host/database, sqlite:path"),
+        ("", "is empty; give postgres://user@host/database"),
+        // None of three, or neither of the two that last.
+        ("mysql://me:s3cret@db/d", "is n"),
     ];
     for command in [
         &["serve", "--command-addr", NOWHERE][..],
@@ -76,6 +77,8 @@ fn a_wrong_store_url_is_named_with_what_is_wrong_and_without_its_password() {
             for refused in [refusal(&typed, &[]), refusal(command, &[("CONFIGAPI_STORE", url)])] {
                 let expected = format!("configapi: --store (CONFIGAPI_STORE): {what}");
                 assert!(refused.starts_with(&expected), "{refused}");
+                // An operator's command is for a store that lasts.
+                assert_eq!(refused.contains("memory:"), command[0] == "serve", "{refused}");
                 assert!(refused.contains("it wants <URL>: "), "{refused}");
                 assert!(!refused.contains("s3cret"), "{refused}");
             }
@@ -144,4 +147,18 @@ fn a_client_whose_variable_is_wrong_is_told_which() {
         assert!(ended.stderr.contains(&told), "{told}: {ended:#?}");
         assert!(!ended.stderr.contains(variable), "{ended:#?}");
     }
+}
+
+#[test]
+fn one_namespace_and_all_of_them_are_not_asked_for_at_once() {
+    for command in [&["list"][..], &["at", "2024-01-15"], &["diff", "1d", "now"], &["watch"]] {
+        let typed = command.iter().copied().chain(["-A", "-n", "billing"]);
+        let ended = configapi(typed).ends().failed_with(2);
+        let why = "'--all-namespaces' cannot be used with '--namespace <NAMESPACE>'";
+        assert!(ended.stderr.contains(why), "{ended:#?}");
+        assert!(ended.stderr.contains(&format!("Usage: configapi {} ", command[0])), "{ended:#?}");
+    }
+    // What the environment says is what is meant where nothing is said.
+    let serving = Serving::start("memory:");
+    serving.configapi(["list", "-A"]).env("CONFIGAPI_NAMESPACE", "billing").ends().succeeded();
 }

@@ -9,6 +9,7 @@ use configapi_proto::Reason;
 
 use crate::broken_logs::running;
 use crate::freshness::impatient;
+use crate::snapshots::{files, other_history, settings, with_snapshot};
 use crate::support::{
     FaultyLog, Op, Server, Writer, at_least, eventually, key, linearizable, memory_log, reason_of,
 };
@@ -72,6 +73,27 @@ async fn a_lost_tail_is_refused_until_a_new_epoch_says_so() {
     assert_eq!(server.get("default/a", None).await.unwrap().config.unwrap().value, "1");
     let status = server.get("default/a", Some(at_least(&lost))).await.unwrap_err();
     assert_eq!(reason_of(&status), Reason::LogChanged);
+}
+
+/// The epoch ended what the snapshot holds last, but not all that was lost.
+#[tokio::test]
+async fn a_log_that_was_written_on_before_its_epoch_began_is_not_what_a_snapshot_holds() {
+    let (_, _, dir, _) = with_snapshot(20).await;
+    let (other, survivor) = other_history(3).await;
+    other.begin_epoch(&survivor.head).await.unwrap();
+    let server = Server::start(other.clone(), &settings(&dir));
+    eventually("told that it is too late", async || {
+        let late = "the event at position 3 that a snapshot holds, and epoch 2, which began at 4, is \
+                    too late to say so";
+        server.service.readiness()().is_err_and(|why| why.contains(late))
+    })
+    .await;
+    // As the operator is told to do if the log is right.
+    for path in files(&dir) {
+        std::fs::remove_file(path).unwrap();
+    }
+    server.until_ready().await;
+    assert_eq!(server.status().await.state.unwrap().token, "2-3");
 }
 
 /// What was written over the lost events before the epoch began is in the epoch that those were in.

@@ -102,6 +102,7 @@ impl Worker {
                     Resolution::Written => Ok(()),
                     Resolution::NotWritten => Err(AppendError::HeadMoved),
                     Resolution::Unknown => {
+                        self.refused_at = Some(Instant::now());
                         batch.refuse_unresolved(&verdicts, &why);
                         return Err(Refusal::Unavailable(why));
                     }
@@ -155,7 +156,9 @@ impl Worker {
             pasts = planner.settled_pasts();
         }
         let epoch = self.head.map(|head| head.epoch);
-        let mut turn = Some(self.log.take_turn().await.map_err(unavailable)?);
+        let turn = self.log.take_turn().await;
+        let turn = turn.inspect_err(|_| self.refused_at = Some(Instant::now()));
+        let mut turn = Some(turn.map_err(unavailable)?);
         self.catch_up(&mut turn).await?;
         // Some of it may have been in a tail that the log has lost since.
         if self.head.map(|head| head.epoch) != epoch {

@@ -41,6 +41,7 @@ impl Worker {
         if is_short || self.is_lost_still(newest).await? {
             return Err(Refusal::LogChanged);
         }
+        self.check_told_in_time(&identity.lineage).await?;
         verdict?;
         self.lost = None;
         // Without a place to follow from, what is remembered is worth nothing.

@@ -102,6 +102,7 @@ impl CommitterMetrics {
             trouble,
             Some(
                 Refusal::LogChanged
+                    | Refusal::ToldTooLate { .. }
                     | Refusal::LogRefused(_)
                     | Refusal::AnotherLog { .. }
                     | Refusal::Broken(_)

@@ -7,6 +7,7 @@ mod attempt;
 mod batch;
 mod establish;
 mod gathering;
+mod late;
 mod limits;
 mod loading;
 mod looking_up;

@@ -174,6 +174,17 @@ pub enum Refusal {
     /// The log lost what this server knows of it, and no new epoch was begun.
     #[error("the log was restored or lost its tail under this server")]
     LogChanged,
+    /// The log lost what this server knows of it, was written on, and only then an epoch began.
+    #[error(
+        "the log lost what this server knows of it and was written on, and epoch {epoch}, which began at \
+         {first_position}, is too late to say so"
+    )]
+    ToldTooLate {
+        /// The first one that began.
+        epoch: Epoch,
+        /// Where it did.
+        first_position: Position,
+    },
     /// The log is not the one that this server wrote.
     #[error("the store holds log {found}, and this server has written log {known}")]
     AnotherLog {

@@ -126,7 +126,8 @@ pub struct Worker {
     pub(super) lineage: Lineage,
     /// The head that was told of last, as what is written after.
     pub(super) told_head: Option<Head>,
-    /// When the store refused an append; none once it took one.
+    /// When the store refused an append or a turn, or never said what became of one; none once it took
+    /// an append.
     pub(super) refused_at: Option<Instant>,
     /// Why the store says that it takes no appends, until it takes one.
     pub(super) takes_no_appends: Option<String>,

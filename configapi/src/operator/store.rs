@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use configapi_event_log::domain::{Position, Timestamp};
 use configapi_event_log::{EventLog, Lineage, LogError};
-use configapi_store::{Access, StoreUrl, open};
+use configapi_store::{Access, StoreUrl, WrongStoreUrl, open};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
@@ -29,9 +29,23 @@ pub struct StoreArguments {
         env = "CONFIGAPI_STORE",
         hide_env_values = true,
         value_name = "URL",
+        value_parser = lasting,
         default_value = "sqlite:data/configapi.db"
     )]
     pub store: StoreUrl,
+}
+
+/// Reads where a log is kept. What it says of a text that names no store names only those that last.
+fn lasting(text: &str) -> Result<StoreUrl, String> {
+    text.parse().map_err(|wrong| match wrong {
+        WrongStoreUrl::Empty => {
+            "is empty; give postgres://user@host/database or sqlite:path".to_owned()
+        }
+        WrongStoreUrl::NoStore => "is neither postgres://user@host/database nor sqlite:path (no \
+                                   URI, no :name:)"
+            .to_owned(),
+        WrongStoreUrl::Postgres(why) => why.to_string(),
+    })
 }
 
 impl StoreArguments {

@@ -22,7 +22,8 @@ impl Tailer {
                 let candidate = candidate.clone();
                 if self.is_proof_of_loss(&candidate, facts).await? {
                     self.forget(facts, ANOTHER_WAY);
-                    return Err(lost_before_the_start(&candidate, facts));
+                    let position = candidate.anchor.position;
+                    return Err(lost_before_the_start(&candidate, position, facts));
                 }
             }
             self.awaited.pop();

@@ -126,8 +126,10 @@ impl Tailer {
             let is_there = row.is_some_and(|row| row.hash == candidate.anchor.hash);
             if !is_there || facts.log_id != Some(candidate.log_id) {
                 if !may_come_yet && self.is_proof_of_loss(&candidate, facts).await? {
-                    return Err(lost_before_the_start(&candidate, facts));
+                    let position = candidate.anchor.position;
+                    return Err(lost_before_the_start(&candidate, position, facts));
                 }
+                self.is_snapshot_told_in_time(&candidate, facts).await?;
                 if self.useless.is_news(&candidate.path, &"not confirmed") {
                     let (path, position) = (candidate.path.display(), position.0);
                     tracing::warn!(%path, position, "the log does not confirm a snapshot; discarded");
@@ -198,7 +200,10 @@ impl Tailer {
     }
 
     /// All that a snapshot holds; none if it is not as it was written.
-    async fn load(&mut self, candidate: &Candidate) -> Result<Option<Projector>, Trouble> {
+    pub(super) async fn load(
+        &mut self,
+        candidate: &Candidate,
+    ) -> Result<Option<Projector>, Trouble> {
         let path = candidate.path.clone();
         let shown = candidate.path.display();
         match tokio::task::spawn_blocking(move || snapshot::load(&path)).await {
@@ -315,8 +320,11 @@ fn lost(position: Position) -> String {
 }
 
 /// As for a server that has read further than the log goes; this one did in an earlier life.
-pub(super) fn lost_before_the_start(candidate: &Candidate, facts: &LogFacts) -> Trouble {
-    let position = candidate.anchor.position;
+pub(super) fn lost_before_the_start(
+    candidate: &Candidate,
+    position: Position,
+    facts: &LogFacts,
+) -> Trouble {
     let late = facts.lineage.epochs().iter().find(|start| start.epoch > candidate.epoch);
     let what = match late {
         // What was appended after the loss was read by nobody who holds the snapshot.
@@ -347,7 +355,7 @@ fn left_behind(candidate: &Candidate, found: Epoch) -> Trouble {
 }
 
 /// Dropping millions of events takes a while.
-fn drop_aside(projector: Projector) {
+pub(super) fn drop_aside(projector: Projector) {
     tokio::task::spawn_blocking(move || drop(projector));
 }
 

@@ -3,11 +3,12 @@
 //! the first one would take the second for it.
 
 use configapi_domain::Position;
-use configapi_event_log::Epoch;
+use configapi_event_log::{Epoch, Hash};
 
 use super::Tailer;
-use super::establish::BEHIND;
+use super::establish::{BEHIND, drop_aside, lost_before_the_start};
 use super::trouble::Trouble;
+use crate::snapshot::Candidate;
 use crate::view::LogFacts;
 
 impl Tailer {
@@ -28,6 +29,44 @@ impl Tailer {
             }
             (Some(_) | None, _) => Err(self.too_late(facts, seen_in, kept)),
         }
+    }
+
+    /// The same of a snapshot that the log does not confirm: this server has read it in an earlier life. Its
+    /// epochs may well say that its end is lost, but only if they say all of it.
+    pub(super) async fn is_snapshot_told_in_time(
+        &mut self,
+        candidate: &Candidate,
+        facts: &LogFacts,
+    ) -> Result<(), Trouble> {
+        let kept = facts.lineage.kept_of(candidate.epoch, candidate.anchor.position);
+        if facts.log_id != Some(candidate.log_id) || kept == candidate.anchor.position {
+            return Ok(());
+        }
+        let Some(held) = self.held(candidate, kept).await? else { return Ok(()) };
+        match self.row(kept).await? {
+            (Some(row), _) if row.hash == held => Ok(()),
+            (None, reach) if reach.may_lag() => Ok(()),
+            (Some(_) | None, _) => Err(lost_before_the_start(candidate, kept, facts)),
+        }
+    }
+
+    /// The hash of an event that a snapshot holds; none if it is not as it was written.
+    async fn held(
+        &mut self,
+        candidate: &Candidate,
+        position: Position,
+    ) -> Result<Option<Hash>, Trouble> {
+        // All of it is read once only, however often the log is looked at again.
+        let known = self.held.as_ref().filter(|(of, at, _)| of == candidate && *at == position);
+        if let Some((_, _, hash)) = known {
+            return Ok(Some(*hash));
+        }
+        let Some(projector) = self.load(candidate).await? else { return Ok(None) };
+        let state = projector.state();
+        let hash = state.event(position).map_or(state.genesis().hash, |event| event.hash());
+        drop_aside(projector);
+        self.held = Some((candidate.clone(), position, hash));
+        Ok(Some(hash))
     }
 
     fn too_late(&self, facts: &LogFacts, seen_in: Epoch, position: Position) -> Trouble {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_domain::{Position, Timestamp};
-use configapi_event_log::{Asking, Epoch, EventLog, PageLimit, Tail, Texts};
+use configapi_event_log::{Asking, Epoch, EventLog, Hash, PageLimit, Tail, Texts};
 use configapi_runtime::memory;
 use tokio::time::Instant;
 
@@ -43,6 +43,8 @@ pub(crate) struct Tailer {
     snapshots: Option<SnapshotDir>,
     /// A whole snapshot that proves that the log lost something, or is in an older epoch than it was.
     proof: Option<Candidate>,
+    /// What a snapshot holds at a position up to which it is said to be right.
+    held: Option<(Candidate, Position, Hash)>,
     /// Snapshots that a standby had not come to when it began, the one that holds least last.
     awaited: Vec<Candidate>,
     /// Snapshots that cannot be gone on from.
@@ -95,6 +97,7 @@ impl Tailer {
             metrics,
             snapshots,
             proof: None,
+            held: None,
             awaited: Vec::new(),
             useless: Useless::default(),
             projector: None,
