@@ -13,6 +13,7 @@ mod foreign_bytes;
 mod freshness;
 mod held_states;
 mod left_behind;
+mod linearizable_reads;
 mod long_chains;
 mod oracle;
 mod over_the_wire;
