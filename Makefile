@@ -49,6 +49,9 @@ with_failpoints := --workspace --locked \
 failpoints: toolchain ## Lint and test what only builds with failpoints have
 	cargo clippy $(with_failpoints) --bin configapi-command-service-failpoints \
 		--bin configapi-query-service-failpoints -- -D warnings
+	@cargo test $(with_failpoints) --test runtime failpoints -- --list \
+		| grep '^failpoints::armed::.*: test$$' >/dev/null \
+		|| { echo "there is no test of what only builds with failpoints have" >&2; exit 1; }
 	cargo test $(with_failpoints) --test runtime failpoints
 
 .PHONY: fmt

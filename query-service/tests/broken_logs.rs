@@ -77,6 +77,28 @@ async fn the_replay_took_what_it_took_however_often_the_log_was_refused_since() 
 }
 
 #[tokio::test]
+async fn a_log_that_does_not_begin_with_its_genesis_row_is_refused() {
+    for (is_event, why) in
+        [(false, "hash chain breaks at position 0"), (true, "does not begin with a genesis row")]
+    {
+        let faulty = FaultyLog::around(memory_log(1));
+        edit(&faulty, 0, move |row| {
+            row.recorded_at = Timestamp(1);
+            if is_event {
+                row.stream = "default/a".into();
+            }
+        });
+        let server = Server::start(faulty.clone(), &quick());
+        eventually("the reason is told", async || {
+            server.service.readiness()().is_err_and(|told| told.contains(why))
+        })
+        .await;
+        faulty.mend();
+        server.until_ready().await;
+    }
+}
+
+#[tokio::test]
 async fn a_missing_event_is_refused_until_the_log_is_right_again() {
     let (_, faulty, mut writer, server) = running().await;
     faulty.tamper(|rows| rows.retain(|row| row.position != Position(3)));

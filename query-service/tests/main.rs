@@ -15,6 +15,7 @@ mod held_states;
 #[cfg(target_os = "linux")]
 mod large_pages;
 mod left_behind;
+mod linearizable_reads;
 mod long_chains;
 mod oracle;
 mod over_the_wire;

@@ -49,6 +49,63 @@ async fn a_log_that_lost_its_tail_is_read_anew_and_old_tokens_are_refused() {
 }
 
 #[tokio::test]
+async fn a_standby_that_has_another_event_is_not_taken_for_one_that_is_behind() {
+    let (_, faulty, mut writer, server) = running().await;
+    let token = writer.set("default/a", "3").await;
+    assert_eq!(server.value("default/a", &token).await, "3");
+    faulty.is_standby.store(true, Ordering::SeqCst);
+    faulty.replace(with_values(&["1", "2", "another"]).await.0);
+    eventually("the loss is told", async || {
+        server.service.readiness()().is_err_and(|why| why.contains("no new epoch says so"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_hold_is_not_served_before_it_is_known_why() {
+    let (log, faulty, mut writer, server) = running().await;
+    let token = writer.set("default/a", "3").await;
+    assert_eq!(server.value("default/a", &token).await, "3");
+    faulty.has_no_genesis.store(true, Ordering::SeqCst);
+    faulty.replace(with_values(&["1"]).await.0);
+    let told = server.until_not_ready().await;
+    assert!(told.contains("it is not known yet why"), "{told}");
+
+    // It was nothing, and nobody has to say whose log it is.
+    faulty.replace(log);
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", &token).await, "3");
+}
+
+/// It ends before what was read, as one does that lags; but its epoch says that this is lost.
+#[tokio::test]
+async fn a_standby_of_a_log_that_lost_its_tail_is_not_taken_for_one_that_is_behind() {
+    let (_, faulty, mut writer, server) = running().await;
+    let lost = writer.set("default/a", "lost").await;
+    assert_eq!(server.value("default/a", &lost).await, "lost");
+    let (promoted, survivor) = with_values(&["1", "2"]).await;
+    promoted.begin_epoch(&survivor.head).await.unwrap();
+    // It has not come to the last event that is kept.
+    faulty.tamper(|rows| rows.retain(|row| row.position < Position(2)));
+    faulty.is_standby.store(true, Ordering::SeqCst);
+    faulty.replace(promoted);
+    server.until_not_ready().await;
+    let asked = faulty.identities.load(Ordering::SeqCst);
+    eventually("it was asked again and again", async || {
+        let told = server.service.readiness()().unwrap_err();
+        assert!(told.contains("it is not known yet why"), "{told}");
+        faulty.identities.load(Ordering::SeqCst) > asked + 2
+    })
+    .await;
+
+    faulty.mend();
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", "1-2").await, "2");
+    let status = server.get("default/a", Some(at_least(&lost))).await.unwrap_err();
+    assert_eq!(reason_of(&status), Reason::LogChanged);
+}
+
+#[tokio::test]
 async fn a_lost_tail_is_refused_until_a_new_epoch_says_so() {
     let (log, faulty, mut writer, server) = running().await;
     let lost = writer.set("default/a", "lost").await;

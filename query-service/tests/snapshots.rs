@@ -52,7 +52,9 @@ async fn fill(writer: &mut Writer, count: u64) {
             _ => Op::Set(format!("value {number}")),
         };
         let other = format!("ns-{}/item/{}", (number + 1) % 3, number % 5);
-        let second = Op::Set("constant".to_owned());
+        // Of a value that comes again, what kind it is may be new.
+        let kind = if number.is_multiple_of(2) { "text/plain" } else { "text/html" };
+        let second = Op::SetTyped("constant".to_owned(), kind.to_owned());
         writer.commit(vec![(key(&stream), op), (key(&other), second)]).await;
     }
 }
@@ -112,6 +114,16 @@ async fn a_snapshot_and_the_tail_give_the_same_state_as_a_replay() {
     fill(&mut writer, 10).await;
     let token = writer.token();
     assert_eq!(restored.state_hash(&token).await, replayed.state_hash(&token).await);
+}
+
+/// However few they are.
+#[tokio::test]
+async fn events_are_in_a_snapshot_once_the_interval_is_over() {
+    let (log, dir) = (memory_log(1), tempfile::tempdir().unwrap());
+    Writer::new(log.clone()).await.set("default/a", "1").await;
+    let seldom = QuerySettings { snapshot_events: u64::MAX, ..settings(&dir) };
+    let _server = Server::start(log, &seldom);
+    eventually("a snapshot is written", async || !files(&dir).is_empty()).await;
 }
 
 #[tokio::test]

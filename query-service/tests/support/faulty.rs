@@ -116,6 +116,11 @@ impl FaultyLog {
         self.is_gated.store(true, Ordering::SeqCst);
     }
 
+    /// Who asks from now on is answered at once; who waits still has to be let through.
+    pub fn open_gate(&self) {
+        self.is_gated.store(false, Ordering::SeqCst);
+    }
+
     pub fn let_heads_through(&self, count: usize) {
         self.gate.add_permits(count);
     }

@@ -192,3 +192,21 @@ fn is_sound(
     let is_sound = !connection.is_in_transaction();
     Box::pin(async move { Ok(is_sound) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a power cut takes what was acknowledged. Only a connection itself knows how it writes.
+    #[tokio::test]
+    async fn what_is_written_is_on_the_disk_before_anybody_is_told() {
+        const FULL: i64 = 2;
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::new(&directory.path().join("log.db"));
+        for connection in [place.writer().await.unwrap(), place.mover().await.unwrap()] {
+            let ask = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&connection);
+            let synchronous: i64 = ask.await.unwrap();
+            assert_eq!(synchronous, FULL);
+        }
+    }
+}

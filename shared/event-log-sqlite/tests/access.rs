@@ -217,6 +217,51 @@ async fn found_without_rights(
     log?.head().await
 }
 
+/// Nothing is refused to root; this thread, and those that it starts, are somebody else.
+#[cfg(target_os = "linux")]
+fn as_somebody_else<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> std::thread::JoinHandle<T> {
+    std::thread::spawn(move || {
+        if rustix::process::geteuid().is_root() {
+            let nobody = rustix::process::Uid::from_raw(65_534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(work)
+    })
+}
+
+/// What was committed last is in it, and would be missing without a word.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_beside_which_a_write_ahead_log_was_left_is_not_read_without_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let set = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let file = InFile::fresh().await;
+    SqliteLog::open(&file.path(), NOW).await.unwrap().close().await;
+    let log = SqliteLog::open(&file.path(), NOW).await.unwrap();
+    let head = log.head().await.unwrap();
+    log.append(&head, &events(&head, 1)).await.unwrap();
+    // As after a kill.
+    let directory = file.directory.path().join("left");
+    let left = directory.join("log.db");
+    std::fs::create_dir(&directory).unwrap();
+    for end in ["db", "db-wal"] {
+        std::fs::copy(file.path().with_extension(end), left.with_extension(end)).unwrap();
+        set(&left.with_extension(end), 0o644);
+    }
+    set(file.directory.path(), 0o755);
+    set(&directory, 0o555);
+    let opened = as_somebody_else(async move { SqliteLog::open_to_read_once(&left).await });
+    let error = opened.join().unwrap().unwrap_err();
+    let LogError::Unusable(text) = &error else { panic!("not unusable: {error}") };
+    assert!(text.contains("cannot make files in"), "{text}");
+    set(&directory, 0o755);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_file_that_is_read_as_one_that_nobody_writes_is_not_believed_once_somebody_does() {
@@ -235,18 +280,7 @@ async fn a_file_that_is_read_as_one_that_nobody_writes_is_not_believed_once_some
     set(path.parent().unwrap(), 0o555);
     let (opened, is_opened) = channel();
     let (write, is_written) = channel();
-    let reading = {
-        let path = path.clone();
-        std::thread::spawn(move || {
-            // Nothing is refused to root; this thread, and those that it starts, are somebody else.
-            if rustix::process::geteuid().is_root() {
-                let nobody = rustix::process::Uid::from_raw(65_534);
-                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-            }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(found_without_rights(path, opened, is_written))
-        })
-    };
+    let reading = as_somebody_else(found_without_rights(path.clone(), opened, is_written));
     assert_eq!(is_opened.recv().unwrap(), Ok(head));
     set(path.parent().unwrap(), 0o755);
     let writer = SqliteLog::open(&path, NOW).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use configapi_event_log::conformance::Factory;
 use configapi_event_log::domain::{Position, Version};
-use configapi_event_log::{AppendError, EventLog, LogError, seal};
+use configapi_event_log::{AppendError, EventLog, Hash, Head, LogError, seal};
 
 use crate::index::{
     append, assert_all_are_found, assert_nothing_is_missing, index_of, next, request_of,
@@ -32,6 +32,23 @@ async fn the_index_keeps_up_however_often_its_writer_starts_anew() {
         "the index lacks more and more: {lacks:?}"
     );
     let log = file.open().await;
+    assert_all_are_found(&file.path(), &*log).await;
+    assert_nothing_is_missing(&mut console(&file.path()).await).await;
+}
+
+/// What is entered with a commit that is refused would be in the way of being entered with the next one.
+#[tokio::test]
+async fn what_is_entered_with_events_that_are_refused_is_not_in_the_index() {
+    let file = InFile::fresh().await;
+    let log = file.open().await;
+    let mut stood_at = index_of(&file.path()).await;
+    while stood_at.0 == 0 {
+        let head = Head { hash: Hash::ZERO, ..log.head().await.unwrap() };
+        assert_eq!(log.append(&head, &next(&head, 1)).await, Err(AppendError::HeadGone));
+        assert_eq!(index_of(&file.path()).await, stood_at);
+        append(&*log, 700).await;
+        stood_at = index_of(&file.path()).await;
+    }
     assert_all_are_found(&file.path(), &*log).await;
     assert_nothing_is_missing(&mut console(&file.path()).await).await;
 }
@@ -137,22 +154,56 @@ async fn a_version_that_the_index_has_is_taken_whoever_asks_and_whatever_its_str
             assert!(is_taken(&outcome), "{taken}: {outcome:?}");
         }
         append_at(&*logs[0], ODD, newest + 1).await.unwrap();
+        append(&*logs[0], 20_000).await;
     }
 }
 
 #[tokio::test]
 async fn what_another_writer_appended_and_entered_is_not_taken_twice() {
-    const STREAM: &str = "default/both";
+    // The index has the first version of the one, and not of the other.
+    const STREAMS: [&str; 2] = ["default/both", "default/late"];
     let file = InFile::fresh().await;
     let (log, other) = (file.open().await, file.open().await);
-    append_at(&*log, STREAM, 1).await.unwrap();
+    append_at(&*log, STREAMS[0], 1).await.unwrap();
     append(&*log, 20_000).await;
     assert!(index_of(&file.path()).await.0 > 2, "the index has the first version");
-    let end = log.head().await.unwrap().position.0.cast_signed();
-    append_at(&*other, STREAM, 2).await.unwrap();
+    append_at(&*log, STREAMS[1], 1).await.unwrap();
+    let known = log.head().await.unwrap();
+    let end = known.position.0.cast_signed();
+    for stream in STREAMS {
+        append_at(&*other, stream, 2).await.unwrap();
+    }
+    append_at(&*other, "default/new", 1).await.unwrap();
     append(&*other, 30_000).await;
-    assert!(index_of(&file.path()).await.0 > end + 2, "the index has the second version");
-    let outcome = append_at(&*log, STREAM, 2).await;
+    assert!(index_of(&file.path()).await.0 > end + 6, "the index has the second versions");
+    // Who does not know of that yet can decide again.
+    let mut row = next(&known, 1).remove(0);
+    row.stream = "default/new".into();
+    row.version = Version(1);
+    seal(known.hash, &mut row);
+    assert_eq!(log.append(&known, &[row]).await, Err(AppendError::HeadMoved));
+    for stream in STREAMS {
+        let outcome = append_at(&*log, stream, 2).await;
+        assert!(is_taken(&outcome), "{stream}: {outcome:?}");
+        append_at(&*log, stream, 3).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_came_in_the_place_of_what_was_lost_is_not_taken_twice() {
+    const STREAM: &str = "default/instead";
+    let file = InFile::fresh().await;
+    let log = file.open().await;
+    append(&*log, 1_000).await;
+    let lost = log.head().await.unwrap();
+    delete(&file.path(), "> 500").await;
+    let other = file.open().await;
+    other.begin_epoch(&other.head().await.unwrap()).await.unwrap();
+    append_at(&*other, STREAM, 1).await.unwrap();
+    append(&*other, 498).await;
+    // It ends where it ended for who knows what was lost.
+    assert_eq!(log.head().await.unwrap().position, lost.position);
+    let outcome = append_at(&*log, STREAM, 1).await;
     assert!(is_taken(&outcome), "{outcome:?}");
-    append_at(&*log, STREAM, 3).await.unwrap();
+    append_at(&*log, STREAM, 2).await.unwrap();
 }
