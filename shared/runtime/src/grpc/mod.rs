@@ -65,9 +65,9 @@ pub struct ServeError {
     source: prost::DecodeError,
 }
 
-/// Serves until the end is asked for, then drains: clients get GOAWAY, health says `NOT_SERVING` from when
-/// the process begins to leave, calls in flight may finish until the life's drain limit is over. Streams are expected to end by
-/// themselves once `life.soft()` is cancelled.
+/// Serves until the end is asked for, then drains: clients get GOAWAY, calls in flight may finish until
+/// the life's drain limit is over. Streams are expected to end by themselves once `life.soft()` is
+/// cancelled. Health says `NOT_SERVING` from when the process begins to leave.
 pub async fn serve<S>(
     listener: TcpListener,
     server: GrpcServer<S>,

@@ -133,10 +133,10 @@ async fn page(State(asked): State<Asked>) -> Response {
 }
 
 async fn readiness(State(asked): State<Asked>) -> Response {
+    if asked.life.leaving().is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
+    }
     match (asked.ready)() {
-        _ if asked.life.leaving().is_cancelled() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response()
-        }
         Ok(()) => "ready\n".into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
