@@ -75,6 +75,12 @@ impl Stage {
         };
         tokio::time::timeout(Duration::from_secs(10), looked_at).await.unwrap();
     }
+
+    async fn stays_so_when_looked_at(&mut self) {
+        self.health.mark_unchanged();
+        self.looked_at().await;
+        assert!(!self.health.has_changed().unwrap(), "{:?}", self.health.borrow());
+    }
 }
 
 #[tokio::test]
@@ -109,9 +115,7 @@ fn is_down(health: &StoreHealth) -> bool {
 async fn a_store_that_reads_and_refused_an_append_is_down_until_it_takes_one() {
     let mut stage = Stage::refused(Limits::default()).await;
     stage.until(is_down).await;
-    stage.health.mark_unchanged();
-    stage.looked_at().await;
-    assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
+    stage.stays_so_when_looked_at().await;
     stage.set().await.unwrap();
     stage.until(|health| *health == StoreHealth::Up).await;
 }
@@ -126,9 +130,7 @@ async fn a_store_that_reads_and_never_said_what_became_of_an_append_is_down_unti
     stage.log.fail_next([Fault::LostBefore]);
     assert_eq!(stage.set().await, Err(Refusal::OutcomeUnknown));
     stage.until(|health| matches!(health, StoreHealth::Down(_))).await;
-    stage.health.mark_unchanged();
-    stage.looked_at().await;
-    assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
+    stage.stays_so_when_looked_at().await;
     stage.set().await.unwrap();
     stage.until(|health| *health == StoreHealth::Up).await;
 }
@@ -156,9 +158,7 @@ async fn a_store_that_reads_and_gives_no_turn_is_down_until_it_takes_an_append()
     stage.log.turns().refuse(true);
     assert!(matches!(stage.set().await, Err(Refusal::Unavailable(_))));
     stage.until(is_down).await;
-    stage.health.mark_unchanged();
-    stage.looked_at().await;
-    assert!(!stage.health.has_changed().unwrap(), "{:?}", stage.health.borrow());
+    stage.stays_so_when_looked_at().await;
     stage.log.turns().refuse(false);
     stage.set().await.unwrap();
     stage.until(|health| *health == StoreHealth::Up).await;

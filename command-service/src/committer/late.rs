@@ -14,15 +14,14 @@ impl Worker {
     /// does not lie before it; and what is written after a restore is, but for a clock that was set back.
     pub(super) async fn check_told_in_time(&self, lineage: &Lineage) -> Result<(), Refusal> {
         let Some(lost) = self.lost else { return Ok(()) };
-        let later = lineage.epochs().iter().filter(|start| start.epoch > lost.epoch);
-        let Some(first) = later.min_by_key(|start| start.first_position) else { return Ok(()) };
+        let Some(end) = lineage.end_of(lost.epoch) else { return Ok(()) };
         let kept = lineage.kept_of(lost.epoch, lost.position);
         let page = self.log.read(kept, PageLimit::new(1, 1)).await.map_err(unavailable)?;
         let row = page.events.first().filter(|row| row.position == kept);
         if row.is_none_or(|row| may_be_of_one_history(row, &lost)) {
             return Ok(());
         }
-        Err(Refusal::ToldTooLate { epoch: first.epoch, first_position: first.first_position })
+        Err(Refusal::ToldTooLate { epoch: end.epoch, first_position: end.first_position })
     }
 }
 

@@ -70,9 +70,7 @@ impl Tailer {
     }
 
     fn too_late(&self, facts: &LogFacts, seen_in: Epoch, position: Position) -> Trouble {
-        let later = facts.lineage.epochs().iter().filter(|start| start.epoch > seen_in);
-        let first = later.min_by_key(|start| start.first_position);
-        let which = first.map_or_else(String::new, |start| {
+        let which = facts.lineage.end_of(seen_in).map_or_else(String::new, |start| {
             format!("epoch {}, which began at {}", start.epoch, start.first_position)
         });
         let anew = match self.snapshots {

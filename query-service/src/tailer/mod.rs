@@ -270,9 +270,6 @@ impl Tailer {
             }
         }
         let state = projector.state();
-        if self.is_serving {
-            make_room_for(state.position());
-        }
         self.board.applied(state.anchor(), state.counts());
         Ok(())
     }

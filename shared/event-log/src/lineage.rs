@@ -120,9 +120,15 @@ impl Lineage {
 
     /// How far of what somebody saw up to a position in `epoch` still means the same.
     pub fn kept_of(&self, epoch: Epoch, position: Position) -> Position {
-        let later = self.epochs.iter().filter(|start| start.epoch > epoch);
-        let kept = later.map(|start| Position(start.first_position.0.saturating_sub(1))).min();
+        let end = self.end_of(epoch);
+        let kept = end.map(|start| Position(start.first_position.0.saturating_sub(1)));
         kept.map_or(position, |kept| kept.min(position))
+    }
+
+    /// The later epoch that began lowest: from there on nothing that was seen in `epoch` means the same.
+    pub fn end_of(&self, epoch: Epoch) -> Option<&EpochStart> {
+        let later = self.epochs.iter().filter(|start| start.epoch > epoch);
+        later.min_by_key(|start| start.first_position)
     }
 }
 
