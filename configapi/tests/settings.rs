@@ -59,9 +59,21 @@ fn a_wrong_store_url_is_named_with_what_is_wrong_and_without_its_password() {
         ("postgres://me:s3cret@db/d?nope=1", r#"has the unknown parameter "nope""#),
         ("postgres://me:s3cret@db:99999/d", "has a port that is no number up to 65535"),
         ("postgres://me:s3cret@db/d?sslmode=zz", r#"has a wrong value for "sslmode""#),
-        ("", "is empty; give postgres://user@host/database"),
-        // None of three, or neither of the two that last.
-        ("mysql://me:s3cret@db/d", "is n"),
+    ];
+    // A server may have a store in memory; an operator's command is for one that lasts.
+    let of_servers = [
+        ("", "is empty; give postgres://user@host/database, sqlite:path or memory:; "),
+        (
+            "mysql://me:s3cret@db/d",
+            "is none of postgres://user@host/database, sqlite:path (no URI, ",
+        ),
+    ];
+    let of_operators = [
+        ("", "is empty; give postgres://user@host/database or sqlite:path; "),
+        (
+            "mysql://me:s3cret@db/d",
+            "is neither postgres://user@host/database nor sqlite:path (no URI, ",
+        ),
     ];
     for command in [
         &["serve", "--command-addr", NOWHERE][..],
@@ -72,13 +84,15 @@ fn a_wrong_store_url_is_named_with_what_is_wrong_and_without_its_password() {
         &["begin-epoch"],
         &["audit", "--checkpoint", "c"],
     ] {
-        for (url, what) in wrong {
+        let is_server = command[0] == "serve";
+        for (url, what) in
+            wrong.into_iter().chain(if is_server { of_servers } else { of_operators })
+        {
             let typed: Vec<_> = command.iter().copied().chain(["--store", url]).collect();
             for refused in [refusal(&typed, &[]), refusal(command, &[("CONFIGAPI_STORE", url)])] {
                 let expected = format!("configapi: --store (CONFIGAPI_STORE): {what}");
                 assert!(refused.starts_with(&expected), "{refused}");
-                // An operator's command is for a store that lasts.
-                assert_eq!(refused.contains("memory:"), command[0] == "serve", "{refused}");
+                assert_eq!(refused.contains("memory:"), is_server, "{refused}");
                 assert!(refused.contains("it wants <URL>: "), "{refused}");
                 assert!(!refused.contains("s3cret"), "{refused}");
             }
