@@ -1,17 +1,17 @@
-//! The indexes of streams and of requests: written many events at once, and asked together with what they do
-//! not have yet.
+//! The indexes of streams and of requests: written many events at once, in their own order.
 
 use std::sync::{Arc, LazyLock};
 
 use configapi_event_log::domain::{Position, Version};
-use configapi_event_log::{AppendError, Epoch, Head, LogError, Newest, Requested, StoredEvent};
-use futures_util::TryStreamExt;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, Row, SqlSafeStr, SqlStr};
+use configapi_event_log::{AppendError, Epoch, Head, LogError};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::fault::{corrupt, log_error, not_begun};
-use crate::read::{each_once, list};
-use crate::row::{COLUMNS_COUNT, columns, signed, stored_if_any};
+use crate::key::Key;
+use crate::look_up::wrong;
+use crate::read::list;
+use crate::row::signed;
 use crate::unindexed::{Newcomer, OfRequest, OfStream, Slice, Taken, Unindexed};
 
 /// The most entries of one INSERT.
@@ -21,7 +21,7 @@ const MAX_ENTRIES: usize = 2_048;
 static ENTER_STREAMS: LazyLock<SqlStr> = LazyLock::new(|| {
     let values = vec!["(?,?,?)"; MAX_ENTRIES].join(",");
     AssertSqlSafe(format!(
-        "INSERT INTO streams (stream, version, position) \
+        "INSERT INTO versions (key, version, position) \
          SELECT * FROM (VALUES {values}) WHERE column3 IS NOT NULL"
     ))
     .into_sql_str()
@@ -41,7 +41,8 @@ static ENTER_REQUESTS: LazyLock<SqlStr> = LazyLock::new(|| {
 const ENTERED: &str = "INSERT INTO indexed (up_to, with_requests) SELECT ?1, 1 \
      WHERE NOT EXISTS (SELECT 1 FROM indexed WHERE up_to = ?1)";
 
-/// Whether a list of streams and versions names one that the index has, to be asked as a part of a statement.
+/// Whether a list of streams, their keys, and versions names one that the index has, to be asked as a part of a
+/// statement.
 macro_rules! has_version {
     ($select:literal from $list:literal) => {
         concat!(
@@ -49,8 +50,10 @@ macro_rules! has_version {
             $select,
             " FROM json_each(",
             $list,
-            ") AS asked CROSS JOIN streams AS s \
-             ON s.stream = asked.value ->> 0 AND s.version = asked.value ->> 1 LIMIT 1)"
+            ") AS asked CROSS JOIN versions AS v \
+             ON v.key = asked.value ->> 1 AND v.version = asked.value ->> 2 \
+             CROSS JOIN events AS taken \
+             ON taken.position = v.position AND taken.stream = asked.value ->> 0 LIMIT 1)"
         )
     };
 }
@@ -61,7 +64,7 @@ pub(crate) use has_version;
 const LOOK_AGAIN: &str = concat!(
     "SELECT EXISTS (SELECT 1 FROM events WHERE position = ?1 AND hash = ?2) \
      AND (SELECT max(epoch) FROM epochs) = ?3, (SELECT max(position) FROM events), ",
-    has_version!("s.position" from "?4")
+    has_version!("v.position" from "?4")
 );
 
 /// How many events are looked through with one statement.
@@ -78,31 +81,6 @@ const BEYOND: &str = "SELECT (SELECT max(epoch) FROM epochs), up_to, \
 
 /// Position, stream, version and request id.
 type Beyond = (u64, Arc<str>, u64, Option<Arc<str>>);
-
-/// Each row as soon as it is found, in the order of the list, which is that of an outer join: what is
-/// sorted would have to be read to its end first.
-const NEWEST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", asked.place FROM (SELECT value ->> 0 AS stream, coalesce(value ->> 1, (SELECT position \
-     FROM streams WHERE stream = value ->> 0 ORDER BY version DESC LIMIT 1)) AS place \
-     FROM json_each(?)) AS asked \
-     LEFT JOIN events AS e ON e.position = asked.place AND e.stream = asked.stream \
-     WHERE asked.place IS NOT NULL"
-);
-
-/// Each row as soon as it is found, in the order of the list, and those of each command as they lie in the
-/// table: the joins are not turned round.
-const REQUESTS: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", asked.place FROM (SELECT value ->> 0 AS id, coalesce(value ->> 1, (SELECT position \
-     FROM requests WHERE request_id = value ->> 0)) AS place FROM json_each(?)) AS asked \
-     LEFT JOIN events AS first ON first.position = asked.place AND first.request_id = asked.id \
-     LEFT JOIN events AS e ON e.position BETWEEN first.position \
-     AND first.position + first.part_size - 1 \
-     WHERE asked.place IS NOT NULL"
-);
 
 /// Reads on what the indexes do not have, to the end of the log.
 pub(crate) async fn catch_up(
@@ -156,7 +134,7 @@ pub(crate) async fn catch_up(
 pub(crate) struct Due {
     /// What is to be entered with the same commit.
     pub(crate) slice: Option<Arc<Slice>>,
-    /// The streams and versions that must not be in the index: those that are not known here to be new.
+    /// The streams, keys and versions that must not be in the index: those that are not known here to be new.
     pub(crate) unproven: String,
 }
 
@@ -183,7 +161,10 @@ pub(crate) async fn due(
     } else {
         events.iter().collect()
     };
-    let unproven: Vec<_> = unproven.iter().map(|it| (&it.stream, signed(it.version.0))).collect();
+    let unproven: Vec<_> = unproven
+        .iter()
+        .map(|it| (&it.stream, Key::of(&it.stream).number(), signed(it.version.0)))
+        .collect();
     let unproven = list(&unproven).map_err(|error| AppendError::Refused(error.to_string()))?;
     Ok(Due { slice: unindexed.due(), unproven })
 }
@@ -247,7 +228,7 @@ fn of_streams(entries: &[OfStream]) -> Result<SqliteArguments, sqlx::error::BoxD
     let mut arguments = SqliteArguments::default();
     arguments.reserve(MAX_ENTRIES * 3, 0);
     for entry in entries {
-        arguments.add(Arc::clone(&entry.stream))?;
+        arguments.add(entry.key.number())?;
         arguments.add(signed(entry.version.0))?;
         arguments.add(signed(entry.position.0))?;
     }
@@ -264,63 +245,4 @@ fn of_requests(entries: &[OfRequest]) -> Result<SqliteArguments, sqlx::error::Bo
     }
     (entries.len() * 2..MAX_ENTRIES * 2).try_for_each(|_| arguments.add(None::<i64>))?;
     Ok(arguments)
-}
-
-pub(crate) async fn newest(
-    connection: &mut SqliteConnection,
-    unindexed: &Unindexed,
-    streams: &[&str],
-    limit_bytes: usize,
-) -> Result<Newest, LogError> {
-    let mut newest = Newest::within(limit_bytes);
-    if streams.is_empty() {
-        return Ok(newest);
-    }
-    catch_up(connection, unindexed).await?;
-    let streams = each_once(streams);
-    let places = unindexed.newest(&streams).into_iter().map(|place| place.map(|place| place.0));
-    let asked: Vec<_> = streams.iter().zip(places).collect();
-    let mut rows = sqlx::query(NEWEST).bind(list(&asked)?).fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
-        if !newest.push(found(&row, "streams")?) {
-            break;
-        }
-    }
-    Ok(newest)
-}
-
-pub(crate) async fn requests(
-    connection: &mut SqliteConnection,
-    unindexed: &Unindexed,
-    ids: &[&str],
-    limit_bytes: usize,
-) -> Result<Requested, LogError> {
-    let mut requested = Requested::within(limit_bytes);
-    if ids.is_empty() {
-        return Ok(requested);
-    }
-    catch_up(connection, unindexed).await?;
-    let ids = each_once(ids);
-    let places = unindexed.requested(&ids).into_iter().map(|place| place.map(|place| place.0));
-    let asked: Vec<_> = ids.iter().zip(places).collect();
-    let mut rows = sqlx::query(REQUESTS).bind(list(&asked)?).fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(|error| log_error(&error))? {
-        if !requested.push(found(&row, "requests")?) {
-            break;
-        }
-    }
-    Ok(requested)
-}
-
-/// The event at the place where an index has it.
-fn found(row: &SqliteRow, index: &str) -> Result<StoredEvent, LogError> {
-    let place: i64 = row.try_get_unchecked(COLUMNS_COUNT).map_err(|error| log_error(&error))?;
-    stored_if_any(row)?.ok_or_else(|| wrong(index, Position(place.cast_unsigned())))
-}
-
-/// For an index that says something else than the log: nothing may be decided on it.
-fn wrong(index: &str, position: Position) -> LogError {
-    let advice = "`configapi backup` and `configapi restore-backup` make a new file from the log";
-    let what = format!("the file's index of {index} does not agree with the log; {advice}");
-    corrupt(position.0, &what)
 }

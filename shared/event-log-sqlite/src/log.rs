@@ -22,7 +22,7 @@ use crate::moving::Moving;
 use crate::place::Place;
 use crate::read::Chunking;
 use crate::turn::SqliteTurn;
-use crate::{index, past, read, schema};
+use crate::{look_up, past, read, schema};
 
 /// A log in an SQLite file.
 #[derive(Debug)]
@@ -233,7 +233,7 @@ impl EventLog for SqliteLog {
 
     async fn newest(&self, streams: &[&str], limit_bytes: usize) -> Result<Newest, LogError> {
         let (mut reader, unindexed) = (self.reader().await?, &self.known.unindexed);
-        let newest = index::newest(&mut reader, unindexed, streams, limit_bytes).await;
+        let newest = look_up::newest(&mut reader, unindexed, streams, limit_bytes).await;
         self.still(newest)
     }
 
@@ -249,7 +249,7 @@ impl EventLog for SqliteLog {
 
     async fn requests(&self, ids: &[&str], limit_bytes: usize) -> Result<Requested, LogError> {
         let (mut reader, unindexed) = (self.reader().await?, &self.known.unindexed);
-        let requested = index::requests(&mut reader, unindexed, ids, limit_bytes).await;
+        let requested = look_up::requests(&mut reader, unindexed, ids, limit_bytes).await;
         self.still(requested)
     }
 

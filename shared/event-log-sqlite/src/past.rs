@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::fault::log_error;
 use crate::index::catch_up;
+use crate::key::Key;
 use crate::read::list;
 use crate::row::{columns, signed, stored_if_any};
 use crate::unindexed::{Sought, Unindexed};
@@ -26,25 +27,38 @@ const LAST_POSITIONS: &str = "WITH RECURSIVE wanted (n, kind, point) AS MATERIAL
      coalesce((SELECT position + part_size - 1 - part_index FROM events WHERE position = point), \
      point)) FROM wanted ORDER BY n";
 
+/// Where a version of a stream is. Another stream may have the same key.
+macro_rules! place_of {
+    ($version:literal) => {
+        concat!(
+            "(SELECT there.position FROM versions AS there CROSS JOIN events USING (position) \
+             WHERE there.key = wanted.key AND there.version = ",
+            $version,
+            " AND events.stream = wanted.stream)"
+        )
+    };
+}
+
 /// What streams stood at: at a place that is known, at a version, or at a position by halving, for all that
 /// are asked for at once. Without a limit SQLite would take the order of the places for meaningless, and rows
 /// come in that order.
 const STREAMS_AT: &str = concat!(
-    "WITH RECURSIVE wanted (n, stream, place, version, point) AS MATERIALIZED ( \
-     SELECT key, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)), \
+    "WITH RECURSIVE wanted (n, stream, key, place, version, point) AS MATERIALIZED ( \
+     SELECT key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?)), \
      search (n, low, high) AS ( \
      SELECT n, coalesce(version, 0), coalesce(version, iif(place IS NULL, \
-     (SELECT max(version) FROM streams WHERE stream = wanted.stream), 0), 0) FROM wanted \
-     UNION ALL SELECT n, iif(streams.position <= point, (low + high + 1) / 2, low), \
-     iif(streams.position <= point, high, (low + high + 1) / 2 - 1) \
-     FROM search CROSS JOIN wanted USING (n) LEFT JOIN streams \
-     ON streams.stream = wanted.stream AND streams.version = (low + high + 1) / 2 \
-     WHERE low < high) SELECT ",
+     (SELECT max(version) FROM versions WHERE key = wanted.key), 0), 0) \
+     FROM wanted UNION ALL SELECT n, iif(v.position <= point, (low + high + 1) / 2, low), \
+     iif(v.position <= point, high, (low + high + 1) / 2 - 1) \
+     FROM search CROSS JOIN wanted USING (n) LEFT JOIN versions AS v \
+     ON v.key = wanted.key AND v.version = (low + high + 1) / 2 AND v.position = ",
+    place_of!("(low + high + 1) / 2"),
+    " WHERE low < high) SELECT ",
     columns!(),
     " FROM (SELECT n, low FROM search WHERE low = high ORDER BY n LIMIT -1) \
-     CROSS JOIN wanted USING (n) LEFT JOIN events AS e ON e.position = coalesce(place, \
-     (SELECT position FROM streams WHERE stream = wanted.stream AND version = low)) \
-     AND e.stream = wanted.stream"
+     CROSS JOIN wanted USING (n) LEFT JOIN events AS e ON e.position = coalesce(place, ",
+    place_of!("low"),
+    ") AND e.stream = wanted.stream"
 );
 
 pub(crate) async fn streams_at(
@@ -69,7 +83,7 @@ pub(crate) async fn streams_at(
                 Sought::Version(version) => (Some(signed(version.0)), None),
                 Sought::UpTo(position) => (None, Some(signed(position.0))),
             };
-            (stream, place.map(|place| place.0), version, point)
+            (stream, Key::of(stream).number(), place.map(|place| place.0), version, point)
         })
         .collect();
     let mut found = Vec::with_capacity(wanted.len());

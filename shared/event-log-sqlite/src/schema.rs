@@ -7,17 +7,22 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, Connection, SqlSafeStr};
 
 use crate::fault::log_error;
+use crate::key::make_keys;
 use crate::place::Place;
 use crate::row::{INSERT_COLUMNS, bind, signed};
 
 /// Every change of the schema ever made, oldest first. What was released never changes.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/0001_log.sql"),
     include_str!("../migrations/0002_streams.sql"),
     include_str!("../migrations/0003_requests.sql"),
     include_str!("../migrations/0004_indexed.sql"),
     include_str!("../migrations/0005_versions.sql"),
+    include_str!("../migrations/0006_versions.sql"),
 ];
+
+/// How many there were before the one that needs the keys of streams.
+const BEFORE_KEYS: usize = 5;
 
 /// "CfgA": says that a file is ours, in the header, where SQLite keeps such marks.
 const APPLICATION_ID: i64 = 0x4366_6741;
@@ -54,7 +59,10 @@ pub(crate) async fn prepare(
         Found::Empty => 0,
         Found::Log(done) => done,
     };
-    for migration in &MIGRATIONS[done..] {
+    for (number, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        if number == BEFORE_KEYS {
+            make_keys(&mut transaction).await?;
+        }
         run(&mut transaction, *migration).await?;
     }
     if done == 0 {

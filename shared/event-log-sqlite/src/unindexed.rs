@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use configapi_event_log::domain::{Position, Version};
 use configapi_event_log::{Epoch, StoredEvent};
 
+use crate::key::Key;
+
 use self::entered::Entered;
 use self::entering::Entering;
 pub(crate) use self::entering::Slice;
@@ -46,6 +48,7 @@ impl Newcomer {
 /// Where an event of a stream is, in the order of the index of streams.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OfStream {
+    pub(crate) key: Key,
     pub(crate) stream: Arc<str>,
     pub(crate) version: Version,
     pub(crate) position: Position,
@@ -288,6 +291,7 @@ impl Kept {
 
 /// The part of a stream, where all are in order.
 fn within<'a>(entries: &'a [OfStream], stream: &str) -> &'a [OfStream] {
-    let rest = &entries[entries.partition_point(|entry| *entry.stream < *stream)..];
+    let wanted = (Key::of(stream), stream);
+    let rest = &entries[entries.partition_point(|entry| (entry.key, &*entry.stream) < wanted)..];
     &rest[..rest.partition_point(|entry| *entry.stream == *stream)]
 }

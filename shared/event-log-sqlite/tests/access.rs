@@ -69,7 +69,7 @@ async fn a_file_of_a_newer_program_is_refused() {
     let read = SqliteLog::open_for_reading(&file.path()).await.unwrap_err();
     let LogError::Unusable(text) = &write else { panic!("not unusable: {write}") };
     assert_eq!(write, read);
-    let expected = "was made by a newer program: its schema has version 99, this program knows 5";
+    let expected = "was made by a newer program: its schema has version 99, this program knows 6";
     assert!(text.ends_with(expected), "{text}");
 }
 

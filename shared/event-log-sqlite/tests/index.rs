@@ -122,7 +122,7 @@ pub(crate) async fn assert_all_are_found(path: &Path, log: &dyn EventLog) {
 
 /// Up to where the index has everything, and how many events it has.
 pub(crate) async fn index_of(path: &Path) -> (i64, i64) {
-    let ask = "SELECT (SELECT max(up_to) FROM indexed), (SELECT count(*) FROM streams)";
+    let ask = "SELECT (SELECT max(up_to) FROM indexed), (SELECT count(*) FROM versions)";
     sqlx::query_as(ask).fetch_one(&mut console(path).await).await.unwrap()
 }
 
@@ -164,10 +164,9 @@ async fn events_are_found_by_their_streams_wherever_the_index_stands() {
 }
 
 pub(crate) async fn assert_nothing_is_missing(console: &mut SqliteConnection) {
-    let ask = "SELECT count(*) FROM events AS e LEFT JOIN streams AS s \
-         ON s.stream = e.stream AND s.version = e.version \
-         WHERE e.position BETWEEN 1 AND (SELECT max(up_to) FROM indexed) \
-         AND s.position IS NOT e.position";
+    let ask = "SELECT count(*) FROM events AS e LEFT JOIN versions AS v \
+         ON v.position = e.position AND v.version = e.version \
+         WHERE e.position BETWEEN 1 AND (SELECT max(up_to) FROM indexed) AND v.key IS NULL";
     let missing: i64 = sqlx::query_scalar(ask).fetch_one(&mut *console).await.unwrap();
     assert_eq!(missing, 0);
     let ask = "SELECT count(*) FROM events AS e LEFT JOIN requests AS r \
@@ -207,9 +206,10 @@ async fn what_is_entered_stays_and_neither_a_version_nor_a_request_id_is_taken_t
     assert!(index_of(&path).await.0 > 0);
     let mut console = console(&path).await;
     for sql in [
-        "UPDATE streams SET position = 1 WHERE position = 2",
-        "DELETE FROM streams WHERE position = 2",
-        "INSERT OR REPLACE INTO streams SELECT stream, version, 1 FROM streams WHERE position = 2",
+        "UPDATE versions SET position = 1 WHERE position = 2",
+        "DELETE FROM versions WHERE position = 2",
+        // What is at 3,002 is of the same stream.
+        "INSERT OR REPLACE INTO versions SELECT key, version, 3002 FROM versions WHERE position = 2",
         "UPDATE requests SET position = 1 WHERE position = 2",
         "DELETE FROM requests WHERE position = 2",
         "INSERT OR REPLACE INTO requests SELECT request_id, 1 FROM requests WHERE position = 2",
@@ -269,9 +269,11 @@ async fn nothing_is_decided_on_an_index_that_does_not_agree_with_the_log() {
         assert!(error.to_string().contains("index of streams does not agree"), "{error}");
     };
     let mut console = console(&file.path()).await;
-    run(&mut console, "DROP TRIGGER streams_are_not_updated").await.unwrap();
+    run(&mut console, "DROP TRIGGER versions_are_not_updated").await.unwrap();
+    let key = "SELECT key FROM versions WHERE position = 1";
+    let key: i64 = sqlx::query_scalar(key).fetch_one(&mut console).await.unwrap();
     for place in [2, 30_000] {
-        let elsewhere = format!("UPDATE streams SET position = {place} WHERE stream = '{stream}'");
+        let elsewhere = format!("UPDATE versions SET position = {place} WHERE key = {key}");
         assert_eq!(run(&mut console, &elsewhere).await, Ok(1));
         for log in [&log, &file.open().await] {
             assert_refused(&**log).await;
@@ -279,7 +281,7 @@ async fn nothing_is_decided_on_an_index_that_does_not_agree_with_the_log() {
             assert_eq!(log.streams_at(&first, 1).await, Ok(vec![None]));
         }
     }
-    run(&mut console, &format!("UPDATE streams SET position = 1 WHERE stream = '{stream}'"))
+    run(&mut console, &format!("UPDATE versions SET position = 1 WHERE key = {key}"))
         .await
         .unwrap();
     run(&mut console, "DROP TRIGGER requests_are_not_updated").await.unwrap();
@@ -330,12 +332,24 @@ async fn as_of_before(log: &InFile, migrations: &[&'static str]) -> InFile {
 async fn a_file_of_before_is_read_as_it_is_and_brought_up_to_date_by_its_writer() {
     const LOG: &str = include_str!("../migrations/0001_log.sql");
     const STREAMS: &str = include_str!("../migrations/0002_streams.sql");
+    const REQUESTS: &str = include_str!("../migrations/0003_requests.sql");
+    const INDEXED: &str = include_str!("../migrations/0004_indexed.sql");
+    const PROVEN: &str = include_str!("../migrations/0005_versions.sql");
+    const ENTERED: &str = "INSERT INTO streams SELECT stream, version, position FROM events \
+         WHERE position BETWEEN 1 AND 5000; INSERT INTO requests SELECT request_id, position FROM events \
+         WHERE position <= 5000 AND request_id IS NOT NULL; INSERT INTO indexed VALUES (5000, 1)";
     let log = InFile::fresh().await;
     append(&*log.open().await, 7_000).await;
     let expected = all(&*log.open().await).await;
     // Where streams are was entered at once first, and is entered later since.
-    for (migrations, indexed) in [(&[LOG][..], (7_000, 7_000)), (&[LOG, STREAMS], (0, 0))] {
+    let cases = [
+        (&[LOG][..], "", (7_000, 7_000)),
+        (&[LOG, STREAMS], "", (0, 0)),
+        (&[LOG, STREAMS, REQUESTS, INDEXED, PROVEN], ENTERED, (5_000, 5_000)),
+    ];
+    for (migrations, entered, indexed) in cases {
         let before = as_of_before(&log, migrations).await;
+        run(&mut console(&before.path()).await, entered).await.unwrap();
         let reader = SqliteLog::open_for_reading(&before.path()).await.unwrap();
         let backup = SqliteLog::open_to_read_once(&before.path()).await.unwrap();
         assert!(all(&*reader).await == expected && all(&*backup).await == expected);
@@ -345,7 +359,7 @@ async fn a_file_of_before_is_read_as_it_is_and_brought_up_to_date_by_its_writer(
         let mut console = console(&before.path()).await;
         let requests = "SELECT count(*) FROM requests";
         let requests: i64 = sqlx::query_scalar(requests).fetch_one(&mut console).await.unwrap();
-        assert_eq!(requests, 4_667);
+        assert_eq!(requests, if entered.is_empty() { 4_667 } else { 3_334 });
         assert_eq!(writer.identity().await.unwrap().lineage.current().0, 2);
         for log in [&*writer, &*reader, &*before.open().await] {
             assert!(all(log).await == expected, "other events than before");
@@ -362,19 +376,17 @@ async fn a_file_of_before_is_read_as_it_is_and_brought_up_to_date_by_its_writer(
 }
 
 #[tokio::test]
-async fn who_knows_no_index_of_requests_and_writes_on_does_not_make_the_ids_look_entered() {
+async fn who_knows_only_an_index_of_before_fails_and_does_not_make_events_look_entered() {
     let file = InFile::fresh().await;
     let log = file.open().await;
     append(&*log, 100).await;
-    // As a program did that had the file open when a newer one brought it up to date.
+    // As programs did that had the file open when a newer one brought it up to date.
     let mut console = console(&file.path()).await;
-    for sql in [
-        "INSERT INTO streams SELECT stream, version, position FROM events WHERE position > 0",
-        "INSERT INTO indexed (up_to) SELECT 100 \
-         WHERE NOT EXISTS (SELECT 1 FROM indexed WHERE up_to = 100)",
-    ] {
-        run(&mut console, sql).await.unwrap();
-    }
+    let streams = "INSERT INTO streams SELECT stream, version, position FROM events";
+    assert!(run(&mut console, streams).await.unwrap_err().contains("no such table: streams"));
+    let indexed = "INSERT INTO indexed (up_to) SELECT 100 \
+         WHERE NOT EXISTS (SELECT 1 FROM indexed WHERE up_to = 100)";
+    run(&mut console, indexed).await.unwrap();
     for log in [log, file.open().await] {
         assert_all_are_found(&file.path(), &*log).await;
         let head = log.head().await.unwrap();

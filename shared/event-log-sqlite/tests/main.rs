@@ -9,6 +9,7 @@ mod immutability;
 mod index;
 #[cfg(target_os = "linux")]
 mod memory;
+mod namesakes;
 mod recent;
 mod suite;
 mod unindexed;

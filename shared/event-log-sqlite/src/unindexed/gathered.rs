@@ -5,6 +5,8 @@ use std::slice;
 
 use configapi_event_log::domain::Position;
 
+use crate::key::Key;
+
 use super::entering::Entering;
 use super::{Newcomer, OfRequest, OfStream, SLICE, within};
 
@@ -53,7 +55,7 @@ impl Gathered {
         self.events += 1;
         self.name_bytes += stream.len();
         self.last.requests.extend(request_id.map(|id| OfRequest { id, position }));
-        self.last.streams.push(OfStream { stream, version, position });
+        self.last.streams.push(OfStream { key: Key::of(&stream), stream, version, position });
         if self.last.streams.len() == SLICE {
             self.end_run();
         }
