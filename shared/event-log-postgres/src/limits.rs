@@ -26,6 +26,10 @@ pub(crate) const PING_BOUND: Duration = Duration::from_secs(1);
 pub(crate) const READ_BOUND: Duration = Duration::from_secs(30);
 /// How long an append may take, its wait for the turn included. After that its outcome is unknown.
 pub(crate) const APPEND_BOUND: Duration = Duration::from_secs(15);
+/// A batch that weighs more may be on its way for longer than the database lets a turn be idle, over a slow
+/// link: it knows of nothing that has not come to its end. Then it lets it be idle for as long as an append may
+/// take.
+pub(crate) const MAX_QUICK_BYTES: usize = 1 << 20;
 /// How long it may take to get a turn or to begin an epoch.
 pub(crate) const TURN_BOUND: Duration = Duration::from_secs(10);
 /// How long a migration may take, its wait for other migrations included.

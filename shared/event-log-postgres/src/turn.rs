@@ -8,16 +8,19 @@ use configapi_event_log::domain::Position;
 use configapi_event_log::{
     AppendError, Head, LogError, Page, PageLimit, StoredEvent, Turn, check_batch,
 };
-use sqlx::raw_sql;
+use sqlx::{AssertSqlSafe, raw_sql};
 use tokio::time::timeout;
 
 use crate::append::{explain, insert, judge};
 use crate::hint::Hints;
-use crate::limits::{APPEND_BOUND, READ_BOUND, ROLLBACK_BOUND, TURN_BOUND};
+use crate::limits::{APPEND_BOUND, MAX_QUICK_BYTES, READ_BOUND, ROLLBACK_BOUND, TURN_BOUND};
 use crate::lineage::{begin_turn, begin_turn_anywhere};
 use crate::page::Pages;
 use crate::pool::{Lease, Pool};
 use crate::trouble::Trouble;
+
+/// For how many milliseconds a turn may be idle.
+const MAY_BE_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = ";
 
 /// A transaction that has the turn.
 #[derive(Debug)]
@@ -78,7 +81,14 @@ impl LockedTurn {
         let tells = pool.tells();
         // What was refused for that is not repeated here: the turn is over. It is as if it had been lost.
         let is_to_be_repeated = |trouble: &Trouble| tells && pool.falls_silent(trouble);
-        let inserted = timeout(APPEND_BOUND, insert(lease, head, events, tells)).await;
+        let insert = async {
+            if events.iter().map(StoredEvent::weight_bytes).sum::<usize>() > MAX_QUICK_BYTES {
+                let idle = AssertSqlSafe(format!("{MAY_BE_IDLE}{}", APPEND_BOUND.as_millis()));
+                raw_sql(idle).execute(lease.connection()?).await?;
+            }
+            insert(lease, head, events, tells).await
+        };
+        let inserted = timeout(APPEND_BOUND, insert).await;
         let inserted = inserted.unwrap_or_else(|_| Err(Trouble::timed_out("appending")));
         let rows = match inserted {
             Ok(rows) => rows,

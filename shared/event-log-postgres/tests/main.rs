@@ -26,5 +26,6 @@ mod process;
 mod races;
 mod roles;
 mod silence;
+mod slow_link;
 mod standby;
 mod writing;

@@ -63,11 +63,17 @@ pub(crate) async fn append(log: &dyn EventLog, size: usize) -> Head {
 
 /// As [`append`], with values of so many bytes and a few more.
 pub(crate) async fn append_large(log: &dyn EventLog, size: usize, bytes: usize) -> Head {
-    let mut end = log.head().await.expect("the head");
-    let (head, more) = (end, "x".repeat(bytes));
-    let rows: Vec<_> = (0..size).map(|_| next(&mut end, None, &more)).collect();
+    let head = log.head().await.expect("the head");
+    let (rows, end) = large_batch(&head, size, bytes);
     log.append(&head, &rows).await.expect("the only writer is not refused");
     end
+}
+
+/// As [`batch`], with values of so many bytes and a few more.
+pub(crate) fn large_batch(head: &Head, size: usize, bytes: usize) -> (Vec<StoredEvent>, Head) {
+    let (mut end, more) = (*head, "x".repeat(bytes));
+    let rows = (0..size).map(|_| next(&mut end, None, &more)).collect();
+    (rows, end)
 }
 
 /// Reads the whole log by the rules of tailing; answers all rows, or what is wrong.
