@@ -61,12 +61,16 @@ impl SetMany {
         context: Context,
     ) -> Result<SetManyAnswers, ApiError> {
         let permit = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
-            ApiError::new(Reason::LimitExceeded, "too many bulk streams are open on this server")
+            let problem = format!(
+                "{MAX_STREAMS} SetMany streams are open on this server, as many as it takes; end those that \
+                 have nothing to send, or use Set or Apply"
+            );
+            ApiError::new(Reason::LimitExceeded, problem)
         })?;
         let (answers, receiver) = mpsc::channel(RESPONSES_AHEAD);
         let progress = Progress::default();
         let share = self.share.clone();
-        let stream = BulkStream { items, bus, context, answers, share, progress, _permit: permit };
+        let stream = BulkStream { _permit: permit, items, bus, context, answers, share, progress };
         let life = self.life.clone();
         self.life.spawn(async move { stream.run(&life).await });
         Ok(ReceiverStream::new(receiver))
@@ -74,13 +78,14 @@ impl SetMany {
 }
 
 struct BulkStream {
+    /// Given back first: whoever hears that a stream has ended can begin another.
+    _permit: OwnedSemaphorePermit,
     items: Streaming<SetManyRequest>,
     bus: Bus,
     context: Context,
     answers: mpsc::Sender<Result<SetManyResponse, Status>>,
     share: BulkShare,
     progress: Progress,
-    _permit: OwnedSemaphorePermit,
 }
 
 /// How far a stream has come.

@@ -246,3 +246,26 @@ async fn an_item_that_is_larger_than_any_lawful_one_ends_its_stream() {
     assert!(refused.message().contains("too large"), "{refused:?}");
     assert_eq!(server.events().await.len(), 1);
 }
+
+#[tokio::test]
+async fn no_more_streams_are_open_than_a_server_takes_until_one_ends() {
+    let server = start().await;
+    let begin = async || {
+        let (items, receiver) = tokio::sync::mpsc::channel(1);
+        let outbound = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        let answers = server.client.clone().set_many(outbound).await?;
+        Ok::<_, tonic::Status>((items, answers.into_inner()))
+    };
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(begin().await.unwrap());
+    }
+    let refusal = ApiError::from_status(&begin().await.unwrap_err());
+    assert_eq!(refusal.reason, Reason::LimitExceeded);
+    assert!(refusal.message.starts_with("64 SetMany streams are open"), "{refusal}");
+
+    let (items, mut answers) = open.pop().unwrap();
+    drop(items);
+    while answers.message().await.unwrap().is_some() {}
+    begin().await.unwrap();
+}
