@@ -325,7 +325,7 @@ pub(super) fn lost_before_the_start(
     position: Position,
     facts: &LogFacts,
 ) -> Trouble {
-    let late = facts.lineage.epochs().iter().find(|start| start.epoch > candidate.epoch);
+    let late = facts.lineage.end_of(candidate.epoch);
     let what = match late {
         // What was appended after the loss was read by nobody who holds the snapshot.
         Some(start) => format!(
