@@ -42,7 +42,7 @@ pub struct Stage {
     pub log: Arc<FaultyLog>,
     queue: CommitQueue,
     registry: Registry,
-    clock: Arc<TestClock>,
+    pub clock: Arc<TestClock>,
 }
 
 impl Stage {
@@ -128,7 +128,7 @@ impl Stage {
     }
 
     /// When the newest event in the log was recorded.
-    async fn last_recorded_at(&self) -> Timestamp {
+    pub async fn last_recorded_at(&self) -> Timestamp {
         rows(&*self.log).await.last().unwrap().recorded_at
     }
 

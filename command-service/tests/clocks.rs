@@ -14,13 +14,16 @@ use configapi_event_log::{
     Requested, StoredEvent, Turn,
 };
 use configapi_proto::Reason;
+use configapi_proto::v1::restore_target::Moment;
+use configapi_proto::v1::{RestoreRequest, RestoreTarget};
+use futures_util::future::FutureExt as _;
 use tracing::field::Field;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::ahead::set;
 use crate::faulty_log::FaultyLog;
-use crate::support::{BEGINNING, TestClock, memory_log, set_request, start_on};
+use crate::support::{BEGINNING, TestClock, memory_log, refusal, set_request, start_on};
 
 #[tokio::test]
 async fn a_clock_that_is_set_wrong_while_the_server_runs_is_refused_until_it_is_right_again() {
@@ -43,6 +46,44 @@ async fn a_clock_that_is_set_wrong_while_the_server_runs_is_refused_until_it_is_
     for event in events {
         assert!((BEGINNING..BEGINNING + 1_000_000).contains(&event.recorded_at.0), "{event:?}");
     }
+}
+
+/// What was looked up for it is not remembered: it would be looked up again and again.
+#[tokio::test]
+async fn a_restore_is_not_decided_anew_because_its_look_up_took_long() {
+    const SLOW_US: i64 = 400_000;
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), Limits::default()).await;
+    server.set("a", "1").await.unwrap();
+    while log.looked_up().now_or_never().is_some() {}
+    log.hold_look_ups().await;
+    let target = Some(RestoreTarget { moment: Some(Moment::Version(1)) });
+    let restore = RestoreRequest { name: "a".to_owned(), target, ..RestoreRequest::default() };
+    let mut client = server.client.clone();
+    let restored = tokio::spawn(async move { client.restore(restore).await });
+    log.looked_up().await;
+    server.clock.advance(SLOW_US);
+    log.let_look_ups_go();
+    restored.await.unwrap().unwrap();
+    assert_eq!(log.past_questions(), 1);
+}
+
+/// It is looked at again after all that may take long.
+#[tokio::test]
+async fn a_clock_that_is_set_wrong_during_a_look_up_gives_no_event_its_time() {
+    const HOUR_US: i64 = 3_600_000_000;
+    let log = FaultyLog::new(memory_log());
+    log.tell_time(Timestamp(BEGINNING));
+    let server = start_on(log.clone(), Limits::default()).await;
+    log.hold_look_ups().await;
+    let mut client = server.client.clone();
+    let set = tokio::spawn(async move { client.set(set_request("a", "1")).await });
+    log.looked_up().await;
+    server.clock.advance(HOUR_US);
+    log.let_look_ups_go();
+    let refused = refusal(set.await.unwrap());
+    assert_eq!(refused.reason, Reason::Unavailable, "{refused:?}");
+    assert_eq!(server.events().await.len(), 0);
 }
 
 /// Who asks what was true at a time is answered from what is in the log soon after it.

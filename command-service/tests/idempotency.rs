@@ -6,11 +6,12 @@ use std::time::Duration;
 use configapi_command_service::committer::Limits;
 use configapi_domain::Timestamp;
 use configapi_event_log::{EventLog, LogId, MemoryLog};
-use configapi_proto::Reason;
 use configapi_proto::v1::command::Action;
+use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{
-    ApplyRequest, Command, DeleteRequest, RestoreRequest, SetAction, SetRequest,
+    ApplyRequest, Command, DeleteRequest, RestoreRequest, RestoreTarget, SetAction, SetRequest,
 };
+use configapi_proto::{Reason, timestamp_from_micros};
 
 use crate::faulty_log::FaultyLog;
 use crate::support::{BEGINNING, copy_of, memory_log, refusal, set_request, start, start_on};
@@ -57,12 +58,66 @@ async fn the_same_id_for_something_else_is_refused() {
         SetRequest { expected_version: Some(1), ..keyed("one", "a", "1") },
         SetRequest { content_type: "text/plain".to_owned(), ..keyed("one", "a", "1") },
         SetRequest { actor: "mallory".to_owned(), ..keyed("one", "a", "1") },
+        SetRequest { reason: "another".to_owned(), ..keyed("one", "a", "1") },
+        // What must not exist is more than what may or may not.
+        SetRequest { expected_version: Some(0), ..keyed("one", "a", "1") },
     ];
     for other in others {
         let error = server.set_with(other).await.unwrap_err();
         assert_eq!(error.reason, Reason::RequestIdReused);
     }
     assert_eq!(server.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_id_knows_who_asked_from_why() {
+    let server = start().await;
+    let by = |actor: &str, reason: &str| SetRequest {
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+        ..keyed("one", "a", "1")
+    };
+    server.set_with(by("ada", "lovelace")).await.unwrap();
+    for other in [by("", "adalovelace"), by("adalovelace", ""), by("adal", "ovelace")] {
+        let error = server.set_with(other).await.unwrap_err();
+        assert_eq!(error.reason, Reason::RequestIdReused);
+    }
+}
+
+#[tokio::test]
+async fn an_id_knows_one_moment_from_another() {
+    let server = start().await;
+    server.set("a", "1").await.unwrap();
+    let moments = |number: u8| {
+        let time = timestamp_from_micros(number.into());
+        [Moment::Position(number.into()), Moment::Time(time)]
+    };
+    let restore = async |id: &str, moment: Option<Moment>| {
+        let request = RestoreRequest {
+            name: "a".to_owned(),
+            request_id: id.to_owned(),
+            target: moment.map(|moment| RestoreTarget { moment: Some(moment) }),
+            ..RestoreRequest::default()
+        };
+        server.client.clone().restore(request).await
+    };
+    restore("version", Some(Moment::Version(1))).await.unwrap();
+    let mut client = server.client.clone();
+    let delete = DeleteRequest { name: "a".to_owned(), ..DeleteRequest::default() };
+    client.delete(delete.clone()).await.unwrap();
+    restore("last", None).await.unwrap();
+    let another = refusal(restore("version", Some(Moment::Version(2))).await);
+    assert_eq!(another.reason, Reason::RequestIdReused);
+    // The same number each time, and none is as good as 0.
+    for (id, number) in [("version", 1), ("last", 0)] {
+        for moment in moments(number) {
+            let refused = refusal(restore(id, Some(moment)).await);
+            assert_eq!(refused.reason, Reason::RequestIdReused, "{id}: {moment:?}");
+        }
+        let delete = DeleteRequest { request_id: id.to_owned(), ..delete.clone() };
+        assert_eq!(refusal(client.delete(delete).await).reason, Reason::RequestIdReused, "{id}");
+    }
+    assert_eq!(server.events().await.len(), 4);
 }
 
 #[tokio::test]

@@ -162,6 +162,37 @@ async fn what_kind_of_text_a_value_is_takes_room_too() {
 }
 
 #[tokio::test]
+async fn the_name_of_a_config_takes_room_too() {
+    let stage = Stage::new(forgetful());
+    let names: Vec<_> = (0..8).map(|number| format!("{}{number}", "n".repeat(250))).collect();
+    for version in 0..2 {
+        for name in &names {
+            stage.set(name, version).await;
+        }
+    }
+    let look_ups = names.iter().map(|name| stage.look_ups(name)).sum::<usize>();
+    assert!(look_ups > 8, "all eight were remembered in 2,000 bytes");
+}
+
+#[tokio::test]
+async fn what_is_forgotten_in_a_new_epoch_leaves_its_room_to_others() {
+    let stage = Stage::new(forgetful());
+    let names: Vec<_> = (0..8).map(|number| format!("c{number}")).collect();
+    for version in 0..3 {
+        for name in &names {
+            stage.set(name, version).await;
+        }
+        if version == 0 {
+            let head = stage.inner.head().await.unwrap();
+            stage.inner.begin_epoch(&head).await.unwrap();
+        }
+    }
+    for name in &names {
+        assert_eq!(stage.look_ups(name), 2, "{name} was looked up in each epoch, and remembered");
+    }
+}
+
+#[tokio::test]
 async fn what_is_remembered_is_what_was_set_whatever_its_size() {
     let stage = Stage::new(Limits::default());
     let kind = |size: usize| {

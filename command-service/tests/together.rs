@@ -109,3 +109,44 @@ async fn what_has_no_room_in_a_commit_waits_and_all_behind_it_with_it() {
     let written = log_of(&[("a", 1), ("a", 2), ("b", 1), ("c", 1), ("d", 1), ("e", 1)]);
     assert_eq!(stage.written().await, written);
 }
+
+/// The clock was set back a little, and what is decided ahead looks at it too.
+#[tokio::test]
+async fn what_is_decided_ahead_bears_no_time_before_that_of_what_it_stands_on() {
+    let stage = Stage::new().await;
+    stage.clock.turn_back(1_000);
+    let answers = stage.behind_a_commit(vec![set("b", None)]).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let rows = rows(&*stage.log).await;
+    assert!(rows.is_sorted_by_key(|row| row.recorded_at), "{rows:?}");
+}
+
+/// As of a time is with all that bears this time: so a config is what those decided before made of it.
+#[tokio::test]
+async fn the_time_of_the_batch_itself_is_now() {
+    let stage = Stage::new().await;
+    // All of it bears the time of the event before, which is later than the clock's.
+    let time = rows(&*stage.log).await.pop().unwrap().recorded_at;
+    stage.clock.turn_back(1_000);
+    let restore = with(WishedAction::Restore(Some(Point::Time(time))), "b");
+    let answers = stage.behind_a_commit(vec![set_to("b", None, "first"), restore]).await;
+    assert_eq!(versions(&answers[2]), [("b", 2)]);
+    assert_eq!(stage.last_recorded_at().await, time);
+}
+
+#[tokio::test]
+async fn a_commit_is_filled_to_its_last_byte() {
+    let large = |name: &str| set_to(name, None, &"v".repeat(5_000));
+    let within = async |commit_bytes| {
+        let limits = Limits { commit_bytes, ..Limits::default() };
+        Stage::within(memory_log(), limits).await
+    };
+    let answers = within(4_000).await.behind_a_commit(vec![large("b")]).await;
+    let Err(Refusal::TooLarge { bytes, .. }) = answers[1] else { panic!("{answers:?}") };
+    for (commit_bytes, appended) in [(bytes * 2, &[1, 1, 2][..]), (bytes, &[1, 1, 1, 1])] {
+        let stage = within(commit_bytes).await;
+        let answers = stage.behind_a_commit(vec![large("b"), large("c")]).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(stage.log.appended(), appended, "{commit_bytes}");
+    }
+}

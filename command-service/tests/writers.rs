@@ -7,6 +7,7 @@ use configapi_event_log::{EventLog as _, seal};
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{DeleteRequest, RestoreRequest, RestoreTarget, SetRequest};
 use configapi_proto::{ApiError, Reason, key, timestamp_from_micros};
+use futures_util::future::FutureExt as _;
 
 use crate::faulty_log::FaultyLog;
 use crate::support::{BEGINNING, copy_of, memory_log, refusal, rows, set_request, start_on};
@@ -215,4 +216,37 @@ async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since()
     let error = refusal(one.client.clone().restore(restore).await);
     assert_eq!(error.reason, Reason::VersionConflict, "{error:?}");
     assert_eq!(error.metadata[key::ACTUAL_VERSION], "4");
+}
+
+/// It has looked up what the config was at the time of the newest event, and waits for its turn. Another
+/// writer, whose clock is slower, writes an event of the same time.
+#[tokio::test]
+async fn a_writer_looks_again_at_the_time_of_the_newest_event_when_its_turn_has_come() {
+    let log = FaultyLog::new(memory_log());
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log.inner(), Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    two.set("a", "2").await.unwrap();
+    // It finds out that it is not the only writer, and takes turns from now on.
+    one.set("a", "3").await.unwrap();
+    let head = log.head().await.unwrap();
+    let mut row = rows(&*log).await.pop().unwrap();
+    (row.position, row.version) = (row.position.next(), row.version.next());
+    row.payload = row.payload.replace(r#""value":"3""#, r#""value":"4""#);
+    seal(head.hash, &mut row);
+
+    // Those of before are none of what is waited for.
+    while log.looked_up().now_or_never().is_some() {}
+    log.hold_look_ups().await;
+    let moment = Moment::Time(timestamp_from_micros(head.recorded_at.0));
+    let target = Some(RestoreTarget { moment: Some(moment) });
+    let restore = RestoreRequest { name: "a".to_owned(), target, ..RestoreRequest::default() };
+    let mut client = one.client.clone();
+    let restored = tokio::spawn(async move { client.restore(restore).await });
+    tokio::time::timeout(Duration::from_secs(10), log.looked_up()).await.unwrap();
+    log.inner().append(&head, &[row]).await.unwrap();
+    log.let_look_ups_go();
+    assert_eq!(restored.await.unwrap().unwrap().into_inner().receipt.unwrap().version, 5);
+    let newest = one.events().await.pop().unwrap();
+    assert_eq!(newest.event.content().unwrap().value.as_str(), "4");
 }

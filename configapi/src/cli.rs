@@ -1,6 +1,7 @@
 //! What can be typed after `configapi`, and where it leads. Parsing starts no runtime and opens no
 //! connection, so help is there at once.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -17,6 +18,7 @@ use crate::commands::{
 };
 use crate::failure::Failure;
 use crate::operator::{audit, backup, begin_epoch, migrate, restore_backup, snapshot, verify};
+use crate::output::terminal::say;
 use crate::serve;
 
 /// The configuration store that never forgets.
@@ -80,6 +82,21 @@ enum Command {
     Man(manual::ManualArguments),
 }
 
+impl Command {
+    /// Tells a person that a variable is perhaps misspelt. What runs in a script may be compared with what
+    /// it has always said, and what a shell runs when it begins would say so each time; the servers and the
+    /// audit worker log it.
+    fn warn_of_variables(&self) {
+        let is_for_people = match self {
+            Self::Serve(_) | Self::Audit(_) | Self::Completions(_) | Self::Man(_) => false,
+            _ => std::io::stderr().is_terminal(),
+        };
+        if is_for_people && let Some(unknown) = configapi_runtime::variables::unknown() {
+            say(&format!("configapi: these variables are set, and nothing knows them: {unknown}"));
+        }
+    }
+}
+
 /// Does what the arguments of this process say.
 pub fn main() -> ExitCode {
     memory::stay_small();
@@ -88,6 +105,7 @@ pub fn main() -> ExitCode {
     let first = std::env::args_os().nth(1).unwrap_or_default();
     let opens_store = OPENS_STORE.iter().any(|command| first == **command);
     let cli = if opens_store { settings::parse_or_exit() } else { parse_or_exit() };
+    cli.command.warn_of_variables();
     match run(cli.command) {
         Ok(code) => code,
         Err(failure) => failure.report(),

@@ -164,6 +164,41 @@ fn a_client_whose_variable_is_wrong_is_told_which() {
 }
 
 #[test]
+fn a_person_is_told_of_a_variable_that_nothing_knows_and_a_script_is_not() {
+    let misspelt = |arguments: &[&'static str]| {
+        configapi(arguments.iter().copied())
+            .env("CONFIGAPI_COMAND_URL", "http://me:s3cret@nowhere")
+            .env("CONFIGAPI_STOP_DELAY", "s3cret")
+    };
+    let away = ["get", "a", "--query-url", "http://127.0.0.1:1", "--timeout", "1s"];
+    let told = misspelt(&away).somebody_sees_stderr().ends().failed_with(3).stderr;
+    let line = "configapi: these variables are set, and nothing knows them: \
+                CONFIGAPI_COMAND_URL (is it CONFIGAPI_COMMAND_URL?)";
+    assert_eq!(told.lines().next(), Some(line), "{told}");
+    assert_eq!(told.matches("CONFIGAPI_COMAND_URL").count(), 1, "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+
+    let without = configapi(away).ends().failed_with(3).stderr;
+    assert_eq!(misspelt(&away).ends().failed_with(3).stderr, without);
+    // A shell has this typed for it each time that it begins.
+    let begins = misspelt(&["completions", "bash"]).somebody_sees_stderr().ends().succeeded();
+    assert_eq!(begins.stderr, "");
+}
+
+#[test]
+fn a_server_logs_which_variables_nothing_knows_once() {
+    let misspelt = [("CONFIGAPI_SNAPSHOTS_DIR", "s3cret"), ("CONFIGAPI_NAMESPACE", "default")];
+    let serving = Serving::start_within("memory:", &[], &misspelt);
+    let log = serving.ends_with_log();
+    assert_eq!(
+        log.matches("CONFIGAPI_SNAPSHOTS_DIR (is it CONFIGAPI_SNAPSHOT_DIR?)").count(),
+        1,
+        "{log}"
+    );
+    assert!(!log.contains("s3cret") && !log.contains("CONFIGAPI_NAMESPACE"), "{log}");
+}
+
+#[test]
 fn one_namespace_and_all_of_them_are_not_asked_for_at_once() {
     for command in [&["list"][..], &["at", "2024-01-15"], &["diff", "1d", "now"], &["watch"]] {
         let typed = command.iter().copied().chain(["-A", "-n", "billing"]);

@@ -2,6 +2,7 @@
 //! says so beside it: a cache must not take one for the other. A list's is the state of the log that it was
 //! read at.
 
+use configapi_proto::v1::{Config, ReadState};
 use configapi_proto::{ApiError, Reason, key};
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -33,25 +34,90 @@ pub(crate) enum Precondition {
 impl Precondition {
     /// The precondition of a write.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let must_be_star = || invalid_header(&IF_NONE_MATCH, "must be * on a write");
+        let none_of = Tags::of(headers, &IF_NONE_MATCH).map_err(|_| must_be_star())?;
         // A list of no tags is matched by nothing, so nothing stands against the write.
-        let none_of = single(headers, &IF_NONE_MATCH)?.filter(|tags| !tags.is_empty());
-        match (single(headers, &IF_MATCH)?, none_of) {
+        let none_of = none_of.filter(|tags| !tags.is_empty());
+        match (Tags::of(headers, &IF_MATCH)?, none_of) {
             (None, None) => Ok(Self::None),
-            (Some("*"), None) => Ok(Self::Exists),
-            (Some(tag), None) => match version_of(tag) {
+            (Some(Tags::Any), None) => Ok(Self::Exists),
+            (Some(Tags::These(tags)), None) if tags.len() > 1 => {
+                Err(invalid_header(&IF_MATCH, "must be a single entity tag or *"))
+            }
+            (Some(Tags::These(tags)), None) => match tags.first().copied().and_then(version_of) {
                 Some(version) => Ok(Self::Version(version)),
                 // No version of any config ever had this tag.
-                None if is_tag(tag) => {
-                    Ok(Self::Never("If-Match names no version that a config can have"))
-                }
-                None => Err(invalid_header(&IF_MATCH, "must be an entity tag such as \"3\", or *")),
+                None => Ok(Self::Never("If-Match names no version that a config can have")),
             },
-            (None, Some("*")) => Ok(Self::Version(0)),
-            (Some(_), Some("*")) => {
+            (None, Some(Tags::Any)) => Ok(Self::Version(0)),
+            (Some(_), Some(Tags::Any)) => {
                 Ok(Self::Never("If-Match and If-None-Match: * cannot hold at the same time"))
             }
-            (_, Some(_)) => Err(invalid_header(&IF_NONE_MATCH, "must be * on a write")),
+            (_, Some(Tags::These(_))) => Err(must_be_star()),
         }
+    }
+}
+
+/// What `If-Match` of a read wants of the answer. It holds of what was found, so it comes after all that
+/// else keeps a read from being answered, and before `If-None-Match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// No more than that there is one.
+    Anything,
+    /// A config at one of these versions.
+    Versions(Vec<u64>),
+}
+
+impl Wanted {
+    /// What a read wants.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        Ok(match Tags::of(headers, &IF_MATCH)? {
+            None | Some(Tags::Any) => Self::Anything,
+            Some(Tags::These(tags)) => {
+                Self::Versions(tags.into_iter().filter_map(version_of).collect())
+            }
+        })
+    }
+
+    /// Whether it is this config. Both of its tags name the version, as they do before a write: a write
+    /// answers with that of the value, also to those who read the record next.
+    pub fn is_met_by(&self, config: &Config, state: Option<&ReadState>) -> Result<(), Problem> {
+        let Self::Versions(versions) = self else { return Ok(()) };
+        let actual = config.version;
+        if versions.contains(&actual) {
+            return Ok(());
+        }
+        let Config { namespace, name, .. } = config;
+        let found = format!("the config is at version {actual}");
+        let error = match versions[..] {
+            [version] => {
+                differs(format!("{namespace}/{name}: expected version {version}, {found}"), state)
+                    .with_metadata(key::EXPECTED_VERSION, version)
+            }
+            _ => differs(format!("{namespace}/{name}: If-Match names others, {found}"), state),
+        };
+        Err(Problem::of_conditional(error.with_metadata(key::ACTUAL_VERSION, actual)))
+    }
+
+    /// Whether it is an answer about many configs. Their tags are weak, and so none of them is sure to
+    /// be the same.
+    pub fn is_met_by_many(&self, state: Option<&ReadState>) -> Result<(), Problem> {
+        match self {
+            Self::Anything => Ok(()),
+            Self::Versions(_) => {
+                let why = "If-Match can only be * here, because the entity tag is a weak one";
+                Err(Problem::of_conditional(differs(why, state)))
+            }
+        }
+    }
+}
+
+/// An answer that is not the one that its reader wants, and the state that it is about.
+fn differs(detail: impl Into<String>, state: Option<&ReadState>) -> ApiError {
+    let error = ApiError::new(Reason::VersionConflict, detail);
+    match state {
+        Some(state) => error.with_metadata(key::TOKEN, &state.token),
+        None => error,
     }
 }
 
@@ -102,26 +168,52 @@ pub(crate) fn tag_of_state(state: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("W/\"{state}\"")).ok().filter(|_| !state.is_empty())
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => match value.to_str().map(str::trim) {
-            Ok(text) if !text.contains(',') => Ok(Some(text)),
-            _ => Err(invalid_header(name, "must be a single entity tag or *")),
-        },
-        (Some(_), Some(_)) => Err(invalid_header(name, "must be a single entity tag or *")),
+/// The entity tags in a header, as RFC 9110 writes them.
+enum Tags<'a> {
+    /// `*`
+    Any,
+    These(Vec<&'a str>),
+}
+
+impl<'a> Tags<'a> {
+    fn of(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<Self>, Problem> {
+        let wrong = || invalid_header(name, "must be an entity tag such as \"3\", or *");
+        let lines = headers.get_all(name);
+        let mut said = lines.iter();
+        match (said.next(), said.next()) {
+            (None, _) => return Ok(None),
+            (Some(line), None) if line == "*" => return Ok(Some(Self::Any)),
+            (Some(_), _) => {}
+        }
+        let mut tags = Vec::new();
+        for line in lines {
+            tags.extend(listed(line.to_str().map_err(|_| wrong())?).ok_or_else(wrong)?);
+        }
+        Ok(Some(Self::These(tags)))
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::These(tags) if tags.is_empty())
     }
 }
 
-/// Whether a text is an entity tag, as RFC 9110 writes them, or a list of none.
-fn is_tag(text: &str) -> bool {
-    if text.is_empty() {
-        return true;
+/// The entity tags of a list, which may have none, or nothing between two commas.
+fn listed(mut text: &str) -> Option<Vec<&str>> {
+    let mut tags = Vec::new();
+    loop {
+        text = text.trim_start_matches([' ', '\t', ',']);
+        if text.is_empty() {
+            return Some(tags);
+        }
+        let opaque = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?;
+        let (_, rest) = opaque.split_once('"')?;
+        let (tag, rest) = text.split_at(text.len() - rest.len());
+        tags.push(tag);
+        text = rest.trim_start_matches([' ', '\t']);
+        if !text.is_empty() && !text.starts_with(',') {
+            return None;
+        }
     }
-    let opaque = text.strip_prefix("W/").unwrap_or(text);
-    let opaque = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    opaque.is_some_and(|opaque| !opaque.contains('"'))
 }
 
 /// The version that a tag names, in whichever form it was read. A weak tag does not match in a precondition,

@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 
 use crate::app::{Answer, App};
 use crate::asked::Asked;
-use crate::conditional;
+use crate::conditional::{self, Wanted};
 use crate::freshness::{Level, Wish};
 use crate::json::{self, JSON};
 use crate::query::Parameters;
@@ -131,8 +131,10 @@ pub(crate) async fn answer<Q: Paged>(
     mut query: Q,
     write: impl Items<Q>,
 ) -> Answer {
+    let wanted = Wanted::of(&asked.headers)?;
     query.turn_to(params.token());
     let page = app.ask(&asked, query.clone()).await?;
+    wanted.is_met_by_many(Q::state(&page))?;
     let token = token_header(Q::state(&page));
     let tag = conditional::tag_of_state(&Q::tag(&page));
     if conditional::has_already(&asked.headers, tag.as_ref()) {

@@ -296,3 +296,97 @@ async fn a_precondition_that_fails_tells_both_versions() {
         }
     }
 }
+
+/// RFC 9110 has it checked of any method, and before `If-None-Match`.
+#[tokio::test]
+async fn a_read_may_depend_on_the_version() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    app.set("a", "2").await;
+    let time = "/v1/config/a/at/2999-01-01T00:00:00Z";
+    for path in ["/v1/config/a", "/config/a", "/v1/namespaces/default/config/a", time] {
+        for (tags, status) in [
+            ("\"2\"", 200),
+            ("\"2-json\"", 200),
+            ("*", 200),
+            ("\"1\", \"2\"", 200),
+            ("\"a,b\" ,, W/\"x\",\"2\",", 200),
+            ("\"1\"", 412),
+            ("\"1\", \"3-json\"", 412),
+            ("W/\"2\"", 412),
+            ("\"02\"", 412),
+            ("\"\"", 412),
+            ("", 412),
+            ("2", 400),
+            ("*, \"2\"", 400),
+            ("\"2\" \"1\"", 400),
+            ("\"2", 400),
+        ] {
+            for method in [Method::GET, Method::HEAD] {
+                let read = || app.request(method.clone(), path).header("if-match", tags);
+                let (text, record) = (read().got().await, read().got_json().await);
+                assert_eq!((text.status, record.status), (status, status), "{path}: {tags}");
+                if status == 200 {
+                    assert_eq!(
+                        (text.header("etag"), record.header("etag")),
+                        ("\"2\"", "\"2-json\"")
+                    );
+                }
+                let both = read().header("if-none-match", "\"2\"").got().await.status;
+                assert_eq!(both, if status == 200 { 304 } else { status }, "{path}: {tags}");
+            }
+        }
+    }
+    let lines = app.get("/v1/config/a").header("if-match", "\"1\"").header("if-match", "\"2\"");
+    assert_eq!(lines.got().await.status, 200, "a list on two lines");
+    // What was is compared with what it was then.
+    let was = |tag: &'static str| app.get("/v1/config/a?at=1").header("if-match", tag);
+    assert_eq!(was("\"1\"").got().await.body, "1");
+    assert_eq!(was("\"2\"").got().await.status, 412);
+    // What is not there is no other version, but what is wrong with a request is told first.
+    for (tags, status) in [("*", 404), ("\"1\"", 404), ("1", 400)] {
+        let never = app.get("/v1/config/never").header("if-match", tags).got().await;
+        assert_eq!(never.status, status, "{tags}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_of_another_version_tells_both() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    let read = |tags: &'static str| app.get("/v1/config/a").header("if-match", tags);
+    let got = read("\"7\"").got().await;
+    let told = "default/a: expected version 7, the config is at version 1";
+    assert_eq!((got.status, got.body.as_str()), (412, told));
+    for (tags, expected) in [("\"7\"", json!("7")), ("\"7\", \"8\"", json!(null))] {
+        let problem = read(tags).got_json().await.json();
+        assert_eq!(problem["code"], "VERSION_CONFLICT");
+        assert_eq!(problem["metadata"]["actual_version"], "1");
+        assert_eq!(problem["metadata"]["expected_version"], expected, "{tags}");
+        assert_eq!(problem["metadata"]["token"], "1-1");
+    }
+}
+
+/// Their tags are weak, and of those RFC 9110 wants that none is taken for the same.
+#[tokio::test]
+async fn a_read_of_many_may_depend_on_no_tag() {
+    let app = TestApp::start().await;
+    app.set("a", "1").await;
+    for path in ["/v1/config", "/v1/config?limit=1", "/v1/config/a/history", "/v1/diff?from=0"] {
+        let tag = app.get(path).got().await.header("etag").to_owned();
+        assert!(tag.starts_with("W/"), "{tag}");
+        for method in [Method::GET, Method::HEAD] {
+            let read = |tags: &str| app.request(method.clone(), path).header("if-match", tags);
+            for (tags, status) in [("*", 200), (&tag, 412), ("\"1\"", 412), ("1", 400)] {
+                assert_eq!(read(tags).got().await.status, status, "{method} {path}: {tags}");
+            }
+            let met = read("*").header("if-none-match", &tag).got().await;
+            assert_eq!(met.status, 304, "{method} {path}");
+            let unmet = read(&tag).header("if-none-match", &tag).got().await;
+            assert_eq!(unmet.status, 412, "{method} {path}");
+        }
+        let problem = app.get(path).header("if-match", &tag).got_json().await.json();
+        assert_eq!(problem["code"], "VERSION_CONFLICT", "{path}");
+        assert_eq!(problem["metadata"], json!({"token": "1-1"}), "{path}");
+    }
+}

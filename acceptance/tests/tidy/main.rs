@@ -7,4 +7,5 @@ mod dependencies;
 mod documents;
 mod files;
 mod release;
+mod settings;
 mod tree;

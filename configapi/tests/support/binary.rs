@@ -17,6 +17,7 @@ pub struct Configapi {
     stdin: Stdin,
     reads_stdout: bool,
     reads_stderr: bool,
+    stderr_is_terminal: bool,
     /// Where its stdout goes instead of to who started it.
     stdout: Option<File>,
 }
@@ -57,6 +58,7 @@ pub fn configapi<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Configapi 
         stdin: Stdin::Nothing,
         reads_stdout: true,
         reads_stderr: true,
+        stderr_is_terminal: false,
         stdout: None,
     }
 }
@@ -143,6 +145,12 @@ impl Configapi {
         self
     }
 
+    /// With a terminal as its stderr, as where somebody looks on.
+    pub fn somebody_sees_stderr(mut self) -> Self {
+        self.stderr_is_terminal = true;
+        self
+    }
+
     /// Starts it, and lets it go on.
     pub fn starts(mut self) -> Running {
         let (stdin, keyboard) = match self.stdin {
@@ -155,8 +163,16 @@ impl Configapi {
             }
         };
         let (stdout, to_stdout) = pipe(self.reads_stdout);
-        let (stderr, to_stderr) = pipe(self.reads_stderr);
-        self.command.stdin(stdin).stdout(to_stdout).stderr(to_stderr);
+        self.command.stdin(stdin).stdout(to_stdout);
+        let stderr: Box<dyn io::Read + Send> = if self.stderr_is_terminal {
+            let (screen, terminal) = terminal();
+            self.command.stderr(terminal);
+            Box::new(screen)
+        } else {
+            let (stderr, to_stderr) = pipe(self.reads_stderr);
+            self.command.stderr(to_stderr);
+            Box::new(stderr)
+        };
         if let Some(file) = self.stdout {
             self.command.stdout(file);
         }
@@ -174,7 +190,8 @@ impl Configapi {
         let (sender, stderr) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();
-            while log.read_line(&mut line).unwrap() > 0 {
+            // A terminal that nobody has open any more ends with an error.
+            while matches!(log.read_line(&mut line), Ok(1..)) {
                 let _ = sender.send(std::mem::take(&mut line));
             }
         });

@@ -7,7 +7,7 @@ use configapi_proto::v1::{GetRequest, PointInTime};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::config::shown;
+use super::config::answer;
 use super::params::{CacheHeaders, FreshnessHeaders, FreshnessParams, NamePath};
 use crate::accepts::Format;
 use crate::answers::RecordView;
@@ -58,6 +58,8 @@ impl Parameters for AtParams {
         (status = 304, description = "The config was at the version that `If-None-Match` names"),
         (status = 404, description = "There was no such config then: `CONFIG_NOT_FOUND`"),
         (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
+        (status = 412, description = "The config was at no version that `If-Match` names: \
+            `VERSION_CONFLICT`"),
     ),
 )]
 pub(crate) async fn at_time(
@@ -70,8 +72,7 @@ pub(crate) async fn at_time(
     let Target { namespace, name, timestamp, .. } = target;
     let time = moment::time(&timestamp).ok_or_else(invalid_time)?;
     let at = Some(PointInTime { moment: Some(Moment::Time(time)) });
-    let answer = app.ask(&asked, GetRequest { namespace, name, at, consistency: None }).await?;
-    shown(answer, &asked, format)
+    answer(&app, &asked, GetRequest { namespace, name, at, consistency: None }, format).await
 }
 
 fn invalid_time() -> Problem {

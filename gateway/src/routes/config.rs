@@ -21,6 +21,7 @@ use crate::asked::{Asked, Params};
 use crate::body;
 use crate::body::multipart::ValueForm;
 use crate::body::value::ValueBody;
+use crate::conditional::Wanted;
 use crate::query::Parameters;
 use crate::reads::token_header;
 use crate::routes::Flag;
@@ -66,6 +67,8 @@ impl Parameters for ReadParams {
         (status = 304, description = "The config is at the version that `If-None-Match` names"),
         (status = 404, description = "There is no such config: `CONFIG_NOT_FOUND`"),
         (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
+        (status = 412, description = "The config is at no version that `If-Match` names: \
+            `VERSION_CONFLICT`"),
     ),
 )]
 pub(crate) async fn read(
@@ -78,14 +81,16 @@ pub(crate) async fn read(
     let at = point(params.at.as_deref(), "at")?;
     let Target { namespace, name, .. } = target;
     let query = GetRequest { namespace, name, at, consistency: None };
-    let answer = app.ask(&asked, query).await?;
-    shown(answer, &asked, format)
+    answer(&app, &asked, query, format).await
 }
 
-/// A config as an answer.
-pub(super) fn shown(answer: GetResponse, asked: &Asked, format: Format) -> Answer {
-    let Some(config) = answer.config else { return Err(Reason::Internal.into()) };
-    let token = token_header(answer.state.as_ref());
+/// Asks for a config, and answers with it.
+pub(super) async fn answer(app: &App, asked: &Asked, query: GetRequest, format: Format) -> Answer {
+    let wanted = Wanted::of(&asked.headers)?;
+    let GetResponse { config, state, .. } = app.ask(asked, query).await?;
+    let Some(config) = config else { return Err(Reason::Internal.into()) };
+    wanted.is_met_by(&config, state.as_ref())?;
+    let token = token_header(state.as_ref());
     let tag = conditional::tag_of(config.version, format);
     if conditional::has_already(&asked.headers, tag.as_ref()) {
         return Ok(json::not_modified(tag, token));

@@ -89,6 +89,7 @@ impl Paged for ListRequest {
         )),
         (status = 304, description = "The list is the one that `If-None-Match` names"),
         (status = 409, description = "The token belongs to a log that is gone: `LOG_CHANGED`"),
+        (status = 412, description = "`If-Match` is an entity tag, and not `*`: `VERSION_CONFLICT`"),
     ),
 )]
 pub(crate) async fn list(

@@ -86,10 +86,18 @@ enum ConsistencyParam {
     Linearizable,
 }
 
-/// What the client has already.
+/// What the client has already, or wants to be still the same.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct CacheHeaders {
+    /// Answer 412 if it is none of these entity tags. Of a config, both of its tags name the version;
+    /// the tags of all else are weak and match nothing, so there only `*` is met.
+    #[param(
+        rename = "If-Match",
+        pattern = "^([*]|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$",
+        example = "\"3\""
+    )]
+    if_match: Option<String>,
     /// Answer 304 if the entity tag is still one of these.
     #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,

@@ -100,7 +100,7 @@ fn a_prefix_is_any_beginning_of_a_name() {
     assert_eq!(NamePrefix::default(), NamePrefix::parse("").unwrap());
     let prefix = NamePrefix::parse("a/b").unwrap();
     assert!(prefix.matches("a/b") && prefix.matches("a/bc"));
-    assert!(!prefix.matches("a") && !prefix.matches("A/b"));
+    assert!(!prefix.matches("a") && !prefix.matches("A/b") && !prefix.matches("ca/b"));
     let refused = |text: &str| NamePrefix::parse(text).unwrap_err().to_string();
     assert_eq!(refused("a b"), "prefix: may hold only A-Z, a-z, 0-9, _, -, . and /");
     assert_eq!(refused(&"p".repeat(257)), "prefix: must be at most 256 bytes, has 257");

@@ -23,3 +23,4 @@ pub mod shutdown;
 pub mod starting;
 pub mod telemetry;
 pub mod trace;
+pub mod variables;

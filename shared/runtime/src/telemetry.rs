@@ -12,6 +12,8 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
+use crate::variables;
+
 /// What the names of the crates of the house begin with.
 const OURS: &str = "configapi";
 
@@ -75,7 +77,8 @@ pub struct WrongFilter;
 #[error("logging cannot be set up")]
 pub struct TelemetryError(#[source] Box<dyn Error + Send + Sync>);
 
-/// Sets up logging and the panic hook for the whole process, and logs the first line.
+/// Sets up logging and the panic hook for the whole process, and logs the first line, and what was
+/// perhaps meant to be a setting.
 pub fn init(
     settings: &LogSettings,
     service: &'static str,
@@ -98,6 +101,10 @@ pub fn init(
     .map_err(TelemetryError)?;
     panic::set_hook(Box::new(log_panic));
     tracing::info!(service, version, process_id = std::process::id(), "starting");
+    if let Some(variables) = variables::unknown() {
+        // No reason to end: whoever starts us may have put them there for others.
+        tracing::warn!(%variables, "variables are set that no part of ConfigApi knows");
+    }
     Ok(())
 }
 

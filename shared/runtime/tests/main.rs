@@ -27,4 +27,5 @@ mod settings;
 mod support;
 mod taken;
 mod untaken;
+mod variables;
 mod within;

@@ -204,6 +204,21 @@ fn the_first_log_line_says_what_starts() {
 }
 
 #[test]
+fn a_server_tells_of_variables_that_nobody_knows_and_not_what_is_in_them() {
+    let environment = [
+        ("CONFIGAPI_TEST_STORE", "memory:"),
+        ("CONFIGAPI_STORES", "postgres://me:s3cret@db/log"),
+        ("CONFIGAPI_NAMESPACE", "s3cret"),
+    ];
+    let ended = program("process::program_that_panics", &environment).wait_with_output();
+    let said = String::from_utf8_lossy(&ended.expect("ends").stderr).into_owned();
+    let told: Vec<_> = said.lines().filter(|line| line.contains(r#""level":"WARN""#)).collect();
+    let [line] = told[..] else { panic!("one warning: {said}") };
+    assert!(line.contains(r#""variables":"CONFIGAPI_STORES (is it CONFIGAPI_STORE?)""#), "{line}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
 fn a_panic_is_logged_with_its_place_but_without_data() {
     let mut running = Running::start("process::program_that_panics");
     let fixed = running.line_with("panicked");
