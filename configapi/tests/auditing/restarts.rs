@@ -10,7 +10,7 @@ use crate::support::stored::written;
 use crate::support::{Running, Serving, database};
 
 /// Sets so many configs as one command: more than the worker delivers at once.
-fn apply(serving: &Serving, round: usize) {
+pub fn apply(serving: &Serving, round: usize) {
     let mut file = String::new();
     for name in 0..250 {
         writeln!(file, "- {{set: r{round}/c{name}, value: \"{name}\"}}").unwrap();
