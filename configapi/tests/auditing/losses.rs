@@ -10,7 +10,7 @@ use super::refusals::{caught_up, on, replace};
 use super::restarts::apply;
 use super::{Worker, positions};
 use crate::epochs::copy_of;
-use crate::support::stored::rows;
+use crate::support::stored::{rows, tamper};
 use crate::support::{Serving, configapi};
 
 fn set(store: &str, value: &str, count: usize) {
@@ -97,6 +97,29 @@ fn a_worker_that_runs_finds_what_was_written_before_a_late_epoch() {
     running.signal("TERM");
     running.ends().succeeded();
     assert_held(&worker);
+}
+
+/// Else it went back farther than it has to, and said that more is void.
+#[test]
+fn a_worker_that_runs_waits_for_the_end_of_a_restore() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = caught_up(directory.path());
+    let restored = copy_of(&worker.store, directory.path());
+    begin_epoch(&restored);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let half = copy_of(&restored, elsewhere.path());
+    tamper(&half, "DELETE FROM events WHERE position = 7");
+    set(&worker.store, "lost", 1);
+    let running = worker.to_file(&[]).starts();
+    running.says("going on");
+    replace(&worker.store, &half);
+    running.says("a restore is under way");
+    replace(&worker.store, &restored);
+    while worker.checkpoint()["epoch"] != 2 {}
+    running.signal("TERM");
+    running.ends().succeeded();
+    assert_held(&worker);
+    assert_eq!(epochs_told(&worker)[0].get("void_from"), None);
 }
 
 /// At position 757, in a log of which a copy was made when it ended at 507.

@@ -8,6 +8,7 @@ use configapi_store::{Access, StoreUrl, open};
 use serde_json::Value;
 
 use super::{Worker, parsed, positions};
+use crate::epochs::copy_of;
 use crate::support::stored::{tamper, written, written_anew};
 use crate::support::{Ended, Serving, configapi};
 
@@ -196,12 +197,21 @@ fn a_log_that_lacks_its_end_is_not_taken_for_whole() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());
     configapi(["begin-epoch", "--store", &store, "--yes"]).ends().succeeded();
+    let whole = copy_of(&store, directory.path());
     tamper(&store, "DELETE FROM events WHERE position = 7");
     let worker = Worker::new(&store, directory.path());
-    let ended = worker.to_file(&["--once"]).ends().failed_with(3);
-    let why = "the log ends at position 6, and its epoch 2 began after position 7";
-    assert!(ended.stderr.contains(why), "{ended:#?}");
+    let ends_early = || {
+        let ended = worker.to_file(&["--once"]).ends().failed_with(3);
+        let why = "the log ends at position 6, and its epoch 2 began after position 7";
+        assert!(ended.stderr.contains(why), "{ended:#?}");
+    };
+    ends_early();
     assert_eq!(worker.records(), [] as [Value; 0]);
+    // Nor by a worker that has read all of it, in that very epoch.
+    let whole = on(&worker, &whole);
+    whole.to_file(&["--once"]).ends().succeeded();
+    ends_early();
+    assert_eq!(worker.checkpoint(), whole.checkpoint());
 }
 
 #[test]

@@ -124,8 +124,14 @@ fn records_on_stdout_are_on_the_disk_before_the_checkpoint_says_so() {
         calls.lines().position(|line| line.contains(call) && line.contains(of))
     };
     let (synced, saved) = (first("fsync(", "appended.jsonl"), first("rename(", "checkpoint"));
+    let drafted = first("fsync(", "checkpoint.draft>");
+    let place = directory.path().canonicalize().unwrap();
+    let kept = first("fsync(", &format!("<{}>", place.display()));
     assert!(saved.is_some(), "{calls}");
     assert!(synced.is_some() && synced < saved, "{calls}");
+    // So is the checkpoint, before and after it takes its place.
+    assert!(drafted.is_some() && drafted < saved, "{calls}");
+    assert!(saved < kept, "{calls}");
 }
 
 #[test]
