@@ -213,3 +213,17 @@ fn what_no_restore_would_take_is_not_backed_up() {
     tamper(&store, "DELETE FROM epochs WHERE epoch = 1");
     cannot_be_backed_up(&store, "its epochs are none that a log goes through");
 }
+
+#[test]
+fn what_is_not_a_hash_is_not_taken_for_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let known = on_store("verify", &store, &[]).succeeded().json()["known"].clone();
+    let known = known.as_str().unwrap();
+    on_store("verify", &store, &["--expect", known]).succeeded();
+    let signs = format!("7={}", "+1".repeat(32));
+    for wrong in [&known[..known.len() - 2], &format!("{known}00"), &signs, &known[2..]] {
+        let ended = on_store("verify", &store, &["--expect", wrong]).failed_with(2);
+        assert!(ended.stderr.contains("64 hexadecimal digits"), "{ended:#?}");
+    }
+}

@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod files;
+mod losses;
 pub mod metrics;
 mod pipes;
 mod refusals;

@@ -8,18 +8,19 @@ use configapi_store::{Access, StoreUrl, open};
 use serde_json::Value;
 
 use super::{Worker, parsed, positions};
+use crate::epochs::copy_of;
 use crate::support::stored::{tamper, written, written_anew};
 use crate::support::{Ended, Serving, configapi};
 
 /// A worker that has written everything, on a log of its own.
-fn caught_up(directory: &std::path::Path) -> Worker {
+pub fn caught_up(directory: &std::path::Path) -> Worker {
     let store = written(directory);
     let worker = Worker::new(&store, directory);
     worker.to_file(&["--once"]).ends().succeeded();
     worker
 }
 
-fn on(worker: &Worker, store: &str) -> Worker {
+pub fn on(worker: &Worker, store: &str) -> Worker {
     Worker::new(store, &worker.directory)
 }
 
@@ -44,7 +45,7 @@ fn another_log_is_refused() {
 }
 
 /// Puts a file of SQLite in the place of another, under whoever has that open.
-fn replace(store: &str, other: &str) {
+pub fn replace(store: &str, other: &str) {
     let path = |store: &str| store.strip_prefix("sqlite:").unwrap().to_owned();
     fs::rename(path(other), path(store)).unwrap();
 }
@@ -167,6 +168,8 @@ fn after_a_restore_the_new_epoch_is_told_and_the_trail_goes_on_from_there() {
     assert_eq!(tokens[6..], ["1-7", "1-8", "2-7", "2-8"]);
     assert_eq!(records[8]["kind"], "LogEpochBegan");
     assert_eq!(records[8]["first_position"], 8);
+    // It began where the log lost its end, so that nothing comes again.
+    assert_eq!(records[8].get("void_from"), None);
     assert_eq!(records[9]["name"], "new");
     // The old log is now an older copy of this one.
     assert_refused(&worker, "an older copy");
@@ -194,12 +197,21 @@ fn a_log_that_lacks_its_end_is_not_taken_for_whole() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());
     configapi(["begin-epoch", "--store", &store, "--yes"]).ends().succeeded();
+    let whole = copy_of(&store, directory.path());
     tamper(&store, "DELETE FROM events WHERE position = 7");
     let worker = Worker::new(&store, directory.path());
-    let ended = worker.to_file(&["--once"]).ends().failed_with(3);
-    let why = "the log ends at position 6, and its epoch 2 began after position 7";
-    assert!(ended.stderr.contains(why), "{ended:#?}");
+    let ends_early = || {
+        let ended = worker.to_file(&["--once"]).ends().failed_with(3);
+        let why = "the log ends at position 6, and its epoch 2 began after position 7";
+        assert!(ended.stderr.contains(why), "{ended:#?}");
+    };
+    ends_early();
     assert_eq!(worker.records(), [] as [Value; 0]);
+    // Nor by a worker that has read all of it, in that very epoch.
+    let whole = on(&worker, &whole);
+    whole.to_file(&["--once"]).ends().succeeded();
+    ends_early();
+    assert_eq!(worker.checkpoint(), whole.checkpoint());
 }
 
 #[test]
@@ -261,7 +273,29 @@ fn a_checkpoint_that_is_none_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let worker = caught_up(directory.path());
     let good = fs::read_to_string(worker.path("checkpoint")).unwrap();
-    let bad = ["", "{}", &good.replace("\"version\":1", "\"version\":2"), &good[..good.len() / 2]];
+    let with = |name: &str, value: Value| {
+        let mut checkpoint = worker.checkpoint();
+        checkpoint[name] = value;
+        checkpoint.to_string()
+    };
+    let hash = &worker.checkpoint()["hash"];
+    let known = |positions: &[u64]| {
+        let earlier = positions.iter().map(|position| serde_json::json!([position, hash]));
+        with("earlier", earlier.collect())
+    };
+    assert!(known(&[0, 6]).contains("[6,"), "or what follows shows nothing");
+    let bad = [
+        String::new(),
+        "{}".to_owned(),
+        good[..good.len() / 2].to_owned(),
+        with("form", "another".into()),
+        with("version", 1.into()),
+        with("version", 3.into()),
+        with("earlier", Value::Null),
+        with("earlier", serde_json::json!([[0, "00"]])),
+        known(&[6, 5]),
+        known(&[6, 7]),
+    ];
     for text in bad {
         fs::write(worker.path("checkpoint"), text).unwrap();
         let ended = worker.configapi(&["--once"]).ends().failed_with(1);

@@ -10,7 +10,7 @@ use crate::support::stored::written;
 use crate::support::{Running, Serving, database};
 
 /// Sets so many configs as one command: more than the worker delivers at once.
-fn apply(serving: &Serving, round: usize) {
+pub fn apply(serving: &Serving, round: usize) {
     let mut file = String::new();
     for name in 0..250 {
         writeln!(file, "- {{set: r{round}/c{name}, value: \"{name}\"}}").unwrap();
@@ -124,8 +124,14 @@ fn records_on_stdout_are_on_the_disk_before_the_checkpoint_says_so() {
         calls.lines().position(|line| line.contains(call) && line.contains(of))
     };
     let (synced, saved) = (first("fsync(", "appended.jsonl"), first("rename(", "checkpoint"));
+    let drafted = first("fsync(", "checkpoint.draft>");
+    let place = directory.path().canonicalize().unwrap();
+    let kept = first("fsync(", &format!("<{}>", place.display()));
     assert!(saved.is_some(), "{calls}");
     assert!(synced.is_some() && synced < saved, "{calls}");
+    // So is the checkpoint, before and after it takes its place.
+    assert!(drafted.is_some() && drafted < saved, "{calls}");
+    assert!(saved < kept, "{calls}");
 }
 
 #[test]

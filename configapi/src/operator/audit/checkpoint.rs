@@ -9,14 +9,16 @@ use configapi_event_log::domain::Position;
 use configapi_event_log::{Epoch, Hash, LogId, Tail};
 use serde::{Deserialize, Serialize};
 
+use super::earlier::Earlier;
 use crate::failure::Failure;
 use crate::operator::verify::parse_hash;
 use crate::output::file::{beside, directory, place};
 
 /// What the file calls itself.
 const FORM: &str = "configapi-audit-checkpoint";
-/// The version of the form.
-const VERSION: u32 = 1;
+/// The version of the form: 2 has the events before the last one. Programs that know no more than 1, which
+/// has none, refuse it: they would drop them.
+const VERSION: u32 = 2;
 
 /// What a checkpoint's file is held by, beside it.
 const LOCK: &str = ".lock";
@@ -33,7 +35,7 @@ pub fn files_of(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), beside(path, LOCK), beside(path, DRAFT)]
 }
 
-/// The event that was written last, and whose log it is in.
+/// The event that was written last, some before it, and whose log they are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The log's id, as it is written.
@@ -42,6 +44,8 @@ pub struct Checkpoint {
     pub epoch: Epoch,
     /// The place after the event.
     pub tail: Tail,
+    /// The places after some of those before it; none in a checkpoint of version 1.
+    pub earlier: Earlier,
 }
 
 impl Checkpoint {
@@ -60,6 +64,7 @@ struct Stored {
     epoch: u64,
     position: u64,
     hash: String,
+    earlier: Option<Vec<(u64, String)>>,
 }
 
 /// The file, for one worker at a time.
@@ -129,6 +134,9 @@ impl CheckpointFile {
 }
 
 fn text_of(checkpoint: &Checkpoint) -> String {
+    let earlier = checkpoint.earlier.places().iter();
+    let earlier: Vec<_> =
+        earlier.map(|place| (place.position().0, place.hash().to_string())).collect();
     let stored = serde_json::json!({
         "form": FORM,
         "version": VERSION,
@@ -136,14 +144,25 @@ fn text_of(checkpoint: &Checkpoint) -> String {
         "epoch": checkpoint.epoch.0,
         "position": checkpoint.tail.position().0,
         "hash": checkpoint.tail.hash().to_string(),
+        "earlier": earlier,
     });
     format!("{stored}\n")
 }
 
 fn parse(text: &str) -> Option<Checkpoint> {
     let stored: Stored = serde_json::from_str(text).ok()?;
-    let Stored { form, version, log_id, epoch, position, hash } = stored;
-    let is_ours = form == FORM && version == VERSION;
-    let hash: Hash = parse_hash(&hash).filter(|_| is_ours)?;
-    Some(Checkpoint { log_id, epoch: Epoch(epoch), tail: Tail::after(Position(position), hash) })
+    let Stored { form, version, log_id, epoch, position, hash, earlier } = stored;
+    let earlier = match (version, earlier) {
+        (1, None) => Vec::new(),
+        (VERSION, Some(earlier)) => earlier,
+        _ => return None,
+    };
+    let place = |(position, hash): (u64, String)| {
+        let hash: Hash = parse_hash(&hash)?;
+        Some(Tail::after(Position(position), hash))
+    };
+    let tail = place((position, hash)).filter(|_| form == FORM)?;
+    let earlier = earlier.into_iter().map(place).collect::<Option<_>>()?;
+    let earlier = Earlier::before(tail.position(), earlier)?;
+    Some(Checkpoint { log_id, epoch: Epoch(epoch), tail, earlier })
 }

@@ -1,19 +1,22 @@
 //! Follows the log by the rules of the tail, and hands over what is new. It takes no step that those
 //! rules do not allow, and forgets a place only for one that is durable.
 
+mod back;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_event_log::domain::Position;
 use configapi_event_log::{
-    Asking, Epoch, EpochStart, EventLog, Identity, Lineage, LogError, PageLimit, StoredEvent, Tail,
+    Asking, Epoch, EventLog, Identity, Lineage, LogError, LogId, PageLimit, StoredEvent, Tail,
     TailError, decode, in_time, log_id_of,
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
-use super::checkpoint::CheckpointFile;
+use super::checkpoint::{Checkpoint, CheckpointFile};
+use super::earlier::Earlier;
 use super::place::Place;
 use super::record::Writing;
 use super::sink::{Delivery, Lines, Sink};
@@ -144,6 +147,9 @@ impl Follower {
         if place.epoch != place.lineage.current() {
             return self.enter_epoch(place, stop).await;
         }
+        if place.earlier.places().is_empty() {
+            place.earlier = self.look_back(&place.tail, place.epoch).await?;
+        }
         let asked_at = now();
         let page =
             self.ask(self.asking.page(&*self.log, place.tail.position(), PageLimit::TAIL)).await?;
@@ -172,20 +178,16 @@ impl Follower {
         let saved = self.file.load().map_err(Trouble::Fatal)?;
         let identity = self.ask(self.log.identity()).await?;
         let writing = Writing { log_id: identity.log_id, include_values: self.include_values };
-        let head = self.ask(self.log.head()).await?.position;
-        if let Some(last) = identity.lineage.lost_by(head).filter(|_| !identity.is_standby) {
-            let epoch = identity.lineage.current();
-            return Err(Trouble::Silent(format!(
-                "the log ends at position {head}, and its epoch {epoch} began after position {last}: \
-                 a restore is under way, or was interrupted, or the end of the log is lost"
-            )));
+        if !identity.is_standby {
+            self.must_hold_its_end(&identity.lineage).await?;
         }
         // Who begins with the first event is told of all epochs.
         let epoch = identity.lineage.epochs().first().map_or(Epoch::FIRST, |start| start.epoch);
         let Some(saved) = saved else {
-            let tail = self.genesis(&identity).await?;
+            let tail = self.genesis(identity.log_id).await?;
             tracing::info!(log_id = %identity.log_id, "no checkpoint yet: from the first event on");
-            return Ok(Place { writing, lineage: identity.lineage, epoch, tail });
+            let earlier = Earlier::default();
+            return Ok(Place { writing, lineage: identity.lineage, epoch, tail, earlier });
         };
         if !saved.is_of(identity.log_id) {
             let id = identity.log_id;
@@ -195,16 +197,16 @@ impl Follower {
         }
         tracing::info!(log_id = %identity.log_id, position = saved.tail.position().0, "going on");
         self.board.stands_at(saved.tail.position());
-        let lineage = Lineage::unbroken();
-        let mut place = Place { writing, lineage, epoch: saved.epoch, tail: saved.tail };
+        let Checkpoint { epoch, tail, earlier, .. } = saved;
+        let mut place = Place { writing, lineage: Lineage::unbroken(), epoch, tail, earlier };
         self.learn(&mut place, identity)?;
         Ok(place)
     }
 
-    async fn genesis(&self, identity: &Identity) -> Result<Tail, Trouble> {
+    async fn genesis(&self, log_id: LogId) -> Result<Tail, Trouble> {
         let page = self.ask(self.log.read(Position::GENESIS, PageLimit::new(1, 1))).await?;
         let genesis = page.events.first();
-        match genesis.filter(|row| log_id_of(row) == Some(identity.log_id)) {
+        match genesis.filter(|row| log_id_of(row) == Some(log_id)) {
             Some(row) => Ok(Tail::after(row.position, row.hash)),
             None => Err(self.fatal("the genesis row at position 0 is not as it was written")),
         }
@@ -229,29 +231,30 @@ impl Follower {
         )))
     }
 
-    /// The log is in a later epoch. Tells so, goes back to where that one began if need be, and
-    /// only then goes on.
+    /// The log is in a later epoch. Tells so, goes back to what was delivered and still holds if need be,
+    /// and only then goes on.
     async fn enter_epoch(
         &mut self,
         place: &mut Place,
         stop: &CancellationToken,
     ) -> Result<Step, Trouble> {
-        let known = place.epoch;
-        let later = place.lineage.epochs().iter().filter(|start| start.epoch > known);
-        let later: Vec<EpochStart> = later.copied().collect();
-        let kept = later.iter().map(|start| start.first_position.0.saturating_sub(1)).min();
-        let mut tail = place.tail.clone();
-        if let Some(kept) = kept.map(Position).filter(|kept| *kept < tail.position()) {
+        let tail = self.newest_held(place).await?;
+        let (known, last) = (place.epoch, place.tail.position());
+        let kept = place.lineage.kept_of(known, last);
+        let back_to = tail.position();
+        if back_to < last {
             tracing::warn!(
-                position = tail.position().0,
+                position = last.0,
                 kept = kept.0,
+                back_to = back_to.0,
                 "a new epoch says that the end of the log was lost; going back"
             );
-            tail = self.walk_to(place, kept).await?;
+            place.earlier = self.look_back(&tail, place.lineage.current()).await?;
         }
+        let void_from = (back_to < kept).then(|| back_to.next());
         let mut lines = Lines::default();
-        for start in later {
-            place.writing.epoch(start, &mut lines.bytes);
+        for start in place.lineage.epochs().iter().filter(|start| start.epoch > known) {
+            place.writing.epoch(*start, void_from, &mut lines.bytes);
             lines.count += 1;
         }
         if self.deliver(&lines, stop).await? == Delivery::GivenUp {
@@ -261,28 +264,6 @@ impl Follower {
         place.epoch = place.lineage.current();
         self.save(place)?;
         Ok(Step::Forward)
-    }
-
-    /// The place after the event at a position, found along the chain from its beginning.
-    async fn walk_to(&self, place: &Place, position: Position) -> Result<Tail, Trouble> {
-        let identity = self.ask(self.log.identity()).await?;
-        if identity.log_id != place.writing.log_id {
-            return Err(self.fatal("the store holds another log than before"));
-        }
-        let mut tail = self.genesis(&identity).await?;
-        while tail.position() < position {
-            let page =
-                self.ask(self.asking.page(&*self.log, tail.position(), PageLimit::TAIL)).await?;
-            let rows = tail.advance(page).map_err(|error| self.fatal(&error.to_string()))?;
-            if let Some(row) = rows.iter().find(|row| row.position == position) {
-                return Ok(Tail::after(row.position, row.hash));
-            }
-            if rows.is_empty() {
-                let end = tail.position();
-                return Err(self.fatal(&format!("the log ends at {end}, before its epoch began")));
-            }
-        }
-        Ok(tail)
     }
 
     /// The log does not hold the event that was written last.
@@ -312,6 +293,7 @@ impl Follower {
         stop: &CancellationToken,
     ) -> Result<Step, Trouble> {
         let mut lines = Lines::default();
+        let mut begun = 0;
         for (index, row) in rows.iter().enumerate() {
             let bad = match decode(row) {
                 Ok(recorded) => {
@@ -322,15 +304,16 @@ impl Follower {
                 }
                 Err(error) => Some(error),
             };
-            let done =
-                if bad.is_some() { index.checked_sub(1).map(|at| &rows[at]) } else { Some(row) };
+            let end = if bad.is_some() { index } else { index + 1 };
             let is_full = lines.count >= BATCH_RECORDS || lines.bytes.len() >= BATCH_BYTES;
             let is_due = is_full || bad.is_some() || index + 1 == rows.len();
-            if let Some(done) = done.filter(|_| is_due && lines.count > 0) {
+            let batch = &rows[begun..end];
+            if let Some(done) = batch.last().filter(|_| is_due) {
                 if self.deliver(&std::mem::take(&mut lines), stop).await? == Delivery::GivenUp {
                     return Ok(Step::Stopped);
                 }
-                place.tail = Tail::after(done.position, done.hash);
+                begun = end;
+                place.go_over(batch);
                 self.save(place)?;
                 self.board.complete_until(done.recorded_at);
             }

@@ -5,6 +5,7 @@
 mod board;
 mod checkpoint;
 mod destination;
+mod earlier;
 mod follow;
 mod place;
 mod record;

@@ -1,9 +1,10 @@
 //! Where a worker stands in the log. Says nothing of what is durable: that is the checkpoint's.
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{Epoch, Lineage, Tail};
+use configapi_event_log::{Epoch, Lineage, StoredEvent, Tail};
 
 use super::checkpoint::Checkpoint;
+use super::earlier::Earlier;
 use super::record::Writing;
 
 /// Where a follower stands, and whose log it is.
@@ -12,14 +13,32 @@ pub struct Place {
     pub lineage: Lineage,
     pub epoch: Epoch,
     pub tail: Tail,
+    /// Events before that, which were delivered too.
+    pub earlier: Earlier,
 }
 
 impl Place {
+    /// Goes on over rows that were delivered.
+    pub fn go_over(&mut self, rows: &[StoredEvent]) {
+        let Some(last) = rows.last() else { return };
+        let step = |row: &StoredEvent| {
+            std::mem::replace(&mut self.tail, Tail::after(row.position, row.hash))
+        };
+        self.earlier.take_up(rows.iter().map(step), last.position);
+    }
+
+    /// What was delivered up to a position, as far as it is known, the newest first.
+    pub fn delivered_until(&self, position: Position) -> impl Iterator<Item = &Tail> {
+        let known = [&self.tail].into_iter().chain(self.earlier.places().iter().rev());
+        known.filter(move |place| place.position() <= position)
+    }
+
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             log_id: self.writing.log_id.to_string(),
             epoch: self.epoch,
             tail: self.tail.clone(),
+            earlier: self.earlier.clone(),
         }
     }
 

@@ -61,6 +61,10 @@ struct EpochRecord {
     epoch: u64,
     kind: &'static str,
     first_position: u64,
+    /// From here on, if that is lower: where the log lost its end was not where the epoch began, or is
+    /// not known. What is not void comes again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    void_from: Option<u64>,
 }
 
 /// How records are written.
@@ -114,8 +118,8 @@ impl Writing {
         );
     }
 
-    /// Appends the line of an epoch's beginning.
-    pub fn epoch(self, start: EpochStart, out: &mut Vec<u8>) {
+    /// Appends the line of an epoch's beginning, and from where on records come again, if they do.
+    pub fn epoch(self, start: EpochStart, void_from: Option<Position>, out: &mut Vec<u8>) {
         line(
             out,
             &EpochRecord {
@@ -125,6 +129,7 @@ impl Writing {
                 epoch: start.epoch.0,
                 kind: "LogEpochBegan",
                 first_position: start.first_position.0,
+                void_from: void_from.map(|position| position.0),
             },
         );
     }
