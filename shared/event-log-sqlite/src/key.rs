@@ -1,4 +1,4 @@
-//! What the index of streams names a stream by: a number that is made of its name, which takes a third of the
+//! What the index of streams names a stream by: a number that is made of its name, so that an entry takes half the
 //! room. Two names may make the same number, so whoever follows the index looks at the name of what it finds.
 
 use configapi_event_log::LogError;
