@@ -18,7 +18,7 @@ const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/0003_requests.sql"),
     include_str!("../migrations/0004_indexed.sql"),
     include_str!("../migrations/0005_versions.sql"),
-    include_str!("../migrations/0006_versions.sql"),
+    include_str!("../migrations/0006_keys.sql"),
 ];
 
 /// How many there were before the one that needs the keys of streams.
