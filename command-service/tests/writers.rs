@@ -1,16 +1,19 @@
 //! Several command servers on one log: correct under any interleaving, and none starves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_command_service::committer::Limits;
-use configapi_event_log::{EventLog as _, seal};
+use configapi_event_log::{EventLog as _, Head, StoredEvent, seal};
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{DeleteRequest, RestoreRequest, RestoreTarget, SetRequest};
 use configapi_proto::{ApiError, Reason, key, timestamp_from_micros};
 use futures_util::future::FutureExt as _;
 
 use crate::faulty_log::FaultyLog;
-use crate::support::{BEGINNING, copy_of, memory_log, refusal, rows, set_request, start_on};
+use crate::support::{
+    BEGINNING, TestServer, copy_of, memory_log, refusal, rows, set_request, start_on,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_servers_write_side_by_side_and_all_get_through() {
@@ -191,18 +194,30 @@ async fn a_writer_has_looked_up_what_it_needs_when_its_turn_begins() {
     assert_eq!(receipt.unwrap().version, 4);
 }
 
-/// It looks for what a config will have been at a time to come, and has lost its turn meanwhile.
-#[tokio::test]
-async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since() {
+/// A server beside which another one has written `a`, so that it takes turns from now on.
+async fn taking_turns() -> (Arc<FaultyLog>, TestServer) {
     let log = FaultyLog::new(memory_log());
     let one = start_on(log.clone(), Limits::default()).await;
     let two = start_on(log.inner(), Limits::default()).await;
     one.set("a", "1").await.unwrap();
     two.set("a", "2").await.unwrap();
     one.set("a", "3").await.unwrap();
+    (log, one)
+}
+
+/// The head, and the newest event once more, as what another writer appends to it: to be sealed.
+async fn repeated(log: &FaultyLog) -> (Head, StoredEvent) {
     let head = log.head().await.unwrap();
-    let mut row = rows(&*log).await.pop().unwrap();
+    let mut row = rows(log).await.pop().unwrap();
     (row.position, row.version) = (row.position.next(), row.version.next());
+    (head, row)
+}
+
+/// It looks for what a config will have been at a time to come, and has lost its turn meanwhile.
+#[tokio::test]
+async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since() {
+    let (log, one) = taking_turns().await;
+    let (head, mut row) = repeated(&log).await;
     seal(head.hash, &mut row);
     log.turns().end_at_look_ups();
     log.let_pass(head, row);
@@ -222,16 +237,8 @@ async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since()
 /// writer, whose clock is slower, writes an event of the same time.
 #[tokio::test]
 async fn a_writer_looks_again_at_the_time_of_the_newest_event_when_its_turn_has_come() {
-    let log = FaultyLog::new(memory_log());
-    let one = start_on(log.clone(), Limits::default()).await;
-    let two = start_on(log.inner(), Limits::default()).await;
-    one.set("a", "1").await.unwrap();
-    two.set("a", "2").await.unwrap();
-    // It finds out that it is not the only writer, and takes turns from now on.
-    one.set("a", "3").await.unwrap();
-    let head = log.head().await.unwrap();
-    let mut row = rows(&*log).await.pop().unwrap();
-    (row.position, row.version) = (row.position.next(), row.version.next());
+    let (log, one) = taking_turns().await;
+    let (head, mut row) = repeated(&log).await;
     row.payload = row.payload.replace(r#""value":"3""#, r#""value":"4""#);
     seal(head.hash, &mut row);
 
