@@ -239,7 +239,7 @@ async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since()
 async fn a_writer_looks_again_at_the_time_of_the_newest_event_when_its_turn_has_come() {
     let (log, one) = taking_turns().await;
     let (head, mut row) = repeated(&log).await;
-    row.payload = row.payload.replace(r#""value":"3""#, r#""value":"4""#);
+    row.payload = row.payload.replace(r#""value":"3""#, r#""value":"4""#).into();
     seal(head.hash, &mut row);
 
     // Those of before are none of what is waited for.

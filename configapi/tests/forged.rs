@@ -37,8 +37,8 @@ pub fn chain(lines: &mut [Value]) {
             event_type: text("event_type").to_owned().into(),
             schema_version: part("schema_version"),
             request_id: line["request_id"].as_str().map(Into::into),
-            payload: text("payload").to_owned(),
-            metadata: text("metadata").to_owned(),
+            payload: text("payload").into(),
+            metadata: text("metadata").into(),
             hash: Hash::ZERO,
         };
         seal(last, &mut row);

@@ -57,7 +57,7 @@ async fn is_refused_until_mended(
 #[tokio::test]
 async fn an_edited_event_is_refused_until_the_log_is_right_again() {
     let (_, faulty, mut writer, server) = running().await;
-    edit(&faulty, 3, |row| row.payload = row.payload.replace('3', "5"));
+    edit(&faulty, 3, |row| row.payload = row.payload.replace('3', "5").into());
     is_refused_until_mended(&faulty, &mut writer, &server, "hash chain breaks at position 3").await;
 }
 
@@ -71,7 +71,7 @@ async fn the_replay_took_what_it_took_however_often_the_log_was_refused_since() 
         line.unwrap().to_owned()
     };
     let at_the_start = told();
-    edit(&faulty, 3, |row| row.payload = row.payload.replace('3', "5"));
+    edit(&faulty, 3, |row| row.payload = row.payload.replace('3', "5").into());
     is_refused_until_mended(&faulty, &mut writer, &server, "hash chain").await;
     assert_eq!(told(), at_the_start);
 }
@@ -147,7 +147,7 @@ async fn a_newer_schema_is_never_skipped() {
 #[tokio::test]
 async fn an_event_that_breaks_the_rules_of_its_config_is_refused() {
     let (_, faulty, mut writer, server) = running().await;
-    forge(&faulty, 4, |row| row.payload = r#"{"value":"4","old_value":"not that"}"#.to_owned());
+    forge(&faulty, 4, |row| row.payload = r#"{"value":"4","old_value":"not that"}"#.into());
     writer.set("default/a", "3").await;
     writer.set("default/a", "4").await;
     let told = server.until_not_ready().await;
@@ -177,7 +177,7 @@ async fn an_event_that_tells_another_content_than_the_one_it_is_about_is_refused
         let typed = Op::SetTyped("2".to_owned(), "text/plain".to_owned());
         writer.commit(vec![(key("default/a"), typed)]).await;
         let server = Server::ready(faulty.clone()).await;
-        forge(&faulty, 3, move |row| row.payload = payload.to_owned());
+        forge(&faulty, 3, move |row| row.payload = payload.into());
         let token = writer.commit(vec![(key("default/a"), op)]).await;
         let told = server.until_not_ready().await;
         assert!(told.contains("the event at position 3") && told.contains(why), "{told}");
@@ -195,7 +195,7 @@ async fn a_version_that_was_a_delete_is_not_restored() {
     let status = server.get("default/a", Some(at_least(&token))).await.unwrap_err();
     assert_eq!(reason_of(&status), Reason::ConfigNotFound);
     let payload = r#"{"value":"2","old_value":null,"restored_version":3}"#;
-    forge(&faulty, 4, move |row| row.payload = payload.to_owned());
+    forge(&faulty, 4, move |row| row.payload = payload.into());
     writer.commit(vec![(key("default/a"), Op::Restore(None))]).await;
     let told = server.until_not_ready().await;
     assert!(told.contains("a version is restored that was a delete"), "{told}");

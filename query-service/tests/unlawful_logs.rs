@@ -48,7 +48,7 @@ async fn an_event_that_no_server_would_write_is_refused_whichever_rule_it_breaks
         forge(&faulty, position, move |row| {
             row.version.0 = version;
             row.event_type = event_type.into();
-            row.payload = payload.to_owned();
+            row.payload = payload.into();
         });
         let token = writer.commit(vec![(key(&format!("default/{name}")), op)]).await;
         let told = server.until_not_ready().await;

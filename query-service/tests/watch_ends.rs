@@ -43,7 +43,9 @@ async fn a_broken_log_ends_a_watch_with_the_last_safe_token() {
     let mut frames = server.watch(after_position(0)).await.unwrap();
     frames.started().await;
     frames.events().await;
-    faulty.tamper(|rows| rows.iter_mut().skip(1).for_each(|row| row.payload.push(' ')));
+    faulty.tamper(|rows| {
+        rows.iter_mut().skip(1).for_each(|row| row.payload = format!("{} ", row.payload).into());
+    });
     writer.set("default/a", "2").await;
     let status = frames.end().await;
     assert_eq!(reason_of(&status), Reason::Unavailable);

@@ -64,8 +64,8 @@ pub(crate) fn decode(columns: &[Option<&[u8]>]) -> Result<StoredEvent, Trouble> 
         stream: Arc::from(fields.text(6)?),
         event_type: event_type_named(fields.text(7)?),
         request_id: fields.optional_text(8)?.map(Arc::from),
-        payload: fields.text(9)?.to_owned(),
-        metadata: fields.text(10)?.to_owned(),
+        payload: fields.text(9)?.into(),
+        metadata: fields.text(10)?.into(),
         hash: Hash::from_slice(fields.bytes(11)?).ok_or_else(|| fields.corrupt("its hash"))?,
     })
 }

@@ -55,8 +55,8 @@ impl<'a> Packed<'a> {
             schema_version,
             // The schema refuses an empty one.
             request_id: (!request_id.is_empty()).then(|| Arc::from(request_id)),
-            payload: self.text(payload?)?.to_owned(),
-            metadata: self.text(metadata?)?.to_owned(),
+            payload: self.text(payload?)?.into(),
+            metadata: self.text(metadata?)?.into(),
             hash: self.hash()?,
         })
     }

@@ -41,8 +41,8 @@ pub(crate) fn stored(row: &SqliteRow) -> Result<StoredEvent, LogError> {
         event_type: event_type_named(event_type),
         schema_version: small(row, 5, position)?,
         request_id: request_id.map(Arc::from),
-        payload: column(row, 9, position)?,
-        metadata: column(row, 10, position)?,
+        payload: column::<&str>(row, 9, position)?.into(),
+        metadata: column::<&str>(row, 10, position)?.into(),
         hash: Hash::from_slice(hash)
             .ok_or_else(|| corrupt(position, "the hash has not 32 bytes"))?,
     })
@@ -93,8 +93,8 @@ pub(crate) fn bind(
     arguments.add(Arc::clone(&row.stream))?;
     arguments.add(&*row.event_type)?;
     arguments.add(row.request_id.clone())?;
-    arguments.add(row.payload.as_str())?;
-    arguments.add(row.metadata.as_str())?;
+    arguments.add(Arc::clone(&row.payload))?;
+    arguments.add(Arc::clone(&row.metadata))?;
     arguments.add(&row.hash.0[..])
 }
 

@@ -157,7 +157,7 @@ pub fn encode(draft: &Draft<'_>) -> StoredEvent {
     }
 }
 
-fn encode_event(event: &ConfigEvent) -> (&'static str, String) {
+fn encode_event(event: &ConfigEvent) -> (&'static str, Arc<str>) {
     match event {
         ConfigEvent::Set { content, old_value } => {
             let form = SetV1 {
@@ -199,7 +199,7 @@ fn stored_content_type(content: &Content) -> Option<Text<'_>> {
     content.content_type.as_ref().map(|kind| kind.as_str().into())
 }
 
-fn encode_metadata(draft: &Draft<'_>) -> String {
+fn encode_metadata(draft: &Draft<'_>) -> Arc<str> {
     let provenance = draft.provenance;
     let fingerprint = draft.request.map(|request| request.fingerprint.to_string());
     let form = MetadataV1 {
@@ -220,10 +220,10 @@ const FORM_BYTES: usize = 96;
 /// The JSON of a form whose texts have so many bytes: unless they need to be escaped, its place is
 /// taken once.
 #[expect(clippy::expect_used, reason = "structs of texts and numbers always have a JSON form")]
-fn json(form: &impl Serialize, texts_bytes: usize) -> String {
+fn json(form: &impl Serialize, texts_bytes: usize) -> Arc<str> {
     let mut bytes = Vec::with_capacity(FORM_BYTES + texts_bytes);
     serde_json::to_writer(&mut bytes, form).expect("texts and numbers serialise");
-    String::from_utf8(bytes).expect("JSON is text")
+    std::str::from_utf8(&bytes).expect("JSON is text").into()
 }
 
 /// Stored → domain.

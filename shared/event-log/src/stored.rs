@@ -34,9 +34,9 @@ pub struct StoredEvent {
     /// The caller's request id, on the first event of a keyed command only: unique in the log.
     pub request_id: Option<Arc<str>>,
     /// JSON: what happened.
-    pub payload: String,
+    pub payload: Arc<str>,
     /// JSON: who, why, under which ids.
-    pub metadata: String,
+    pub metadata: Arc<str>,
     /// `sha256(hash of the row before ‖ canonical bytes of this row)`.
     pub hash: Hash,
 }
@@ -65,8 +65,8 @@ pub fn genesis(log_id: LogId, now: Timestamp) -> StoredEvent {
         event_type: Cow::Borrowed(GENESIS_EVENT_TYPE),
         schema_version: 1,
         request_id: None,
-        payload: format!(r#"{{"log_id":"{log_id}"}}"#),
-        metadata: "{}".to_owned(),
+        payload: format!(r#"{{"log_id":"{log_id}"}}"#).into(),
+        metadata: "{}".into(),
         hash: Hash::ZERO,
     };
     seal(Hash::ZERO, &mut row);

@@ -42,7 +42,7 @@ fn moving_a_byte_from_one_field_to_the_next_changes_the_hash() {
         row.stream = stream.into();
         row.event_type = event_type.to_owned().into();
         row.request_id = request_id.map(Into::into);
-        row.payload = payload.to_owned();
+        row.payload = payload.into();
         hash_of(Hash::ZERO, &row)
     };
     let hashes = [
@@ -76,8 +76,8 @@ fn mutate(row: &mut StoredEvent, field: u8, by: u8) {
         6 => row.stream = changed(&row.stream).into(),
         7 => row.event_type = changed(&row.event_type).into(),
         8 => row.request_id = Some(changed(row.request_id.as_deref().unwrap_or("")).into()),
-        9 => row.payload = changed(&row.payload),
-        10 => row.metadata = changed(&row.metadata),
+        9 => row.payload = changed(&row.payload).into(),
+        10 => row.metadata = changed(&row.metadata).into(),
         _ => row.hash.0[usize::from(by % 32)] ^= by | 1,
     }
 }

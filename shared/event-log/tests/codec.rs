@@ -12,8 +12,8 @@ use crate::rows::{log, made};
 /// A row that would tell its secrets if an error quoted it.
 fn row() -> StoredEvent {
     StoredEvent {
-        payload: r#"{"value":"hunter2","old_value":"hunter1"}"#.to_owned(),
-        metadata: r#"{"actor":"ada"}"#.to_owned(),
+        payload: r#"{"value":"hunter2","old_value":"hunter1"}"#.into(),
+        metadata: r#"{"actor":"ada"}"#.into(),
         ..log(&[1]).swap_remove(1)
     }
 }
@@ -74,10 +74,10 @@ fn a_newer_version_of_a_known_type_stops_the_reader() {
 #[test]
 fn json_that_is_none_is_malformed() {
     let cut = r#"{"value":"hunter2"#;
-    assert_eq!(problem_of(|row| row.payload = cut.to_owned()), "not JSON");
+    assert_eq!(problem_of(|row| row.payload = cut.into()), "not JSON");
     for text in ["", "{", "hunter2", "\"hunter2"] {
-        assert_eq!(problem_of(|row| row.payload = text.to_owned()), "not JSON");
-        assert_eq!(problem_of(|row| row.metadata = text.to_owned()), "not JSON");
+        assert_eq!(problem_of(|row| row.payload = text.into()), "not JSON");
+        assert_eq!(problem_of(|row| row.metadata = text.into()), "not JSON");
     }
 }
 
@@ -93,10 +93,10 @@ fn json_of_another_shape_is_malformed() {
         r#"{"value":"hunter2","value":"hunter2","old_value":null}"#,
         r#"{"value":"hunter2","old_value":null,"swordfish":"hunter3"}"#,
     ] {
-        assert_eq!(problem_of(|row| row.payload = payload.to_owned()), wrong, "{payload}");
+        assert_eq!(problem_of(|row| row.payload = payload.into()), wrong, "{payload}");
     }
     for metadata in [r#"{"swordfish":1}"#, r#"{"actor":["swordfish"]}"#, "[7]", "null"] {
-        assert_eq!(problem_of(|row| row.metadata = metadata.to_owned()), wrong, "{metadata}");
+        assert_eq!(problem_of(|row| row.metadata = metadata.into()), wrong, "{metadata}");
     }
     for event_type in ["ConfigValueDeleted", "ConfigValueRestored"] {
         assert_eq!(problem_of(|row| row.event_type = event_type.into()), wrong);
@@ -105,7 +105,7 @@ fn json_of_another_shape_is_malformed() {
 
 #[test]
 fn a_field_that_breaks_the_rules_of_the_domain_is_malformed() {
-    let payload = |text: &str| problem_of(|row| row.payload = text.to_owned());
+    let payload = |text: &str| problem_of(|row| row.payload = text.into());
     let nul = payload(r#"{"value":"hunter2\u0000","old_value":null}"#);
     assert_eq!(nul, "value: must not hold a NUL character, has one at byte 7");
     let old = payload(r#"{"value":"hunter2","old_value":"\u0000hunter1"}"#);
@@ -113,7 +113,7 @@ fn a_field_that_breaks_the_rules_of_the_domain_is_malformed() {
     let kind = payload(r#"{"value":"hunter2","old_value":null,"content_type":"swordfish\n"}"#);
     assert_eq!(kind, "content_type: must not hold control characters");
 
-    let metadata = |text: &str| problem_of(|row| row.metadata = text.to_owned());
+    let metadata = |text: &str| problem_of(|row| row.metadata = text.into());
     let control = "must not hold control characters";
     assert_eq!(metadata(r#"{"actor":"swordfish\n"}"#), format!("actor: {control}"));
     assert_eq!(metadata(r#"{"reason":"swordfish\u0001"}"#), format!("reason: {control}"));
@@ -142,7 +142,7 @@ fn a_stream_that_is_no_config_is_malformed() {
 
 #[test]
 fn a_traceparent_that_cannot_be_read_is_left_out() {
-    let row = StoredEvent { metadata: r#"{"traceparent":"99-what"}"#.to_owned(), ..row() };
+    let row = StoredEvent { metadata: r#"{"traceparent":"99-what"}"#.into(), ..row() };
     assert_eq!(decode(&row).unwrap().provenance.traceparent, None);
 }
 
@@ -150,7 +150,11 @@ fn a_traceparent_that_cannot_be_read_is_left_out() {
 fn row_by(actor: &str, reason: &str, content_type: &str) -> StoredEvent {
     let payload = serde_json::json!({"value": "1", "content_type": content_type});
     let metadata = serde_json::json!({"actor": actor, "reason": reason});
-    StoredEvent { payload: payload.to_string(), metadata: metadata.to_string(), ..row() }
+    StoredEvent {
+        payload: payload.to_string().into(),
+        metadata: metadata.to_string().into(),
+        ..row()
+    }
 }
 
 fn texts_of(read: &Recorded) -> [&str; 3] {
@@ -229,7 +233,7 @@ proptest! {
     ) {
         let mut row = made.encoded();
         let text = if in_metadata { &mut row.metadata } else { &mut row.payload };
-        *text = changed(text, at, change, replaces);
+        *text = changed(text, at, change, replaces).into();
         if let Ok(read) = decode(&row) {
             let value = read.event.content().map(|content| content.value.as_str().to_owned());
             prop_assert_eq!(said(&row), value);
@@ -265,8 +269,8 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused_and_never_a_panic(payload in ".*", metadata in ".*") {
         let mut row = row();
-        row.payload = payload;
-        row.metadata = metadata;
+        row.payload = payload.into();
+        row.metadata = metadata.into();
         let _ = decode(&row);
     }
 }

@@ -54,8 +54,8 @@ fn golden() -> Vec<StoredEvent> {
         event_type: event_type_named(&golden.event_type),
         schema_version: golden.schema_version,
         request_id: golden.request_id.map(Into::into),
-        payload: golden.payload,
-        metadata: golden.metadata,
+        payload: golden.payload.into(),
+        metadata: golden.metadata.into(),
         hash: hash_from(&golden.hash),
     })
     .collect()

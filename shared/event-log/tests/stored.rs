@@ -14,11 +14,11 @@ fn a_genesis_row_tells_whose_log_it_begins() {
 #[test]
 fn a_genesis_row_that_was_edited_tells_nothing() {
     let edits: [fn(&mut configapi_event_log::StoredEvent); 5] = [
-        |row| row.payload = row.payload.replace('7', "8"),
-        |row| row.payload = r#"{"log_id":"what"}"#.to_owned(),
-        |row| row.payload.push(' '),
+        |row| row.payload = row.payload.replace('7', "8").into(),
+        |row| row.payload = r#"{"log_id":"what"}"#.into(),
+        |row| row.payload = format!("{} ", row.payload).into(),
         |row| row.recorded_at.0 += 1,
-        |row| row.metadata = "{\"actor\":\"x\"}".to_owned(),
+        |row| row.metadata = "{\"actor\":\"x\"}".into(),
     ];
     for edit in edits {
         let mut row = genesis(log_id(), START);
@@ -46,8 +46,8 @@ fn known_types_are_not_allocated() {
 fn a_row_weighs_what_its_texts_weigh_and_more() {
     let edits: [fn(&mut configapi_event_log::StoredEvent); 3] = [
         |row| row.stream = format!("{}{}", row.stream, "x".repeat(1_000)).into(),
-        |row| row.payload.push_str(&"x".repeat(1_000)),
-        |row| row.metadata.push_str(&"x".repeat(1_000)),
+        |row| row.payload = "x".repeat(1_000 + row.payload.len()).into(),
+        |row| row.metadata = "x".repeat(1_000 + row.metadata.len()).into(),
     ];
     let row = log(&[1]).remove(1);
     assert!(row.weight_bytes() > row.stream.len() + row.payload.len() + row.metadata.len());

@@ -37,7 +37,7 @@ fn an_anchor_that_is_missing_or_another_means_that_the_log_changed() {
     assert_eq!(refused(&mut tail, &[]), gone);
     assert_eq!(refused(&mut tail, &rows[2..]), gone);
     let mut replaced = rows.clone();
-    replaced[1].payload.push(' ');
+    replaced[1].payload = format!("{} ", replaced[1].payload).into();
     seal(rows[0].hash, &mut replaced[1]);
     assert_eq!(refused(&mut tail, &replaced[1..]), gone);
     assert_eq!(gone.to_string(), "the log no longer holds the event seen at position 1");
@@ -118,7 +118,7 @@ fn a_reader_may_go_on_within_a_command() {
 #[test]
 fn a_broken_chain_stops_the_reader() {
     let mut rows = log(&[1, 1, 1]);
-    rows[2].metadata = "{ }".to_owned();
+    rows[2].metadata = "{ }".into();
     let mut tail = Tail::after(Position::GENESIS, rows[0].hash);
     let error = refused(&mut tail, &rows);
     let TailError::Chain(found) = &error else { panic!("no break: {error}") };

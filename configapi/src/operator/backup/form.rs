@@ -162,8 +162,8 @@ impl<W: Write> BackupWriter<W> {
             event_type: row.event_type.to_string(),
             schema_version: row.schema_version,
             request_id: row.request_id.as_deref().map(ToOwned::to_owned),
-            payload: row.payload.clone(),
-            metadata: row.metadata.clone(),
+            payload: row.payload.to_string(),
+            metadata: row.metadata.to_string(),
             hash: row.hash.to_string(),
         })
     }
@@ -315,8 +315,8 @@ impl<R: BufRead> BackupReader<R> {
             event_type: event_type_named(&row.event_type),
             schema_version: row.schema_version,
             request_id: row.request_id.map(Into::into),
-            payload: row.payload,
-            metadata: row.metadata,
+            payload: row.payload.into(),
+            metadata: row.metadata.into(),
             hash,
         })
     }
