@@ -6,7 +6,7 @@ use std::iter::repeat;
 use std::sync::{Arc, LazyLock};
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{AppendError, Head, StoredEvent, check_batch};
+use configapi_event_log::{AppendError, Head, StoredEvent};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 
@@ -16,7 +16,7 @@ use crate::growth::Growth;
 use crate::index::{self, Due, has_version};
 use crate::moving::Moving;
 use crate::recent::Recent;
-use crate::row::{COLUMNS_COUNT, INSERT_COLUMNS, bind, bind_nothing, signed};
+use crate::row::{COLUMNS_COUNT, EventType, INSERT_COLUMNS, bind, bind_nothing, signed};
 use crate::unindexed::{Newcomer, Unindexed};
 
 /// The most rows of one INSERT. SQLite takes at most 32,766 arguments.
@@ -43,7 +43,7 @@ pub(crate) struct Batch {
     due: Due,
     head: Head,
     end: Position,
-    copy: Vec<StoredEvent>,
+    events: Vec<StoredEvent>,
     bytes: usize,
     newcomers: Vec<Newcomer>,
     known: Known,
@@ -52,21 +52,19 @@ pub(crate) struct Batch {
 impl Batch {
     /// What can be said and done before the log is taken hold of.
     pub(crate) fn new(
-        known: &Known,
-        head: &Head,
-        events: &[StoredEvent],
+        known: Known,
+        head: Head,
+        events: Vec<StoredEvent>,
     ) -> Result<Self, AppendError> {
-        check_batch(head, events)?;
-        let bytes = events.iter().map(StoredEvent::weight_bytes).sum();
         Ok(Self {
-            chunks: chunks(head, events)?,
+            chunks: chunks(&head, &events)?,
             due: Due::default(),
-            head: *head,
+            head,
             end: events.last().map_or(head.position, |row| row.position),
-            copy: known.recent.copy_of(events, bytes),
-            bytes,
+            bytes: events.iter().map(StoredEvent::weight_bytes).sum(),
             newcomers: events.iter().map(Newcomer::of).collect(),
-            known: known.clone(),
+            events,
+            known,
         })
     }
 
@@ -74,11 +72,10 @@ impl Batch {
     pub(crate) async fn prepare(
         &mut self,
         connection: &mut SqliteConnection,
-        head: &Head,
     ) -> Result<(), AppendError> {
         let Known { file, unindexed, .. } = &self.known;
         file.check().map_err(|error| AppendError::Unavailable(error.to_string()))?;
-        self.due = index::due(connection, unindexed, head, &self.newcomers).await?;
+        self.due = index::due(connection, unindexed, &self.head, &self.newcomers).await?;
         Ok(())
     }
 
@@ -113,7 +110,7 @@ impl Batch {
             unindexed.is_entered(slice);
         }
         unindexed.note(self.head.epoch, self.newcomers);
-        recent.keep(self.head.epoch, self.copy);
+        recent.keep(self.head.epoch, self.events, self.bytes);
         growth.grew_to(self.end);
         if let Some(moving) = moving {
             moving.wrote(self.bytes);
@@ -138,14 +135,18 @@ static INSERTS: LazyLock<Vec<SqlStr>> =
 fn insert(rows: usize) -> SqlStr {
     let row = format!("({})", ["?"; COLUMNS_COUNT].join(","));
     let values = vec![row; rows].join(",");
-    AssertSqlSafe(format!(
+    shared(format!(
         "INSERT INTO events ({INSERT_COLUMNS}) SELECT * FROM (VALUES {values}) \
          WHERE column1 IS NOT NULL \
          AND EXISTS (SELECT 1 FROM events WHERE position = ? AND hash = ?) \
          AND (SELECT max(epoch) FROM epochs) = ? AND NOT EXISTS {}",
         has_version!("1" from "?")
     ))
-    .into_sql_str()
+}
+
+/// A statement that is cloned without its text.
+pub(crate) fn shared(sql: String) -> SqlStr {
+    AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
 }
 
 /// Cuts a batch into statements.
@@ -169,7 +170,8 @@ fn chunk(
     let size = rows.len().next_power_of_two();
     let mut arguments = SqliteArguments::default();
     arguments.reserve(size * COLUMNS_COUNT + 4, 0);
-    rows.iter().try_for_each(|row| bind(&mut arguments, row))?;
+    let mut event_type = EventType::default();
+    rows.iter().try_for_each(|row| bind(&mut arguments, row, &mut event_type))?;
     (rows.len()..size).try_for_each(|_| bind_nothing(&mut arguments))?;
     arguments.add(signed(before.0.0))?;
     arguments.add(&before.1.0[..])?;

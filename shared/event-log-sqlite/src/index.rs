@@ -5,8 +5,9 @@ use std::sync::{Arc, LazyLock};
 use configapi_event_log::domain::{Position, Version};
 use configapi_event_log::{AppendError, Epoch, Head, LogError};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
+use sqlx::{Arguments, SqlStr};
 
+use crate::append::shared;
 use crate::fault::{corrupt, log_error, not_begun};
 use crate::key::Key;
 use crate::look_up::wrong;
@@ -20,21 +21,19 @@ const MAX_ENTRIES: usize = 2_048;
 /// Entries that are not there have no position, and are left out.
 static ENTER_STREAMS: LazyLock<SqlStr> = LazyLock::new(|| {
     let values = vec!["(?,?,?)"; MAX_ENTRIES].join(",");
-    AssertSqlSafe(format!(
+    shared(format!(
         "INSERT INTO versions (key, version, position) \
          SELECT * FROM (VALUES {values}) WHERE column3 IS NOT NULL"
     ))
-    .into_sql_str()
 });
 
 /// The same.
 static ENTER_REQUESTS: LazyLock<SqlStr> = LazyLock::new(|| {
     let values = vec!["(?,?)"; MAX_ENTRIES].join(",");
-    AssertSqlSafe(format!(
+    shared(format!(
         "INSERT INTO requests (request_id, position) \
          SELECT * FROM (VALUES {values}) WHERE column2 IS NOT NULL"
     ))
-    .into_sql_str()
 });
 
 /// Others may have said so too.

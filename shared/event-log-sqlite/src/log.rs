@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use configapi_event_log::domain::{Point, Position, Timestamp};
 use configapi_event_log::{
     AppendError, Beginning, Epoch, EpochStart, EventLog, Hash, Head, Identity, LogError, Newest,
-    Page, PageLimit, Requested, StoredEvent, Turn,
+    Page, PageLimit, Requested, StoredEvent, Turn, check_batch,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
@@ -197,11 +197,14 @@ impl EventLog for SqliteLog {
 
     async fn append(&self, head: &Head, events: &[StoredEvent]) -> Result<(), AppendError> {
         let writer = self.writer().map_err(|error| AppendError::Refused(error.to_string()))?;
-        let mut batch = Batch::new(&self.known, head, events)?;
+        check_batch(head, events)?;
         // Whoever goes away while waiting for the connection has done nothing.
         let mut connection = writer.acquire().await.map_err(|error| not_begun(&error))?;
-        batch.prepare(&mut connection, head).await?;
+        let (known, head, events) = (self.known.clone(), *head, events.to_vec());
+        // The rest is not the caller's work: it has the answers to the batch before to give meanwhile.
         to_the_end(async move {
+            let mut batch = Batch::new(known, head, events)?;
+            batch.prepare(&mut connection).await?;
             if batch.is_one_statement() {
                 batch.send(&mut connection).await?;
             } else {
@@ -269,7 +272,7 @@ impl EventLog for SqliteLog {
         transaction.commit().await.map_err(|error| log_error(&error))?;
         self.known.file.check()?;
         // What was kept says in which epoch it was read.
-        self.known.recent.keep(epoch, Vec::new());
+        self.known.recent.keep(epoch, Vec::new(), 0);
         Ok(epoch)
     }
 

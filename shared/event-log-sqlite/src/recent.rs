@@ -33,14 +33,12 @@ impl Recent {
         self.is_followed.store(true, Ordering::Relaxed);
     }
 
-    /// What is to be kept of these, which weigh so much, once they are committed.
-    pub(crate) fn copy_of(&self, events: &[StoredEvent], bytes: usize) -> Vec<StoredEvent> {
-        let is_kept = self.is_followed.load(Ordering::Relaxed) && bytes <= MAX_BYTES;
-        if is_kept { events.to_vec() } else { Vec::new() }
-    }
-
-    /// Keeps what was committed. What does not follow from what is kept takes its place.
-    pub(crate) fn keep(&self, epoch: Epoch, events: Vec<StoredEvent>) {
+    /// Keeps what was committed, which weighs so much, if somebody may want it. What does not follow from
+    /// what is kept takes its place.
+    pub(crate) fn keep(&self, epoch: Epoch, mut events: Vec<StoredEvent>, bytes: usize) {
+        if !self.is_followed.load(Ordering::Relaxed) || bytes > MAX_BYTES {
+            events.clear();
+        }
         let mut kept = self.lock();
         let before = kept.events.back().map(|row| row.position.next());
         let follows = before.is_some() && before == events.first().map(|row| row.position);

@@ -79,10 +79,24 @@ pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// The name of the type that was bound last. Nearly always the next row has it too, and shares it.
+#[derive(Default)]
+pub(crate) struct EventType(Arc<str>);
+
+impl EventType {
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if *self.0 != *name {
+            self.0 = name.into();
+        }
+        Arc::clone(&self.0)
+    }
+}
+
 /// Binds a row.
 pub(crate) fn bind(
     arguments: &mut SqliteArguments,
     row: &StoredEvent,
+    event_type: &mut EventType,
 ) -> Result<(), sqlx::error::BoxDynError> {
     arguments.add(signed(row.position.0))?;
     arguments.add(signed(row.version.0))?;
@@ -91,7 +105,7 @@ pub(crate) fn bind(
     arguments.add(i64::from(row.part.size))?;
     arguments.add(i64::from(row.schema_version))?;
     arguments.add(Arc::clone(&row.stream))?;
-    arguments.add(&*row.event_type)?;
+    arguments.add(event_type.shared(&row.event_type))?;
     arguments.add(row.request_id.clone())?;
     arguments.add(Arc::clone(&row.payload))?;
     arguments.add(Arc::clone(&row.metadata))?;

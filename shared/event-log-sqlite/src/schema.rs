@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, SqlSafeStr};
 use crate::fault::log_error;
 use crate::key::make_keys;
 use crate::place::Place;
-use crate::row::{INSERT_COLUMNS, bind, signed};
+use crate::row::{EventType, INSERT_COLUMNS, bind, signed};
 
 /// Every change of the schema ever made, oldest first. What was released never changes.
 const MIGRATIONS: [&str; 6] = [
@@ -141,7 +141,7 @@ async fn begin_log(
 ) -> Result<(), LogError> {
     let Beginning { log_id, began_at, ref lineage } = *beginning;
     let mut arguments = SqliteArguments::default();
-    bind(&mut arguments, &genesis(log_id, began_at))
+    bind(&mut arguments, &genesis(log_id, began_at), &mut EventType::default())
         .map_err(|error| LogError::Unusable(error.to_string()))?;
     let sql = format!("INSERT INTO events ({INSERT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
     let genesis = sqlx::query_with(AssertSqlSafe(sql), arguments);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use configapi_event_log::domain::Position;
-use configapi_event_log::{AppendError, Head, LogError, Page, PageLimit, StoredEvent, Turn};
+use configapi_event_log::{
+    AppendError, Head, LogError, Page, PageLimit, StoredEvent, Turn, check_batch,
+};
 use sqlx::{Sqlite, Transaction};
 
 use crate::append::{Batch, Known};
@@ -32,9 +34,11 @@ impl Turn for SqliteTurn {
         events: &[StoredEvent],
     ) -> Result<(), AppendError> {
         let Self { mut transaction, known, .. } = *self;
-        let mut batch = Batch::new(&known, head, events)?;
-        batch.prepare(&mut transaction, head).await?;
+        check_batch(head, events)?;
+        let (head, events) = (*head, events.to_vec());
         to_the_end(async move {
+            let mut batch = Batch::new(known, head, events)?;
+            batch.prepare(&mut transaction).await?;
             batch.send(&mut transaction).await?;
             transaction.commit().await.map_err(|error| append_error(&error))?;
             batch.tell()

@@ -125,7 +125,9 @@ impl<T: Ord> Merge<T> {
     }
 
     fn take(&mut self, count: usize) -> Vec<T> {
-        std::iter::from_fn(|| self.next()).take(count).collect()
+        let mut taken = Vec::with_capacity(count.min(self.left()));
+        taken.extend(std::iter::from_fn(|| self.next()).take(count));
+        taken
     }
 
     fn next(&mut self) -> Option<T> {
