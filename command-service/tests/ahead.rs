@@ -104,7 +104,7 @@ impl Stage {
     }
 
     /// Returns when nobody is in the queue any more, although a commit is under way.
-    async fn all_decided(&self) {
+    pub async fn all_decided(&self) {
         let all_decided = async {
             while !self.tells("configapi_command_queue_depth 0") {
                 yield_now().await;
@@ -114,7 +114,7 @@ impl Stage {
     }
 
     /// Puts a submission into the queue.
-    async fn submit(&self, submission: Submission) -> BoxFuture<'static, Answer> {
+    pub async fn submit(&self, submission: Submission) -> BoxFuture<'static, Answer> {
         let queue = self.queue.clone();
         let mut call = async move { queue.submit(submission).await }.boxed();
         assert!(futures_util::poll!(&mut call).is_pending());

@@ -351,3 +351,26 @@ async fn what_is_lost_while_it_is_looked_up_is_no_answer_to_a_repeat() {
     });
     assert_eq!(refusal(answer).reason, Reason::RestoreRefused);
 }
+
+/// The log did not have its id when it was asked, but had it by when a refusal could have been true.
+#[tokio::test]
+async fn who_is_refused_after_another_server_did_the_same_meanwhile_gets_its_receipt() {
+    let log = FaultyLog::new(memory_log());
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log.inner(), Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    log.looked_up().await;
+    log.hold_look_ups().await;
+    let keyed = SetRequest { expected_version: Some(2), ..keyed("one", "a", "3") };
+    let mut client = one.client.clone();
+    let answer = tokio::spawn({
+        let keyed = keyed.clone();
+        async move { client.set(keyed).await }
+    });
+    log.looked_up().await;
+    two.set("a", "2").await.unwrap();
+    let receipt = two.set_with(keyed).await.unwrap();
+    log.let_look_ups_go();
+    assert_eq!(answer.await.unwrap().unwrap().into_inner().receipt, Some(receipt));
+    assert_eq!(one.events().await.len(), 3);
+}
