@@ -121,7 +121,7 @@ impl Stage {
         call
     }
 
-    fn tells(&self, line: &str) -> bool {
+    pub fn tells(&self, line: &str) -> bool {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text.lines().any(|told| told == line)
@@ -390,6 +390,7 @@ async fn what_was_decided_before_repeats_were_looked_up_for_long_is_decided_anew
     stage.log.let_look_ups_go();
     let answers = join_all(calls).await;
     assert!(is_conflict(&answers[1]) && answers[2].is_ok(), "{answers:?}");
+    assert!(stage.log.looked_up().now_or_never().is_none(), "it was asked again");
     assert!(stage.last_recorded_at().await > told_at);
     assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3)]));
 }
