@@ -1,6 +1,7 @@
 //! The write server: decides commands and appends their events to the log. It knows configs only
 //! one at a time; questions are the query server's.
 
+mod bulk_seats;
 mod bulk_share;
 pub mod bus;
 pub mod clock;

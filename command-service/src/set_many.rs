@@ -2,7 +2,6 @@
 //! that all streams have of the server, and are acknowledged in the order sent.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use configapi_proto::v1::{SetManyRequest, SetManyResponse, SetResponse};
@@ -11,10 +10,11 @@ use configapi_runtime::shutdown::Lifecycle;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use crate::bulk_seats::{MAX_STREAMS, Seat, Seats};
 use crate::bulk_share::{BulkShare, Places};
 use crate::bus::{Bus, Context};
 use crate::committer::Limits;
@@ -30,8 +30,6 @@ const ITEMS_PER_RESPONSE: u64 = 256;
 const FAILURES_PER_RESPONSE: usize = 256;
 /// Responses that may wait for the client to read them.
 const RESPONSES_AHEAD: usize = 4;
-/// Streams at once.
-const MAX_STREAMS: usize = 64;
 /// How long one item may take.
 const ITEM_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -42,15 +40,14 @@ pub type SetManyAnswers = ReceiverStream<Result<SetManyResponse, Status>>;
 #[derive(Debug, Clone)]
 pub struct SetMany {
     life: Lifecycle,
-    streams: Arc<Semaphore>,
+    seats: Seats,
     share: BulkShare,
 }
 
 impl SetMany {
     /// Streams end when this life does.
     pub fn new(life: Lifecycle, limits: &Limits) -> Self {
-        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Self { life, streams, share: BulkShare::new(limits) }
+        Self { life, seats: Seats::new(limits.bulk_idle), share: BulkShare::new(limits) }
     }
 
     /// Begins a stream.
@@ -60,7 +57,7 @@ impl SetMany {
         bus: Bus,
         context: Context,
     ) -> Result<SetManyAnswers, ApiError> {
-        let permit = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+        let seat = self.seats.take().ok_or_else(|| {
             let problem = format!(
                 "{MAX_STREAMS} SetMany streams are open on this server, as many as it takes; end those that \
                  have nothing to send, or use Set or Apply"
@@ -70,7 +67,7 @@ impl SetMany {
         let (answers, receiver) = mpsc::channel(RESPONSES_AHEAD);
         let progress = Progress::default();
         let share = self.share.clone();
-        let stream = BulkStream { _permit: permit, items, bus, context, answers, share, progress };
+        let stream = BulkStream { seat, items, bus, context, answers, share, progress };
         let life = self.life.clone();
         self.life.spawn(async move { stream.run(&life).await });
         Ok(ReceiverStream::new(receiver))
@@ -79,7 +76,7 @@ impl SetMany {
 
 struct BulkStream {
     /// Given back first: whoever hears that a stream has ended can begin another.
-    _permit: OwnedSemaphorePermit,
+    seat: Seat,
     items: Streaming<SetManyRequest>,
     bus: Bus,
     context: Context,
@@ -122,13 +119,15 @@ impl BulkStream {
             {
                 self.progress.settle(outcome);
             }
-            let is_idle = under_way.is_empty() && self.progress.has_news();
+            let has_work = !under_way.is_empty() || waiting.is_some();
+            self.seat.set_idle(!has_work);
+            let has_to_tell = under_way.is_empty() && self.progress.has_news();
             let has_room = waiting.is_none()
                 && under_way.len() + done.len() < WINDOW_ITEMS
                 && under_way_bytes < WINDOW_BYTES;
             tokio::select! {
                 biased;
-                room = self.answers.reserve(), if self.progress.is_due() || is_idle => match room {
+                room = self.answers.reserve(), if self.progress.is_due() || has_to_tell => match room {
                     Ok(room) => room.send(Ok(self.progress.take_response())),
                     Err(_) => return,
                 },
@@ -141,6 +140,11 @@ impl BulkStream {
                         Reason::Unavailable,
                         "the server is shutting down; send on what is not settled elsewhere",
                     );
+                    ended = Some(Err(error.into()));
+                    waiting = None;
+                }
+                () = self.seat.given_away(), if ended.is_none() => {
+                    let error = given_away(self.seat.patience());
                     ended = Some(Err(error.into()));
                     waiting = None;
                 }
@@ -196,6 +200,17 @@ impl BulkStream {
             let _ = self.answers.send(Err(status)).await;
         }
     }
+}
+
+/// The stream had nothing to do. What it was sent meanwhile, and was not read, is not written.
+fn given_away(patience: Duration) -> ApiError {
+    let problem = format!(
+        "{MAX_STREAMS} SetMany streams are open on this server, as many as it takes, and another needed the \
+         place of this one, whose client had sent nothing for {} s or took no answers; send what is not \
+         settled over another stream",
+        patience.as_secs()
+    );
+    ApiError::new(Reason::LimitExceeded, problem)
 }
 
 /// What an item weighs.

@@ -104,7 +104,7 @@ impl Stage {
     }
 
     /// Returns when nobody is in the queue any more, although a commit is under way.
-    async fn all_decided(&self) {
+    pub async fn all_decided(&self) {
         let all_decided = async {
             while !self.tells("configapi_command_queue_depth 0") {
                 yield_now().await;
@@ -114,14 +114,14 @@ impl Stage {
     }
 
     /// Puts a submission into the queue.
-    async fn submit(&self, submission: Submission) -> BoxFuture<'static, Answer> {
+    pub async fn submit(&self, submission: Submission) -> BoxFuture<'static, Answer> {
         let queue = self.queue.clone();
         let mut call = async move { queue.submit(submission).await }.boxed();
         assert!(futures_util::poll!(&mut call).is_pending());
         call
     }
 
-    fn tells(&self, line: &str) -> bool {
+    pub fn tells(&self, line: &str) -> bool {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text.lines().any(|told| told == line)
@@ -390,6 +390,7 @@ async fn what_was_decided_before_repeats_were_looked_up_for_long_is_decided_anew
     stage.log.let_look_ups_go();
     let answers = join_all(calls).await;
     assert!(is_conflict(&answers[1]) && answers[2].is_ok(), "{answers:?}");
+    assert!(stage.log.looked_up().now_or_never().is_none(), "it was asked again");
     assert!(stage.last_recorded_at().await > told_at);
     assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("a", 3)]));
 }

@@ -14,7 +14,9 @@ use configapi_proto::v1::{
 use configapi_proto::{Reason, timestamp_from_micros};
 
 use crate::faulty_log::FaultyLog;
-use crate::support::{BEGINNING, copy_of, memory_log, refusal, set_request, start, start_on};
+use crate::support::{
+    BEGINNING, copy_of, memory_log, reason, refusal, set_request, start, start_on,
+};
 
 fn keyed(id: &str, name: &str, value: &str) -> SetRequest {
     SetRequest { request_id: id.to_owned(), ..set_request(name, value) }
@@ -67,6 +69,28 @@ async fn the_same_id_for_something_else_is_refused() {
         assert_eq!(error.reason, Reason::RequestIdReused);
     }
     assert_eq!(server.events().await.len(), 1);
+}
+
+/// The largest number stands for no condition in what is kept of a request.
+#[tokio::test]
+async fn an_id_knows_no_condition_from_one_that_never_holds() {
+    const NEVER: Option<u64> = Some(u64::MAX);
+    let server = start().await;
+    let first = server.set_with(keyed("one", "a", "1")).await.unwrap();
+    let set = SetRequest { expected_version: NEVER, ..keyed("one", "a", "1") };
+    assert_eq!(server.set_with(set).await.unwrap_err().reason, Reason::RequestIdReused);
+    assert_eq!(server.set_with(keyed("one", "a", "1")).await.unwrap(), first);
+
+    let mut client = server.client.clone();
+    let (name, request_id) = ("a".to_owned(), "two".to_owned());
+    let delete = DeleteRequest { name, request_id, ..DeleteRequest::default() };
+    client.delete(delete.clone()).await.unwrap();
+    let never = DeleteRequest { expected_version: NEVER, ..delete };
+    assert_eq!(reason(client.delete(never).await), Reason::RequestIdReused);
+
+    let new = SetRequest { expected_version: NEVER, ..keyed("three", "b", "1") };
+    assert_eq!(server.set_with(new).await.unwrap_err().reason, Reason::VersionConflict);
+    assert_eq!(server.events().await.len(), 2);
 }
 
 #[tokio::test]
@@ -326,4 +350,27 @@ async fn what_is_lost_while_it_is_looked_up_is_no_answer_to_a_repeat() {
         log.let_look_ups_go();
     });
     assert_eq!(refusal(answer).reason, Reason::RestoreRefused);
+}
+
+/// The log did not have its id when it was asked, but had it by when a refusal could have been true.
+#[tokio::test]
+async fn who_is_refused_after_another_server_did_the_same_meanwhile_gets_its_receipt() {
+    let log = FaultyLog::new(memory_log());
+    let one = start_on(log.clone(), Limits::default()).await;
+    let two = start_on(log.inner(), Limits::default()).await;
+    one.set("a", "1").await.unwrap();
+    log.looked_up().await;
+    log.hold_look_ups().await;
+    let keyed = SetRequest { expected_version: Some(2), ..keyed("one", "a", "3") };
+    let mut client = one.client.clone();
+    let answer = tokio::spawn({
+        let keyed = keyed.clone();
+        async move { client.set(keyed).await }
+    });
+    log.looked_up().await;
+    two.set("a", "2").await.unwrap();
+    let receipt = two.set_with(keyed).await.unwrap();
+    log.let_look_ups_go();
+    assert_eq!(answer.await.unwrap().unwrap().into_inner().receipt, Some(receipt));
+    assert_eq!(one.events().await.len(), 3);
 }

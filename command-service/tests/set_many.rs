@@ -7,8 +7,10 @@ use std::time::Duration;
 use configapi_command_service::committer::Limits;
 use configapi_proto::v1::{SetManyRequest, SetManyResponse, SetRequest};
 use configapi_proto::{ApiError, Reason};
+use tokio::sync::mpsc::Sender;
 use tokio_stream::StreamExt;
 use tonic::codec::CompressionEncoding;
+use tonic::{Status, Streaming};
 
 use crate::faulty_log::FaultyLog;
 use crate::support::{TestServer, memory_log, set_request, start, start_on};
@@ -152,42 +154,45 @@ async fn many_streams_on_a_slow_log_wait_for_each_other_and_leave_room_for_other
     assert_eq!(server.events().await.len(), 1 + 1_000 + 20);
 }
 
-#[tokio::test]
-async fn a_client_that_reads_no_answers_keeps_no_room_from_others() {
-    const MANY: usize = 20_000;
-    let limits = Limits { queue_submissions: 64, ..Limits::default() };
-    let server = start_on(memory_log(), limits).await;
-    let (items, receiver) = tokio::sync::mpsc::channel(8);
-    let outbound = tokio_stream::wrappers::ReceiverStream::new(receiver);
-    let unread = server.client.clone().set_many(outbound).await.unwrap();
+/// More items than are taken of a client that reads no answers.
+const MANY: usize = 20_000;
+
+/// A stream of items that are refused, of which nobody reads the answers, once the server takes no more of it.
+async fn stuck(server: &TestServer) -> Streaming<SetManyResponse> {
+    let (items, unread) = begin(server).await.unwrap();
     let sent = Arc::new(AtomicUsize::new(0));
-    let sending = tokio::spawn({
+    tokio::spawn({
         let sent = Arc::clone(&sent);
         // What is refused is told at length, so that answers pile up.
         let refused =
             SetRequest { expected_version: Some(5), ..set_request(&"x".repeat(200), "1") };
         async move {
-            for _ in 0..MANY {
-                items.send(item(refused.clone())).await.unwrap();
+            while items.send(item(refused.clone())).await.is_ok() {
                 sent.fetch_add(1, Ordering::Relaxed);
             }
         }
     });
-    let others = async {
+    let taken = async {
         // Until the server takes no more of that stream, and for a while after.
         let (mut seen, mut rounds) = (0, 0);
-        while rounds < 50 {
-            let answers = send(&server, vec![item(set_request("a", "1"))]).await;
+        while rounds < 50 && seen < MANY {
+            let answers = send(server, vec![item(set_request("a", "1"))]).await;
             assert_eq!(answers.last().unwrap().durable_items, 1, "{answers:?}");
             let before = std::mem::replace(&mut seen, sent.load(Ordering::Relaxed));
             rounds = if seen == before { rounds + 1 } else { 0 };
         }
         seen
     };
-    let taken = tokio::time::timeout(Duration::from_mins(1), others).await.unwrap();
+    let taken = tokio::time::timeout(Duration::from_mins(1), taken).await.unwrap();
     assert!(taken < MANY, "the stream was to be held back");
-    sending.abort();
-    drop(unread);
+    unread
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answers_keeps_no_room_from_others() {
+    let limits = Limits { queue_submissions: 64, ..Limits::default() };
+    let server = start_on(memory_log(), limits).await;
+    stuck(&server).await;
 }
 
 #[tokio::test]
@@ -247,25 +252,94 @@ async fn an_item_that_is_larger_than_any_lawful_one_ends_its_stream() {
     assert_eq!(server.events().await.len(), 1);
 }
 
+type Open = (Sender<SetManyRequest>, Streaming<SetManyResponse>);
+
+/// A stream that has sent nothing yet.
+async fn begin(server: &TestServer) -> Result<Open, Status> {
+    let (items, receiver) = tokio::sync::mpsc::channel(1);
+    let outbound = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    Ok((items, server.client.clone().set_many(outbound).await?.into_inner()))
+}
+
+/// As many as a server takes.
+async fn begin_all(server: &TestServer) -> Vec<Open> {
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(begin(server).await.unwrap());
+    }
+    open
+}
+
 #[tokio::test]
 async fn no_more_streams_are_open_than_a_server_takes_until_one_ends() {
     let server = start().await;
-    let begin = async || {
-        let (items, receiver) = tokio::sync::mpsc::channel(1);
-        let outbound = tokio_stream::wrappers::ReceiverStream::new(receiver);
-        let answers = server.client.clone().set_many(outbound).await?;
-        Ok::<_, tonic::Status>((items, answers.into_inner()))
-    };
-    let mut open = Vec::new();
-    for _ in 0..64 {
-        open.push(begin().await.unwrap());
-    }
-    let refusal = ApiError::from_status(&begin().await.unwrap_err());
+    let mut open = begin_all(&server).await;
+    let refusal = ApiError::from_status(&begin(&server).await.unwrap_err());
     assert_eq!(refusal.reason, Reason::LimitExceeded);
     assert!(refusal.message.starts_with("64 SetMany streams are open"), "{refusal}");
 
     let (items, mut answers) = open.pop().unwrap();
     drop(items);
     while answers.message().await.unwrap().is_some() {}
-    begin().await.unwrap();
+    begin(&server).await.unwrap();
+}
+
+/// However short the time is that a client may be silent if others want its place.
+fn impatient() -> Limits {
+    Limits { bulk_idle: Duration::ZERO, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn who_has_been_silent_for_longest_gives_its_place_to_another() {
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), impatient()).await;
+    let mut open = begin_all(&server).await;
+    open[1].0.send(item(set_request("heard", "1"))).await.unwrap();
+    assert_eq!(open[1].1.message().await.unwrap().unwrap().durable_items, 1);
+    log.close_gate().await;
+    open[0].0.send(item(set_request("under-way", "1"))).await.unwrap();
+    log.append_waits().await;
+
+    let mut others = Vec::new();
+    for (_, silent) in open.iter_mut().skip(2) {
+        others.push(begin(&server).await.unwrap());
+        let told = silent.message().await.unwrap().unwrap();
+        assert_eq!(told.settled_items, 0);
+        let error = ApiError::from_status(&silent.message().await.unwrap_err());
+        assert_eq!(error.reason, Reason::LimitExceeded);
+        assert!(error.message.contains("another needed the place of this one"), "{error}");
+        assert!(error.retry_after.is_some());
+    }
+    // Last of all the one that was heard.
+    others.push(begin(&server).await.unwrap());
+    open[1].1.message().await.unwrap().unwrap();
+    open[1].1.message().await.unwrap_err();
+    // But not the one that waits for us, though nobody has waited for longer.
+    others.push(begin(&server).await.unwrap());
+    others[0].1.message().await.unwrap().unwrap();
+    others[0].1.message().await.unwrap_err();
+
+    log.open_gate();
+    assert_eq!(open[0].1.message().await.unwrap().unwrap().durable_items, 1);
+    others[1].0.send(item(set_request("other", "1"))).await.unwrap();
+    assert_eq!(others[1].1.message().await.unwrap().unwrap().durable_items, 1);
+}
+
+/// What it has sent is done, and it is its client that is waited for.
+#[tokio::test]
+async fn who_reads_no_answers_gives_its_place_to_another_and_finds_them_all() {
+    let server = start_on(memory_log(), impatient()).await;
+    let mut unread = stuck(&server).await;
+    let _others = begin_all(&server).await;
+    let mut told = SetManyResponse::default();
+    let mut failures = 0;
+    let end = loop {
+        match unread.message().await {
+            Ok(response) => told = response.expect("it tells why it ends"),
+            Err(status) => break status,
+        }
+        failures += told.failures.len();
+    };
+    assert_eq!(ApiError::from_status(&end).reason, Reason::LimitExceeded);
+    assert_eq!((told.settled_items, told.durable_items), (failures as u64, 0));
 }

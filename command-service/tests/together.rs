@@ -63,12 +63,13 @@ async fn one_request_id_for_two_commands_that_come_together_is_refused() {
             .map(|request| RequestKey { fingerprint: Fingerprint([8; 16]), ..request });
         Submission { request, ..submission }
     };
-    let others = vec![keyed(set("b", None)), keyed(set("b", None)), other(keyed(set("c", None)))];
+    let (first, again) = (keyed(set("b", None)), keyed(set("b", None)));
+    let others = vec![set("d", None), first, again, other(keyed(set("c", None)))];
     let answers = stage.behind_a_commit(others).await;
-    assert_eq!(versions(&answers[1]), [("b", 1)]);
-    assert_eq!(answers[2], answers[1], "a repeat");
-    assert_eq!(answers[3], Err(Refusal::RequestIdReused));
-    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("b", 1)]));
+    assert_eq!(versions(&answers[2]), [("b", 1)]);
+    assert_eq!(answers[3], answers[2], "a repeat");
+    assert_eq!(answers[4], Err(Refusal::RequestIdReused));
+    assert_eq!(stage.written().await, log_of(&[("a", 1), ("a", 2), ("d", 1), ("b", 1)]));
 }
 
 #[tokio::test]
@@ -132,6 +133,16 @@ async fn the_time_of_the_batch_itself_is_now() {
     let answers = stage.behind_a_commit(vec![set_to("b", None, "first"), restore]).await;
     assert_eq!(versions(&answers[2]), [("b", 2)]);
     assert_eq!(stage.last_recorded_at().await, time);
+}
+
+#[tokio::test]
+async fn a_batch_is_told_by_its_commands_those_of_an_apply_each_for_itself() {
+    let stage = Stage::new().await;
+    let three = apply(vec![set("b", None), set("c", None), set("d", None)]);
+    stage.behind_a_commit(vec![three, set("e", None)]).await;
+    for line in ["batch_commands_count 3", "batch_commands_sum 6.0"] {
+        assert!(stage.tells(&format!("configapi_command_{line}")), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use configapi_command_service::committer::Limits;
-use configapi_event_log::{EventLog as _, Head, StoredEvent, seal};
+use configapi_event_log::{EventLog, Head, StoredEvent, seal};
 use configapi_proto::v1::restore_target::Moment;
 use configapi_proto::v1::{DeleteRequest, RestoreRequest, RestoreTarget, SetRequest};
 use configapi_proto::{ApiError, Reason, key, timestamp_from_micros};
 use futures_util::future::FutureExt as _;
 
+use crate::ahead::{Stage, set};
 use crate::faulty_log::FaultyLog;
 use crate::support::{
     BEGINNING, TestServer, copy_of, memory_log, refusal, rows, set_request, start_on,
@@ -206,7 +207,7 @@ async fn taking_turns() -> (Arc<FaultyLog>, TestServer) {
 }
 
 /// The head, and the newest event once more, as what another writer appends to it: to be sealed.
-async fn repeated(log: &FaultyLog) -> (Head, StoredEvent) {
+async fn repeated(log: &dyn EventLog) -> (Head, StoredEvent) {
     let head = log.head().await.unwrap();
     let mut row = rows(log).await.pop().unwrap();
     (row.position, row.version) = (row.position.next(), row.version.next());
@@ -217,7 +218,7 @@ async fn repeated(log: &FaultyLog) -> (Head, StoredEvent) {
 #[tokio::test]
 async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since() {
     let (log, one) = taking_turns().await;
-    let (head, mut row) = repeated(&log).await;
+    let (head, mut row) = repeated(&*log).await;
     seal(head.hash, &mut row);
     log.turns().end_at_look_ups();
     log.let_pass(head, row);
@@ -238,7 +239,7 @@ async fn a_refusal_by_a_server_that_lost_its_turn_knows_what_was_written_since()
 #[tokio::test]
 async fn a_writer_looks_again_at_the_time_of_the_newest_event_when_its_turn_has_come() {
     let (log, one) = taking_turns().await;
-    let (head, mut row) = repeated(&log).await;
+    let (head, mut row) = repeated(&*log).await;
     row.payload = row.payload.replace(r#""value":"3""#, r#""value":"4""#).into();
     seal(head.hash, &mut row);
 
@@ -256,4 +257,34 @@ async fn a_writer_looks_again_at_the_time_of_the_newest_event_when_its_turn_has_
     assert_eq!(restored.await.unwrap().unwrap().into_inner().receipt.unwrap().version, 5);
     let newest = one.events().await.pop().unwrap();
     assert_eq!(newest.event.content().unwrap().value.as_str(), "4");
+}
+
+/// Another writer, which writes the newest event once more when its turn has come.
+async fn write_again(log: &dyn EventLog) {
+    let turn = log.take_turn().await.unwrap();
+    let (head, mut row) = repeated(log).await;
+    seal(head.hash, &mut row);
+    turn.append(&head, &[row]).await.unwrap();
+}
+
+/// It was decided behind a commit, and another had its turn between the two.
+#[tokio::test]
+async fn a_refusal_that_was_decided_ahead_knows_what_was_written_in_between() {
+    let stage = Stage::new().await;
+    let log = stage.log.inner();
+    stage.log.close_gate().await;
+    let first = stage.submit(set("a", None)).await;
+    stage.log.append_waits().await;
+    // From then on it waits for its turn.
+    write_again(&*log).await;
+    stage.log.let_one_through();
+    stage.log.append_waits().await;
+
+    let next = stage.submit(set("a", Some(4))).await;
+    stage.all_decided().await;
+    let mut between = std::pin::pin!(write_again(&*log));
+    assert!(futures_util::poll!(&mut between).is_pending());
+    stage.log.open_gate();
+    let (first, (), next) = futures_util::join!(first, between, next);
+    assert_eq!((first.unwrap()[0].version.0, next.unwrap()[0].version.0), (3, 5));
 }

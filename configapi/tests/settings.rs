@@ -143,6 +143,59 @@ fn a_limit_that_lets_nothing_through_is_refused() {
     }
 }
 
+/// Each numeric setting, and what says that it wants less.
+const NUMBERS: [(&[&str], &str, &[&str], &str); 11] = [
+    (SERVE, "GATEWAY_MAX_REQUESTS", HUGE, "more than a limit may be, 10000000"),
+    (SERVE, "GATEWAY_MAX_WATCHES", HUGE, "more than a limit may be, 10000000"),
+    (SERVE, "QUERY_MAX_WATCHERS", HUGE, "more than a limit may be, 10000000"),
+    (SERVE, "GATEWAY_TIMEOUT", LONG, "longer than a duration may be, 1000000h"),
+    (SERVE, "SNAPSHOT_INTERVAL", LONG, "longer than a duration may be, 1000000h"),
+    (SERVE, "STOP_DELAY", LONG, "longer than a duration may be, 1000000h"),
+    (SERVE, "SNAPSHOT_EVENTS", &["18446744073709551616"], "number too large"),
+    (SERVE, "OTLP_SAMPLE_RATIO", &["2", "1e999", "NaN", "inf"], "must be a number from 0 to 1"),
+    (AUDIT, "AUDIT_KEEP", &["18446744073709551616"], "number too large"),
+    (AUDIT, "AUDIT_POST_TIMEOUT", LONG, "longer than a duration may be, 1000000h"),
+    (AUDIT, "AUDIT_ROTATE_BYTES", LARGE, "larger than a size may be, 1048576GiB"),
+];
+const SERVE: &[&str] = &["serve", "--command-addr", NOWHERE];
+const AUDIT: &[&str] = &["audit", "--checkpoint", "c", "--file", "f"];
+// The second is more than a semaphore can count, the third is the last that fits.
+const HUGE: &[&str] =
+    &["10000001", "2305843009213693952", "18446744073709551615", "18446744073709551616"];
+const LONG: &[&str] = &["1000001h", "18446744073709551615h", "18446744073709551616ms"];
+const LARGE: &[&str] = &["1048577GiB", "18446744073709551615GiB", "18446744073709551616"];
+
+#[test]
+fn a_number_beyond_all_measure_is_refused_at_the_start() {
+    for (command, setting, numbers, wants) in NUMBERS {
+        let variable = format!("CONFIGAPI_{setting}");
+        for number in numbers {
+            let refused = refusal(command, &[(&variable, number)]);
+            let is_told = refused.contains(&format!("({variable}): {wants}"));
+            assert!(is_told, "{setting} {number}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn a_server_with_the_largest_numbers_that_are_taken_serves() {
+    let snapshots = tempfile::tempdir().unwrap();
+    let largest = [
+        ("CONFIGAPI_GATEWAY_MAX_REQUESTS", "10000000"),
+        ("CONFIGAPI_GATEWAY_MAX_WATCHES", "10000000"),
+        ("CONFIGAPI_QUERY_MAX_WATCHERS", "10000000"),
+        ("CONFIGAPI_GATEWAY_TIMEOUT", "1000000h"),
+        ("CONFIGAPI_SNAPSHOT_INTERVAL", "1000000h"),
+        ("CONFIGAPI_SNAPSHOT_EVENTS", "18446744073709551615"),
+        ("CONFIGAPI_SNAPSHOT_DIR", snapshots.path().to_str().unwrap()),
+    ];
+    let serving = Serving::start_within("memory:", &[], &largest);
+    serving.configapi(["set", "a", "1"]).ends().succeeded();
+    serving.configapi(["watch", "--initial", "--count", "0"]).ends().succeeded();
+    let gateway = format!("{}/v1/config/a", serving.gateway);
+    serving.configapi(["healthcheck", "--url", &gateway]).ends().succeeded();
+}
+
 #[test]
 fn a_client_whose_variable_is_wrong_is_told_which() {
     for (variable, flag, placeholder) in [

@@ -65,6 +65,12 @@ impl App {
         metrics: &Metrics,
         life: &Lifecycle,
     ) -> Self {
+        let countable = |number: usize| number.min(Semaphore::MAX_PERMITS);
+        let limits = GatewayLimits {
+            max_requests: countable(limits.max_requests),
+            max_watches: countable(limits.max_watches),
+            ..limits
+        };
         let description = openapi::description();
         let documents = Documents {
             page: docs::page(&description).into(),
@@ -74,8 +80,8 @@ impl App {
             upstreams,
             life: life.clone(),
             own_writes: OwnWrites::default(),
-            requests: Arc::new(Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS))),
-            watches: Arc::new(Semaphore::new(limits.max_watches.min(Semaphore::MAX_PERMITS))),
+            requests: Arc::new(Semaphore::new(limits.max_requests)),
+            watches: Arc::new(Semaphore::new(limits.max_watches)),
             body_kib: Arc::new(Semaphore::new(limits.max_body_bytes_held.div_ceil(1024))),
             meter: Meter::register(metrics),
             documents,

@@ -50,7 +50,8 @@ pub struct GatewaySettings {
         long,
         env = "CONFIGAPI_GATEWAY_MAX_WATCHES",
         value_name = "NUMBER",
-        default_value_t = GatewayLimits::default().max_watches
+        default_value_t = GatewayLimits::default().max_watches,
+        value_parser = settings::number
     )]
     pub gateway_max_watches: usize,
 

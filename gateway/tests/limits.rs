@@ -10,6 +10,7 @@ use futures_util::future::select_all;
 use futures_util::stream::FuturesUnordered;
 use h2::client::ResponseFuture;
 use http::Request;
+use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::support::{
@@ -145,7 +146,20 @@ async fn who_asks_for_much_at_once_leaves_half_of_the_places_to_others() {
     assert_eq!(app.get("/v1/config/a").got().await.status, 404);
 }
 
-/// So many reads over one connection that wait for something that was never written.
+#[tokio::test]
+async fn where_any_number_is_let_in_who_asks_for_much_at_once_is_too() {
+    let limits = GatewayLimits { max_requests: usize::MAX, ..GatewayLimits::default() };
+    let app = TestApp::start_with(limits, HttpLimits::default()).await;
+    let mut answers: FuturesUnordered<_> = waiting_reads(&app, 150).await.into_iter().collect();
+    let set = |i: u32| json!({"action": "set", "name": format!("b{i}"), "value": "1"});
+    let body = json!({"commands": (0..999).map(set).collect::<Vec<_>>()});
+    assert_eq!(app.post("/v1/apply").json(&body).got().await.status, 200);
+    while let Some(answer) = answers.next().await {
+        assert_eq!(answer.expect("an answer").status(), 404);
+    }
+}
+
+/// So many reads over one connection that wait for something that was not written yet.
 async fn waiting_reads(app: &TestApp, reads: usize) -> Vec<ResponseFuture> {
     let stream = TcpStream::connect(app.address).await.expect("a connection");
     let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");

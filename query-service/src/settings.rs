@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use configapi_runtime::listen::ListenAddress;
-use configapi_runtime::settings::some_duration;
+use configapi_runtime::settings::{number, some_duration};
 
 use crate::limits::Limits;
 
@@ -58,7 +58,8 @@ pub struct QuerySettings {
         long,
         env = "CONFIGAPI_QUERY_MAX_WATCHERS",
         value_name = "NUMBER",
-        default_value_t = Limits::default().watchers
+        default_value_t = Limits::default().watchers,
+        value_parser = number
     )]
     pub query_max_watchers: usize,
 

@@ -3,7 +3,7 @@
 
 use std::task::{Context as TaskContext, Poll};
 
-use configapi_domain::{Point, RequestId, TraceParent};
+use configapi_domain::{Point, RequestId, TraceParent, Version};
 use configapi_event_log::{Fingerprint, RequestKey};
 use sha2::{Digest, Sha256};
 use tower::{Layer, Service};
@@ -72,6 +72,9 @@ fn fingerprint(submission: &Submission) -> Fingerprint {
     Fingerprint(half)
 }
 
+/// No version is expected.
+const NONE: u64 = u64::MAX;
+
 /// A digest of fields that cannot run into each other.
 struct FieldDigest(Sha256);
 
@@ -88,7 +91,11 @@ impl FieldDigest {
     fn wish(&mut self, wish: &Wish) {
         self.text(wish.key.stream());
         // 0 is an expected version too, so "none" needs a number that no version has.
-        self.number(wish.expected_version.map_or(u64::MAX, |version| version.0));
+        self.number(wish.expected_version.map_or(NONE, |version| version.0));
+        // Who expects just that is never obeyed, so it is in no log, and may bear a mark that no action has.
+        if wish.expected_version == Some(Version(NONE)) {
+            self.number(0);
+        }
         match &wish.action {
             WishedAction::Set(content) => {
                 self.number(1);

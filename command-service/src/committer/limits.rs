@@ -11,6 +11,8 @@ pub struct Limits {
     pub queue_submissions: usize,
     /// Bytes of commands that may wait.
     pub queue_bytes: usize,
+    /// How long a bulk stream may wait for its client and keep its place although another wants it.
+    pub bulk_idle: Duration,
     /// Submissions decided and written as one group.
     pub batch_submissions: usize,
     /// Commands decided and written as one group, those of an Apply each for itself. Small enough
@@ -55,6 +57,7 @@ impl Default for Limits {
         Self {
             queue_submissions: 8_192,
             queue_bytes: 64 << 20,
+            bulk_idle: Duration::from_secs(30),
             batch_submissions: 1_024,
             batch_commands: 512,
             batch_bytes: 4 << 20,

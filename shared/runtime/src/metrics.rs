@@ -133,9 +133,11 @@ impl HttpFamilies {
             handled: Family::default(),
             latency: Family::new_with_constructor(latency_histogram as fn() -> Histogram),
         };
-        let requests = "HTTP requests that were answered, by their status";
+        let requests =
+            "HTTP requests that ended, by their status; 499 if the client left before its answer";
         registry.register("http_server_requests", requests, all.handled.clone());
-        let took = "How long HTTP requests took until their answer began, by its status";
+        let took =
+            "How long HTTP requests took until their answer began or their client left, by status";
         registry.register_with_unit(
             "http_server_request_duration",
             took,

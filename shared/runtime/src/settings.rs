@@ -7,6 +7,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     io::Write as _,
+    num::IntErrorKind,
     path::{Path, PathBuf},
     process::{self, ExitCode},
     time::Duration,
@@ -235,10 +236,17 @@ const WANTS_LESS_TIME: NotAValue = NotAValue("longer than a duration may be, 100
 const WANTS_SOME_TIME: NotAValue = NotAValue("not a duration above zero like 500ms, 10s, 5m or 2h");
 const WANTS_SOME_BYTES: NotAValue = NotAValue("not a size above zero like 4096, 64KiB or 16MiB");
 const WANTS_SOME: NotAValue = NotAValue("not a whole number above zero");
+const WANTS_NUMBER: NotAValue = NotAValue("not a whole number");
+const WANTS_FEWER: NotAValue = NotAValue("more than a limit may be, 10000000");
 const WANTS_BYTES: NotAValue = NotAValue("not a size like 4096, 64KiB, 16MiB or 1GiB");
+const WANTS_FEWER_BYTES: NotAValue = NotAValue("larger than a size may be, 1048576GiB");
 
 /// A century, which is without an end for all that waits. gRPC cannot tell a hundred times as much.
 const LONGEST: Duration = Duration::from_hours(1_000_000);
+/// More than the streams of all connections that a server takes.
+const MOST: usize = 10_000_000;
+/// More than any machine has.
+const LARGEST: u64 = 1 << 50;
 
 /// Reads a duration with its unit: `500ms`, `10s`, `5m`, `2h`. For `#[arg(value_parser =
 /// settings::duration)]`.
@@ -266,26 +274,47 @@ pub fn byte_size(text: &str) -> Result<usize, NotAValue> {
         "GiB" => 1 << 30,
         _ => return Err(WANTS_BYTES),
     };
-    number.checked_mul(factor).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(WANTS_BYTES)
+    let bytes = number.checked_mul(factor).filter(|bytes| *bytes <= LARGEST);
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or(WANTS_FEWER_BYTES)
 }
 
 /// Reads a duration of which some is needed.
 pub fn some_duration(text: &str) -> Result<Duration, NotAValue> {
-    duration(text).ok().filter(|duration| !duration.is_zero()).ok_or(WANTS_SOME_TIME)
+    match duration(text) {
+        Ok(Duration::ZERO) | Err(WANTS_DURATION) => Err(WANTS_SOME_TIME),
+        other => other,
+    }
 }
 
 /// Reads a number of bytes of which some are needed.
 pub fn some_byte_size(text: &str) -> Result<usize, NotAValue> {
-    byte_size(text).ok().filter(|bytes| *bytes > 0).ok_or(WANTS_SOME_BYTES)
+    match byte_size(text) {
+        Ok(0) | Err(WANTS_BYTES) => Err(WANTS_SOME_BYTES),
+        other => other,
+    }
+}
+
+/// Reads how many there may be of something.
+pub fn number(text: &str) -> Result<usize, NotAValue> {
+    match text.parse() {
+        Ok(number) if number <= MOST => Ok(number),
+        Ok(_) => Err(WANTS_FEWER),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Err(WANTS_FEWER),
+        Err(_) => Err(WANTS_NUMBER),
+    }
 }
 
 /// Reads a number of things of which some are needed.
 pub fn some(text: &str) -> Result<usize, NotAValue> {
-    text.parse().ok().filter(|number| *number > 0).ok_or(WANTS_SOME)
+    match number(text) {
+        Ok(0) | Err(WANTS_NUMBER) => Err(WANTS_SOME),
+        other => other,
+    }
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    Some((number.parse().ok()?, unit))
+    // Of digits alone, what does not fit is more than anything may be.
+    (digits > 0).then(|| (number.parse().unwrap_or(u64::MAX), unit))
 }

@@ -46,14 +46,14 @@ async fn pieces() -> Response {
     response
 }
 
-/// A large piece, and one more when the gate is opened.
-fn endless(gate: Arc<Notify>) -> Response {
-    let large = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; LARGE_BYTES]))]);
+/// A piece of so many bytes, and one more when the gate is opened.
+fn endless(bytes: usize, gate: Arc<Notify>) -> Response {
+    let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; bytes]))]);
     let last = stream::once(async move {
         gate.notified().await;
         Ok(Bytes::from_static(b"open"))
     });
-    let mut response = Response::new(Body::from_stream(large.chain(last)));
+    let mut response = Response::new(Body::from_stream(first.chain(last)));
     response.extensions_mut().insert(Endless { last_words: Bytes::from_static(b"no room") });
     response
 }
@@ -86,14 +86,15 @@ impl HttpServer {
         let metrics = Metrics::new("test", "0");
         let (gate, reached) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (behind, before) = (Arc::clone(&gate), Arc::clone(&reached));
-        let of_endless = Arc::clone(&gate);
+        let (of_endless, of_small) = (Arc::clone(&gate), Arc::clone(&gate));
         let router = Router::new()
             .route("/items/{name}", get(async || "an item"))
             .route("/panic", get(async || -> &'static str { panic!("asked to") }))
             .route("/small", get(async || vec![b'x'; SMALL_BYTES]))
             .route("/large", get(async || vec![b'x'; LARGE_BYTES]))
             .route("/pieces", get(pieces))
-            .route("/endless", get(async move || endless(of_endless)))
+            .route("/endless", get(async move || endless(LARGE_BYTES, of_endless)))
+            .route("/endless-small", get(async move || endless(1, of_small)))
             .route("/echo", post(async |body: Bytes| body))
             .route("/noticed", post(noticed))
             .route(

@@ -15,6 +15,7 @@ mod edge;
 mod failpoints;
 mod health;
 mod http;
+mod leaving;
 mod lifecycle;
 mod lingering;
 mod listen;

@@ -153,6 +153,9 @@ fn sizes_and_durations_that_do_not_fit_are_refused() {
     for text in ["", "KiB", "-1", "1kb", "1 MiB", "99999999999999999999", "99999999999GiB"] {
         assert!(settings::byte_size(text).is_err(), "{text:?}");
     }
+    for text in ["", "-1", "+", "1.5", "1e3", "10000001", "99999999999999999999"] {
+        assert!(settings::number(text).is_err(), "{text:?}");
+    }
 }
 
 #[test]

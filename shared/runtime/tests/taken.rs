@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use axum::{body::Bytes, http::Request};
-use configapi_runtime::{connections::ConnectionLimits, http::HttpLimits};
+use configapi_runtime::{
+    connections::ConnectionLimits,
+    grpc::{CallLimits, GrpcLimits},
+    http::HttpLimits,
+};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,7 +18,7 @@ use tokio::{
 
 use super::{
     http::{HttpServer, LARGE_BYTES, begun, get_once},
-    support::{soon, until},
+    support::{Caller, TestServer, WATCH, soon, until},
 };
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -131,6 +135,32 @@ async fn an_endless_answer_takes_room_for_as_long_as_its_last_piece_is_not_taken
     server.gate.notify_one();
     assert_eq!(soon(read.collect()).await.expect("the last piece").to_bytes(), "open");
     soon(trickled(&server)).await;
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_what_little_it_is_told_is_given_up_and_who_does_is_not() {
+    let message_timeout = Duration::from_secs(1);
+    let server = HttpServer::start(HttpLimits { message_timeout, ..HttpLimits::default() }).await;
+    let mut read = begun(&server, "/endless-small", 1).await.into_body();
+    soon(read.frame()).await.expect("it goes on").expect("a frame");
+    let unread = begun(&server, "/endless-small", 0).await;
+    soon(unread.into_body().collect()).await.expect_err("it is given up");
+    server.gate.notify_one();
+    assert_eq!(soon(read.collect()).await.expect("the last piece").to_bytes(), "open");
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_a_stream_of_messages_is_given_up_and_who_does_is_not() {
+    let message_timeout = Duration::from_secs(1);
+    let calls = CallLimits { message_timeout, ..CallLimits::default() };
+    let limits = GrpcLimits { calls, ..GrpcLimits::default() };
+    let server = TestServer::with(limits, Duration::from_secs(30)).await;
+    let mut read = server.caller().await.open(WATCH, "news", &[]).await;
+    assert_eq!(read.next().await.as_deref(), Some("news"));
+    let caller = Caller::connect_with_window(server.address, 0).await;
+    assert!(caller.open(WATCH, "hang", &[]).await.breaks_off().await);
+    server.probe.open_gate();
+    assert_eq!(read.next().await.as_deref(), Some("last"));
 }
 
 /// An endless answer over HTTP/1 of which a little is taken now and then, until it is given up.

@@ -7,6 +7,9 @@ use hyper_util::server::conn::auto::Http2Builder;
 
 use crate::connections::ConnectionLimits;
 
+/// How long a client may take to take a message of a stream.
+pub(crate) const MESSAGE_TIMEOUT: Duration = Duration::from_hours(1);
+
 /// All limits of one gRPC server.
 #[derive(Debug, Clone, Default)]
 pub struct GrpcLimits {
@@ -91,9 +94,12 @@ pub struct CallLimits {
     /// `LIMIT_EXCEEDED`. Half of the places are for connections with fewer than 100 such calls. Questions
     /// about health are not among them.
     pub max_waiting_calls: usize,
-    /// How long a client may take to take an answer, beyond the time in which it must begin. Streams
-    /// go on for ever, unless their client set a deadline.
+    /// How long a client may take to take an answer, beyond the time in which it must begin; and a message
+    /// of an answer to a stream of its own. Streams go on for ever, unless their client set a deadline.
     pub answer_timeout: Duration,
+    /// How long a client may take to take a message of a stream that it only listens to: who works slowly
+    /// on what it hears is not given up soon, but who is stuck does not keep its place for ever.
+    pub message_timeout: Duration,
     /// Bytes of large answers that clients have not taken yet; one more is refused with
     /// `LIMIT_EXCEEDED`. None where an answer says what was done, so that it must not be refused.
     pub max_answer_bytes: Option<usize>,
@@ -110,6 +116,7 @@ impl Default for CallLimits {
             request_pause_timeout: Duration::from_secs(10),
             max_waiting_calls: 5_000,
             answer_timeout: Duration::from_mins(2),
+            message_timeout: MESSAGE_TIMEOUT,
             max_answer_bytes: Some(256 * 1024 * 1024),
             max_body_bytes: 256 * 1024 * 1024,
         }

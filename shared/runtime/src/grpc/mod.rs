@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tonic::{body::Body, codec::CompressionEncoding, server::NamedService, service::RoutesBuilder};
 use tower::Service;
 
+pub(crate) use self::limits::MESSAGE_TIMEOUT;
 use self::{
     dispatch::Dispatch,
     edge::{EdgeLayer, RequestBody},

@@ -54,6 +54,7 @@ pub(super) struct Connection {
     pub body_pause: Duration,
     pub body_total: Duration,
     pub answer_timeout: Duration,
+    pub message_timeout: Duration,
 }
 
 impl Connection {
@@ -237,7 +238,13 @@ impl HttpBody for Answer {
                 None
             };
         }
-        let next = ready!(this.inner.as_mut().poll_frame(context));
+        let Poll::Ready(next) = this.inner.as_mut().poll_frame(context) else {
+            if matches!(this.kind, Kind::Endless(_)) {
+                // More is asked for: all before it was taken.
+                calls::end_never();
+            }
+            return Poll::Pending;
+        };
         let Some(frame) = next.transpose()? else {
             // A call that has said its last word is over for hyper, and what of it is not sent yet stays
             // for as long as the client likes.
@@ -255,6 +262,9 @@ impl HttpBody for Answer {
         if bytes <= SMALL_BYTES {
             if !matches!(this.kind, Kind::Whole) || !unsent.would_be_much_with(bytes) {
                 unsent.given(bytes);
+                if matches!(this.kind, Kind::Endless(_)) {
+                    calls::end_by(Instant::now() + this.asked.connection.message_timeout);
+                }
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
             // Of this client, it is counted like a large one.

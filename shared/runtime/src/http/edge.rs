@@ -31,6 +31,9 @@ use crate::{
 };
 
 const NO_ROUTE: &str = "none";
+/// What is counted of a request whose client left before its answer began, which no client ever sees. Others
+/// call it so too.
+const CLIENT_LEFT: u16 = 499;
 /// What probes and scrapers ask all the time; it would drown the rest of the traces.
 const NOT_TRACED: [&str; 4] = ["/livez", "/readyz", "/metrics", "/v1/health"];
 
@@ -87,7 +90,17 @@ where
         let sender = request.extensions_mut().remove();
         let handling = Caught::begin(|| self.inner.call(request));
         let shared = Arc::clone(&self.shared);
-        let watch = Watch { shared, started, method, route, request_id, span, traceparent, sender };
+        let watch = Watch {
+            shared,
+            started,
+            method,
+            route,
+            request_id,
+            span,
+            traceparent,
+            sender,
+            is_answered: false,
+        };
         EdgeFuture { handling, watch: Some(watch) }
     }
 }
@@ -139,6 +152,7 @@ struct Watch {
     traceparent: Option<HeaderValue>,
     /// Of a body that was not there at once.
     sender: Option<Sender>,
+    is_answered: bool,
 }
 
 /// The status that an answer stands for, where its client would make nothing of that one: what is
@@ -148,7 +162,8 @@ pub struct StandsFor(pub StatusCode);
 
 impl Watch {
     /// The answer as the client gets it; none was made if the handler panicked.
-    fn end(self, answered: Option<Response>) -> Response {
+    fn end(mut self, answered: Option<Response>) -> Response {
+        self.is_answered = true;
         let has_sender = |is: fn(&Sender) -> bool| self.sender.as_ref().is_some_and(is);
         let mut response = match answered {
             Some(response) if has_sender(Sender::was_too_slow) => request_timeout(response),
@@ -164,20 +179,40 @@ impl Watch {
         let stands_for = response.extensions().get::<StandsFor>();
         let status = stands_for.map_or(response.status(), |StandsFor(status)| *status);
         let took = self.started.elapsed();
-        if let Some(mut span) = self.span {
+        if let Some(mut span) = self.span.take() {
             span.set("http.response.status_code", i64::from(status.as_u16()));
             span.end(status.is_server_error());
         }
         log(&self.route, status, took, &self.request_id, self.traceparent.as_ref());
-        self.shared.count(self.route, status, took);
+        self.shared.count(&self.route, status.as_u16(), took);
         response
     }
 }
 
+impl Drop for Watch {
+    /// Dropped in the middle: the client went away, or the server had no more time.
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        if let Some(span) = self.span.take() {
+            span.end(false);
+        }
+        let took = self.started.elapsed();
+        tracing::debug!(
+            method = self.route.method,
+            route = &*self.route.route,
+            duration_ms = seconds(took) * 1_000.0,
+            request_id = self.request_id.as_str(),
+            "a client left before its answer"
+        );
+        self.shared.count(&self.route, CLIENT_LEFT, took);
+    }
+}
+
 impl Shared {
-    fn count(&self, route: Route, status: StatusCode, took: Duration) {
-        let Route { method, route } = route;
-        let labels = HttpLabels { method, route, status: status.as_u16() };
+    fn count(&self, route: &Route, status: u16, took: Duration) {
+        let labels = HttpLabels { method: route.method, route: Arc::clone(&route.route), status };
         self.families.latency.get_or_create(&labels).observe(seconds(took));
         self.families.handled.get_or_create(&labels).inc();
     }

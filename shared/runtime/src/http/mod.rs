@@ -31,7 +31,7 @@ pub use crate::budget::Full;
 use crate::{
     calls::Calls,
     connections::{self, ConnectionLimits, Traffic},
-    grpc::Http2Limits,
+    grpc::{Http2Limits, MESSAGE_TIMEOUT},
     metrics::Metrics,
     shutdown::Lifecycle,
 };
@@ -57,6 +57,9 @@ pub struct HttpLimits {
     /// How long a client may take to take a large answer that is not a stream. It is given up then: over
     /// HTTP/2 by itself, over HTTP/1 with its connection.
     pub answer_timeout: Duration,
+    /// How long a client may take to take what it was told last of an answer without an end, if that is not
+    /// large. Over HTTP/1 it ends with its connection, when nothing was taken of that for a while.
+    pub message_timeout: Duration,
     /// Bytes of large answers to GET that clients have not taken yet; one more is answered 429.
     pub max_answer_bytes: usize,
 }
@@ -72,6 +75,7 @@ impl Default for HttpLimits {
             body_pause_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_mins(1),
             answer_timeout: Duration::from_mins(2),
+            message_timeout: MESSAGE_TIMEOUT,
             max_answer_bytes: 256 * 1024 * 1024,
         }
     }
@@ -110,6 +114,7 @@ pub async fn serve<L>(
             body_pause: limits.body_pause_timeout,
             body_total: limits.body_timeout,
             answer_timeout: limits.answer_timeout,
+            message_timeout: limits.message_timeout,
         });
         OfConnection { router: router.clone(), connection }
     };

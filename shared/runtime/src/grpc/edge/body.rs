@@ -98,7 +98,10 @@ impl<B: Body<Data = Bytes>> Body for EdgeBody<B> {
             let last_word = match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(context))) {
                 Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_data() {
                     Ok(data) => match sent(data, this.watched, this.taken) {
-                        Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                        Ok(data) => {
+                            this.watched.message_begins();
+                            return Poll::Ready(Some(Ok(Frame::data(data))));
+                        }
                         Err(Full) => trailers(&refusal::answers_full()),
                     },
                     Err(frame) if this.taken.is_none() => {
@@ -115,6 +118,7 @@ impl<B: Body<Data = Bytes>> Body for EdgeBody<B> {
                     return Poll::Ready(None);
                 }
                 Ok(Poll::Pending) => {
+                    this.watched.messages_were_taken();
                     let Some(deadline) = this.watched.call().client_deadline() else {
                         return Poll::Pending;
                     };

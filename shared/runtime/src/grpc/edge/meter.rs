@@ -16,6 +16,7 @@ use super::{Call, LAST_WORD_GRACE};
 use crate::{
     answers::{Taken, tracked},
     budget::{Budget, Full},
+    calls,
     due::{Due, LAST_FRAME_GRACE},
     grpc::{CallLimits, reflection::Method},
     metrics::{CallFamilies, CodeLabels, MethodLabels, seconds},
@@ -72,6 +73,8 @@ pub(super) struct Meter {
     takes_stream: bool,
     /// Unless it is a stream, how long its answer may take beyond its beginning.
     answer_timeout: Option<Duration>,
+    /// If it is a stream, how long its client may take to take a message.
+    message_timeout: Option<Duration>,
     answers: Option<Budget>,
     families: CallFamilies,
     in_flight: Gauge,
@@ -96,6 +99,8 @@ impl Meter {
             grpc_service: method.service.as_str().into(),
             grpc_method: method.name.as_str().into(),
         };
+        let message_timeout =
+            if method.takes_stream { limits.answer_timeout } else { limits.message_timeout };
         let this = Self {
             in_flight: families.in_flight.get_or_create_owned(&labels),
             ended: [const { OnceLock::new() }; 17],
@@ -103,6 +108,7 @@ impl Meter {
             is_of_method: true,
             takes_stream: method.takes_stream,
             answer_timeout: (!method.gives_stream).then_some(limits.answer_timeout),
+            message_timeout: method.gives_stream.then_some(message_timeout),
             answers: answers.filter(|_| !method.gives_stream),
             labels,
         };
@@ -187,6 +193,21 @@ impl Watched {
         let own = self.meter.answer_timeout.map(|timeout| self.call.deadline() + timeout);
         let end = client.into_iter().chain(own).min()?;
         Some(end + LAST_WORD_GRACE)
+    }
+
+    /// A message of a stream goes out: the call ends if the client does not take it.
+    pub fn message_begins(&self) {
+        if let Some(timeout) = self.meter.message_timeout {
+            let end = tokio::time::Instant::now() + timeout;
+            calls::end_by(self.answer_end().map_or(end, |answer_end| answer_end.min(end)));
+        }
+    }
+
+    /// More is asked for of a stream: all before it was taken, and the next may take its time.
+    pub fn messages_were_taken(&self) {
+        if self.meter.message_timeout.is_some() {
+            calls::end_never();
+        }
     }
 
     /// The bytes of an answer that are large, which are counted until the client has taken them. Those
