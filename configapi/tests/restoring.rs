@@ -11,8 +11,9 @@ fn a_log_of_many_events_is_restored_whole() {
     let store = written(directory.path());
     let serving = Serving::start(&store);
     for round in 0..3 {
-        let set = (0..1_000).map(|name| format!("- {{set: r{round}/c{name}, value: \"1\"}}\n"));
-        serving.configapi(["apply", "-"]).stdin(set.collect::<String>()).ends().succeeded();
+        let set: Vec<_> =
+            (0..1_000).map(|name| format!("- {{set: r{round}/c{name}, value: \"1\"}}\n")).collect();
+        serving.configapi(["apply", "-"]).stdin(set.concat()).ends().succeeded();
     }
     drop(serving);
     let backup = directory.path().join("backup.jsonl");
