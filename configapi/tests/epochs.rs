@@ -135,6 +135,32 @@ fn no_epoch_begins_where_nobody_said_yes_or_no_log_is() {
 }
 
 #[test]
+fn who_sits_at_a_terminal_is_asked_before_an_epoch_begins() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let asked = |answer| configapi(["begin-epoch", "--store", &store]).typed(answer).ends();
+    for answer in ["no\n", "\n", "yesterday\n", "\u{4}"] {
+        let ended = asked(answer).failed_with(1);
+        assert!(ended.stderr.contains("which ends at position 7 in epoch 1"), "{ended:#?}");
+        assert!(ended.stderr.contains("nothing was done"), "{ended:#?}");
+        assert_eq!(on_store("verify", &store, &[]).succeeded().json()["epoch"], 1);
+    }
+    asked("yes\n").succeeded();
+    assert_eq!(on_store("verify", &store, &[]).succeeded().json()["epoch"], 2);
+}
+
+#[test]
+fn no_epoch_begins_on_a_standby() {
+    let database = database::create();
+    database.plays_roles();
+    on_store("migrate", &database.url, &[]).succeeded();
+    database.stands_by(true);
+    let ended = on_store("begin-epoch", &database.url, &["--yes"]).failed_with(1);
+    assert!(ended.stderr.contains("is a standby"), "{ended:#?}");
+    assert!(ended.stderr.contains("name the primary"), "{ended:#?}");
+}
+
+#[test]
 fn an_epoch_begins_in_postgres_once_there_is_a_log() {
     let database = database::create();
     let run = || on_store("begin-epoch", &database.url, &["--yes"]);

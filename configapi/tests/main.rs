@@ -26,6 +26,7 @@ mod operating;
 mod outcomes;
 mod output;
 mod reads;
+mod restoring;
 mod reverting;
 mod rights;
 mod settings;

@@ -159,7 +159,38 @@ fn more_than_one_change_holds_are_several() {
     assert!(question.stderr.contains("1200 configs in the namespace default, with 2 changes?"));
     let report = done(&servers, &["revert", &moment, "-o", "json"]).json();
     assert_eq!((&report["deleted"], &report["as_one_change"]), (&1_200.into(), &false.into()));
+    assert_eq!(report["written"], 1_200);
     assert_eq!(everything(&servers).len(), 1);
+}
+
+/// Their values are, of which a server records no more than so much with one change.
+#[test]
+fn what_is_large_is_put_back_by_several_changes_too() {
+    let servers = Servers::start();
+    let moment = servers.set("kept", "1");
+    let value = "1".repeat(900_000);
+    for number in 0..10 {
+        let set = servers.configapi(["set", &format!("large/{number}"), "-"]);
+        set.stdin(value.clone()).ends().succeeded();
+    }
+    let report = done(&servers, &["revert", &moment, "-o", "json"]).json();
+    assert_eq!((&report["written"], &report["as_one_change"]), (&10.into(), &false.into()));
+    assert_eq!(everything(&servers).len(), 1);
+}
+
+#[test]
+fn nobody_is_asked_who_said_yes_or_has_nothing_to_put_back() {
+    let (servers, moment, before) = spoiled();
+    let at_terminal = |more: &[&str]| {
+        let arguments = ["revert", &moment, "-o", "json"].into_iter();
+        servers.configapi(arguments.chain(more.iter().copied())).typed("\u{4}").ends().succeeded()
+    };
+    for (more, written) in [(&["--yes"][..], 5), (&[], 0)] {
+        let ended = at_terminal(more);
+        assert!(!ended.stderr.contains("[y/N]"), "{ended:#?}");
+        assert_eq!(ended.json()["written"], written);
+    }
+    assert_eq!(everything(&servers), before);
 }
 
 #[test]

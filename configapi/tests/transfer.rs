@@ -83,6 +83,15 @@ fn forms_without_content_types_say_so_and_an_import_keeps_what_is_there() {
 }
 
 #[test]
+fn another_content_type_alone_is_a_change() {
+    let servers = furnished();
+    let file = r#"{"zero": {"value": "007", "content_type": "text/html"}}"#;
+    let import = servers.configapi(["import", "-", "-o", "json"]).stdin(file).ends().succeeded();
+    assert_eq!(import.json()["changed"], 1);
+    assert_eq!(servers.read(["get", "zero", "-o", "json"]).json()["content_type"], "text/html");
+}
+
+#[test]
 fn an_env_file_is_read_by_a_shell() {
     let servers = Servers::start();
     let value = "  two\r\nlines\\\n\t\"quoted\" \\ \\n $HOME `x` # = : ! é 😀 \n\n";

@@ -126,3 +126,37 @@ async fn a_standby_is_compared_with_a_snapshot_once_it_has_come_so_far() {
     server.until_ready().await;
     assert_eq!(server.value("default/a", "1-3").await, "3");
 }
+
+/// The loss is told of by an epoch, but what the standby came to next lies before that.
+#[tokio::test]
+async fn a_late_epoch_that_a_standby_comes_to_is_compared_with_a_snapshot() {
+    let (server, standby, log, mut late, _dir) = behind_a_snapshot().await;
+    late.set("default/a", "another").await;
+    late.head.epoch = standby.begin_epoch(&late.head).await.unwrap();
+    // Nothing more has to come for that.
+    eventually("it is told that the epoch is late", async || {
+        let told = server.service.readiness()();
+        told.is_err_and(|why| why.contains("position 2 that a snapshot holds, and epoch 2, which"))
+    })
+    .await;
+    let told = server.service.readiness()().unwrap_err();
+    assert!(told.contains("began at 3, is too late to say so"), "{told}");
+    late.set("default/a", "and more").await;
+    late.set("default/a", "and yet more").await;
+    assert!(server.get("default/a", None).await.is_err(), "it was served");
+    // Brought back, in an epoch above that one, it is served.
+    for _ in 0..2 {
+        log.begin_epoch(&log.head().await.unwrap()).await.unwrap();
+    }
+    standby.replace(log);
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", "1-3").await, "3");
+
+    // One that is in time leaves nothing to be told.
+    let (server, standby, _, mut late, _dir) = behind_a_snapshot().await;
+    late.head.epoch = standby.begin_epoch(&late.head).await.unwrap();
+    for value in ["other", "another", "and more"] {
+        let token = late.set("default/a", value).await;
+        assert_eq!(server.value("default/a", &token).await, value);
+    }
+}

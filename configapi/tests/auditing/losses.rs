@@ -13,14 +13,14 @@ use crate::epochs::copy_of;
 use crate::support::stored::{rows, tamper};
 use crate::support::{Serving, configapi};
 
-fn set(store: &str, value: &str, count: usize) {
+pub fn set(store: &str, value: &str, count: usize) {
     let serving = Serving::start(store);
     for number in 0..count {
         serving.configapi(["set", &format!("c{number}"), value]).ends().succeeded();
     }
 }
 
-fn begin_epoch(store: &str) {
+pub fn begin_epoch(store: &str) {
     configapi(["begin-epoch", "--store", store, "--yes"]).ends().succeeded();
 }
 
@@ -39,13 +39,13 @@ fn held(records: &[Value]) -> BTreeMap<u64, Value> {
 }
 
 #[track_caller]
-fn assert_held(worker: &Worker) {
+pub fn assert_held(worker: &Worker) {
     let rows = rows(&worker.store).into_iter();
     let rows = rows.map(|row| (row["position"].as_u64().unwrap(), row["hash"].clone()));
     assert_eq!(held(&worker.records()), rows.collect());
 }
 
-fn epochs_told(worker: &Worker) -> Vec<Value> {
+pub fn epochs_told(worker: &Worker) -> Vec<Value> {
     let records = worker.records().into_iter();
     records.filter(|record| record["kind"] == "LogEpochBegan").collect()
 }

@@ -9,10 +9,10 @@ use super::endpoint::{endpoint, listen};
 use crate::support::stored::written;
 use crate::support::{Running, Serving, database};
 
-const ADMIN: [&str; 2] = ["--admin-addr", "127.0.0.1:0"];
+pub const ADMIN: [&str; 2] = ["--admin-addr", "127.0.0.1:0"];
 
 /// Where the worker tells its metrics, once it says so.
-fn admin_of(running: &Running) -> String {
+pub fn admin_of(running: &Running) -> String {
     let line = running.says("\"server\":\"admin\"");
     let said: serde_json::Value = serde_json::from_str(&line).unwrap();
     said["address"].as_str().unwrap().to_owned()
@@ -48,7 +48,7 @@ fn until(address: &str, name: &str, is_so: impl Fn(f64) -> bool) {
 }
 
 /// Waits until a probe says this; answers its status.
-fn ready(address: &str, part: &str) -> u16 {
+pub fn ready(address: &str, part: &str) -> u16 {
     loop {
         let (status, body) = get(address, "/readyz");
         if body.contains(part) {
@@ -58,7 +58,7 @@ fn ready(address: &str, part: &str) -> u16 {
     }
 }
 
-fn stop(running: Running) {
+pub fn stop(running: Running) {
     running.signal("TERM");
     running.ends().succeeded();
 }

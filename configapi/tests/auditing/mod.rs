@@ -8,6 +8,7 @@ pub mod metrics;
 mod pipes;
 mod refusals;
 mod restarts;
+mod restored;
 
 use std::fs;
 use std::path::{Path, PathBuf};

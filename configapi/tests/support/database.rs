@@ -16,6 +16,11 @@ pub struct Database {
 
 /// An empty database.
 pub fn create() -> Database {
+    create_from("template0")
+}
+
+/// A database that has what another one has, to which nobody may be connected.
+fn create_from(template: &str) -> Database {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let server = std::env::var("DATABASE_URL").unwrap_or_else(|_| {
         panic!(
@@ -30,11 +35,22 @@ pub fn create() -> Database {
     let url = format!("{host}/{name}?{parameters}").trim_end_matches('?').to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let database = Database { url, name, server, runtime };
-    database.execute(&format!("CREATE DATABASE {} TEMPLATE template0", database.name));
+    database.execute(&format!("CREATE DATABASE {} TEMPLATE {template}", database.name));
     database
 }
 
 impl Database {
+    /// Another one that has what this one has now, as a dump that was restored elsewhere.
+    pub fn copy(&self) -> Self {
+        create_from(&self.name)
+    }
+
+    /// Puts this one in the place of another, under whoever is connected to that.
+    pub fn replaces(self, other: &Self) {
+        self.execute(&format!("DROP DATABASE {} WITH (FORCE)", other.name));
+        self.execute(&format!("ALTER DATABASE {} RENAME TO {}", self.name, other.name));
+    }
+
     /// Lets the server say to connections that are made from now on what [`Database::stands_by`] tells
     /// it of whether it is a standby. It is none, and takes writes for as long as it says so.
     pub fn plays_roles(&self) {

@@ -51,7 +51,7 @@ impl Tailer {
     }
 
     /// The hash of an event that a snapshot holds; none if it is not as it was written.
-    async fn held(
+    pub(super) async fn held(
         &mut self,
         candidate: &Candidate,
         position: Position,
