@@ -51,7 +51,7 @@ impl Stage {
     }
 
     /// On a log in which another committer wrote these configs before: this one does not know them.
-    async fn with_unknown(names: &[&str]) -> Self {
+    pub async fn with_unknown(names: &[&str]) -> Self {
         let log = memory_log();
         let other = start(log.clone(), CommitterMetrics::unregistered());
         for name in names {
@@ -77,7 +77,7 @@ impl Stage {
     }
 
     /// Returns when a look-up has read something, however long that takes.
-    async fn looked_up(&self) {
+    pub async fn looked_up(&self) {
         tokio::time::timeout(Duration::from_secs(10), self.log.looked_up()).await.unwrap();
     }
 

@@ -288,3 +288,25 @@ async fn a_refusal_that_was_decided_ahead_knows_what_was_written_in_between() {
     let (first, (), next) = futures_util::join!(first, between, next);
     assert_eq!((first.unwrap()[0].version.0, next.unwrap()[0].version.0), (3, 5));
 }
+
+/// It was under way when the commit lost its race, and is told while the next try is on its way.
+#[tokio::test]
+async fn what_was_looked_up_before_a_race_was_lost_is_not_believed_after_it() {
+    let stage = Stage::with_unknown(&["c"]).await;
+    let other = start_on(stage.log.inner(), Limits::default()).await;
+    stage.log.hold_look_ups().await;
+    let mut calls = stage.decide_behind_a_commit(vec![set("c", Some(2))]).await;
+    stage.looked_up().await;
+    other.set("c", "2").await.unwrap();
+    stage.log.let_one_through();
+    stage.log.append_waits().await;
+
+    calls.push(stage.submit(set("b", None)).await);
+    stage.all_decided().await;
+    stage.log.let_look_ups_go();
+    stage.looked_up().await;
+    stage.log.open_gate();
+    let answers = futures_util::future::join_all(calls).await;
+    let versions: Vec<_> = answers.iter().map(|it| it.as_ref().unwrap()[0].version.0).collect();
+    assert_eq!(versions, [2, 3, 1]);
+}
