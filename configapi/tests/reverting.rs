@@ -179,16 +179,18 @@ fn what_is_large_is_put_back_by_several_changes_too() {
 }
 
 #[test]
-fn nobody_is_asked_who_said_yes_or_has_nothing_to_put_back() {
+fn nobody_is_asked_who_said_yes_or_has_nothing_put_back() {
     let (servers, moment, before) = spoiled();
     let at_terminal = |more: &[&str]| {
         let arguments = ["revert", &moment, "-o", "json"].into_iter();
         servers.configapi(arguments.chain(more.iter().copied())).typed("\u{4}").ends().succeeded()
     };
-    for (more, written) in [(&["--yes"][..], 5), (&[], 0)] {
+    let tries =
+        [(&["--dry-run"][..], "would_write", 5), (&["--yes"], "written", 5), (&[], "written", 0)];
+    for (more, counted, count) in tries {
         let ended = at_terminal(more);
         assert!(!ended.stderr.contains("[y/N]"), "{ended:#?}");
-        assert_eq!(ended.json()["written"], written);
+        assert_eq!(ended.json()[counted], count);
     }
     assert_eq!(everything(&servers), before);
 }
