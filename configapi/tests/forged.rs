@@ -8,7 +8,7 @@ use configapi_event_log::{CommandPart, Hash, StoredEvent, seal};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::stored::{tamper, written};
+use crate::support::stored::{interrupt, tamper, written};
 use crate::support::{Ended, configapi};
 
 /// The lines of a backup: its header, genesis, seven events. The fifth and the sixth are one Apply.
@@ -95,10 +95,23 @@ fn a_backup_with_epochs_that_no_log_goes_through_is_refused_before_anything_is_m
     restore(&lines, directory.path()).0.succeeded();
 }
 
+type Change = fn(&mut Vec<Value>);
+
+/// Rows that are chained anew, under a checksum that fits, are told of, and nothing is made of them.
+#[track_caller]
+fn assert_refused(change: Change, told: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut lines = backed_up(directory.path());
+    change(&mut lines);
+    chain(&mut lines);
+    let (ended, is_made) = restore(&lines, directory.path());
+    let ended = ended.failed_with(1);
+    assert!(ended.stderr.contains(told), "{told}: {ended:#?}");
+    assert!(!is_made, "{told}");
+}
+
 #[test]
 fn a_backup_whose_commands_are_torn_is_refused_before_anything_is_made() {
-    type Change = fn(&mut Vec<Value>);
-
     let is_torn = "the parts of a command must be whole and in order";
     let cases: [(Change, u64, &str, u64); 6] = [
         (|lines| lines[6]["part_size"] = json!(1), 8, is_torn, 6),
@@ -119,15 +132,7 @@ fn a_backup_whose_commands_are_torn_is_refused_before_anything_is_made() {
         ),
     ];
     for (change, line, why, position) in cases {
-        let directory = tempfile::tempdir().unwrap();
-        let mut lines = backed_up(directory.path());
-        change(&mut lines);
-        chain(&mut lines);
-        let (ended, is_made) = restore(&lines, directory.path());
-        let ended = ended.failed_with(1);
-        let told = format!("line {line}: {why} (at position {position})");
-        assert!(ended.stderr.contains(&told), "{told}: {ended:#?}");
-        assert!(!is_made, "{told}");
+        assert_refused(change, &format!("line {line}: {why} (at position {position})"));
     }
     let directory = tempfile::tempdir().unwrap();
     let mut lines = backed_up(directory.path());
@@ -139,8 +144,6 @@ fn a_backup_whose_commands_are_torn_is_refused_before_anything_is_made() {
 
 #[test]
 fn a_backup_whose_rows_do_not_follow_each_other_is_refused_before_anything_is_made() {
-    type Change = fn(&mut Vec<Value>);
-
     fn earlier_than_before(lines: &mut [Value], line: usize) {
         lines[line]["recorded_at"] = json!(lines[line - 1]["recorded_at"].as_i64().unwrap() - 1);
     }
@@ -150,15 +153,7 @@ fn a_backup_whose_rows_do_not_follow_each_other_is_refused_before_anything_is_ma
         (|lines| earlier_than_before(lines, 5), 6),
     ];
     for (change, line) in cases {
-        let directory = tempfile::tempdir().unwrap();
-        let mut lines = backed_up(directory.path());
-        change(&mut lines);
-        chain(&mut lines);
-        let (ended, is_made) = restore(&lines, directory.path());
-        let ended = ended.failed_with(1);
-        let told = format!("line {line}: is not the row that must come next");
-        assert!(ended.stderr.contains(&told), "{told}: {ended:#?}");
-        assert!(!is_made, "{told}");
+        assert_refused(change, &format!("line {line}: is not the row that must come next"));
     }
 }
 
@@ -179,13 +174,6 @@ fn a_backup_with_an_edited_row_is_refused_under_a_checksum_that_fits() {
 fn resume(store: &str, lines: &[Value]) -> Ended {
     let restore = configapi(["restore-backup", "--store", store, "--resume", "-"]);
     restore.stdin(form_of(lines)).ends()
-}
-
-/// Leaves of a restore what one has done that is killed.
-fn interrupt(store: &str) {
-    for position in [7, 6, 5] {
-        tamper(store, format!("DELETE FROM events WHERE position = {position}"));
-    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::stored::{tamper, written};
+use crate::support::stored::{interrupt, tamper, written};
 use crate::support::{Ended, Serving, configapi, database};
 
 pub fn on_store<'a>(command: &'a str, store: &'a str, more: &[&'a str]) -> Ended {
@@ -263,10 +263,7 @@ fn a_restore_that_was_interrupted_is_refused_until_it_went_on() {
     configapi(["backup", "--store", &store, backup]).ends().succeeded();
     let partial = format!("sqlite:{}", directory.path().join("partial.db").display());
     on_store("restore-backup", &partial, &[backup]).succeeded();
-    // What a restore that is killed leaves behind.
-    tamper(&partial, "DELETE FROM events WHERE position = 7");
-    tamper(&partial, "DELETE FROM events WHERE position = 6");
-    tamper(&partial, "DELETE FROM events WHERE position = 5");
+    interrupt(&partial);
     for command in [&["verify", "--store", &partial][..], &["backup", "--store", &partial, "-"]] {
         let ended = configapi(command.iter().copied()).ends().failed_with(1);
         assert!(ended.stderr.contains("begin-epoch"), "{ended:#?}");

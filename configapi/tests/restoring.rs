@@ -1,8 +1,17 @@
 //! Backups that are restored: whole, however many events they hold, and above the epochs that are known.
 
+use std::path::Path;
+
 use crate::operating::on_store;
 use crate::support::stored::written;
 use crate::support::{Serving, configapi};
+
+/// A backup of a store, in a file of this name.
+fn backed_up(store: &str, directory: &Path, name: &str) -> String {
+    let file = directory.join(name).to_str().unwrap().to_owned();
+    configapi(["backup", "--store", store, &file]).ends().succeeded();
+    file
+}
 
 /// It is appended in parts, and one of them would end within a command.
 #[test]
@@ -16,9 +25,7 @@ fn a_log_of_many_events_is_restored_whole() {
         serving.configapi(["apply", "-"]).stdin(set.concat()).ends().succeeded();
     }
     drop(serving);
-    let backup = directory.path().join("backup.jsonl");
-    let backup = backup.to_str().unwrap();
-    configapi(["backup", "--store", &store, backup]).ends().succeeded();
+    let backup = &backed_up(&store, directory.path(), "backup.jsonl");
     let restored = format!("sqlite:{}", directory.path().join("restored.db").display());
     on_store("restore-backup", &restored, &[backup]).succeeded();
     let verified = on_store("verify", &restored, &[]).succeeded().json();
@@ -31,16 +38,12 @@ fn a_log_of_many_events_is_restored_whole() {
 fn a_second_restore_of_a_backup_gets_an_epoch_above_the_first_one() {
     let directory = tempfile::tempdir().unwrap();
     let store = written(directory.path());
-    let backup = directory.path().join("backup.jsonl");
-    let backup = backup.to_str().unwrap();
-    configapi(["backup", "--store", &store, backup]).ends().succeeded();
+    let backup = &backed_up(&store, directory.path(), "backup.jsonl");
     let second = format!("sqlite:{}", directory.path().join("second.db").display());
     let above = on_store("restore-backup", &second, &[backup, "--above", "20000"]).succeeded();
     assert_eq!(above.json()["epoch"], 20_001);
     on_store("verify", &second, &[]).succeeded();
-    let again = directory.path().join("again.jsonl");
-    let again = again.to_str().unwrap();
-    configapi(["backup", "--store", &second, again]).ends().succeeded();
+    let again = &backed_up(&second, directory.path(), "again.jsonl");
     let third = format!("sqlite:{}", directory.path().join("third.db").display());
     let restored = on_store("restore-backup", &third, &[again]).succeeded().json();
     assert_eq!(restored["epoch"], 20_002);

@@ -5,6 +5,7 @@ use super::Worker;
 use super::losses::{assert_held, begin_epoch, epochs_told, set};
 use super::metrics::{ADMIN, admin_of, ready, stop};
 use super::refusals::on;
+use crate::support::Running;
 use crate::support::database::{self, Database};
 
 /// A log of three events, and a worker that has told of so many more, all of which are lost.
@@ -25,9 +26,12 @@ fn caught_up(directory: &std::path::Path) -> (Database, Worker) {
     (database, worker)
 }
 
-/// Two were lost, and two others written before the epoch began; after it one more.
+/// Two were lost, and two others written before the epoch began; after it one more, to which this comes.
 #[track_caller]
-fn assert_none_twice(worker: &Worker) {
+fn assert_comes_to_the_end(worker: &Worker, running: Running) {
+    while worker.checkpoint()["position"] != 6 {}
+    stop(running);
+    assert_held(worker);
     let told: Vec<_> = worker.records().iter().map(|record| record["token"].clone()).collect();
     assert_eq!(told, ["1-1", "1-2", "1-3", "1-4", "1-5", "2-5", "1-4", "1-5", "2-6"]);
 }
@@ -103,10 +107,7 @@ fn a_worker_waits_for_a_standby_that_has_not_heard_of_its_epoch() {
     set(&primary.url, "new", 1);
     standby_of(&primary).replaces(&standby);
     running.says("can be read again");
-    while worker.checkpoint()["position"] != 6 {}
-    stop(running);
-    assert_held(&worker);
-    assert_none_twice(&worker);
+    assert_comes_to_the_end(&worker, running);
 }
 
 /// Behind one address there may be several, and they may change places at any time.
@@ -131,10 +132,7 @@ fn a_worker_that_runs_waits_for_a_standby_that_has_not_heard_of_its_epoch() {
     assert_eq!((worker.checkpoint(), worker.records()), (checkpoint, records));
     set(&abreast.url, "new", 1);
     abreast.replaces(&primary);
-    while worker.checkpoint()["position"] != 6 {}
-    stop(running);
-    assert_held(&worker);
-    assert_none_twice(&worker);
+    assert_comes_to_the_end(&worker, running);
 }
 
 /// What it lacks may still be to come, so only an epoch says that it is lost.
@@ -157,8 +155,5 @@ fn a_worker_waits_for_a_standby_that_has_not_read_as_far_as_it_has() {
     set(&primary.url, "new", 1);
     standby_of(&primary).replaces(&standby);
     running.says("going back");
-    while worker.checkpoint()["position"] != 6 {}
-    stop(running);
-    assert_held(&worker);
-    assert_none_twice(&worker);
+    assert_comes_to_the_end(&worker, running);
 }

@@ -201,7 +201,7 @@ impl EventLog for SqliteLog {
         // Whoever goes away while waiting for the connection has done nothing.
         let mut connection = writer.acquire().await.map_err(|error| not_begun(&error))?;
         let (known, head, events) = (self.known.clone(), *head, events.to_vec());
-        // The rest is not the caller's work: it has the answers to the batch before to give meanwhile.
+        // The rest goes on beside the caller, who may have others to answer meanwhile.
         to_the_end(async move {
             let mut batch = Batch::new(known, head, events)?;
             batch.prepare(&mut connection).await?;

@@ -217,8 +217,8 @@ fn encode_metadata(draft: &Draft<'_>) -> Arc<str> {
 /// More than the names of all fields of a form take, and what stands around them.
 const FORM_BYTES: usize = 96;
 
-/// The JSON of a form whose texts have so many bytes: unless they need to be escaped, its place is
-/// taken once.
+/// The JSON of a form whose texts have so many bytes: unless they need to be escaped, it is written without
+/// being moved, and then to where all share it.
 #[expect(clippy::expect_used, reason = "structs of texts and numbers always have a JSON form")]
 fn json(form: &impl Serialize, texts_bytes: usize) -> Arc<str> {
     let mut bytes = Vec::with_capacity(FORM_BYTES + texts_bytes);
