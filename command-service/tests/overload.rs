@@ -116,7 +116,8 @@ async fn who_keeps_a_deadline_hears_in_time_that_nothing_was_sent_to_the_log() {
     });
     log.append_waits().await;
     let mut late = Request::new(set_request("late", "1"));
-    late.set_timeout(Duration::from_secs(1));
+    // So long that the most is kept back of it for the way of the refusal.
+    late.set_timeout(Duration::from_secs(2));
     let told = server.client.clone().set(late).await.unwrap_err();
     let error = ApiError::of_our_server(&told).expect("the server's own word");
     assert_eq!(error.reason, Reason::DeadlineExceeded);
