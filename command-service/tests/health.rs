@@ -207,6 +207,9 @@ async fn a_store_that_says_that_it_takes_no_appends_is_down_until_it_does_not_sa
     let mut stage = Stage { log: log.clone(), queue: committer.queue, health: health.clone() };
     let first = health.wait_for(|health| *health != StoreHealth::Starting).await.unwrap().clone();
     assert_eq!(first, down());
+    // It is believed more than a command that needs no append.
+    stage.submit(true).await.unwrap();
+    assert_eq!(*stage.health.borrow(), down());
     log.fail_next([Fault::Unavailable]);
     stage.set().await.unwrap_err();
     log.say_that_it_takes_no_appends(None);

@@ -82,3 +82,20 @@ async fn an_epoch_after_one_that_came_in_time_is_not_late() {
     log.replace_by(restored);
     assert_eq!(server.set("a", "2").await.unwrap().token, "3-6");
 }
+
+/// What is written at one time, or by a clock that is behind, bears one time.
+#[tokio::test]
+async fn what_was_kept_of_the_time_of_what_was_lost_is_not_late() {
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), Limits::default()).await;
+    server.set("a", "1").await.unwrap();
+    let restored = copy_of(&*log).await;
+    server.clock.turn_back(1_000);
+    server.set("a", "lost").await.unwrap();
+    let events = server.events().await;
+    assert_eq!(events[0].recorded_at, events[1].recorded_at);
+    restored.begin_epoch(&restored.head().await.unwrap()).await.unwrap();
+    write_on(&restored, 1).await;
+    log.replace_by(restored);
+    assert_eq!(server.set("a", "2").await.unwrap().version, 3);
+}

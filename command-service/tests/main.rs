@@ -6,6 +6,7 @@
 )]
 
 mod ahead;
+mod ahead_limits;
 mod ambiguity;
 mod apply;
 mod clocks;

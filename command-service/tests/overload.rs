@@ -1,6 +1,7 @@
 //! Overload and impatience: what cannot be taken on is refused at once, and what nobody waits for
 //! any more is not written.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use configapi_domain::{ConfigKey, Content, Provenance, Value, Version};
 use configapi_proto::{ApiError, Reason};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::poll;
 use futures_util::stream::FuturesUnordered;
 use tonic::Request;
 
@@ -114,7 +116,8 @@ async fn who_keeps_a_deadline_hears_in_time_that_nothing_was_sent_to_the_log() {
     });
     log.append_waits().await;
     let mut late = Request::new(set_request("late", "1"));
-    late.set_timeout(Duration::from_secs(1));
+    // So long that the most is kept back of it for the way of the refusal.
+    late.set_timeout(Duration::from_secs(2));
     let told = server.client.clone().set(late).await.unwrap_err();
     let error = ApiError::of_our_server(&told).expect("the server's own word");
     assert_eq!(error.reason, Reason::DeadlineExceeded);
@@ -180,4 +183,20 @@ async fn a_command_that_another_writer_forestalled_is_not_in_doubt_when_its_time
     queue.submit(set("after", None)).await.unwrap();
     let streams: Vec<_> = rows(&*log).await.iter().map(|row| row.stream.to_string()).collect();
     assert_eq!(streams, ["default/warm-up", "default/a", "default/after"]);
+}
+
+/// The one that settles commands is gone, and had not begun with them.
+#[tokio::test]
+async fn what_nobody_began_with_is_not_in_doubt() {
+    let clock = Arc::<TestClock>::default();
+    let metrics = CommitterMetrics::unregistered();
+    let Committer { queue, worker, .. } =
+        Committer::new(memory_log(), clock, Limits::default(), metrics);
+    let mut waits = pin!(queue.submit(set("a", None)));
+    assert!(poll!(&mut waits).is_pending());
+    drop(worker);
+    let answer = waits.await;
+    assert!(matches!(answer, Err(Refusal::DeadlineExceeded)), "{answer:?}");
+    let answer = queue.submit(set("a", None)).await;
+    assert!(matches!(answer, Err(Refusal::Unavailable(_))), "{answer:?}");
 }

@@ -325,12 +325,42 @@ async fn who_has_been_silent_for_longest_gives_its_place_to_another() {
     assert_eq!(others[1].1.message().await.unwrap().unwrap().durable_items, 1);
 }
 
+#[tokio::test]
+async fn whose_item_waits_for_room_keeps_its_place() {
+    // Room for one item of all streams together.
+    let limits = Limits { queue_submissions: 4, ..impatient() };
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), limits).await;
+    let mut open = begin_all(&server).await;
+    log.close_gate().await;
+    open[1].0.send(item(set_request("under-way", "1"))).await.unwrap();
+    log.append_waits().await;
+    open[0].0.send(item(set_request("waits", "1"))).await.unwrap();
+    for _ in 0..50 {
+        // Refused without a look at the log, by a server that has read what was sent before.
+        server.client.clone().set(set_request("..", "1")).await.unwrap_err();
+    }
+    let _another = begin(&server).await.unwrap();
+    log.open_gate();
+    for busy in [1, 0] {
+        assert_eq!(open[busy].1.message().await.unwrap().unwrap().durable_items, 1);
+    }
+    open[2].1.message().await.unwrap().unwrap();
+    open[2].1.message().await.unwrap_err();
+}
+
 /// What it has sent is done, and it is its client that is waited for.
 #[tokio::test]
 async fn who_reads_no_answers_gives_its_place_to_another_and_finds_them_all() {
     let server = start_on(memory_log(), impatient()).await;
     let mut unread = stuck(&server).await;
-    let _others = begin_all(&server).await;
+    let mut others = begin_all(&server).await;
+    // It is there as long as nobody reads what it was told, and has no second place to give.
+    others.push(begin(&server).await.unwrap());
+    let next = others[0].1.message();
+    let told = tokio::time::timeout(Duration::from_mins(1), next).await.unwrap().unwrap();
+    assert_eq!(told.unwrap().settled_items, 0);
+    others[0].1.message().await.unwrap_err();
     let mut told = SetManyResponse::default();
     let mut failures = 0;
     let end = loop {

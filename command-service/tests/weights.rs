@@ -69,6 +69,22 @@ async fn a_thousand_restores_of_a_large_value_are_refused_before_all_is_read() {
     }
 }
 
+/// Rows of the log have the value before beside the one that is asked for.
+#[tokio::test]
+async fn restores_that_fit_into_a_commit_are_made_though_what_is_read_for_them_would_not() {
+    const CONFIGS: usize = 15;
+    let (server, log) = start().await;
+    let names: Vec<_> = (0..CONFIGS).map(|i| format!("k{i}")).collect();
+    for name in &names {
+        set_twice(&server, name).await;
+        server.set(name, "small").await.unwrap();
+    }
+    let restores = names.iter().map(|name| restore(name, Moment::Version(2))).collect();
+    server.client.clone().apply(apply(restores)).await.unwrap();
+    assert!(log.past_bytes() > COMMIT_BYTES, "{} bytes were read", log.past_bytes());
+    assert_eq!(server.events().await.len(), 4 * CONFIGS);
+}
+
 #[tokio::test]
 async fn many_restores_to_one_moment_look_it_up_once() {
     let (server, log) = start().await;

@@ -157,6 +157,22 @@ async fn nothing_is_refused_or_promised_on_the_word_of_a_standby() {
     assert_eq!(error.reason, Reason::ConfigDeleted, "{error:?}");
 }
 
+/// It may have what a failover loses. Nobody asks it for its head here: to know a repeat is enough.
+#[tokio::test]
+async fn a_repeat_is_not_answered_on_the_word_of_a_standby() {
+    let limits = Limits { probe_every: Duration::from_mins(10), ..Limits::default() };
+    let log = FaultyLog::new(memory_log());
+    let server = start_on(log.clone(), limits).await;
+    let request_id = "one".to_owned();
+    let create = SetRequest { expected_version: Some(0), request_id, ..set_request("a", "1") };
+    let first = server.set_with(create.clone()).await.unwrap();
+    log.read_from(Some(copy_of(&*log).await));
+    let error = server.set_with(create.clone()).await.unwrap_err();
+    assert_eq!(error.reason, Reason::Unavailable, "{error:?}");
+    log.read_from(None);
+    assert_eq!(server.set_with(create).await.unwrap(), first);
+}
+
 /// It lags behind; the log lost nothing.
 #[tokio::test]
 async fn a_head_that_a_standby_does_not_have_yet_is_not_lost() {

@@ -54,6 +54,28 @@ fn a_large_file_is_imported_and_exported_byte_for_byte() {
     assert_eq!(events(&servers), 5_000);
 }
 
+/// Up to 1,000 changes and 8 MiB of values are one change.
+#[test]
+fn what_is_one_change_is_so_to_the_last_change_and_the_last_byte() {
+    let servers = Servers::start();
+    let as_one = |file: String, changes: u64| {
+        let import = servers.configapi(["import", "-", "--show", "0", "-o", "json"]);
+        let report = import.stdin(file).ends().succeeded().json();
+        assert_eq!((&report["written"], &report["refused"]), (&changes.into(), &0.into()));
+        report["as_one_change"].as_bool().unwrap()
+    };
+    assert!(as_one(file(1_000, "v"), 1_000));
+    assert!(!as_one(file(1_001, "w"), 1_001));
+    // Nine values, of which the last fills it up.
+    let of_bytes = |bytes: usize| {
+        let sizes = (0..9).map(|n| if n < 8 { 1_000_000 } else { bytes - 8_000_000 });
+        let value = |(n, size): (usize, usize)| format!("\"b{n}\": \"{}\"", "v".repeat(size));
+        format!("{{{}}}", sizes.enumerate().map(value).collect::<Vec<_>>().join(","))
+    };
+    assert!(as_one(of_bytes(8 << 20), 9));
+    assert!(!as_one(of_bytes((8 << 20) + 1).replace("v\"", "w\""), 9));
+}
+
 #[test]
 fn changes_of_which_too_much_is_recorded_for_one_can_be_made_one_by_one() {
     let servers = Servers::start();

@@ -10,6 +10,7 @@ mod support;
 
 mod apply;
 mod auditing;
+mod backing_up;
 mod bulk;
 mod damage;
 mod documents;

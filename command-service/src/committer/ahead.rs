@@ -128,9 +128,7 @@ fn recollect(
 ) -> bool {
     submission.wishes.iter().all(|wish| {
         let stream = wish.key.shared_stream();
-        if matches!(wish.action, WishedAction::Restore(Some(_)))
-            || before.unreadable.contains_key(&stream)
-        {
+        if matches!(wish.action, WishedAction::Restore(Some(_))) {
             return false;
         }
         if knowledge.configs.contains_key(&stream) {

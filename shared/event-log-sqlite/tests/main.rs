@@ -11,6 +11,7 @@ mod index;
 mod memory;
 mod namesakes;
 mod recent;
+mod replaced;
 mod suite;
 mod unindexed;
 mod waiting;
