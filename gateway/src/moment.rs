@@ -66,7 +66,7 @@ fn has_offset_within_a_day(pieces: &Pieces<'_>) -> bool {
 /// Reads a time of the last hours of the year 9999, which many write for the end of time, as the last
 /// one that can be reckoned with: the one is as far in the future as the other.
 fn end_of_time(pieces: &Pieces<'_>) -> Option<jiff::Timestamp> {
-    let is_last = pieces.date() >= jiff::Timestamp::MAX.to_zoned(TimeZone::UTC).date();
+    let is_last = pieces.date() >= jiff::Timestamp::MAX.to_zoned_datetime(TimeZone::UTC).date();
     let is_whole = pieces.time().is_some() && pieces.offset().is_some();
     (is_last && is_whole).then_some(jiff::Timestamp::MAX)
 }

@@ -124,7 +124,7 @@ impl Results {
 
     /// What the files are called.
     pub fn name(&self) -> String {
-        self.date.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d-%H%M").to_string()
+        self.date.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%d-%H%M").to_string()
     }
 
     /// One measurement on one subject.

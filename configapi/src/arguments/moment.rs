@@ -83,7 +83,7 @@ fn has_offset_within_a_day(time: &str) -> bool {
 /// read as the last one that can be reckoned with: the one is as far in the future as the other.
 fn is_end_of_time(text: &str) -> bool {
     jiff::fmt::temporal::Pieces::parse(text).is_ok_and(|pieces| {
-        let last = jiff::Timestamp::MAX.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let last = jiff::Timestamp::MAX.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
         let is_whole = pieces.time().is_some() && pieces.offset().is_some();
         pieces.date() >= last && is_whole && has_offset_within_a_day(text)
     })
@@ -98,7 +98,7 @@ fn midnight_of(text: &str) -> Option<i64> {
             _ => byte.is_ascii_digit(),
         });
     let day: jiff::civil::Date = is_day.then(|| text.parse().ok())??;
-    let midnight = day.to_zoned(jiff::tz::TimeZone::UTC);
+    let midnight = day.to_zoned_datetime(jiff::tz::TimeZone::UTC);
     let midnight = midnight.map_or(jiff::Timestamp::MAX, |midnight| midnight.timestamp());
     Some(midnight.as_microsecond())
 }
