@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::losses::begin_epoch;
 use super::{Worker, assert_whole, parsed};
-use crate::support::stored::written;
+use crate::support::stored::{tamper, written};
 use crate::support::{Running, Serving};
 
 /// What an endpoint does with one request.
@@ -259,4 +260,38 @@ fn a_destination_that_was_typed_wins_over_one_of_the_environment() {
             "{refused:#?}"
         );
     }
+}
+
+/// What is lost while it is at work does not come any more.
+#[test]
+fn a_worker_that_runs_once_ends_where_a_log_ends_that_was_cut_meanwhile() {
+    // More than is read at once, so that the log is asked again.
+    const EVENTS: u64 = 12;
+    let directory = tempfile::tempdir().unwrap();
+    let store = written(directory.path());
+    let serving = Serving::start(&store);
+    let value = "x".repeat(900_000);
+    for _ in 0..EVENTS {
+        serving.configapi(["set", "large", "-"]).stdin(&*value).ends().succeeded();
+    }
+    drop(serving);
+    let worker = Worker::new(&store, directory.path());
+    let (listener, address) = listen();
+    let url = format!("http://{address}/");
+    let running = worker.configapi(&["--post", &url, "--once"]).starts();
+    let mut stream = BufReader::new(listener.accept().unwrap().0);
+    let (_, body) = request(&mut stream).unwrap();
+    let told = parsed(&body).len() as u64;
+    assert!((8..7 + EVENTS).contains(&told), "{told}");
+    for position in (8..=7 + EVENTS).rev() {
+        tamper(&store, format!("DELETE FROM events WHERE position = {position}"));
+    }
+    begin_epoch(&store);
+    stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let (_, body) = request(&mut stream).unwrap();
+    assert_eq!(parsed(&body)[0]["kind"], "LogEpochBegan");
+    stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").unwrap();
+    running.ends().succeeded();
+    let checkpoint = worker.checkpoint();
+    assert_eq!((&checkpoint["epoch"], &checkpoint["position"]), (&2.into(), &7.into()));
 }

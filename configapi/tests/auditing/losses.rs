@@ -52,7 +52,7 @@ pub fn epochs_told(worker: &Worker) -> Vec<Value> {
 
 /// A worker that has told of so many events that are lost, and is led to a log in which so many others
 /// were written before an epoch began.
-fn too_late(directory: &std::path::Path, lost: usize, others: usize) -> Worker {
+pub fn too_late(directory: &std::path::Path, lost: usize, others: usize) -> Worker {
     let worker = caught_up(directory);
     let copy = copy_of(&worker.store, directory);
     set(&worker.store, "lost", lost);

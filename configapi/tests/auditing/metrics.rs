@@ -2,11 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Worker;
 use super::endpoint::{endpoint, listen};
-use crate::support::stored::written;
+use super::losses::too_late;
+use crate::support::stored::{rows, written};
 use crate::support::{Running, Serving, database};
 
 pub const ADMIN: [&str; 2] = ["--admin-addr", "127.0.0.1:0"];
@@ -153,4 +154,25 @@ fn a_worker_that_waits_for_its_store_says_so() {
     until(&admin, "configapi_audit_position", |it| it >= 1.0);
     assert_eq!(ready(&admin, "ready"), 200);
     stop(running);
+}
+
+#[test]
+fn a_worker_that_went_back_is_as_far_behind_as_what_it_went_back_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = too_late(directory.path(), 3, 1);
+    let rows = rows(&worker.store);
+    let kept = Duration::from_micros(rows[6]["recorded_at"].as_u64().unwrap());
+    let (listener, address) = listen();
+    drop(listener);
+    let url = format!("http://{address}/");
+    let running = worker.configapi(&["--post", &url, ADMIN[0], ADMIN[1]]).starts();
+    let admin = admin_of(&running);
+    until(&admin, "configapi_audit_delivery_failures_total", |it| it >= 1.0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let lag: f64 = metric(&admin, "configapi_audit_lag_seconds").parse().unwrap();
+    let since = now - kept.as_secs_f64();
+    assert!(lag >= since, "{lag} s behind, and nothing is told of the last {since} s");
+    running.signal("TERM");
+    running.signal("TERM");
+    running.ends();
 }

@@ -157,3 +157,25 @@ fn a_worker_waits_for_a_standby_that_has_not_read_as_far_as_it_has() {
     running.says("going back");
     assert_comes_to_the_end(&worker, running);
 }
+
+/// What it has at that position may be in no record, but only an epoch says that the one that is, is lost.
+#[test]
+fn a_worker_waits_for_a_standby_that_has_others_and_has_not_heard_of_the_late_epoch() {
+    let directory = tempfile::tempdir().unwrap();
+    let (worker, primary) = restored(directory.path(), 2);
+    set(&primary.url, "other", 2);
+    let standby = standby_of(&primary);
+    let (checkpoint, records) = (worker.checkpoint(), worker.records());
+    let worker = on(&worker, &standby.url);
+    let why = "has not heard yet of the epoch that says so";
+    let ended = worker.to_file(&["--once"]).ends().failed_with(3);
+    assert!(ended.stderr.contains(why), "{ended:#?}");
+    let running = worker.to_file(&[]).starts();
+    running.says(why);
+    assert_eq!((worker.checkpoint(), worker.records()), (checkpoint, records));
+    begin_epoch(&primary.url);
+    set(&primary.url, "new", 1);
+    standby_of(&primary).replaces(&standby);
+    running.says("going back");
+    assert_comes_to_the_end(&worker, running);
+}

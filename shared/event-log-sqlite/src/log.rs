@@ -272,7 +272,7 @@ impl EventLog for SqliteLog {
         transaction.commit().await.map_err(|error| log_error(&error))?;
         self.known.file.check()?;
         // What was kept says in which epoch it was read.
-        self.known.recent.keep(epoch, Vec::new(), 0);
+        self.known.recent.forget();
         Ok(epoch)
     }
 

@@ -35,9 +35,9 @@ impl Recent {
 
     /// Keeps what was committed, which weighs so much, if somebody may want it. What does not follow from
     /// what is kept takes its place.
-    pub(crate) fn keep(&self, epoch: Epoch, mut events: Vec<StoredEvent>, bytes: usize) {
+    pub(crate) fn keep(&self, epoch: Epoch, events: Vec<StoredEvent>, bytes: usize) {
         if !self.is_followed.load(Ordering::Relaxed) || bytes > MAX_BYTES {
-            events.clear();
+            return self.forget();
         }
         let mut kept = self.lock();
         let before = kept.events.back().map(|row| row.position.next());
@@ -54,6 +54,11 @@ impl Recent {
         {
             kept.bytes -= oldest.weight_bytes();
         }
+    }
+
+    /// Keeps nothing any more of what was committed by now.
+    pub(crate) fn forget(&self) {
+        *self.lock() = Kept::default();
     }
 
     /// The page that begins with the row of this hash there, if it is at hand and tells anything beyond

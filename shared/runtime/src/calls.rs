@@ -3,6 +3,10 @@
 //! itself, with a system call of its own. Here all calls that can go on do so, and then what they
 //! answered leaves together.
 
+mod rest;
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -16,6 +20,9 @@ use futures_util::task::AtomicWaker;
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+pub(crate) use self::rest::Clock;
+use self::rest::Rest;
 
 /// How often a connection looks again in one turn, before others have theirs.
 const MAX_LOOKS: usize = 8;
@@ -87,6 +94,7 @@ struct Shared {
     under_way: AtomicUsize,
     /// Of those that somebody counts: over HTTP/1 the connection runs them itself.
     counted: AtomicUsize,
+    rest: Rest,
 }
 
 /// A call that is counted until this is dropped.
@@ -95,11 +103,18 @@ pub(crate) struct UnderWay(Calls);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.0.counted.fetch_sub(1, Ordering::Relaxed);
+        if self.0.0.counted.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.0.rest.begin();
+        }
     }
 }
 
 impl Calls {
+    /// Those of a connection that begins now, by this clock.
+    pub(crate) fn by(clock: Clock) -> Self {
+        Self(Arc::new(Shared { rest: Rest::new(clock), ..Shared::default() }))
+    }
+
     /// Counts a call.
     pub(crate) fn begin(&self) -> UnderWay {
         self.0.counted.fetch_add(1, Ordering::Relaxed);
@@ -117,7 +132,15 @@ impl Calls {
         count(&self.0.under_way) + count(&self.0.counted) == 0
     }
 
+    /// If none is under way, when the last one ended or the connection began, by its clock.
+    pub(crate) fn none_since(&self) -> Option<u64> {
+        self.are_none().then(|| self.0.rest.since())
+    }
+
     fn set_under_way(&self, calls: usize) {
+        if calls == 0 && self.0.under_way.load(Ordering::Relaxed) > 0 {
+            self.0.rest.begin();
+        }
         self.0.under_way.store(calls, Ordering::Relaxed);
     }
 
@@ -268,132 +291,5 @@ impl Wake for Bell {
         if !self.is_awake.load(Ordering::SeqCst) {
             self.task.wake();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::{pending, poll_fn};
-    use std::sync::atomic::AtomicUsize;
-
-    use tokio::sync::Semaphore;
-
-    use super::*;
-
-    /// The task of a connection: how often it was woken.
-    #[derive(Default)]
-    struct Task(AtomicUsize);
-
-    impl Wake for Task {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    /// Wakes a connection, as an answer does that is ready to be sent, or the network.
-    #[derive(Clone, Default)]
-    struct Ring(Arc<AtomicWaker>);
-
-    /// A connection that counts its looks.
-    struct Stage {
-        task: Arc<Task>,
-        looks: Arc<AtomicUsize>,
-        ring: Ring,
-        connection: Pin<Box<WithCalls<Call>>>,
-    }
-
-    impl Stage {
-        /// Its n-th look begins what it is told to.
-        fn new(begin: impl Fn(usize, &Calls, &Ring) + Send + 'static) -> Self {
-            let (looks, ring, calls) =
-                (Arc::<AtomicUsize>::default(), Ring::default(), Calls::default());
-            let looking: Call = Box::pin(poll_fn({
-                let (looks, ring, calls) = (Arc::clone(&looks), ring.clone(), calls.clone());
-                move |context| {
-                    ring.0.register(context.waker());
-                    begin(looks.fetch_add(1, Ordering::SeqCst), &calls, &ring);
-                    Poll::Pending
-                }
-            }));
-            Self { task: Arc::default(), looks, ring, connection: Box::pin(calls.within(looking)) }
-        }
-
-        /// Gives the task a turn: how often the connection looked and the task was woken by now.
-        fn turn(&mut self) -> (usize, usize) {
-            let waker = Waker::from(Arc::clone(&self.task));
-            assert!(self.connection.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-            self.seen()
-        }
-
-        fn seen(&self) -> (usize, usize) {
-            (self.looks.load(Ordering::SeqCst), self.task.0.load(Ordering::SeqCst))
-        }
-    }
-
-    #[test]
-    fn an_answer_leaves_in_the_turn_that_it_is_given_in() {
-        let mut stage = Stage::new(|look, calls, ring| {
-            let ring = ring.clone();
-            if look == 0 {
-                calls.execute(async move { ring.0.wake() });
-            }
-        });
-        assert_eq!(stage.turn(), (2, 0), "a look for the call, one for its answer, no wake-up");
-        stage.ring.0.wake();
-        assert_eq!(stage.seen(), (2, 1), "what comes from outside wakes the task");
-        assert_eq!(stage.turn(), (3, 1));
-    }
-
-    #[test]
-    fn calls_that_can_soon_go_on_are_answered_with_the_one_that_can() {
-        let answers = Arc::new(Semaphore::new(0));
-        let waited_for = Arc::clone(&answers);
-        let mut stage = Stage::new(move |look, calls, ring| {
-            for _ in 0..if look == 0 { 3 } else { 0 } {
-                let (answers, ring) = (Arc::clone(&waited_for), ring.clone());
-                calls.execute(async move {
-                    answers.acquire().await.unwrap().forget();
-                    ring.0.wake();
-                });
-            }
-        });
-        assert_eq!(
-            stage.turn(),
-            (2, 0),
-            "a look for the calls, one for what they may have to send"
-        );
-        answers.add_permits(1);
-        assert_eq!(stage.seen(), (2, 1));
-        assert_eq!(stage.turn(), (2, 2), "others go first");
-        answers.add_permits(2);
-        assert_eq!(stage.turn().0, 3, "one look for all three");
-        assert!(stage.connection.under_way.is_empty());
-    }
-
-    #[test]
-    fn a_connection_that_never_comes_to_rest_lets_others_have_their_turn() {
-        let mut stage = Stage::new(|_, calls, _| calls.execute(async {}));
-        assert_eq!(stage.turn(), (MAX_LOOKS, 1));
-        assert_eq!(stage.turn(), (2 * MAX_LOOKS, 2));
-    }
-
-    #[test]
-    fn calls_end_with_their_connection() {
-        let held = Arc::new(());
-        let mut stage = Stage::new({
-            let held = Arc::clone(&held);
-            move |_, calls, _| {
-                let held = Arc::clone(&held);
-                calls.execute(async move {
-                    pending::<()>().await;
-                    drop(held);
-                });
-            }
-        });
-        stage.turn();
-        let before = Arc::strong_count(&held);
-        drop(stage);
-        assert!(before > 2);
-        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

@@ -2,6 +2,9 @@
 //! speaking, each told to go when its time is over, all of them drained or dropped at the end.
 //! Knows nothing of what is served.
 
+mod complaints;
+mod places;
+
 use std::{
     error::Error,
     hash::{BuildHasher as _, RandomState},
@@ -22,20 +25,23 @@ use hyper_util::{rt::TokioIo, server::conn::auto::Builder, service::TowerToHyper
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_stream::StreamExt as _;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::TcpIncoming;
 use tower::Service;
 
+use self::{
+    complaints::Complaints,
+    places::{Place, Places},
+};
 use crate::{
     answers::Unsent,
     arrivals::{Arrivals, OfListener},
     calls::Calls,
     due::UntilDue,
-    metrics::{ConnectionMeter, Counted},
+    metrics::ConnectionMeter,
     outbox::Outbox,
     shutdown::Lifecycle,
 };
@@ -43,23 +49,24 @@ use crate::{
 /// After a failed accept (no descriptor left, say) the next one waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often it is told that connections cannot be accepted, for as long as they cannot.
-const COMPLAINT_EVERY: Duration = Duration::from_mins(1);
-/// What the system says if this process has no descriptor left.
-const TOO_MANY_FILES: i32 = 24;
-
 /// A client that has not sent this much has not even said which protocol it speaks (HTTP/2's
 /// preface is 24 bytes).
 const FIRST_BYTES: usize = 24;
 
 /// How long a peer for which nothing more is done may take to say its goodbye when the process ends.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
+/// The same where another one has its place. A call may be on its way for so long that will be answered.
+const DISPLACED_GOODBYE_MAX: Duration = Duration::from_secs(5);
 
 /// What one listener puts up with.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// Connections open at once; one more is closed as soon as it is accepted.
+    /// Connections open at once. One more gets the place of the one that has been at rest longest, or is
+    /// closed as soon as it is accepted.
     pub max_connections: usize,
+    /// How long a connection has to be at rest, without a call under way, before another one gets its place.
+    /// It is asked to go then (GOAWAY), and what its client asked before it knew is answered.
+    pub displaced_after: Duration,
     /// Requests that have begun and are still coming, without the first of each connection; one more is
     /// refused. Half of the places are for connections with fewer than 100 such requests.
     pub max_arriving: usize,
@@ -79,6 +86,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             max_connections: 4_000,
+            displaced_after: Duration::from_secs(30),
             max_arriving: 5_000,
             first_bytes_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
@@ -107,30 +115,43 @@ pub(crate) async fn serve<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let places = Places::new(limits, &meter);
     let arrivals = OfListener::new(limits.max_arriving);
     let mut complaints = Complaints::new();
     let open = TaskTracker::new();
     let mut incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .with_keepalive(Some(limits.tcp_keepalive));
-    while let Some(accepted) = life.soft().run_until_cancelled(incoming.next()).await.flatten() {
+    let mut ticks = interval(places.tick());
+    // Whatever is late, a rest is never thought to be longer than it is.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = life.soft().cancelled() => break,
+            _ = ticks.tick() => {
+                places.clock().tick();
+                continue;
+            }
+            accepted = incoming.next() => accepted,
+        };
+        let Some(accepted) = accepted else { break };
         let Some((stream, peer)) = checked(accepted, life, &meter, &mut complaints).await else {
             continue;
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+        let calls = Calls::by(places.clock().clone());
+        let leave = life.soft().child_token();
+        let Some(place) = places.take(&calls, &leave) else {
             meter.refused.inc();
             tracing::debug!(%peer, "connection refused: as many as allowed are open");
             continue;
         };
-        let calls = Calls::default();
         let builder = protocol(calls.clone());
         let arrivals = Arrivals::new(Arc::clone(&arrivals));
         let traffic = Traffic { calls: calls.clone(), arrivals, unsent: Unsent::default() };
         let service = TowerToHyperService::new(service_for(peer, &traffic));
-        let ticket = Ticket { _slot: slot, _counted: Counted::new(&meter.open) };
-        let (limits, life) = (limits.clone(), life.clone());
-        let connection = connection(stream, builder, service, traffic, limits, life, ticket);
+        let end = End { leave, life: life.clone(), _place: place };
+        let connection = connection(stream, builder, service, traffic, limits.clone(), end);
         open.spawn(UntilDue::new(calls.within(connection)));
     }
     // Closes the listener: who comes now is refused by the kernel and can go elsewhere.
@@ -139,10 +160,14 @@ pub(crate) async fn serve<S, B>(
     open.wait().await;
 }
 
-/// Held as long as a connection is open.
-struct Ticket {
-    _slot: OwnedSemaphorePermit,
-    _counted: Counted,
+/// What a connection hears of its end.
+struct End {
+    /// It shall go, with the process or for another one. A token of its own, so that connections do not
+    /// contend for one lock on every wake-up.
+    leave: CancellationToken,
+    life: Lifecycle,
+    /// Held as long as it is open.
+    _place: Place,
 }
 
 /// What is under way on a connection, what comes, and what could not go yet.
@@ -150,46 +175,6 @@ pub(crate) struct Traffic {
     pub calls: Calls,
     pub arrivals: Arrivals,
     pub unsent: Unsent,
-}
-
-/// What is told of connections that cannot be accepted. They are tried for again and again.
-struct Complaints {
-    told_at: Option<Instant>,
-    untold: u64,
-    /// How many files this process may have open, if that is known. Asked for in time: to ask takes one.
-    max_files: Option<u64>,
-}
-
-impl Complaints {
-    fn new() -> Self {
-        Self { told_at: None, untold: 0, max_files: max_files() }
-    }
-
-    fn hear(&mut self, error: &io::Error) {
-        self.untold += 1;
-        if self.told_at.is_some_and(|at| at.elapsed() < COMPLAINT_EVERY) {
-            return;
-        }
-        self.told_at = Some(Instant::now());
-        let tries = std::mem::take(&mut self.untold);
-        let is_full = error.raw_os_error() == Some(TOO_MANY_FILES);
-        if let Some(max_files) = self.max_files.filter(|_| is_full) {
-            tracing::warn!(
-                %error, tries, max_files,
-                "connections cannot be accepted; each takes a file, and this process may have so many \
-                 (ulimit -n, LimitNOFILE)"
-            );
-        } else {
-            tracing::warn!(%error, tries, "connections cannot be accepted");
-        }
-    }
-}
-
-/// How many files this process may have open, where the system tells.
-fn max_files() -> Option<u64> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 async fn checked(
@@ -218,8 +203,7 @@ async fn connection<S, B>(
     service: TowerToHyperService<S>,
     traffic: Traffic,
     limits: ConnectionLimits,
-    life: Lifecycle,
-    _ticket: Ticket,
+    end: End,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -238,7 +222,7 @@ async fn connection<S, B>(
             .sending(builder.serve_connection(TokioIo::new(io), service), limits.write_timeout)
     );
     {
-        let asked_to_go = pin!(asked_to_go(&limits, &life, &received));
+        let asked_to_go = pin!(asked_to_go(&limits, &end, &received));
         tokio::select! {
             biased;
             result = served.as_mut() => return closed(result),
@@ -247,6 +231,7 @@ async fn connection<S, B>(
     }
     served.as_mut().connection().graceful_shutdown();
     // Once the whole process drains, its own limit ends this wait by `hard`.
+    let End { leave, life, .. } = &end;
     let no_more_time = pin!(async {
         tokio::select! {
             () = life.hard().cancelled() => {}
@@ -254,8 +239,8 @@ async fn connection<S, B>(
         }
     });
     let nothing_left = pin!(async {
-        life.soft().cancelled().await;
-        nothing_left(&calls, &outbox, &received).await;
+        leave.cancelled().await;
+        nothing_left(&calls, &outbox, &received, life).await;
     });
     tokio::select! {
         biased;
@@ -267,11 +252,17 @@ async fn connection<S, B>(
 
 /// Ends when no call is under way, and nothing has come or gone for a while. A peer that is frozen never
 /// answers the goodbye, and one that has sent half of a head never sends the rest.
-async fn nothing_left(calls: &Calls, outbox: &Outbox<TcpStream>, received: &AtomicUsize) {
+async fn nothing_left(
+    calls: &Calls,
+    outbox: &Outbox<TcpStream>,
+    received: &AtomicUsize,
+    life: &Lifecycle,
+) {
     let seen = || (calls.are_none(), outbox.all_taken(), received.load(Ordering::Relaxed));
     loop {
         let before = seen();
-        sleep(GOODBYE_MAX).await;
+        let is_end = life.soft().is_cancelled();
+        sleep(if is_end { GOODBYE_MAX } else { DISPLACED_GOODBYE_MAX }).await;
         if matches!(before, (true, Some(_), _)) && seen() == before {
             return;
         }
@@ -285,7 +276,7 @@ enum Order {
 }
 
 /// Ends when the connection shall, with how.
-async fn asked_to_go(limits: &ConnectionLimits, life: &Lifecycle, received: &AtomicUsize) -> Order {
+async fn asked_to_go(limits: &ConnectionLimits, end: &End, received: &AtomicUsize) -> Order {
     let silent = async {
         sleep(limits.first_bytes_timeout).await;
         if received.load(Ordering::Relaxed) >= FIRST_BYTES {
@@ -298,10 +289,9 @@ async fn asked_to_go(limits: &ConnectionLimits, life: &Lifecycle, received: &Ato
             None => std::future::pending().await,
         }
     };
-    // Tokens of its own, so that connections do not contend for one lock on every wake-up.
-    let (soft, hard) = (life.soft().child_token(), life.hard().child_token());
+    let hard = end.life.hard().child_token();
     tokio::select! {
-        () = soft.cancelled() => match received.load(Ordering::Relaxed) {
+        () = end.leave.cancelled() => match received.load(Ordering::Relaxed) {
             // Nobody has spoken yet, so there is nobody to say goodbye to.
             0 => Order::Drop,
             _ => Order::Finish,

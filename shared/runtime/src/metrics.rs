@@ -153,6 +153,7 @@ impl HttpFamilies {
 pub(crate) struct ConnectionFamilies {
     open: Family<ServerLabels, Gauge>,
     refused: Family<ServerLabels, Counter>,
+    displaced: Family<ServerLabels, Counter>,
     failed: Family<ServerLabels, Counter>,
 }
 
@@ -167,6 +168,9 @@ impl ConnectionFamilies {
         registry.register("configapi_connections", "Connections that are open", all.open.clone());
         let refused = "Connections closed at once because the limit was reached";
         registry.register("configapi_connections_refused", refused, all.refused.clone());
+        let displaced =
+            "Connections at rest that gave their place to another because the limit was reached";
+        registry.register("configapi_connections_displaced", displaced, all.displaced.clone());
         let failed = "Tries to accept a connection that failed, for want of descriptors say";
         registry.register("configapi_connections_failed", failed, all.failed.clone());
         all
@@ -177,6 +181,7 @@ impl ConnectionFamilies {
         ConnectionMeter {
             open: self.open.get_or_create_owned(&labels),
             refused: self.refused.get_or_create_owned(&labels),
+            displaced: self.displaced.get_or_create_owned(&labels),
             failed: self.failed.get_or_create_owned(&labels),
         }
     }
@@ -187,6 +192,7 @@ impl ConnectionFamilies {
 pub(crate) struct ConnectionMeter {
     pub open: Gauge,
     pub refused: Counter,
+    pub displaced: Counter,
     pub failed: Counter,
 }
 

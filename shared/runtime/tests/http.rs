@@ -70,7 +70,7 @@ async fn noticed(body: Body) -> (StatusCode, &'static str) {
 }
 
 pub struct HttpServer {
-    listener_address: std::net::SocketAddr,
+    pub listener_address: std::net::SocketAddr,
     life: Lifecycle,
     pub metrics: Metrics,
     pub gate: Arc<Notify>,

@@ -119,25 +119,35 @@ async fn who_has_said_its_last_word_within_a_body_is_not_waited_for() {
     }
 }
 
-const HEADERS: u8 = 1;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
+pub const HEADERS: u8 = 1;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
 
 /// A frame of HTTP/2, byte for byte: a client of a library would not go on with what was answered.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
     let head = [length[1], length[2], length[3], kind, flags];
     [&head, &stream.to_be_bytes()[..], payload].concat()
 }
 
-/// The kind of the next frame.
-async fn next_kind(stream: &mut TcpStream) -> u8 {
+/// What a client of HTTP/2 says first.
+pub fn preface() -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(4, 0, 0, b"")[..]].concat()
+}
+
+/// The kind of the next frame, and what is in it.
+pub async fn next_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut head = [0; 9];
     soon(stream.read_exact(&mut head)).await.expect("a frame");
     let [a, b, c, kind, ..] = head;
     let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).expect("a length");
-    soon(stream.read_exact(&mut vec![0; length])).await.expect("all of it");
-    kind
+    let mut payload = vec![0; length];
+    soon(stream.read_exact(&mut payload)).await.expect("all of it");
+    (kind, payload)
+}
+
+async fn next_kind(stream: &mut TcpStream) -> u8 {
+    next_frame(stream).await.0
 }
 
 #[tokio::test]
@@ -146,8 +156,7 @@ async fn any_number_of_refusals_over_http_2_leaves_the_connection_to_the_others(
     let (end_stream, end_headers) = (1, 4);
     let server = HttpServer::start(HttpLimits::default()).await;
     let mut stream = server.connect().await;
-    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(4, 0, 0, b"")[..]].concat();
-    stream.write_all(&preface).await.expect("written");
+    stream.write_all(&preface()).await.expect("written");
     // POST http://test/items/a
     let head = [&b"\x83\x86\x04\x08/items/a"[..], b"\x01\x04test"].concat();
     let ids = (0..REQUESTS).map(|number| 2 * number + 1);

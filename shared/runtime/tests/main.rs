@@ -10,6 +10,7 @@ mod arrivals;
 mod bodies;
 mod connections;
 mod deadlines;
+mod displaced;
 mod drain;
 mod edge;
 mod failpoints;

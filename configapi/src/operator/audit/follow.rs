@@ -6,10 +6,10 @@ mod back;
 use std::sync::Arc;
 use std::time::Duration;
 
-use configapi_event_log::domain::Position;
+use configapi_event_log::domain::{Position, Timestamp};
 use configapi_event_log::{
-    Asking, Epoch, EventLog, Identity, Lineage, LogError, LogId, PageLimit, StoredEvent, Tail,
-    TailError, decode, in_time, log_id_of,
+    Asking, Epoch, EventLog, Head, Identity, Lineage, LogError, LogId, PageLimit, StoredEvent,
+    Tail, TailError, decode, in_time, log_id_of,
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -87,7 +87,7 @@ impl Follower {
     /// the start.
     pub async fn run(mut self, stop: &CancellationToken, is_once: bool) -> Result<Ended, Failure> {
         let mut place: Option<Place> = None;
-        let mut target: Option<Position> = None;
+        let mut target: Option<Head> = None;
         let mut pause = PAUSE_MIN;
         let mut is_silent = false;
         while !stop.is_cancelled() {
@@ -100,7 +100,8 @@ impl Follower {
                     pause = PAUSE_MIN;
                     self.board.goes_on();
                     let position = place.as_ref().map(|place| place.tail.position());
-                    if taken == Step::Stopped || (is_once && position >= target) {
+                    let is_done = is_once && Place::has_all(place.as_ref(), target.as_ref());
+                    if taken == Step::Stopped || is_done {
                         break;
                     }
                     if let (Step::Idle, Some(position)) = (taken, position) {
@@ -122,25 +123,26 @@ impl Follower {
                 }
             }
         }
+        let is_complete = !is_once || Place::has_all(place.as_ref(), target.as_ref());
         let position = place.map(|place| place.tail.position());
         Ok(Ended {
             position: position.unwrap_or(Position::GENESIS),
             records: self.board.records(),
             has_checkpoint: self.file.is_there(),
-            is_complete: !is_once || (position.is_some() && position >= target),
+            is_complete,
         })
     }
 
     async fn step(
         &mut self,
         place: &mut Option<Place>,
-        target: &mut Option<Position>,
+        target: &mut Option<Head>,
         stop: &CancellationToken,
     ) -> Result<Step, Trouble> {
         let place = match place {
             Some(place) => place,
             none @ None => {
-                *target = Some(self.ask(self.log.head()).await?.position);
+                *target = Some(self.ask(self.log.head()).await?);
                 none.insert(self.begin().await?)
             }
         };
@@ -158,7 +160,7 @@ impl Follower {
             self.learn(place, identity)?;
             return Ok(Step::Forward);
         }
-        let (is_beyond_end, whole_until) = (page.events.is_empty(), page.reach.until(asked_at));
+        let (may_lag, whole_until) = (page.reach.may_lag(), page.reach.until(asked_at));
         let mut tail = place.tail.clone();
         match tail.advance(page) {
             Ok(rows) if rows.is_empty() => {
@@ -168,7 +170,7 @@ impl Follower {
                 Ok(Step::Idle)
             }
             Ok(rows) => self.hand_over(place, &rows, stop).await,
-            Err(TailError::AnchorGone { .. }) => self.lost_anchor(place, is_beyond_end).await,
+            Err(TailError::AnchorGone { .. }) => self.lost_anchor(place, may_lag).await,
             Err(error) => Err(self.fatal(&error.to_string())),
         }
     }
@@ -184,7 +186,7 @@ impl Follower {
         // Who begins with the first event is told of all epochs.
         let epoch = identity.lineage.epochs().first().map_or(Epoch::FIRST, |start| start.epoch);
         let Some(saved) = saved else {
-            let tail = self.genesis(identity.log_id).await?;
+            let (tail, _) = self.genesis(identity.log_id).await?;
             tracing::info!(log_id = %identity.log_id, "no checkpoint yet: from the first event on");
             let earlier = Earlier::default();
             return Ok(Place { writing, lineage: identity.lineage, epoch, tail, earlier });
@@ -203,11 +205,11 @@ impl Follower {
         Ok(place)
     }
 
-    async fn genesis(&self, log_id: LogId) -> Result<Tail, Trouble> {
+    async fn genesis(&self, log_id: LogId) -> Result<(Tail, Timestamp), Trouble> {
         let page = self.ask(self.log.read(Position::GENESIS, PageLimit::new(1, 1))).await?;
         let genesis = page.events.first();
         match genesis.filter(|row| log_id_of(row) == Some(log_id)) {
-            Some(row) => Ok(Tail::after(row.position, row.hash)),
+            Some(row) => Ok((Tail::after(row.position, row.hash), row.recorded_at)),
             None => Err(self.fatal("the genesis row at position 0 is not as it was written")),
         }
     }
@@ -238,7 +240,7 @@ impl Follower {
         place: &mut Place,
         stop: &CancellationToken,
     ) -> Result<Step, Trouble> {
-        let tail = self.newest_held(place).await?;
+        let (tail, recorded_at) = self.newest_held(place).await?;
         let (known, last) = (place.epoch, place.tail.position());
         let kept = place.lineage.kept_of(known, last);
         let back_to = tail.position();
@@ -249,6 +251,7 @@ impl Follower {
                 back_to = back_to.0,
                 "a new epoch says that the end of the log was lost; going back"
             );
+            self.board.complete_until(recorded_at);
             place.earlier = self.look_back(&tail, place.lineage.current()).await?;
         }
         let void_from = (back_to < kept).then(|| back_to.next());
@@ -266,19 +269,22 @@ impl Follower {
         Ok(Step::Forward)
     }
 
-    /// The log does not hold the event that was written last.
-    async fn lost_anchor(&self, place: &mut Place, is_beyond_end: bool) -> Result<Step, Trouble> {
+    /// The log does not hold the event that was written last. A standby may not have come to it yet, or to
+    /// the epoch that says it is lost.
+    async fn lost_anchor(&self, place: &mut Place, may_lag: bool) -> Result<Step, Trouble> {
         let identity = self.ask(self.log.identity()).await?;
         let is_same_epoch = identity.lineage.current() == place.epoch;
-        let is_late = identity.is_standby && is_beyond_end && is_same_epoch;
         self.learn(place, identity)?;
         if !is_same_epoch {
             return Ok(Step::Forward);
         }
-        if is_late {
-            return Err(Trouble::Silent("the standby has not read this far yet".to_owned()));
-        }
         let position = place.tail.position();
+        if may_lag {
+            return Err(Trouble::Silent(format!(
+                "the standby has not read this far yet, or has another event at position {position} and \
+                 has not heard yet of the epoch that says so"
+            )));
+        }
         Err(self.fatal(&format!(
             "the log no longer holds the event at position {position} that was written as an \
              audit record, and no new epoch says so"

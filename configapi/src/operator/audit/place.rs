@@ -1,7 +1,7 @@
 //! Where a worker stands in the log. Says nothing of what is durable: that is the checkpoint's.
 
 use configapi_event_log::domain::Position;
-use configapi_event_log::{Epoch, Lineage, StoredEvent, Tail};
+use configapi_event_log::{Epoch, Head, Lineage, StoredEvent, Tail};
 
 use super::checkpoint::Checkpoint;
 use super::earlier::Earlier;
@@ -31,6 +31,14 @@ impl Place {
     pub fn delivered_until(&self, position: Position) -> impl Iterator<Item = &Tail> {
         let known = [&self.tail].into_iter().chain(self.earlier.places().iter().rev());
         known.filter(move |place| place.position() <= position)
+    }
+
+    /// Whether one who stands there has gone over everything that was in the log when that had this head, but
+    /// for what an epoch took away since: that does not come any more.
+    pub fn has_all(place: Option<&Self>, head: Option<&Head>) -> bool {
+        let (Some(place), Some(head)) = (place, head) else { return false };
+        let kept = place.lineage.kept_of(head.epoch, head.position);
+        place.epoch == place.lineage.current() && place.tail.position() >= kept
     }
 
     pub fn checkpoint(&self) -> Checkpoint {

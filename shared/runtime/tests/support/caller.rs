@@ -46,13 +46,24 @@ impl Caller {
 
     /// A client that takes so many bytes of each answer until it has read them.
     pub async fn connect_with_window(address: SocketAddr, window: u32) -> Self {
+        Self::try_connect(address, window).await.expect("a handshake")
+    }
+
+    async fn try_connect(address: SocketAddr, window: u32) -> hyper::Result<Self> {
         let stream = TcpStream::connect(address).await.expect("a connection");
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(window)
             .handshake(TokioIo::new(stream))
-            .await
-            .expect("a handshake");
-        Self { sender, connection: tokio::spawn(connection) }
+            .await?;
+        Ok(Self { sender, connection: tokio::spawn(connection) })
+    }
+
+    /// A client that was answered once; none if the server closed its connection before.
+    pub async fn served(address: SocketAddr) -> Option<Self> {
+        let caller = Self::try_connect(address, 1 << 20).await.ok()?;
+        let request = Request::post("http://test/").body(Full::default()).expect("a request");
+        caller.send_or_fail(request).await.ok()?;
+        Some(caller)
     }
 
     pub async fn ask(&self, path: &str, text: &str, headers: &[(&str, &str)]) -> Answer {

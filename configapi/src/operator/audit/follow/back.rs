@@ -1,6 +1,6 @@
 //! Going back along the log: to what was delivered and still holds.
 
-use configapi_event_log::domain::Position;
+use configapi_event_log::domain::{Position, Timestamp};
 use configapi_event_log::{Epoch, Lineage, PageLimit, Tail};
 
 use super::super::earlier::Earlier;
@@ -11,9 +11,12 @@ use super::Follower;
 impl Follower {
     /// The newest event that was delivered, is older than the epochs that the log has entered since, and
     /// is in the log as it is now. Those epochs may have begun later than the log lost its end: then
-    /// others were written meanwhile at positions before them, and none of these was delivered. Asks
-    /// the store anew for its epochs.
-    pub(super) async fn newest_held(&self, place: &mut Place) -> Result<Tail, Trouble> {
+    /// others were written meanwhile at positions before them, and none of these was delivered. Answers
+    /// when it was recorded, too. Asks the store anew for its epochs.
+    pub(super) async fn newest_held(
+        &self,
+        place: &mut Place,
+    ) -> Result<(Tail, Timestamp), Trouble> {
         let identity = self.ask(self.log.identity()).await?;
         self.learn(place, identity)?;
         let current = place.lineage.current();
@@ -29,8 +32,8 @@ impl Follower {
             if epoch != current {
                 return Err(elsewhere(epoch));
             }
-            if row.as_ref() == Some(tail) {
-                return Ok(tail.clone());
+            if let Some(row) = row.filter(|(found, _)| found == tail) {
+                return Ok(row);
             }
         }
         Ok(genesis)
@@ -41,8 +44,10 @@ impl Follower {
     /// not, or is in another epoch than this.
     pub(super) async fn look_back(&self, from: &Tail, epoch: Epoch) -> Result<Earlier, Trouble> {
         let last = from.position();
-        let expected = (epoch, Some(from.clone()));
-        if last == Position::GENESIS || self.row_at(last).await? != expected {
+        let is_held = |(found_in, row): (Epoch, Option<(Tail, Timestamp)>)| {
+            found_in == epoch && row.is_some_and(|(found, _)| found == *from)
+        };
+        if last == Position::GENESIS || !is_held(self.row_at(last).await?) {
             return Ok(Earlier::default());
         }
         let mut found = vec![self.row_at(Position::GENESIS).await?.1];
@@ -53,16 +58,21 @@ impl Follower {
             }
         }
         // What was read in between is of the same log only if that was not restored meanwhile.
-        let is_same = self.row_at(last).await? == expected;
-        let found = found.into_iter().flatten().collect();
+        let is_same = is_held(self.row_at(last).await?);
+        let found = found.into_iter().flatten().map(|(place, _)| place).collect();
         Ok(Earlier::before(last, found).filter(|_| is_same).unwrap_or_default())
     }
 
-    /// The epoch that the log is in, and the place after the event at a position, if there is one.
-    async fn row_at(&self, position: Position) -> Result<(Epoch, Option<Tail>), Trouble> {
+    /// The epoch that the log is in, and, if there is an event at a position, the place after it and when
+    /// it was recorded.
+    async fn row_at(
+        &self,
+        position: Position,
+    ) -> Result<(Epoch, Option<(Tail, Timestamp)>), Trouble> {
         let page = self.ask(self.log.read(position, PageLimit::new(1, 1))).await?;
         let row = page.events.first().filter(|row| row.position == position);
-        Ok((page.epoch, row.map(|row| Tail::after(row.position, row.hash))))
+        let row = row.map(|row| (Tail::after(row.position, row.hash), row.recorded_at));
+        Ok((page.epoch, row))
     }
 
     /// That the log is there up to where its epoch began.
