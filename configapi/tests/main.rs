@@ -26,6 +26,7 @@ mod kept_states;
 mod operating;
 mod outcomes;
 mod output;
+mod overworked;
 mod reads;
 mod restoring;
 mod reverting;

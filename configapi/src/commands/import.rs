@@ -3,6 +3,7 @@
 //! config. A second run finds what the first one did, so an import that was interrupted is simply
 //! repeated.
 
+mod ahead;
 mod bulk;
 mod conflicts;
 mod digest;
@@ -17,7 +18,6 @@ use std::sync::Arc;
 
 use clap::Args;
 use configapi_proto::v1::ApplyRequest;
-use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use self::bulk::Bulk;
@@ -35,9 +35,6 @@ use crate::arguments::{
 use crate::client::{Commands, Queries};
 use crate::failure::{EXIT_REFUSED, Failure};
 use crate::transfer::FileForm;
-
-/// Changes that were read and wait to be sent.
-const CHANGES_AHEAD: usize = 256;
 
 /// Set the configs of a namespace to what a file says
 ///
@@ -164,10 +161,14 @@ async fn execute(
     if let Some(request) = plan.as_one(&planner) {
         return apply(commands, queries, &planner, request).await;
     }
-    let (sender, changes) = mpsc::channel(CHANGES_AHEAD);
+    let (mut ahead, changes) = ahead::channel();
     let reading = spawn_blocking({
         let planner = Arc::clone(&planner);
-        move || input.changes(&planner, &mut |change| sender.blocking_send(change).is_ok())
+        move || {
+            let read = input.changes(&planner, &mut |change| ahead.push(change));
+            ahead.flush();
+            read
+        }
     });
     let (outcome, conflicts) = Bulk::new(commands, plan.changes()).run(changes).await?;
     // Trouble with the file counts for more than what was done of it.

@@ -12,15 +12,16 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
+use super::ahead::Batch;
 use super::conflicts::{Conflict, MAX_CONFLICTS};
 use super::report::{Outcome, Refusal};
 use crate::client::{Backoff, Commands, speaks_otherwise};
 use crate::failure::Failure;
 
-/// Changes that may be sent and not acknowledged: more than the server has in work at once.
-const MAX_UNSETTLED: usize = 4_096;
-/// Bytes of values that may be sent and not acknowledged.
-const MAX_UNSETTLED_BYTES: usize = 16 << 20;
+/// Changes that may be held, on their way or to be sent again: more than the server has in work at once.
+const MAX_HELD: usize = 4_096;
+/// Bytes of values that may be held. One batch more is taken on as long as there is room.
+const MAX_HELD_BYTES: usize = 16 << 20;
 /// Changes that may wait for the connection.
 const SENDS_AHEAD: usize = 64;
 /// How long a server may take to acknowledge anything at all.
@@ -45,9 +46,10 @@ pub struct Bulk<'a> {
     commands: &'a Commands,
     /// Sent or to be sent, and not acknowledged, in order.
     unsettled: VecDeque<Item>,
-    unsettled_bytes: usize,
     /// To be sent once more, after the others.
     again: VecDeque<Item>,
+    /// Of both.
+    held_bytes: usize,
     /// When the others may be sent once more.
     rest_until: Instant,
     all_read: bool,
@@ -69,8 +71,8 @@ impl<'a> Bulk<'a> {
         Self {
             commands,
             unsettled: VecDeque::new(),
-            unsettled_bytes: 0,
             again: VecDeque::new(),
+            held_bytes: 0,
             rest_until: Instant::now(),
             all_read: false,
             outcome: Outcome::default(),
@@ -84,7 +86,7 @@ impl<'a> Bulk<'a> {
     /// compared with is not decided here.
     pub async fn run(
         mut self,
-        mut changes: mpsc::Receiver<SetRequest>,
+        mut changes: mpsc::Receiver<Batch>,
     ) -> Result<(Outcome, Vec<Conflict>), Failure> {
         loop {
             let (settled, attempt) = (self.settled(), self.backoff.failures());
@@ -117,7 +119,7 @@ impl<'a> Bulk<'a> {
     }
 
     /// Sends over one stream until all is done or the stream breaks.
-    async fn stream(&mut self, changes: &mut mpsc::Receiver<SetRequest>) -> Result<Ended, Failure> {
+    async fn stream(&mut self, changes: &mut mpsc::Receiver<Batch>) -> Result<Ended, Failure> {
         let Some(mut client) = self.commands.client(self.backoff.failures()) else {
             return Err(Failure::usage("no server is named"));
         };
@@ -134,8 +136,6 @@ impl<'a> Bulk<'a> {
         let mut is_gone = false;
         loop {
             let to_send = self.unsettled.get(sent).map(|item| &item.request);
-            let has_room =
-                self.unsettled.len() < MAX_UNSETTLED && self.unsettled_bytes < MAX_UNSETTLED_BYTES;
             if is_gone || self.is_done() {
                 // Without a sender the server ends the stream.
                 sender = None;
@@ -160,16 +160,14 @@ impl<'a> Bulk<'a> {
                         is_gone = true;
                     }
                 },
-                change = changes.recv(), if to_send.is_none() && has_room && !self.all_read => {
-                    match change {
-                        Some(request) => self.push(Item { request, tries: 0 }),
+                batch = changes.recv(), if to_send.is_none() && self.has_room() && !self.all_read => {
+                    match batch {
+                        Some(batch) => self.take(batch),
                         None => self.all_read = true,
                     }
                 },
                 () = sleep_until(self.rest_until), if to_send.is_none() && !self.again.is_empty() => {
-                    if let Some(item) = self.again.pop_front() {
-                        self.push(item);
-                    }
+                    self.unsettled.extend(self.again.pop_front());
                 },
             }
         }
@@ -184,9 +182,15 @@ impl<'a> Bulk<'a> {
         self.all_read && self.unsettled.is_empty() && self.again.is_empty()
     }
 
-    fn push(&mut self, item: Item) {
-        self.unsettled_bytes += item.request.value.len();
-        self.unsettled.push_back(item);
+    fn has_room(&self) -> bool {
+        self.unsettled.len() + self.again.len() < MAX_HELD && self.held_bytes < MAX_HELD_BYTES
+    }
+
+    fn take(&mut self, batch: Batch) {
+        for request in batch {
+            self.held_bytes += request.value.len();
+            self.unsettled.push_back(Item { request, tries: 0 });
+        }
     }
 
     /// Notes what was settled since the answer before, and says how many that were.
@@ -196,8 +200,13 @@ impl<'a> Bulk<'a> {
         for index in settled_before..answer.settled_items {
             let Some(item) = self.unsettled.pop_front() else { break };
             newly += 1;
-            self.unsettled_bytes -= item.request.value.len();
-            match failures.next_if(|failure| failure.index == index) {
+            let failure = failures.next_if(|failure| failure.index == index);
+            if failure.is_some_and(|failure| is_worth_another_try(&item, failure)) {
+                self.try_again(item);
+                continue;
+            }
+            self.held_bytes -= item.request.value.len();
+            match failure {
                 Some(failure) => self.failed(item, failure),
                 None => self.outcome.written += 1,
             }
@@ -210,26 +219,35 @@ impl<'a> Bulk<'a> {
         newly
     }
 
-    fn failed(&mut self, mut item: Item, failure: &SetManyFailure) {
-        let reason = failure.reason.parse::<Reason>().ok();
-        if reason.is_some_and(Reason::worth_repeating) && item.tries < MAX_TRIES {
-            item.tries += 1;
-            self.rest_until = Instant::now() + REST * u32::from(item.tries);
-            self.again.push_back(item);
-            return;
-        }
+    fn try_again(&mut self, mut item: Item) {
+        item.tries += 1;
+        self.rest_until = Instant::now() + REST * u32::from(item.tries);
+        self.again.push_back(item);
+    }
+
+    fn failed(&mut self, item: Item, failure: &SetManyFailure) {
         let content = Conflict::content_of(&item.request.value, &item.request.content_type);
         let refusal = Refusal {
             name: item.request.name,
             reason: failure.reason.clone(),
             message: failure.message.clone(),
         };
-        if reason == Some(Reason::VersionConflict) && self.conflicts.len() < MAX_CONFLICTS {
+        if reason_of(failure) == Some(Reason::VersionConflict)
+            && self.conflicts.len() < MAX_CONFLICTS
+        {
             self.conflicts.push(Conflict { refusal, content });
         } else {
             self.outcome.refuse(refusal);
         }
     }
+}
+
+fn is_worth_another_try(item: &Item, failure: &SetManyFailure) -> bool {
+    item.tries < MAX_TRIES && reason_of(failure).is_some_and(Reason::worth_repeating)
+}
+
+fn reason_of(failure: &SetManyFailure) -> Option<Reason> {
+    failure.reason.parse().ok()
 }
 
 async fn next_answer(
