@@ -102,8 +102,9 @@ impl Dialer {
     pub(crate) fn ensure_current(&self, epoch: Epoch) -> Result<(), Trouble> {
         if self.hints.is_behind(epoch) {
             return Err(Trouble::Behind(format!(
-                "this server is in epoch {epoch}, but the log has been seen in a later one; if that \
-                 is meant to be, begin a new epoch and start this process again"
+                "this server is in epoch {epoch}, but the log has been seen in a later one. A standby that \
+                 has not heard of it catches up by itself; one that another took over from is to be taken \
+                 away; if this one is right, begin a new epoch and start this process again"
             )));
         }
         Ok(())

@@ -1,5 +1,5 @@
 //! A primary that lives on when another one has taken over, and the connections that were made to it
-//! before: new ones lead elsewhere. Slow: `make chaos` runs it.
+//! before: new ones lead elsewhere. Most of it is slow: `make chaos` runs it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -13,9 +13,9 @@ use sqlx::{Row, raw_sql};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{connect, execute, is_slow_wanted};
+use crate::harness::{Database, connect, execute, is_slow_wanted};
 use crate::parted::Servers;
-use crate::writing::{batch, open};
+use crate::writing::{append, batch, open};
 
 /// What a writer looks up before it decides.
 #[derive(Debug, Clone, Copy)]
@@ -169,4 +169,21 @@ async fn what_a_server_that_is_left_behind_says_meanwhile_is_not_believed() {
     execute(&mut holder, "ROLLBACK").await;
     let outcome = appending.await.expect("an outcome");
     assert!(matches!(outcome, Err(AppendError::Unknown(_))), "{outcome:?}");
+}
+
+/// Whoever reads this may have a standby before him that catches up by itself.
+#[tokio::test]
+async fn what_to_do_about_a_server_in_an_earlier_epoch_is_said_for_standbys_too() {
+    let database = Database::create().await;
+    let log = open(&database.url).await;
+    let head = append(&*log, 2).await;
+    assert_eq!(log.begin_epoch(&head).await, Ok(Epoch(2)));
+    let sql =
+        "SET session_replication_role = replica; DELETE FROM configapi.epochs WHERE epoch = 2";
+    execute(&mut database.connect().await, sql).await;
+    let error = log.identity().await.expect_err("it was seen in a later epoch");
+    let told = "this server is in epoch 1, but the log has been seen in a later one. A standby that has \
+                not heard of it catches up by itself; one that another took over from is to be taken away; \
+                if this one is right, begin a new epoch and start this process again";
+    assert!(error.to_string().ends_with(told), "{error}");
 }
