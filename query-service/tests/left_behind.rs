@@ -160,3 +160,37 @@ async fn a_late_epoch_that_a_standby_comes_to_is_compared_with_a_snapshot() {
         assert_eq!(server.value("default/a", &token).await, value);
     }
 }
+
+/// Of several epochs the one is named that ended what the snapshot holds.
+#[tokio::test]
+async fn what_a_snapshot_holds_was_ended_by_the_first_epoch_after_it() {
+    let (log, _) = with_values(&["1", "2", "3"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let before = Server::start(log.clone(), &settings(&dir));
+    eventually("a snapshot of everything", async || {
+        files(&dir).pop().is_some_and(|path| snapshot::inspect(&path).is_ok())
+    })
+    .await;
+    drop(before);
+    let (restored, mut writer) = with_values(&["1"]).await;
+    for value in ["another", "and more", "and yet more"] {
+        writer.set("default/a", value).await;
+        writer.head.epoch = restored.begin_epoch(&writer.head).await.unwrap();
+    }
+    let server = Server::start(FaultyLog::around(restored), &seldom(&dir));
+    eventually("it is told that an epoch is late", async || {
+        let told = server.service.readiness()();
+        told.is_err_and(|why| why.contains("is too late to say so"))
+    })
+    .await;
+    let told = server.service.readiness()().unwrap_err();
+    let what = "position 2 that a snapshot holds, and epoch 2, which began at 3, is too late";
+    assert!(told.contains(what), "{told}");
+    // Brought back, in an epoch above all of them, it is served.
+    for _ in 0..4 {
+        log.begin_epoch(&log.head().await.unwrap()).await.unwrap();
+    }
+    let server = Server::start(log, &seldom(&dir));
+    server.until_ready().await;
+    assert_eq!(server.value("default/a", "1-3").await, "3");
+}
