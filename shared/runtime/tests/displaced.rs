@@ -53,7 +53,7 @@ const OPEN: &str = r#"configapi_connections{server="probe"}"#;
 
 #[tokio::test]
 async fn whoever_has_been_at_rest_longest_gives_its_place_to_one_that_comes() {
-    let server = with(places(2, SHORT)).await;
+    let server = with(places(2, Duration::from_secs(1))).await;
     let (first, second) = (server.caller().await, server.caller().await);
     for caller in [&second, &first] {
         assert_eq!(caller.ask(GET, "hello", &[]).await.code(), Code::Ok);
