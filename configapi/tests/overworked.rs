@@ -116,7 +116,7 @@ impl CommandService for Overworked {
 }
 
 impl Overworked {
-    /// One by one, this file is set.
+    /// An import into it that sets each config of this file by itself.
     fn imports(&self, file: String) -> Ended {
         let servers = Servers::start();
         let runtime = Runtime::new().unwrap();
@@ -131,8 +131,7 @@ impl Overworked {
     async fn listens(self) -> SocketAddr {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = CommandServiceServer::new(self).max_decoding_message_size(4 << 20);
-        let served = Server::builder().add_service(service);
+        let served = Server::builder().add_service(CommandServiceServer::new(self));
         tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
         address
     }

@@ -83,8 +83,8 @@ async fn an_older_epoch_is_told_by_a_whole_snapshot_of_this_log_alone_and_as_lon
     Server::start(old, &seldom(&dir)).until_ready().await;
 }
 
-/// A server on a standby that has one event, with a snapshot of three; and who writes what comes there next.
-async fn behind_a_snapshot() -> (Server, Arc<FaultyLog>, Arc<MemoryLog>, Writer, TempDir) {
+/// A log of three events, and a snapshot of all of it.
+async fn snapshotted() -> (Arc<MemoryLog>, TempDir) {
     let (log, _) = with_values(&["1", "2", "3"]).await;
     let dir = tempfile::tempdir().unwrap();
     let before = Server::start(log.clone(), &settings(&dir));
@@ -93,6 +93,12 @@ async fn behind_a_snapshot() -> (Server, Arc<FaultyLog>, Arc<MemoryLog>, Writer,
     })
     .await;
     drop(before);
+    (log, dir)
+}
+
+/// A server on a standby that has one event, with a snapshot of three; and who writes what comes there next.
+async fn behind_a_snapshot() -> (Server, Arc<FaultyLog>, Arc<MemoryLog>, Writer, TempDir) {
+    let (log, dir) = snapshotted().await;
     let (behind, late) = with_values(&["1"]).await;
     let standby = FaultyLog::around(behind);
     standby.is_standby.store(true, Ordering::SeqCst);
@@ -164,14 +170,7 @@ async fn a_late_epoch_that_a_standby_comes_to_is_compared_with_a_snapshot() {
 /// Of several epochs the one is named that ended what the snapshot holds.
 #[tokio::test]
 async fn what_a_snapshot_holds_was_ended_by_the_first_epoch_after_it() {
-    let (log, _) = with_values(&["1", "2", "3"]).await;
-    let dir = tempfile::tempdir().unwrap();
-    let before = Server::start(log.clone(), &settings(&dir));
-    eventually("a snapshot of everything", async || {
-        files(&dir).pop().is_some_and(|path| snapshot::inspect(&path).is_ok())
-    })
-    .await;
-    drop(before);
+    let (log, dir) = snapshotted().await;
     let (restored, mut writer) = with_values(&["1"]).await;
     for value in ["another", "and more", "and yet more"] {
         writer.set("default/a", value).await;
